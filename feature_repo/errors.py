@@ -1,0 +1,82 @@
+"""The one tree of errors kuberec raises on purpose.
+
+A message says what is wrong, where, and what to do, in one sentence. Entry points print it without a traceback and
+exit with `exit_code`; the transformer turns it into problem+json with `status`.
+
+KuberecError
+├── DatasetError        a dataset directory cannot be used (file, column or key, and row)
+├── QualityError        the data gate stopped the run
+├── NotReleased         evaluation refused the release
+├── BundleError         a bundle is damaged, incomplete or of another feature set
+├── FeatureStoreError   the online store cannot be read or filled
+├── PredictorError      the predictor is down, too slow, or does not hold the bundle
+├── RequestError        a request is malformed: names the field and why
+└── SettingsError       an environment variable or parameter cannot be used
+"""
+
+from __future__ import annotations
+
+
+class KuberecError(Exception):
+    """Base of every error raised on purpose; `str(error)` is one sentence a stranger can act on."""
+
+    exit_code = 1
+
+
+class DatasetError(KuberecError):
+    """A dataset directory that cannot be used."""
+
+    exit_code = 2
+
+
+class QualityError(KuberecError):
+    """The share of clean rows is below the dataset's minimum, or statistics are anomalous."""
+
+    exit_code = 3
+
+
+class NotReleased(KuberecError):
+    """The release gate refused the new bundle; what was served stays served."""
+
+    exit_code = 4
+
+
+class BundleError(KuberecError):
+    """A bundle that is damaged, incomplete, or made for another feature set."""
+
+    exit_code = 5
+
+
+class FeatureStoreError(KuberecError):
+    """The online feature store cannot be read or filled."""
+
+    exit_code = 6
+
+
+class PredictorError(KuberecError):
+    """The predictor gave no usable answer in time."""
+
+    exit_code = 7
+
+
+class SettingsError(KuberecError):
+    """A setting from the environment or the command line cannot be used."""
+
+    exit_code = 8
+
+
+class RequestError(KuberecError):
+    """A request the client has to change.
+
+    Args:
+        detail: One sentence naming the field and why it is refused.
+        field: The offending parameter or body field, if there is one.
+        status: HTTP status, 4xx.
+    """
+
+    exit_code = 1
+
+    def __init__(self, detail: str, *, field: str | None = None, status: int = 422) -> None:
+        super().__init__(detail)
+        self.field = field
+        self.status = status
