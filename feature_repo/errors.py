@@ -16,6 +16,10 @@ KuberecError
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class KuberecError(Exception):
     """Base of every error raised on purpose; `str(error)` is one sentence a stranger can act on."""
@@ -80,3 +84,17 @@ class RequestError(KuberecError):
         super().__init__(detail)
         self.field = field
         self.status = status
+
+
+@contextmanager
+def exit_with_sentence() -> Iterator[None]:
+    """End the process with one sentence and the error's exit code, without a traceback.
+
+    Every command line and pipeline component runs its work inside; anything that is not a `KuberecError` is a defect and
+    keeps its traceback.
+    """
+    try:
+        yield
+    except KuberecError as error:
+        print(f"error: {error}", file=sys.stderr, flush=True)
+        raise SystemExit(error.exit_code) from None
