@@ -1,0 +1,286 @@
+"""What `dataset.toml` says: the contract between an owner's log and everything that learns from it.
+
+Owns the configuration and the names of the contract's columns. Refuses, in one sentence naming file and key, a missing
+file, a key it does not know, and settings that contradict each other. Reading the tables is ingest's.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from feature_repo.errors import DatasetError
+
+CONFIG_FILE = "dataset.toml"
+TABLES = ("interactions", "items", "users", "impressions")
+
+# Contract name -> how a value is read. Ids and text accept whole numbers as their decimal text; `text!` is text only.
+CONTRACT_COLUMNS: Mapping[str, Mapping[str, str]] = {
+    "interactions": {
+        "event_id": "id",
+        "user_id": "id",
+        "item_id": "id",
+        "event_type": "text!",
+        "timestamp": "time",
+        "value": "number",
+        "price": "number",
+        "quantity": "number",
+        "session_id": "id",
+        "request_id": "id",
+        "device": "text",
+        "country": "text",
+        "surface": "text",
+    },
+    "items": {
+        "item_id": "id",
+        "title": "text",
+        "description": "text",
+        "category": "text",
+        "brand": "text",
+        "seller_id": "id",
+        "price": "number",
+        "created_at": "time",
+        "in_stock": "flag",
+        "rating": "number",
+        "num_ratings": "number",
+        "regions": "regions",
+        "min_age": "number",
+        "valid_from": "time",
+    },
+    "users": {
+        "user_id": "id",
+        "country": "text",
+        "age_group": "text",
+        "gender": "text",
+        "language": "text",
+        "signup_at": "time",
+        "valid_from": "time",
+    },
+    "impressions": {
+        "request_id": "id",
+        "user_id": "id",
+        "item_id": "id",
+        "timestamp": "time",
+        "position": "position",
+        "propensity": "propensity",
+        "surface": "text",
+        "session_id": "id",
+        "device": "text",
+        "country": "text",
+    },
+}
+REQUIRED_COLUMNS: Mapping[str, tuple[str, ...]] = {
+    "interactions": ("user_id", "item_id", "event_type", "timestamp"),
+    "items": ("item_id",),
+    "users": ("user_id",),
+    "impressions": ("request_id", "user_id", "item_id", "timestamp"),
+}
+RESERVED_COLUMNS = ("row", "row_hash", "grade")
+
+Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
+ObjectiveName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
+Days = Annotated[int, Field(ge=1)]
+NonEmpty = Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Events(_Section):
+    """Event types beside those of the objectives.
+
+    Attributes:
+        allowed: Further types that are context; None lets every unmapped type stay as context.
+        negative: Types by which a user turns an item down.
+    """
+
+    allowed: tuple[str, ...] | None = None
+    negative: tuple[str, ...] = ()
+
+
+class Columns(_Section):
+    """Contract name -> name in the file, for each table; a list is for label columns and means any of them."""
+
+    interactions: dict[str, str] = {}
+    items: dict[str, str] = {}
+    users: dict[str, str] = {}
+    impressions: dict[str, str | NonEmpty] = {}
+
+
+class Extras(_Section):
+    """Extra columns of a table to learn from."""
+
+    categorical: tuple[str, ...] = ()
+    numerical: tuple[str, ...] = ()
+
+
+class Features(_Section):
+    """Extra columns of items and users."""
+
+    items: Extras = Extras()
+    users: Extras = Extras()
+
+
+class Recommend(_Section):
+    """Which of the user's own items may come again."""
+
+    repeats: Literal["never", "until-converted", "always"] = "never"
+
+
+class Quality(_Section):
+    """When the data gate stops a run.
+
+    Attributes:
+        minimum_rate: Least share of clean rows of interactions.
+        maximum_daily_events: A user with more events in a day is a bot.
+    """
+
+    minimum_rate: Annotated[float, Field(ge=0, le=1)] = 0.95
+    maximum_daily_events: Annotated[int, Field(ge=1)] = 1000
+
+
+class SplitDays(_Section):
+    """Days of validation and test; None is seven, scaled down for short logs."""
+
+    validation_days: Days | None = None
+    test_days: Days | None = None
+
+
+class DatasetConfig(_Section):
+    """The whole of `dataset.toml`."""
+
+    name: Name
+    objectives: Annotated[dict[ObjectiveName, NonEmpty], Field(min_length=1, max_length=100)]
+    events: Events = Events()
+    columns: Columns = Columns()
+    features: Features = Features()
+    recommend: Recommend = Recommend()
+    quality: Quality = Quality()
+    split: SplitDays = SplitDays()
+    surfaces: dict[str, NonEmpty] = {}
+
+    @classmethod
+    def load(cls, directory: Path | str) -> Self:
+        """Reads `dataset.toml` of a dataset directory.
+
+        Raises:
+            DatasetError: The directory or file is missing, is no TOML, or a key is unknown or unusable.
+        """
+        path = Path(directory) / CONFIG_FILE
+        if not path.parent.is_dir():
+            raise DatasetError(f"{path.parent} is not a directory: name the folder that holds {CONFIG_FILE}.")
+        try:
+            content = tomllib.loads(path.read_text(encoding="utf-8"))
+        except FileNotFoundError as error:
+            raise DatasetError(f"{path} is missing: a dataset needs it to name its objectives.") from error
+        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            raise DatasetError(f"{path} cannot be read as TOML: {error}.") from error
+        try:
+            return cls.model_validate(content)
+        except ValidationError as error:
+            raise DatasetError(f"{path}: {_sentence(error)}") from error
+
+    @cached_property
+    def objective_names(self) -> tuple[str, ...]:
+        """Objectives, weakest first; the grade of an objective is its place, counted from 1."""
+        return tuple(self.objectives)
+
+    @cached_property
+    def event_grades(self) -> Mapping[str, int]:
+        """Event type -> grade: 1..n of the strongest objective it fulfils, -1 negative; types not here have grade 0."""
+        grades = {kind: grade for grade, kinds in enumerate(self.objectives.values(), start=1) for kind in kinds}
+        return {**grades, **dict.fromkeys(self.events.negative, -1)}
+
+    @cached_property
+    def known_event_types(self) -> frozenset[str] | None:
+        """Types that may stand in the log, None where any may."""
+        if self.events.allowed is None:
+            return None
+        return frozenset(self.event_grades) | frozenset(self.events.allowed)
+
+    def extras(self, table: str) -> Extras:
+        """Extra columns of a table to learn from, without those the contract names and that are learned from anyway."""
+        declared = {"items": self.features.items, "users": self.features.users}.get(table, Extras())
+        built_in = CONTRACT_COLUMNS[table]
+        return Extras(
+            categorical=tuple(name for name in declared.categorical if name not in built_in),
+            numerical=tuple(name for name in declared.numerical if name not in built_in),
+        )
+
+    def file_columns(self, table: str, name: str) -> tuple[str, ...]:
+        """Names in the file that a contract name, extra column or label is read from."""
+        mapped = getattr(self.columns, table).get(name, name)
+        return (mapped,) if isinstance(mapped, str) else tuple(mapped)
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        self._check_events()
+        self._check_columns()
+        self._check_features()
+        self._check_surfaces()
+        return self
+
+    def _check_events(self) -> None:
+        fulfilling = {kind for kinds in self.objectives.values() for kind in kinds}
+        for kind in self.events.negative:
+            if kind in fulfilling:
+                raise ValueError(
+                    f"events.negative lists '{kind}', which fulfils an objective; it can be only one of them"
+                )
+        for objective in self.objectives:
+            if objective in CONTRACT_COLUMNS["impressions"]:
+                raise ValueError(f"objectives.{objective} has the name of a column of impressions; choose another name")
+
+    def _check_columns(self) -> None:
+        for table in TABLES:
+            known = list(CONTRACT_COLUMNS[table])
+            declared = {"items": self.features.items, "users": self.features.users}.get(table, Extras())
+            labels = list(self.objectives) if table == "impressions" else []
+            allowed = [*known, *declared.categorical, *declared.numerical, *labels]
+            for name, mapped in getattr(self.columns, table).items():
+                if name not in allowed:
+                    raise ValueError(f"unknown key 'columns.{table}.{name}'; known are {', '.join(allowed)}")
+                if not isinstance(mapped, str) and name not in labels:
+                    raise ValueError(
+                        f"columns.{table}.{name} is a list, which only label columns of impressions may be"
+                    )
+
+    def _check_features(self) -> None:
+        for table, extras in (("items", self.features.items), ("users", self.features.users)):
+            names = [*extras.categorical, *extras.numerical]
+            for name in names:
+                if names.count(name) > 1:
+                    raise ValueError(f"features.{table} lists '{name}' twice")
+                if name in RESERVED_COLUMNS:
+                    raise ValueError(f"features.{table} lists '{name}', a reserved name; rename it in columns.{table}")
+
+    def _check_surfaces(self) -> None:
+        seen: dict[str, str] = {}
+        for surface, values in self.surfaces.items():
+            for value in values:
+                if seen.setdefault(value, surface) != surface:
+                    raise ValueError(f"surfaces.{surface} lists '{value}', which surfaces.{seen[value]} lists too")
+
+
+def _sentence(error: ValidationError) -> str:
+    """The first complaint of pydantic as one sentence that names the key."""
+    first = error.errors()[0]
+    parts = [str(part) for part in first["loc"] if part not in ("[key]", "str") and not str(part).startswith("tuple")]
+    key = ".".join(parts)
+    kind = first["type"]
+    if kind == "extra_forbidden":
+        section: type[BaseModel] = DatasetConfig
+        for part in parts[:-1]:
+            section = section.model_fields[part].annotation  # type: ignore[assignment]
+        return f"unknown key '{key}'; known here are {', '.join(section.model_fields)}."
+    if kind == "missing":
+        return f"the key '{key}' is missing."
+    if kind == "value_error":
+        return str(first["ctx"]["error"]) + "."
+    return f"the key '{key}' is refused: {first['msg'][0].lower()}{first['msg'][1:]}."

@@ -1,0 +1,70 @@
+"""Writes files so that a reader sees the old one or the new one, never a half, and reads them back.
+
+Owns atomic replacement and checksums. Refuses nothing about content: whoever writes a format validates it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+CHUNK_BYTES = 1 << 20
+
+
+@contextmanager
+def atomic_write(path: Path | str) -> Iterator[Path]:
+    """Yields a path in the same folder to write to, and puts it in place of `path` once the block has ended well.
+
+    The content is flushed to disk before the replacement; after an exception `path` is as it was and nothing is left
+    beside it. Missing parent folders are made.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.parent / f".{path.name}.{uuid4().hex[:8]}.tmp"
+    try:
+        yield temporary
+        with temporary.open("rb+") as handle:
+            os.fsync(handle.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(path: Path | str, text: str) -> None:
+    """Writes `text` as UTF-8, atomically."""
+    with atomic_write(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: Path | str, content: Any) -> None:
+    """Writes `content` as indented JSON, keys in their own order; NaN and infinity are refused with ValueError."""
+    write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """The parsed content of a JSON file."""
+    return json.loads(Path(path).read_text(encoding="utf-8"))
+
+
+def write_parquet(path: Path | str, table: pa.Table) -> None:
+    """Writes an Arrow table as zstd-compressed Parquet with microsecond timestamps, atomically."""
+    with atomic_write(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd", coerce_timestamps="us", allow_truncated_timestamps=True)
+
+
+def sha256(path: Path | str) -> str:
+    """Hex sha256 of a file's content, read in chunks."""
+    digest = hashlib.sha256()
+    with Path(path).open("rb") as handle:
+        while chunk := handle.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()

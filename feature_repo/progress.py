@@ -1,0 +1,46 @@
+"""Shows that long work goes on: a bar on a terminal, else a plain line to stderr every few seconds.
+
+Owns how progress looks. Never writes to stdout, which belongs to results.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sized
+from typing import TypeVar
+
+T = TypeVar("T")
+
+LINE_SECONDS = 5.0
+
+
+def say(message: str) -> None:
+    """Prints one plain line to stderr at once."""
+    print(message, file=sys.stderr, flush=True)
+
+
+def track(iterable: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+    """Yields what `iterable` yields and shows how far it is.
+
+    Args:
+        iterable: The steps of the work.
+        what: Name of the work, a few words.
+        total: Number of steps; the length of `iterable` where it has one.
+    """
+    if total is None and isinstance(iterable, Sized):
+        total = len(iterable)
+    if sys.stderr.isatty():
+        from tqdm import tqdm  # only where there is a terminal: serving images live without it
+
+        yield from tqdm(iterable, desc=what, total=total, leave=False)
+        return
+    started = last = time.monotonic()
+    for done, step in enumerate(iterable, start=1):
+        yield step
+        now = time.monotonic()
+        if now - last >= LINE_SECONDS:
+            last = now
+            of = f" of {total}" if total else ""
+            left = f", about {(now - started) / done * (total - done):.0f} s left" if total else ""
+            say(f"{what}: {done}{of} in {now - started:.0f} s{left}")

@@ -1,0 +1,146 @@
+"""The time axis: where training ends, where validation and test begin, when snapshots are taken, what is off the axis.
+
+Owns every boundary in time. Refuses random splits: all spans are whole steps back from the log's end, so that each
+boundary is also a cut at which a snapshot exists.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from feature_repo.dataset import DatasetConfig
+
+DAY = 86400.0
+MICROSECOND = 1e-6
+DEFAULT_DAYS = 7
+LARGEST_SHARE = 0.2  # of a short log, for validation and for test
+RANK_SHARE = 0.3  # of what lies before validation
+SHORT_DAYS = 5  # a shorter log has cuts closer than a day
+SHORT_STEPS = 25  # so many in the whole of it, a fifth of which is a whole number,
+SHORT_STEPS_A_DAY = 6  # or so many a day where days are declared and fit
+OUTLYING_SHARE = 0.001
+OUTLYING_GAP = 365 * DAY
+
+
+class Split(BaseModel):
+    """Boundaries in unix seconds, to the microsecond.
+
+    Attributes:
+        log_start, log_end: First and latest clean timestamp.
+        rank_start: Towers that score the ranker's training rows are fitted on events before it.
+        validation_start: The ranker trains on rank_start..validation_start and is calibrated from here to test_start.
+        test_start: What is evaluated is fitted on events before it.
+        step: Seconds between two cuts; a day, less where the log is shorter than five.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    log_start: float
+    rank_start: float
+    validation_start: float
+    test_start: float
+    log_end: float
+    step: float = DAY
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.log_start <= self.rank_start <= self.validation_start <= self.test_start:
+            raise ValueError("the boundaries of a split are not in order")
+        return self
+
+    def cuts(self, step: float | None = None) -> npt.NDArray[np.float64]:
+        """Times at which snapshots are taken, ascending: log_end - k * step for every k that is after log_start.
+
+        A snapshot at a cut holds the events before it. The last cut is log_end itself, whose snapshot holds the
+        events up to and at it (see `stamp`). There is always at least this one.
+        """
+        step = step or self.step
+        steps = math.ceil((self.log_end - self.log_start) / step - 1e-9)
+        return np.round(self.log_end - np.arange(max(steps, 1))[::-1] * step, 6)
+
+    def stamp(self, cut: float) -> float:
+        """When the snapshot of a cut becomes known: the cut, but a microsecond later for the log's end."""
+        return round(cut + MICROSECOND, 6) if cut >= self.log_end else cut
+
+
+def make_split(config: DatasetConfig, log_start: float, log_end: float) -> Split:
+    """Splits a log by time.
+
+    Declared days are kept where validation and test together leave a fifth of the log for training; else, and by
+    default, each is at most a fifth of the log. A log under five days has its boundaries on a finer grid. With a single moment in the
+    log everything is training and validation and test are empty.
+
+    Args:
+        config: Supplies `[split]`.
+        log_start, log_end: First and latest clean timestamp, unix seconds.
+    """
+    span = log_end - log_start
+    if span < SHORT_STEPS * MICROSECOND:
+        end = round(log_end + MICROSECOND, 6)
+        return Split(log_start=log_start, rank_start=end, validation_start=end, test_start=end, log_end=log_end)
+    validation, test = config.split.validation_days or DEFAULT_DAYS, config.split.test_days or DEFAULT_DAYS
+    declared = config.split.validation_days or config.split.test_days
+    if declared and (validation + test) * DAY <= (1 - LARGEST_SHARE) * span:
+        steps_a_day = 1 if span >= SHORT_DAYS * DAY else SHORT_STEPS_A_DAY
+        step = DAY / steps_a_day
+        length, validation, test = span / step, validation * steps_a_day, test * steps_a_day
+    elif span >= SHORT_DAYS * DAY:
+        step, length = DAY, span / DAY
+        largest = max(int(LARGEST_SHARE * length), 1)
+        validation, test = min(validation, largest), min(test, largest)
+    else:
+        step, length = span / SHORT_STEPS, float(SHORT_STEPS)
+        validation = test = int(LARGEST_SHARE * SHORT_STEPS)
+    before = length - validation - test
+    rank = max(min(4 * validation, int(RANK_SHARE * before)), 1)
+    starts = [round(log_end - steps * step, 6) for steps in (test + validation + rank, test + validation, test)]
+    return Split(
+        log_start=log_start,
+        rank_start=max(starts[0], log_start),
+        validation_start=starts[1],
+        test_start=starts[2],
+        log_end=log_end,
+        step=step,
+    )
+
+
+def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tuple[float, float]:
+    """First and last moment of a log once outlying rows are set aside.
+
+    Outlying is what lies over a day past the wall clock, and what is cut off from the rest by a gap of over 365 days
+    while it is at most 0.1 % of the rows.
+
+    Args:
+        times: Unix seconds [n], any order; NaN is no time.
+        now: The wall clock in unix seconds; taken here where None.
+
+    Returns:
+        The smallest and largest time that is not outlying; (nan, nan) where there is none.
+    """
+    now = time.time() if now is None else now
+    known = times[~np.isnan(times)]
+    known = np.sort(known[known <= now + DAY])
+    if not len(known):
+        return math.nan, math.nan
+    few = int(OUTLYING_SHARE * len(times))
+    gaps = np.flatnonzero(np.diff(known) > OUTLYING_GAP) + 1  # number of rows before each gap
+    before = gaps[gaps <= few]
+    after = gaps[len(known) - gaps <= few]
+    first = int(before[-1]) if len(before) else 0
+    last = int(after[0]) if len(after) else len(known)
+    return float(known[first]), float(known[last - 1])
+
+
+def outlying_times(times: npt.NDArray[np.float64], now: float | None = None) -> npt.NDArray[np.bool_]:
+    """Which of unix seconds [n] are outlying, see `clean_span`; NaN is not."""
+    first, last = clean_span(times, now)
+    if math.isnan(first):
+        return ~np.isnan(times)
+    outlying: npt.NDArray[np.bool_] = (times < first) | (times > last)
+    return outlying
