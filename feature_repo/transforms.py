@@ -1,0 +1,323 @@
+"""Request and user x item features: numpy over columns, the one implementation for training rows and serving.
+
+Owns every feature that depends on the query and the assembly of the ranker's matrix. Ages are computed here, from
+times, at the query's own time: a snapshot that stored ages would freeze them at its cut. Refuses ids, stores and
+frameworks; there is no Python work per candidate, and per query only the reading of the query's scalars.
+
+Candidates of q queries are ragged: candidate j has item row `rows[j]` and belongs to query `query_index[j]`, which is
+also the place of its user in `UserColumns`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.feature_set import FeatureSet
+from feature_repo.state import FloatArray, History, IntArray, ItemColumns, OffsetArray, TimeArray, UserColumns
+
+DAY = 86400.0
+SMALLEST_PRICE_STD = 0.1  # of log prices; a user who always paid the same has no spread to divide by
+SMALLEST_GAP_DAYS = 1.0  # items bought twice in a day are not due every minute
+
+IndexArray = npt.NDArray[np.int64]
+
+
+class RequestContext(Protocol):
+    """What the features read of a query (`inference.query.Query` is one)."""
+
+    @property
+    def time(self) -> float: ...
+    @property
+    def surface(self) -> str: ...
+    @property
+    def country(self) -> str | None: ...
+    @property
+    def device(self) -> str | None: ...
+    @property
+    def item_id(self) -> str | None: ...
+    @property
+    def last_item_id(self) -> str | None: ...
+    @property
+    def session_length(self) -> int | None: ...
+
+
+class Candidates(Protocol):
+    """What the features read of a candidate set (`inference.query.CandidateSet` is one)."""
+
+    @property
+    def offsets(self) -> OffsetArray: ...
+    @property
+    def rows(self) -> IntArray: ...
+    @property
+    def source_bits(self) -> npt.NDArray[np.uint32]: ...
+    @property
+    def source_scores(self) -> FloatArray: ...
+    @property
+    def source_ranks(self) -> FloatArray: ...
+    @property
+    def score(self) -> FloatArray: ...
+
+
+def assemble(
+    queries: Sequence[RequestContext],
+    users: UserColumns,
+    items: ItemColumns,
+    candidates: Candidates,
+    feature_set: FeatureSet,
+) -> FloatArray:
+    """The ranker's matrix.
+
+    Args:
+        queries: q queries.
+        users: Their users' state [q].
+        items: The catalogue [m].
+        candidates: n candidates of the q queries.
+        feature_set: Names the columns and their order (`ranker_features`).
+
+    Returns:
+        [n, F] float32; NaN is missing, codes are whole numbers.
+    """
+    rows = candidates.rows
+    query_index = np.repeat(np.arange(len(queries)), np.diff(candidates.offsets))
+    times = np.array([query.time for query in queries], dtype=np.float64)
+    out = np.empty((len(rows), len(feature_set.ranker_features)), dtype=np.float32)
+    end = 0
+
+    def place(block: npt.NDArray[np.float32] | npt.NDArray[np.int32]) -> None:
+        nonlocal end
+        start, end = end, end + block.shape[1]
+        out[:, start:end] = block
+
+    place(items.numeric[rows])
+    if "age_days" in feature_set.item_numeric:
+        ages = days_between(items.created_at[rows], times[query_index])
+        out[:, feature_set.item_numeric.index("age_days")] = np.maximum(ages, 0.0)
+    place(items.categorical[rows])
+    place(users.numeric[query_index])
+    place(users.categorical[query_index])
+    place(request_features(queries, users.country, feature_set)[query_index])
+    place(cross_features(times, users, items, query_index, rows, anchor_rows(queries, items), feature_set))
+    place(candidates.source_scores)
+    place(candidates.source_ranks)
+    out[:, -2] = np.bitwise_count(candidates.source_bits)
+    out[:, -1] = candidates.score
+    return out
+
+
+def request_features(
+    queries: Sequence[RequestContext], user_countries: npt.NDArray[np.object_], feature_set: FeatureSet
+) -> FloatArray:
+    """Features of the request alone, in `request_numeric` then `request_categorical` order.
+
+    Hours and weekdays are UTC. A query that names no country has its user's.
+
+    Args:
+        queries: q queries.
+        user_countries: Country of each query's user, "" where unknown [q].
+        feature_set: Names the columns.
+
+    Returns:
+        [q, len(request_numeric) + len(request_categorical)].
+    """
+    times = np.array([query.time for query in queries], dtype=np.float64)
+    hour = (times % DAY) / DAY * (2 * np.pi)
+    weekday = ((times // DAY + 3) % 7) / 7 * (2 * np.pi)  # 1970-01-01 was a Thursday, Monday is 0
+    lengths = [np.nan if query.session_length is None else query.session_length for query in queries]
+    columns: dict[str, npt.NDArray[np.float64]] = {
+        "hour_sin": np.sin(hour),
+        "hour_cos": np.cos(hour),
+        "weekday_sin": np.sin(weekday),
+        "weekday_cos": np.cos(weekday),
+        "session_length": np.array(lengths, dtype=np.float64),
+    }
+    texts: Mapping[str, list[str | None]] = {
+        "device": [query.device for query in queries],
+        "country": [query.country or country for query, country in zip(queries, user_countries, strict=True)],
+        "surface": [query.surface for query in queries],
+    }
+    for name in feature_set.request_categorical:
+        codes = feature_set.code_of[f"request.{name}"]
+        columns[name] = np.array([codes.get(text or "", 0) for text in texts[name]], dtype=np.float64)
+    return _stacked(columns, (*feature_set.request_numeric, *feature_set.request_categorical), len(queries))
+
+
+def cross_features(
+    times: TimeArray,
+    users: UserColumns,
+    items: ItemColumns,
+    query_index: IndexArray,
+    rows: IntArray,
+    anchors: IndexArray,
+    feature_set: FeatureSet,
+) -> FloatArray:
+    """Features of user and item together, in `cross_numeric` order.
+
+    Args:
+        times: Query times, unix seconds [q].
+        users: State of the queries' users [q].
+        items: The catalogue [m].
+        query_index: Query of each candidate [n].
+        rows: Item row of each candidate [n].
+        anchors: Row of the item each query starts from, -1 for none [q]; see `anchor_rows`.
+        feature_set: Names the columns.
+
+    Returns:
+        [n, len(cross_numeric)]; NaN is missing.
+    """
+    wanted = frozenset(feature_set.cross_numeric)
+    now = times[query_index]
+    columns: dict[str, npt.NDArray[np.float64]] = {}
+    if wanted & {"own_count", "own_negatives"}:
+        columns |= _own_columns(now, users, query_index, rows, len(items), feature_set)
+    if "history_contains" in wanted:
+        found, _ = _contacts(users.history, users.history.rows, rows, query_index, len(items))
+        columns["history_contains"] = (found > 0).astype(np.float64)
+    for place, name in enumerate(feature_set.item_categorical):
+        if f"history_share_{name}" in wanted:
+            codes = items.categorical[:, place]
+            columns |= _affinity_columns(name, now, users.history, codes, query_index, rows)
+            columns[f"anchor_same_{name}"] = _anchor_same(codes, anchors, query_index, rows)
+    if "price_z_to_user" in wanted:
+        columns |= _price_columns(users, items, query_index, rows, anchors, feature_set)
+    return _stacked(columns, feature_set.cross_numeric, len(rows))
+
+
+def anchor_rows(queries: Sequence[RequestContext], items: ItemColumns) -> IndexArray:
+    """Row of the item each query starts from (its seed, else the last item viewed) [q]; -1 for none or unknown."""
+    found = np.full(len(queries), -1, dtype=np.int64)
+    named = [(place, query.item_id or query.last_item_id) for place, query in enumerate(queries)]
+    places = [place for place, item_id in named if item_id]
+    if places and len(items):
+        ids = np.array([item_id for _, item_id in named if item_id], dtype=object)
+        rows = np.minimum(np.searchsorted(items.item_ids, ids), len(items) - 1)
+        found[places] = np.where(items.item_ids[rows] == ids, rows, -1)
+    return found
+
+
+def days_between(earlier: TimeArray, later: TimeArray) -> npt.NDArray[np.float64]:
+    """Days from unix seconds [n] to unix seconds [n]; NaN where either is."""
+    days: npt.NDArray[np.float64] = (later - earlier) / DAY
+    return days
+
+
+def _own_columns(
+    now: TimeArray, users: UserColumns, query_index: IndexArray, rows: IntArray, num_items: int, feature_set: FeatureSet
+) -> dict[str, npt.NDArray[np.float64]]:
+    """What the user did with this very item, over the whole history."""
+    own = users.own
+    keys = _owners(own.offsets) * num_items + own.rows
+    if not len(keys):
+        nothing = np.full(len(rows), np.nan)
+        return dict.fromkeys(feature_set.cross_numeric, nothing) | dict.fromkeys(
+            ("own_count", "own_negatives"), np.zeros(len(rows))
+        )
+    wanted = query_index * num_items + rows
+    at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    hit = keys[at] == wanted
+    count = np.where(hit, own.counts[at], 0.0).astype(np.float64)
+    last = np.where(hit, days_between(own.last[at], now), np.nan)
+    first = np.where(hit, days_between(own.first[at], now), np.nan)
+    gap = np.full(len(rows), np.nan)
+    np.divide(first - last, count - 1, out=gap, where=count > 1)
+    columns = {
+        "own_count": count,
+        "own_days_since_last": last,
+        "own_days_since_first": first,
+        "own_mean_gap_days": gap,
+        "own_due": last / np.maximum(gap, SMALLEST_GAP_DAYS),
+        "own_grade": np.where(hit, own.grades[at], np.nan),
+        "own_negatives": np.where(hit, own.negatives[at], 0.0).astype(np.float64),
+    }
+    if "own_share_of_sessions" in feature_set.cross_numeric:
+        sessions = users.numeric[:, feature_set.user_numeric.index("num_sessions_total")][query_index]
+        columns["own_share_of_sessions"] = np.where(hit, np.minimum(count / np.maximum(sessions, 1.0), 1.0), np.nan)
+    return columns
+
+
+def _affinity_columns(
+    name: str, now: TimeArray, history: History, codes: IntArray, query_index: IndexArray, rows: IntArray
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Share of the last events that had the item's code of a column, and days since the last that had it."""
+    wanted = codes[rows]
+    found, last = _contacts(history, codes[history.rows], wanted, query_index, int(codes.max(initial=0)) + 1)
+    lengths = np.diff(history.offsets)[query_index]
+    share = np.full(len(rows), np.nan)
+    np.divide(found, lengths, out=share, where=(lengths > 0) & (wanted > 0))
+    since = np.where((found > 0) & (wanted > 0), days_between(last, now), np.nan)
+    return {f"history_share_{name}": share, f"days_since_{name}": since}
+
+
+def _contacts(
+    history: History,
+    values: npt.NDArray[np.int32],
+    wanted: npt.NDArray[np.int32],
+    query_index: IndexArray,
+    num_values: int,
+) -> tuple[npt.NDArray[np.int64], TimeArray]:
+    """How many events of the query's user have the wanted value, and the time of the latest of them.
+
+    Args:
+        history: Events of q users, oldest first within a user [h].
+        values: A value of each event, 0 <= value < num_values [h].
+        wanted: A value of each candidate [n].
+        query_index: Query of each candidate [n].
+        num_values: Bound of the values.
+
+    Returns:
+        Counts [n] and times [n], NaN where the count is 0.
+    """
+    keys = _owners(history.offsets) * num_values + values
+    if not len(keys):
+        return np.zeros(len(wanted), dtype=np.int64), np.full(len(wanted), np.nan)
+    order = np.argsort(keys, kind="stable")  # stable: within a key the latest event stays last
+    keys, times = keys[order], history.times[order]
+    candidate_keys = query_index * num_values + wanted
+    start = np.searchsorted(keys, candidate_keys, side="left")
+    stop = np.searchsorted(keys, candidate_keys, side="right")
+    counts = stop - start
+    return counts, np.where(counts > 0, times[np.maximum(stop - 1, 0)], np.nan)
+
+
+def _anchor_same(
+    codes: IntArray, anchors: IndexArray, query_index: IndexArray, rows: IntArray
+) -> npt.NDArray[np.float64]:
+    """1 where the item has the code of the item the query starts from, 0 where another, NaN where either is unknown."""
+    if not (anchors >= 0).any():
+        return np.full(len(rows), np.nan)
+    anchor = np.where(anchors >= 0, codes[anchors], 0)[query_index]
+    wanted = codes[rows]
+    return np.where((anchor > 0) & (wanted > 0), (anchor == wanted).astype(np.float64), np.nan)
+
+
+def _price_columns(
+    users: UserColumns,
+    items: ItemColumns,
+    query_index: IndexArray,
+    rows: IntArray,
+    anchors: IndexArray,
+    feature_set: FeatureSet,
+) -> dict[str, npt.NDArray[np.float64]]:
+    """Log price against what the user pays, in the user's standard deviations, and against the query's item."""
+    log_prices = np.log1p(items.price.astype(np.float64))
+    mean = users.numeric[:, feature_set.user_numeric.index("mean_log_price")]
+    spread = users.numeric[:, feature_set.user_numeric.index("std_log_price")]
+    price = log_prices[rows]
+    anchor = np.where(anchors >= 0, log_prices[anchors], np.nan)[query_index]
+    z = (price - mean[query_index]) / np.maximum(spread[query_index], SMALLEST_PRICE_STD)
+    return {"price_z_to_user": z, "anchor_price_ratio": price - anchor}
+
+
+def _owners(offsets: OffsetArray) -> IndexArray:
+    """Which query each entry of a ragged column belongs to."""
+    return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))
+
+
+def _stacked(columns: Mapping[str, npt.NDArray[np.float64]], names: Sequence[str], length: int) -> FloatArray:
+    out = np.empty((length, len(names)), dtype=np.float32)
+    for place, name in enumerate(names):
+        out[:, place] = columns[name]
+    return out
