@@ -1,0 +1,67 @@
+# Every target does the set-up it needs and skips what is done. `make` lists them. Everything generated lives in build/.
+
+SIZE ?= small
+SEED ?= 0
+PROTOCOL ?= temporal
+RECIPE ?= fast
+PORT ?= 8080
+# name=value parameters of the training pipeline, as in PARAMS="gate=warn"
+PARAMS ?=
+
+PY := .venv/bin/python
+SIMULATED := build/data/simulated-$(SIZE)
+DATASET ?= $(SIMULATED)
+PACKAGES := feature_repo inference components pipelines monitoring
+
+export KUBEREC_VALIDATION_PYTHON ?= $(CURDIR)/.venv-validation/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup dataset run serve evaluate simulate compile test test-long lint format clean
+
+help:  ## list the targets
+	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
+
+setup:  ## both environments, .venv and .venv-validation; every target calls it
+	@.ci/setup validation
+
+# The dataset of this call: the default one is simulated first, once.
+dataset: setup
+	@[ "$(DATASET)" != "$(SIMULATED)" ] || [ -e $(SIMULATED)/dataset.toml ] || $(MAKE) --no-print-directory simulate
+
+run: dataset  ## train, serve and print one feed [DATASET=dir PARAMS="gate=warn"]
+	@$(PY) -m pipelines.run --dataset "$(DATASET)" $(PARAMS)
+
+serve: dataset  ## serve the current bundle until interrupted [DATASET=dir PORT=8080]
+	@$(PY) -m pipelines.serve --dataset "$(DATASET)" --port $(PORT)
+
+evaluate: dataset  ## compare with the baselines [DATASET=dir PROTOCOL=temporal|leave-one-out RECIPE=fast]
+	@$(PY) -m pipelines.evaluate --dataset "$(DATASET)" --protocol $(PROTOCOL) --recipe $(RECIPE)
+
+simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large SEED=0]
+	@$(PY) -m components.ingest.marketplace --size $(SIZE) --seed $(SEED) --out $(SIMULATED)
+
+compile: setup  ## compile the pipelines for a cluster into build/pipelines/
+	@$(PY) -m pipelines.compile
+
+test: setup  ## every test but the long ones [ARGS="tests/inference -k filter"]
+	@.ci/install-redis
+	@$(PY) -m pytest -q -m "not long" --durations=10 $(ARGS)
+
+test-long: setup  ## the long tests alone
+	@.ci/install-redis
+	@$(PY) -m pytest -q -m long --timeout=3600 --durations=10 $(ARGS)
+
+lint:  ## formatter, linter, type checker, import rules
+	@.ci/setup
+	@.venv/bin/ruff format --check --quiet .
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy
+	@.venv/bin/lint-imports --no-cache
+
+format:  ## mend what formatter and linter can mend
+	@.ci/setup
+	@.venv/bin/ruff check --quiet --fix .
+	@.venv/bin/ruff format --quiet .
+
+clean:  ## remove everything generated but the environments
+	rm -rf build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

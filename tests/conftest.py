@@ -1,0 +1,74 @@
+"""Parts that many tests share: a real Redis, free ports, an empty store. Everything started here is ended here."""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+REDIS_START_SECONDS = 10.0
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """A function that finds a TCP port of the loopback nobody listens on."""
+    return _free_port
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Path:
+    """An empty directory for a store of its own."""
+    path = tmp_path / "store"
+    path.mkdir()
+    return path
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A Redis without persistence on a free port of the loopback, as `host:port`; the session's tests share it.
+
+    Keys carry project, stage and feature hash, so tests with stores of their own do not meet; one that needs an empty
+    server calls FLUSHALL.
+    """
+    if shutil.which("redis-server") is None:
+        subprocess.run([ROOT / ".ci" / "install-redis"], check=True, timeout=300)
+    executable = shutil.which("redis-server")
+    if executable is None:
+        pytest.skip("redis-server is not installed, and this user cannot install it through apt")
+    port = _free_port()
+    folder = tmp_path_factory.mktemp("redis")
+    options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen([executable, *options], stdout=log, stderr=subprocess.STDOUT)
+    try:
+        _wait_for(port, process, folder / "log")
+        yield f"127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    deadline = time.monotonic() + REDIS_START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with socket.socket() as client:
+            client.settimeout(1.0)
+            if client.connect_ex(("127.0.0.1", port)) == 0:
+                client.sendall(b"PING\r\n")
+                if client.recv(16).startswith(b"+PONG"):
+                    return
+        time.sleep(0.02)
+    pytest.fail(f"redis-server did not answer on port {port}:\n{log.read_text()}")
