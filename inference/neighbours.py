@@ -1,0 +1,143 @@
+"""Item-to-item neighbours: who is seen and bought with whom, as sparse rows of weights.
+
+Owns the format (`neighbours.npz`) and the two questions asked of it: which items a history votes for, and how close
+two items are. Numpy only; the counting is in `components/index/covisitation.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.errors import BundleError
+from feature_repo.files import atomic_write
+from feature_repo.state import FloatArray, IntArray, OffsetArray
+
+_CHUNK = 4_000_000  # votes counted at a time: 32 MB a column
+
+
+@dataclass(frozen=True, slots=True)
+class Neighbours:
+    """At most 100 neighbours of each of m items, closest first.
+
+    Attributes:
+        offsets: [m + 1], item i owns `offsets[i]:offsets[i + 1]`.
+        rows: Neighbouring item rows [n]; never the item itself.
+        weights: Cosine of the co-visitation counts [n], in (0, 1].
+    """
+
+    offsets: OffsetArray
+    rows: IntArray
+    weights: FloatArray
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    def of(self, row: int) -> tuple[IntArray, FloatArray]:
+        """Neighbours of one item and their weights, closest first."""
+        span = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+        return self.rows[span], self.weights[span]
+
+    def vote(
+        self, offsets: OffsetArray, rows: IntArray, weights: FloatArray, k: int
+    ) -> tuple[OffsetArray, IntArray, FloatArray]:
+        """The k items that the neighbours of each query's seeds add up to.
+
+        Args:
+            offsets: [q + 1], query i has the seeds `offsets[i]:offsets[i + 1]`.
+            rows: Seed item rows [n].
+            weights: Voice of each seed [n].
+            k: Items wanted a query.
+
+        Returns:
+            Offsets [q + 1], item rows and summed votes, best first within a query (ties by row). Seeds that are
+            neighbours of other seeds are among them.
+        """
+        num_queries = len(offsets) - 1
+        num_votes = np.concatenate(([0], np.cumsum(np.diff(self.offsets)[rows])))[offsets]
+        parts: list[tuple[npt.NDArray[np.int64], IntArray, FloatArray]] = []
+        start = 0
+        while start < num_queries:
+            stop = int(np.searchsorted(num_votes, num_votes[start] + _CHUNK, side="right")) - 1
+            stop = min(max(stop, start + 1), num_queries)
+            parts.append(self._vote_chunk(offsets[start : stop + 1], rows, weights, k))
+            start = stop
+        counts = np.concatenate([part[0] for part in parts]) if parts else np.zeros(0, dtype=np.int64)
+        found = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        if not parts:
+            return found, np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
+        return found, np.concatenate([part[1] for part in parts]), np.concatenate([part[2] for part in parts])
+
+    def _vote_chunk(
+        self, offsets: OffsetArray, rows: IntArray, weights: FloatArray, k: int
+    ) -> tuple[npt.NDArray[np.int64], IntArray, FloatArray]:
+        """Counts [q], rows and votes of a few queries."""
+        num_queries, num_items = len(offsets) - 1, len(self)
+        span = slice(int(offsets[0]), int(offsets[-1]))
+        positions, seed_of_vote = _expand(self.offsets, rows[span])
+        query_of_seed = np.repeat(np.arange(num_queries), np.diff(offsets))
+        keys = query_of_seed[seed_of_vote] * num_items + self.rows[positions]
+        votes = weights[span][seed_of_vote] * self.weights[positions]
+        order = np.argsort(keys, kind="stable")
+        keys, votes = keys[order], votes[order]
+        first = np.flatnonzero(np.diff(keys, prepend=-1))
+        if not len(first):
+            return np.zeros(num_queries, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
+        total = np.add.reduceat(votes.astype(np.float64), first)
+        query, row = np.divmod(keys[first], num_items)
+        best = np.lexsort((row, -total, query))
+        per_query = np.bincount(query, minlength=num_queries)
+        starts = np.repeat(np.cumsum(per_query) - per_query, per_query)
+        best = best[np.arange(len(best)) - starts < k]
+        return np.minimum(per_query, k), row[best].astype(np.int32), total[best].astype(np.float32)
+
+    def weight(self, left: IntArray, right: IntArray) -> FloatArray:
+        """Weight of `right[i]` among the neighbours of `left[i]` [n]; 0 where it is none or `left[i]` is -1."""
+        seeds, seed = np.unique(left, return_inverse=True)
+        known = seeds >= 0
+        positions, seed_of_neighbour = _expand(self.offsets, seeds[known])
+        if not len(positions):
+            return np.zeros(len(left), dtype=np.float32)
+        base = len(self)
+        seed_of_neighbour = seed_of_neighbour + int(np.count_nonzero(~known))
+        keys = seed_of_neighbour * base + self.rows[positions]
+        order = np.argsort(keys)
+        keys = keys[order]
+        wanted = seed.reshape(-1) * base + right
+        at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+        hit = keys[at] == wanted
+        return np.where(hit, self.weights[positions[order[at]]], np.float32(0)).astype(np.float32)
+
+    def save(self, path: Path) -> None:
+        """Writes the three arrays as npz without objects."""
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez(file, offsets=self.offsets, rows=self.rows, weights=self.weights)
+
+    @classmethod
+    def load(cls, path: Path) -> Neighbours:
+        """Opens what `save` wrote.
+
+        Raises:
+            BundleError: If the file is missing, damaged, or its arrays disagree.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                found = cls(arrays["offsets"], arrays["rows"], arrays["weights"])
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+            raise BundleError(f"The neighbours {path} cannot be read: build the index again.") from error
+        if len(found.rows) != len(found.weights) or found.offsets[-1] != len(found.rows):
+            raise BundleError(f"The neighbours {path} hold arrays that do not fit together: build the index again.")
+        return found
+
+
+def _expand(offsets: OffsetArray, rows: IntArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
+    """Positions of all neighbours of `rows`, and for each position the index of its row in `rows`."""
+    starts = offsets[rows]
+    lengths = offsets[np.asarray(rows) + 1] - starts
+    owner = np.repeat(np.arange(len(rows)), lengths)
+    within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
+    return starts[owner] + within, owner

@@ -1,0 +1,151 @@
+"""What is popular now: time-decayed counts, overall and by country.
+
+Owns the format (`popularity.npz`) and the order of the popular list. Whose own items drop out of it is for the filters.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from zipfile import BadZipFile
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.errors import BundleError
+from feature_repo.files import atomic_write
+from feature_repo.state import FloatArray, IntArray, TimeArray
+
+SECONDS_PER_DAY = 86_400.0
+NUM_TOP = 1_000
+PRIOR_EVENTS = 100.0  # a country's own counts outweigh the overall order from this many decayed events on
+
+
+@dataclass(frozen=True, slots=True)
+class Popularity:
+    """Decayed popularity of m items.
+
+    A country's list is by its own decayed share of events shrunk towards the overall share with the weight of
+    `PRIOR_EVENTS` events, so that it ends in the overall order where the country says nothing.
+
+    Attributes:
+        score: Decayed number of positive events [m], overall.
+        top_rows: The best rows overall [t], t <= `NUM_TOP`, best first.
+        top_scores: Share of all events of those rows [t].
+        countries: Known countries [c], sorted text.
+        country_rows: The best rows of each country [c, t], best first.
+        country_scores: Shrunk share of events of those rows [c, t].
+        half_life_days: Days in which an event loses half its weight.
+        as_of: Unix seconds the decay counts from.
+    """
+
+    score: FloatArray
+    top_rows: IntArray
+    top_scores: FloatArray
+    countries: npt.NDArray[np.str_]
+    country_rows: IntArray
+    country_scores: FloatArray
+    half_life_days: float
+    as_of: float
+
+    @classmethod
+    def fit(
+        cls,
+        rows: IntArray,
+        times: TimeArray,
+        countries: npt.NDArray[np.object_],
+        grades: npt.NDArray[np.int8],
+        *,
+        num_items: int,
+        as_of: float,
+        half_life_days: float,
+    ) -> Popularity:
+        """Counts positive events before `as_of`.
+
+        Args:
+            rows: Item rows of events [n].
+            times: Unix seconds [n].
+            countries: Country of the event, else of its user [n]; "" or None where unknown.
+            grades: Objective grades [n]; only events above 0 count.
+            num_items: Size m of the row map.
+            as_of: Events at or after are left out.
+            half_life_days: Half-life of the decay.
+        """
+        used = (grades > 0) & (times < as_of)
+        rows, times, countries = rows[used], times[used], countries[used]
+        weights = np.exp2((times - as_of) / (half_life_days * SECONDS_PER_DAY))
+        score = np.bincount(rows, weights=weights, minlength=num_items)
+        top = min(NUM_TOP, num_items)
+        top_rows = np.argsort(-score, kind="stable")[:top].astype(np.int32)
+        names = np.array([country or "" for country in countries], dtype=np.str_)
+        known, code = np.unique(names, return_inverse=True)
+        share = score / max(score.sum(), 1e-12)
+        kept = np.flatnonzero(known != "")
+        country_rows = np.zeros((len(kept), top), dtype=np.int32)
+        country_scores = np.zeros((len(kept), top), dtype=np.float32)
+        order = np.argsort(code, kind="stable")
+        bounds = np.searchsorted(code[order], np.arange(len(known) + 1))
+        for place, index in enumerate(kept):
+            mine = order[bounds[index] : bounds[index + 1]]
+            counts = np.bincount(rows[mine], weights=weights[mine], minlength=num_items)
+            shrunk = (counts + PRIOR_EVENTS * share) / (counts.sum() + PRIOR_EVENTS)
+            best = np.argsort(-shrunk, kind="stable")[:top]
+            country_rows[place], country_scores[place] = best, shrunk[best]
+        return cls(
+            score=score.astype(np.float32),
+            top_rows=top_rows,
+            top_scores=share[top_rows].astype(np.float32),
+            countries=known[kept],
+            country_rows=country_rows,
+            country_scores=country_scores,
+            half_life_days=half_life_days,
+            as_of=as_of,
+        )
+
+    def top(self, country: str | None, k: int) -> tuple[IntArray, FloatArray]:
+        """The k most popular rows and their scores, best first; those of `country` where it is known.
+
+        Scores are shares of all events, so lists of two countries can be compared. At most `NUM_TOP` rows.
+        """
+        if country:
+            place = int(np.searchsorted(self.countries, country))
+            if place < len(self.countries) and self.countries[place] == country:
+                return self.country_rows[place, :k], self.country_scores[place, :k]
+        return self.top_rows[:k], self.top_scores[:k]
+
+    def save(self, path: Path) -> None:
+        """Writes the arrays as npz without objects."""
+        with atomic_write(path) as temporary, temporary.open("wb") as file:
+            np.savez(
+                file,
+                score=self.score,
+                top_rows=self.top_rows,
+                top_scores=self.top_scores,
+                countries=self.countries,
+                country_rows=self.country_rows,
+                country_scores=self.country_scores,
+                half_life_days=self.half_life_days,
+                as_of=self.as_of,
+            )
+
+    @classmethod
+    def load(cls, path: Path) -> Popularity:
+        """Opens what `save` wrote.
+
+        Raises:
+            BundleError: If the file is missing or damaged.
+        """
+        try:
+            with np.load(path, allow_pickle=False) as arrays:
+                return cls(
+                    score=arrays["score"],
+                    top_rows=arrays["top_rows"],
+                    top_scores=arrays["top_scores"],
+                    countries=arrays["countries"],
+                    country_rows=arrays["country_rows"],
+                    country_scores=arrays["country_scores"],
+                    half_life_days=float(arrays["half_life_days"]),
+                    as_of=float(arrays["as_of"]),
+                )
+        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
+            raise BundleError(f"The popularity table {path} cannot be read: build the index again.") from error
