@@ -1,0 +1,131 @@
+"""`dataset.json`: what a prepared directory holds, and where its time axis begins, splits and ends.
+
+Owns the figures that later steps take for granted. Row rules call it again on clean tables. Refuses tables from which
+nothing can be learned: no usable row, or no clean event that fulfils an objective.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import numpy as np
+
+from components.ingest.expressions import literal
+from feature_repo.dataset import TABLES, DatasetConfig
+from feature_repo.errors import DatasetError
+from feature_repo.files import write_json
+from feature_repo.split import clean_span, make_split
+from feature_repo.tables import DESCRIPTION_FILE
+
+
+def describe_tables(
+    directory: Path,
+    config: DatasetConfig,
+    fingerprint: str,
+    label_sources: dict[str, str],
+    now: float | None = None,
+) -> dict[str, Any]:
+    """Writes `dataset.json` beside prepared tables, as the last of the files.
+
+    The log's start and end are the first and latest clean timestamp of interactions and impressions, so that bad rows
+    not yet set aside do not move them.
+
+    Args:
+        directory: Holds the four prepared tables.
+        config: The dataset's configuration.
+        fingerprint: Of the source files.
+        label_sources: Objective -> column, joined or absent: where labels of impressions come from.
+        now: The wall clock in unix seconds, taken here where None.
+
+    Returns:
+        What was written.
+
+    Raises:
+        DatasetError: No interaction is usable, or none that is clean fulfils an objective.
+    """
+    now = time.time() if now is None else now
+    with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        for table in TABLES:
+            path = literal(str(directory / f"{table}.parquet"))
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({path})")
+        first, last = _span(connection, "interactions", _usable_interaction(config), now)
+        if math.isnan(first):
+            raise DatasetError("interactions hold no usable row: each lacks user_id, item_id, event_type or timestamp, "
+                               "has a negative price, or is of a type or time that is set aside.")  # fmt: skip
+        _check_objectives(connection, config, first, last)
+        shown_first, shown_last = _span(connection, "impressions", USABLE_IMPRESSION, now)
+        log_start, log_end = float(np.nanmin([first, shown_first])), float(np.nanmax([last, shown_last]))
+        description = {
+            "name": config.name,
+            "config": config.model_dump(mode="json"),
+            "fingerprint": fingerprint,
+            "objectives": list(config.objective_names),
+            "log_start": log_start,
+            "log_end": log_end,
+            "split": make_split(config, log_start, log_end).model_dump(),
+            "num": {table: _number(connection, f"SELECT count(*) FROM {table}") for table in TABLES},
+            "label_sources": label_sources,
+            "context_event_types": _context_types(connection, config),
+            "has_slates": bool(_number(connection, HAS_SLATES)),
+            "has_positions": bool(_number(connection, "SELECT count(position) > 0 FROM impressions")),
+        }
+    write_json(directory / DESCRIPTION_FILE, description)
+    return description
+
+
+USABLE_IMPRESSION = "user_id IS NOT NULL AND item_id IS NOT NULL AND request_id IS NOT NULL AND timestamp IS NOT NULL"
+HAS_SLATES = (
+    "SELECT EXISTS (SELECT 1 FROM impressions WHERE request_id IS NOT NULL AND item_id IS NOT NULL "
+    "GROUP BY request_id HAVING count(DISTINCT item_id) > 1)"
+)
+
+
+def _usable_interaction(config: DatasetConfig) -> str:
+    """SQL condition of an interaction that row rules would keep, but for duplicates and outlying times."""
+    known = config.known_event_types
+    kept = "" if known is None else f" AND event_type IN ({', '.join(map(literal, sorted(known)))})"
+    return (
+        "user_id IS NOT NULL AND item_id IS NOT NULL AND event_type IS NOT NULL AND timestamp IS NOT NULL "
+        f"AND (price IS NULL OR price >= 0){kept}"
+    )
+
+
+def _span(connection: duckdb.DuckDBPyConnection, table: str, usable: str, now: float) -> tuple[float, float]:
+    micros = connection.execute(f"SELECT epoch_us(timestamp) AS micros FROM {table} WHERE {usable}").fetchnumpy()[
+        "micros"
+    ]
+    return clean_span(np.asarray(micros, dtype=np.float64) / 1e6, now)
+
+
+def _check_objectives(connection: duckdb.DuckDBPyConnection, config: DatasetConfig, first: float, last: float) -> None:
+    span = f"epoch_us(timestamp) BETWEEN {round(first * 1e6)} AND {round(last * 1e6)}"
+    clean = f"FROM interactions WHERE {_usable_interaction(config)} AND {span}"
+    if _number(connection, f"SELECT count(*) {clean} AND grade > 0"):
+        return
+    common = f"SELECT event_type {clean} GROUP BY event_type ORDER BY count(*) DESC, event_type LIMIT 5"
+    found = ", ".join(str(kind) for (kind,) in connection.execute(common).fetchall())
+    wanted = ", ".join(kind for kinds in config.objectives.values() for kind in kinds)
+    raise DatasetError(
+        f"no clean row of interactions fulfils an objective: [objectives] in dataset.toml wants {wanted}, "
+        f"the log's event types are {found}."
+    )
+
+
+def _context_types(connection: duckdb.DuckDBPyConnection, config: DatasetConfig) -> dict[str, int]:
+    """Event types of grade 0 that nothing in dataset.toml mentions, with their number of rows, commonest first."""
+    allowed = config.events.allowed or ()
+    rows = connection.execute(
+        "SELECT event_type, count(*) FROM interactions WHERE grade = 0 AND event_type IS NOT NULL "
+        "GROUP BY event_type ORDER BY count(*) DESC, event_type LIMIT 100"
+    ).fetchall()
+    return {kind: int(count) for kind, count in rows if kind not in allowed}
+
+
+def _number(connection: duckdb.DuckDBPyConnection, query: str) -> int:
+    row = connection.execute(query).fetchone()
+    return int(row[0]) if row else 0

@@ -1,0 +1,223 @@
+"""How a source column becomes a contract column: one SQL expression for each way of reading and Arrow type.
+
+Owns type rules: whole numbers as decimal text, dates as midnight UTC, NaN as missing, flags as 0/1. Refuses types
+that cannot mean what the contract says; values that cannot are found by the check that comes with an expression.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pyarrow as pa
+from pyarrow import types
+
+LARGEST_EXACT = 2**53  # whole floats beyond it are not told apart
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+
+# Way of reading -> SQL type of the prepared column, and what it may be read from in words.
+SQL_TYPES = {
+    "id": "VARCHAR",
+    "text": "VARCHAR",
+    "text!": "VARCHAR",
+    "regions": "VARCHAR",
+    "time": "TIMESTAMPTZ",
+    "number": "DOUBLE",
+    "propensity": "DOUBLE",
+    "flag": "BOOLEAN",
+    "position": "INTEGER",
+    "label": "TINYINT",
+}
+EXPECTED = {
+    "id": "text or whole numbers",
+    "text": "text, numbers, true/false or lists of them",
+    "text!": "text",
+    "regions": "text or lists of text",
+    "time": "timestamps or dates; text is not read as time",
+    "number": "numbers",
+    "propensity": "numbers",
+    "flag": "true/false or 0/1",
+    "position": "whole numbers",
+    "label": "0/1 or true/false",
+}
+
+
+@dataclass(frozen=True)
+class Expression:
+    """A value in SQL.
+
+    Attributes:
+        sql: The value, of the type SQL_TYPES gives.
+        bad: SQL condition under which a source value cannot be read, None where every one can.
+        source: The source value in SQL, to show in an error.
+    """
+
+    sql: str
+    bad: str | None = None
+    source: str = ""
+
+
+def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | None:
+    """The expression that reads `source` (SQL) of an Arrow type in one of the ways of SQL_TYPES; None refuses the type."""
+    kind = kind.value_type if types.is_dictionary(kind) else kind
+    if types.is_null(kind):
+        return Expression(f"CAST(NULL AS {SQL_TYPES[reading]})")
+    expression = {
+        "id": _id,
+        "text": _text,
+        "text!": _strict_text,
+        "regions": _regions,
+        "time": _time,
+        "number": _number,
+        "propensity": _propensity,
+        "flag": _flag,
+        "position": _position,
+        "label": _label,
+    }[reading](source, kind)
+    return None if expression is None else Expression(expression.sql, expression.bad, source)
+
+
+def read_folder(filename: str, key: str, reading: str) -> Expression | None:
+    """The expression that reads the value of a hive folder `key=value` from a path (SQL); None refuses the reading."""
+    value = f"nullif(url_decode(regexp_extract({filename}, {literal(f'/{key}=([^/]*)/')}, 1)), {literal(HIVE_NULL)})"
+    if reading in ("id", "text", "text!", "regions"):
+        return Expression(f"nullif({value}, '')")
+    if reading in ("time", "number"):
+        cast = f"TRY_CAST({value} AS {SQL_TYPES[reading]})"
+        return Expression(cast, f"{value} IS NOT NULL AND {cast} IS NULL", value)
+    return None
+
+
+def literal(text: str) -> str:
+    """A text as SQL literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """A name as SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _is_text(kind: pa.DataType) -> bool:
+    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+
+
+def _is_fractional(kind: pa.DataType) -> bool:
+    return bool(types.is_floating(kind) or types.is_decimal(kind))
+
+
+def _is_list(kind: pa.DataType) -> bool:
+    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+
+
+def _finite(source: str) -> str:
+    """SQL that turns NaN and infinity into null."""
+    value = f"CAST({source} AS DOUBLE)"
+    return f"CASE WHEN isfinite({value}) THEN {value} END"
+
+
+def _whole(source: str) -> str:
+    """SQL condition: a finite number without fraction that a float holds exactly."""
+    value = f"CAST({source} AS DOUBLE)"
+    return f"({value} = trunc({value}) AND abs({value}) <= {LARGEST_EXACT})"
+
+
+def _id(source: str, kind: pa.DataType) -> Expression | None:
+    if _is_text(kind):
+        return Expression(f"nullif({source}, '')")
+    if types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0):
+        return Expression(f"CAST({source} AS VARCHAR)")
+    if _is_fractional(kind):
+        finite = f"isfinite(CAST({source} AS DOUBLE))"
+        whole = _whole(source)
+        return Expression(
+            f"CASE WHEN {finite} AND {whole} THEN CAST(CAST({source} AS HUGEINT) AS VARCHAR) END",
+            f"{finite} AND NOT {whole}",
+        )
+    return None
+
+
+def _strict_text(source: str, kind: pa.DataType) -> Expression | None:
+    return Expression(f"nullif({source}, '')") if _is_text(kind) else None
+
+
+def _text(source: str, kind: pa.DataType) -> Expression | None:
+    if types.is_boolean(kind):
+        return Expression(f"CAST({source} AS VARCHAR)")
+    if _is_fractional(kind):
+        return Expression(
+            f"CASE WHEN NOT isfinite(CAST({source} AS DOUBLE)) THEN NULL "
+            f"WHEN {_whole(source)} THEN CAST(CAST({source} AS HUGEINT) AS VARCHAR) "
+            f"ELSE CAST({source} AS VARCHAR) END"
+        )
+    if _is_list(kind):
+        element = _text("element", kind.value_type)
+        return None if element is None else Expression(_joined(source, element.sql))
+    return _id(source, kind)
+
+
+def _joined(source: str, element: str) -> str:
+    texts = f"list_transform({source}, lambda element: {element})"
+    return f"nullif(array_to_string(list_filter({texts}, lambda element: element <> ''), '|'), '')"
+
+
+def _regions(source: str, kind: pa.DataType) -> Expression | None:
+    if _is_list(kind):
+        return _text(source, kind)
+    if _is_text(kind):
+        return Expression(_joined(f"regexp_split_to_array({source}, '[|;,]')", "trim(element)"))
+    return None
+
+
+def _time(source: str, kind: pa.DataType) -> Expression | None:
+    if types.is_date(kind):
+        return Expression(f"CAST({source} AS TIMESTAMPTZ)")
+    if not types.is_timestamp(kind):
+        return None
+    if kind.unit == "ns":  # a cast would round, and half a microsecond past midnight is another day
+        nanos = f"epoch_ns({source})"
+        return Expression(f"CAST(make_timestamp(({nanos} - (({nanos} % 1000) + 1000) % 1000) // 1000) AS TIMESTAMPTZ)")
+    return Expression(f"CAST({source} AS TIMESTAMPTZ)")
+
+
+def _number(source: str, kind: pa.DataType) -> Expression | None:
+    if types.is_integer(kind) or types.is_boolean(kind):
+        return Expression(f"CAST({source} AS DOUBLE)")
+    return Expression(_finite(source)) if _is_fractional(kind) else None
+
+
+def _propensity(source: str, kind: pa.DataType) -> Expression | None:
+    if not (types.is_integer(kind) or _is_fractional(kind)):
+        return None
+    value = f"CAST({source} AS DOUBLE)"
+    return Expression(f"CASE WHEN {value} > 0 AND {value} <= 1 THEN {value} END")
+
+
+def _zero_or_one(source: str, kind: pa.DataType, sql_type: str) -> Expression | None:
+    if types.is_boolean(kind):
+        return Expression(f"CAST({source} AS {sql_type})")
+    if types.is_integer(kind) or _is_fractional(kind):
+        value = f"CAST({source} AS DOUBLE)"
+        return Expression(
+            f"CASE WHEN {value} IN (0, 1) THEN CAST({value} = 1 AS {sql_type}) END",
+            f"NOT isnan({value}) AND {value} NOT IN (0, 1)",
+        )
+    return None
+
+
+def _flag(source: str, kind: pa.DataType) -> Expression | None:
+    return _zero_or_one(source, kind, "BOOLEAN")
+
+
+def _label(source: str, kind: pa.DataType) -> Expression | None:
+    return _zero_or_one(source, kind, "TINYINT")
+
+
+def _position(source: str, kind: pa.DataType) -> Expression | None:
+    if not (types.is_integer(kind) or _is_fractional(kind)):
+        return None
+    value = f"CAST({source} AS DOUBLE)"
+    usable = f"({value} = trunc({value}) AND {value} < 2147483648)"
+    return Expression(
+        f"CASE WHEN {value} >= 0 AND {usable} THEN CAST({value} AS INTEGER) END",
+        f"isfinite({value}) AND NOT {usable}",
+    )

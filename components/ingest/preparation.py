@@ -1,0 +1,233 @@
+"""One source table to one prepared table, in DuckDB, with bounded memory.
+
+Owns which source column feeds which prepared one, and the statement that reads, sorts and writes. Drops no row: row
+rules come after. Refuses missing columns, types and values that cannot be read, naming file, column and row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from components.ingest.expressions import EXPECTED, Expression, literal, quoted, read_column, read_folder
+from components.ingest.sources import FileGroup, Source
+from feature_repo.dataset import REQUIRED_COLUMNS, DatasetConfig
+from feature_repo.errors import DatasetError
+from feature_repo.files import atomic_write, write_parquet
+from feature_repo.tables import SORT_KEYS, TIMESTAMP, column_kinds, label_column, table_schema
+
+SQL_OF_ARROW = {
+    pa.int64(): "BIGINT",
+    pa.uint64(): "UBIGINT",
+    pa.string(): "VARCHAR",
+    pa.float64(): "DOUBLE",
+    TIMESTAMP: "TIMESTAMPTZ",
+    pa.bool_(): "BOOLEAN",
+    pa.int32(): "INTEGER",
+    pa.int8(): "TINYINT",
+}
+
+
+@dataclass(frozen=True)
+class Check:
+    """A source column whose values may be unreadable: where they are, and what was expected."""
+
+    column: str
+    expected: str
+    expression: Expression
+
+
+@dataclass
+class GroupSelect:
+    """The SELECT over one group of files: prepared columns in SQL, and checks of their values."""
+
+    group: FileGroup
+    columns: dict[str, str] = field(default_factory=dict)
+    checks: list[Check] = field(default_factory=list)
+
+    def relation(self) -> str:
+        """SQL of the files with, beside their columns, `filename`, `file_row_number` and `first_row` of each file."""
+        files = ", ".join(literal(_no_glob(path)) for path, _ in self.group.files)
+        scan = f"read_parquet([{files}], hive_partitioning = false, filename = true, file_row_number = true)"
+        starts = ", ".join(f"({literal(str(path))}, {start})" for path, start in self.group.files)
+        return f"{scan} AS source JOIN (VALUES {starts}) AS starts(path, first_row) ON source.filename = starts.path"
+
+    def sql(self, hashed: list[str]) -> str:
+        """The whole SELECT; `hashed` are the table's source names, over which `row_hash` is computed."""
+        values = ", ".join(_hashable(self.group, name) for name in hashed)
+        columns = [f"{sql} AS {quoted(name)}" for name, sql in self.columns.items()]
+        row = ["first_row + file_row_number AS row", f"hash({values}) AS row_hash"]
+        return f"SELECT {', '.join(row + columns)} FROM {self.relation()}"
+
+
+def connect(spill: Path) -> duckdb.DuckDBPyConnection:
+    """An in-memory DuckDB in UTC that spills to a folder instead of growing past 2 GB."""
+    connection = duckdb.connect(config={"threads": 2, "memory_limit": "2GB", "temp_directory": str(spill)})
+    connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar = false")
+    return connection
+
+
+def prepare(
+    connection: duckdb.DuckDBPyConnection,
+    source: Source,
+    config: DatasetConfig,
+    target: Path,
+    finish: Callable[[str], str] = lambda select: select,
+) -> None:
+    """Writes the prepared table of a source.
+
+    Args:
+        connection: From `connect`.
+        source: Files of the table; without any, an empty table of the same schema is written.
+        config: Renames, extras and surfaces.
+        target: The Parquet file to write.
+        finish: Wraps the SELECT of the contract's columns, to add those that are derived from them.
+
+    Raises:
+        DatasetError: A required or declared column is missing, or a type or value cannot be read.
+    """
+    schema = table_schema(source.table, config)
+    if not source.num_rows:
+        write_parquet(target, schema.empty_table())
+        return
+    _check_declared(source, config)
+    selects = [_group_select(source.table, group, config) for group in source.groups]
+    for select in selects:
+        _check_values(connection, select)
+    hashed = sorted(source.names)
+    union = " UNION ALL ".join(select.sql(hashed) for select in selects)
+    typed = ", ".join(
+        f"CAST({quoted(column.name)} AS {SQL_OF_ARROW[column.type]}) AS {quoted(column.name)}" for column in schema
+    )
+    order = ", ".join(f"{key} NULLS FIRST" for key in SORT_KEYS[source.table])
+    with atomic_write(target) as temporary:
+        connection.execute(
+            f"COPY (SELECT {typed} FROM ({finish(union)}) ORDER BY {order}) "
+            f"TO {literal(str(temporary))} (FORMAT parquet, COMPRESSION zstd)"
+        )
+
+
+def label_sources(source: Source, config: DatasetConfig) -> dict[str, bool]:
+    """Objective -> whether impressions have label columns of its own; all False where there are none."""
+    return {
+        objective: any(name in source.names for name in config.file_columns("impressions", objective))
+        for objective in config.objective_names
+    }
+
+
+def _check_declared(source: Source, config: DatasetConfig) -> None:
+    """Every column that dataset.toml names exists in some file, every required one in each."""
+    for name, mapped in getattr(config.columns, source.table).items():
+        for column in (mapped,) if isinstance(mapped, str) else mapped:
+            if column not in source.names:
+                raise DatasetError(
+                    f"{source.path} has no column '{column}', which dataset.toml names in columns.{source.table}.{name}."
+                )
+    extras = config.extras(source.table)
+    for kind in ("categorical", "numerical"):
+        for name in getattr(extras, kind):
+            if config.file_columns(source.table, name)[0] not in source.names:
+                raise DatasetError(
+                    f"{source.path} has no column '{name}', which dataset.toml names in features.{source.table}.{kind}."
+                )
+    for group in source.groups:
+        for name in REQUIRED_COLUMNS[source.table]:
+            column = config.file_columns(source.table, name)[0]
+            if column not in group.names:
+                renamed = "" if column == name else f" ({name} by dataset.toml)"
+                raise DatasetError(
+                    f"{group.files[0][0]} has no column '{column}'{renamed}, which {source.table} requires."
+                )
+
+
+def _group_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupSelect:
+    select = GroupSelect(group)
+    claimed = _claimed(table, config)
+    for name, reading in column_kinds(table, config).items():
+        column = config.file_columns(table, name)[0]
+        free = column in group.names and (column != name or name not in claimed)
+        select.columns[name] = _value(select, column, reading) if free else "NULL"
+        if name == "surface" and config.surfaces:
+            select.columns[name] = _mapped(select.columns[name], config)
+    if table == "impressions":
+        for objective in config.objective_names:
+            labels = [
+                _value(select, column, "label")
+                for column in config.file_columns(table, objective)
+                if column in group.names
+            ]
+            select.columns[label_column(objective)] = f"coalesce({', '.join(labels)}, 0)" if labels else "NULL"
+            if len(labels) > 1:
+                select.columns[label_column(objective)] = f"coalesce(greatest({', '.join(labels)}), 0)"
+    return select
+
+
+def _claimed(table: str, config: DatasetConfig) -> set[str]:
+    """Source names that dataset.toml gives another meaning, so that a contract name does not read them by itself."""
+    claimed: set[str] = set()
+    for name, mapped in getattr(config.columns, table).items():
+        columns = (mapped,) if isinstance(mapped, str) else mapped
+        claimed.update(column for column in columns if column != name)
+    return claimed - {name for name, mapped in getattr(config.columns, table).items() if mapped == name}
+
+
+def _value(select: GroupSelect, column: str, reading: str) -> str:
+    """SQL of a source column read in a way; remembers its check. Refuses its type."""
+    group = select.group
+    if column in group.columns:
+        expression = read_column(f"source.{quoted(column)}", group.columns[column], reading)
+        kind = f"of type {group.columns[column]}"
+    else:
+        expression, kind = read_folder("filename", column, reading), "the name of a folder"
+    if expression is None:
+        raise DatasetError(f"{group.files[0][0]}: column '{column}' is {kind}; it must hold {EXPECTED[reading]}.")
+    if expression.bad is not None:
+        select.checks.append(Check(column, EXPECTED[reading], expression))
+    return expression.sql
+
+
+def _mapped(value: str, config: DatasetConfig) -> str:
+    """SQL that names a surface as `[surfaces]` says; others stay as they are."""
+    cases = [
+        f"WHEN {literal(name)} THEN {literal(surface)}" for surface, names in config.surfaces.items() for name in names
+    ]
+    return f"CASE {value} {' '.join(cases)} ELSE {value} END"
+
+
+def _check_values(connection: duckdb.DuckDBPyConnection, select: GroupSelect) -> None:
+    """Refuses the first value of each checked column that cannot be read."""
+    if not select.checks:
+        return
+    place = "first_row + file_row_number"
+    picks = ", ".join(
+        f"arg_min([filename, CAST(file_row_number AS VARCHAR), CAST({check.expression.source} AS VARCHAR)], {place}) "
+        f"FILTER (WHERE {check.expression.bad})"
+        for check in select.checks
+    )
+    found = connection.execute(f"SELECT {picks} FROM {select.relation()}").fetchone() or ()
+    for check, worst in zip(select.checks, found, strict=True):
+        if worst is not None:
+            file, row, value = worst
+            raise DatasetError(
+                f"{file}: column '{check.column}' holds {value} in row {row} (counted from 0); "
+                f"it must hold {check.expected}."
+            )
+
+
+def _hashable(group: FileGroup, name: str) -> str:
+    """SQL of a source value for `row_hash`; a column that this group lacks counts as null."""
+    if name in group.columns:
+        return f"source.{quoted(name)}"
+    if name in group.hive_keys:
+        folder = read_folder("filename", name, "text")
+        return folder.sql if folder else "NULL"
+    return "NULL"
+
+
+def _no_glob(path: Path) -> str:
+    """A path in which no character stands for others."""
+    return "".join(f"[{character}]" if character in "[*?" else character for character in str(path))
