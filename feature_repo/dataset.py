@@ -214,9 +214,18 @@ class DatasetConfig(_Section):
         )
 
     def file_columns(self, table: str, name: str) -> tuple[str, ...]:
-        """Names in the file that a contract name, extra column or label is read from."""
-        mapped = getattr(self.columns, table).get(name, name)
-        return (mapped,) if isinstance(mapped, str) else tuple(mapped)
+        """Names in the file that a contract name, extra column or label is read from.
+
+        By default that is the name itself. Where `[columns]` reads the file's column of that name as something else,
+        a contract name or label has no column then; an extra column still reads it.
+        """
+        renames: Mapping[str, str | tuple[str, ...]] = getattr(self.columns, table)
+        mapped = renames.get(name)
+        if mapped is None:
+            extras = self.extras(table)
+            taken = any(name == other if isinstance(other, str) else name in other for other in renames.values())
+            return () if taken and name not in (*extras.categorical, *extras.numerical) else (name,)
+        return (mapped,) if isinstance(mapped, str) else mapped
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -250,6 +259,9 @@ class DatasetConfig(_Section):
                     raise ValueError(
                         f"columns.{table}.{name} is a list, which only label columns of impressions may be"
                     )
+            for name in REQUIRED_COLUMNS[table]:
+                if not self.file_columns(table, name):
+                    raise ValueError(f"columns.{table} reads column '{name}' as another; add which column is {name}")
 
     def _check_features(self) -> None:
         for table, extras in (("items", self.features.items), ("users", self.features.users)):

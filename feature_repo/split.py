@@ -73,12 +73,13 @@ def make_split(config: DatasetConfig, log_start: float, log_end: float) -> Split
     """Splits a log by time.
 
     Declared days are kept where validation and test together leave a fifth of the log for training; else, and by
-    default, each is at most a fifth of the log. A log under five days has its boundaries on a finer grid. With a single moment in the
-    log everything is training and validation and test are empty.
+    default, each is at most a fifth of the log. A log under five days has its boundaries on a finer grid. With a
+    single moment in the log everything is training, and validation and test are empty.
 
     Args:
         config: Supplies `[split]`.
-        log_start, log_end: First and latest clean timestamp, unix seconds.
+        log_start: First clean timestamp, unix seconds.
+        log_end: Latest clean timestamp, unix seconds.
     """
     span = log_end - log_start
     if span < SHORT_STEPS * MICROSECOND:

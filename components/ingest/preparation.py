@@ -121,58 +121,41 @@ def label_sources(source: Source, config: DatasetConfig) -> dict[str, bool]:
 
 def _check_declared(source: Source, config: DatasetConfig) -> None:
     """Every column that dataset.toml names exists in some file, every required one in each."""
-    for name, mapped in getattr(config.columns, source.table).items():
-        for column in (mapped,) if isinstance(mapped, str) else mapped:
-            if column not in source.names:
-                raise DatasetError(
-                    f"{source.path} has no column '{column}', which dataset.toml names in columns.{source.table}.{name}."
-                )
+    declared = [(f"columns.{source.table}.{name}", name) for name in getattr(config.columns, source.table)]
     extras = config.extras(source.table)
-    for kind in ("categorical", "numerical"):
-        for name in getattr(extras, kind):
-            if config.file_columns(source.table, name)[0] not in source.names:
-                raise DatasetError(
-                    f"{source.path} has no column '{name}', which dataset.toml names in features.{source.table}.{kind}."
-                )
-    for group in source.groups:
-        for name in REQUIRED_COLUMNS[source.table]:
-            column = config.file_columns(source.table, name)[0]
-            if column not in group.names:
-                renamed = "" if column == name else f" ({name} by dataset.toml)"
-                raise DatasetError(
-                    f"{group.files[0][0]} has no column '{column}'{renamed}, which {source.table} requires."
-                )
+    declared += [(f"features.{source.table}.categorical", name) for name in extras.categorical]
+    declared += [(f"features.{source.table}.numerical", name) for name in extras.numerical]
+    for key, name in declared:
+        for column in config.file_columns(source.table, name):
+            if column not in source.names:
+                raise DatasetError(f"{source.path} has no column '{column}', which dataset.toml names in {key}.")
+    for name in REQUIRED_COLUMNS[source.table]:
+        for column in config.file_columns(source.table, name):
+            for group in source.groups:
+                if column not in group.names:
+                    renamed = "" if column == name else f" ({name} by dataset.toml)"
+                    raise DatasetError(f"{group.files[0][0]} has no column '{column}'{renamed}, which is required.")
 
 
 def _group_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupSelect:
     select = GroupSelect(group)
-    claimed = _claimed(table, config)
     for name, reading in column_kinds(table, config).items():
-        column = config.file_columns(table, name)[0]
-        free = column in group.names and (column != name or name not in claimed)
-        select.columns[name] = _value(select, column, reading) if free else "NULL"
+        values = _values(select, config.file_columns(table, name), reading)
+        select.columns[name] = values[0] if values else "NULL"
         if name == "surface" and config.surfaces:
             select.columns[name] = _mapped(select.columns[name], config)
     if table == "impressions":
         for objective in config.objective_names:
-            labels = [
-                _value(select, column, "label")
-                for column in config.file_columns(table, objective)
-                if column in group.names
-            ]
-            select.columns[label_column(objective)] = f"coalesce({', '.join(labels)}, 0)" if labels else "NULL"
-            if len(labels) > 1:
-                select.columns[label_column(objective)] = f"coalesce(greatest({', '.join(labels)}), 0)"
+            labels = _values(select, config.file_columns(table, objective), "label")
+            select.columns[label_column(objective)] = (
+                f"coalesce(greatest({', '.join(labels)}), 0)" if labels else "NULL"
+            )
     return select
 
 
-def _claimed(table: str, config: DatasetConfig) -> set[str]:
-    """Source names that dataset.toml gives another meaning, so that a contract name does not read them by itself."""
-    claimed: set[str] = set()
-    for name, mapped in getattr(config.columns, table).items():
-        columns = (mapped,) if isinstance(mapped, str) else mapped
-        claimed.update(column for column in columns if column != name)
-    return claimed - {name for name, mapped in getattr(config.columns, table).items() if mapped == name}
+def _values(select: GroupSelect, columns: tuple[str, ...], reading: str) -> list[str]:
+    """SQL of those of the source columns that the group has."""
+    return [_value(select, column, reading) for column in columns if column in select.group.names]
 
 
 def _value(select: GroupSelect, column: str, reading: str) -> str:
