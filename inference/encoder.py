@@ -1,0 +1,197 @@
+"""Users to vectors: the exported user tower and the arrays that go into it.
+
+Owns the tower's files as serving reads them (`towers.json`, `user_tower.onnx`, `item_embeddings.npy` beside the
+`feature_set.json` they were fitted with) and the one way from `UserColumns` and queries to the tower's inputs, which
+training uses too. onnxruntime and numpy only: no torch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+
+from feature_repo.errors import BundleError
+from feature_repo.feature_set import FeatureSet
+from feature_repo.files import read_json
+from feature_repo.state import FloatArray, History, TimeArray, UserColumns
+from feature_repo.transforms import DAY, RequestContext, request_features
+
+TOWERS_FILE = "towers.json"
+USER_TOWER_FILE = "user_tower.onnx"
+ITEM_EMBEDDINGS_FILE = "item_embeddings.npy"
+FEATURE_SET_FILE = "feature_set.json"
+REQUEST_NUMERIC = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+_CHUNK = 1024  # queries encoded at a time: 13 MB of history vectors
+CodeArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class TowerInputs:
+    """What the user tower reads of q queries, but for the history's vectors.
+
+    Attributes:
+        rows: Item rows of the last events [q, l], 0 where padded, oldest first, padding behind.
+        ages: Days between each event and the query [q, l], 0 where padded.
+        grades: Objective grade of each event, 0 where padded [q, l].
+        categorical: Profile codes [q, columns].
+        numeric: Profile numbers [q, columns], NaN is missing.
+        request_numeric: [q, len(REQUEST_NUMERIC)].
+        request_categorical: Request codes [q, columns].
+    """
+
+    rows: CodeArray
+    ages: FloatArray
+    grades: CodeArray
+    categorical: CodeArray
+    numeric: FloatArray
+    request_numeric: FloatArray
+    request_categorical: CodeArray
+
+    def feeds(self, embeddings: FloatArray) -> dict[str, FloatArray | CodeArray]:
+        """The tower's named inputs, with the history's vectors out of item embeddings [m, d]."""
+        return {
+            "history": embeddings[self.rows],
+            "ages": self.ages,
+            "grades": self.grades,
+            "categorical": self.categorical,
+            "numeric": self.numeric,
+            "request_numeric": self.request_numeric,
+            "request_categorical": self.request_categorical,
+        }
+
+
+class UserEncoder:
+    """Encodes users with the exported tower; safe to share between threads."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        embeddings: FloatArray,
+        feature_set: FeatureSet,
+        user_numeric: Sequence[str],
+        history_length: int,
+    ) -> None:
+        self._session = session
+        self._embeddings = embeddings
+        self._feature_set = feature_set
+        self._user_numeric = [feature_set.user_numeric.index(name) for name in user_numeric]
+        self._history_length = history_length
+
+    @property
+    def dimension(self) -> int:
+        """Length d of a vector."""
+        return int(self._embeddings.shape[1])
+
+    @property
+    def item_embeddings(self) -> FloatArray:
+        """The item vectors histories are read as [m, d]."""
+        return self._embeddings
+
+    @classmethod
+    def load(cls, directory: Path | str, num_threads: int = 1) -> UserEncoder:
+        """Opens the towers of a stage or bundle.
+
+        Args:
+            directory: Holds `towers.json`, `feature_set.json`, `user_tower.onnx` and `item_embeddings.npy`.
+            num_threads: Threads of one encoding.
+
+        Raises:
+            BundleError: If a file is missing or damaged, or they do not fit together.
+        """
+        directory = Path(directory)
+        feature_set = FeatureSet.load(directory / FEATURE_SET_FILE)
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = num_threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            description = read_json(directory / TOWERS_FILE)
+            embeddings = np.load(directory / ITEM_EMBEDDINGS_FILE, allow_pickle=False)
+            session = onnxruntime.InferenceSession(
+                str(directory / USER_TOWER_FILE), options, providers=["CPUExecutionProvider"]
+            )
+            if embeddings.shape[1:] != (description["config"]["dimension"],):
+                raise BundleError(
+                    f"Item embeddings of {directory} do not have the towers' dimension: build them again."
+                )
+            return cls(
+                session,
+                embeddings,
+                feature_set,
+                description["user_numeric"],
+                description["config"]["history_length"],
+            )
+        except (OSError, EOFError, ValueError, KeyError, RuntimeError) as error:
+            raise BundleError(f"The towers in {directory} cannot be read, train again: {error}") from error
+
+    def encode(self, users: UserColumns, queries: Sequence[RequestContext]) -> FloatArray:
+        """Unit vectors of the queries' users.
+
+        Args:
+            users: State of the users [q].
+            queries: The q queries; their times and contexts are read.
+
+        Returns:
+            [q, d].
+        """
+        if not queries:
+            return np.zeros((0, self.dimension), dtype=np.float32)
+        inputs = self._inputs(users, queries)
+        parts = []
+        for start in range(0, len(queries), _CHUNK):
+            part = TowerInputs(*(getattr(inputs, name)[start : start + _CHUNK] for name in TowerInputs.__slots__))
+            (vectors,) = self._session.run(None, part.feeds(self._embeddings))
+            parts.append(vectors)
+        return np.concatenate(parts)
+
+    def _inputs(self, users: UserColumns, queries: Sequence[RequestContext]) -> TowerInputs:
+        times = np.array([query.time for query in queries], dtype=np.float64)
+        rows, ages, grades = pad_history(users.history, times, self._history_length)
+        numeric, codes = split_request(request_features(queries, users.country, self._feature_set), self._feature_set)
+        return TowerInputs(
+            rows=rows,
+            ages=ages,
+            grades=grades,
+            categorical=users.categorical.astype(np.int64),
+            numeric=np.ascontiguousarray(users.numeric[:, self._user_numeric]),
+            request_numeric=numeric,
+            request_categorical=codes,
+        )
+
+
+def split_request(features: FloatArray, feature_set: FeatureSet) -> tuple[FloatArray, CodeArray]:
+    """Of `transforms.request_features` [q, r] the numbers and the codes that the tower reads."""
+    numeric = features[:, [feature_set.request_numeric.index(name) for name in REQUEST_NUMERIC]]
+    codes = features[:, len(feature_set.request_numeric) :]
+    return np.ascontiguousarray(numeric), codes.astype(np.int64)
+
+
+def pad_history(history: History, times: TimeArray, length: int) -> tuple[CodeArray, FloatArray, CodeArray]:
+    """The last events as rectangles.
+
+    Args:
+        history: Events of q users, oldest first.
+        times: Unix seconds of the queries [q].
+        length: Events kept a user, the latest ones.
+
+    Returns:
+        Item rows, ages in days (at least 0) and grades, each [q, l] with l the longest kept history but at least 1;
+        all are 0 where padded.
+    """
+    ends = history.offsets[1:]
+    kept = np.minimum(np.diff(history.offsets), length)
+    width = max(int(kept.max(initial=0)), 1)
+    present = np.arange(width) < kept[:, None]
+    at = ((ends - kept)[:, None] + np.arange(width))[present]
+    rows = np.zeros(present.shape, dtype=np.int64)
+    grades = np.zeros(present.shape, dtype=np.int64)
+    ages = np.zeros(present.shape, dtype=np.float32)
+    rows[present] = history.rows[at]
+    grades[present] = history.grades[at]
+    ages[present] = np.maximum((np.repeat(times, kept) - history.times[at]) / DAY, 0.0)
+    return rows, ages, grades
