@@ -47,6 +47,10 @@ OWN_COLUMNS = (
     "history_contains",
 )
 
+# Ages are computed when they are asked for; what is stored is the moment (unix seconds) they count from.
+USER_AGES: Mapping[str, str] = {"days_since_last_event": "last_event_at", "days_since_signup": "signup_at"}
+ITEM_AGES: Mapping[str, str] = {"age_days": "created_at"}
+
 Vocabulary = tuple[str, ...]
 
 
@@ -63,6 +67,7 @@ class FeatureSet(BaseModel):
         repeats: Which of the user's own items may come again: never, until-converted or always.
         user_numeric, user_categorical: Columns of `UserColumns.numeric` and `.categorical`.
         item_numeric, item_categorical: Columns of `ItemColumns.numeric` and `.categorical`.
+        user_extras, item_extras: The declared extra columns among the numeric ones.
         request_numeric, request_categorical: Columns computed from the query alone.
         cross_numeric: Columns computed from user and item together.
         sources: Retrieval sources in bit order.
@@ -78,6 +83,8 @@ class FeatureSet(BaseModel):
     user_categorical: tuple[str, ...] = ()
     item_numeric: tuple[str, ...] = ()
     item_categorical: tuple[str, ...] = ()
+    user_extras: tuple[str, ...] = ()
+    item_extras: tuple[str, ...] = ()
     request_numeric: tuple[str, ...] = REQUEST_NUMERIC
     request_categorical: tuple[str, ...] = ()
     cross_numeric: tuple[str, ...] = ()
@@ -102,6 +109,8 @@ class FeatureSet(BaseModel):
             user_categorical=_columns_of("users", vocabularies),
             item_numeric=_with_extras(_item_numeric(tables.objectives, present), item_extras, "items"),
             item_categorical=_columns_of("items", vocabularies),
+            user_extras=user_extras,
+            item_extras=item_extras,
             request_categorical=_columns_of("request", vocabularies),
             cross_numeric=_cross_numeric(config.recommend.repeats, present, vocabularies),
             vocabularies=vocabularies,
@@ -178,7 +187,9 @@ class FeatureSet(BaseModel):
 def _user_numeric(objectives: Sequence[str], present: frozenset[str]) -> list[str]:
     names = [f"num_{objective}_{days}d" for objective in objectives for days in WINDOWS]
     if "impressions" in present:
-        names += [f"num_impressions_{days}d" for days in WINDOWS] + ["ctr_30d"]
+        names += [f"num_impressions_{days}d" for days in WINDOWS]
+    if f"labels.{objectives[0]}" in present:
+        names.append("ctr_30d")
     if len(objectives) > 1:
         names.append("conversion_30d")
     names += ["days_since_last_event", "num_sessions_total", "num_positive_total", "num_active_days_30d"]
@@ -193,7 +204,8 @@ def _item_numeric(objectives: Sequence[str], present: frozenset[str]) -> list[st
     names = [f"num_{objective}_{days}d" for objective in objectives for days in WINDOWS]
     if "impressions" in present:
         names += [f"num_impressions_{days}d" for days in WINDOWS]
-        names += [f"smoothed_rate_{objective}_{days}d" for objective in objectives for days in RATE_WINDOWS]
+    labelled = [objective for objective in objectives if f"labels.{objective}" in present]
+    names += [f"smoothed_rate_{objective}_{days}d" for objective in labelled for days in RATE_WINDOWS]
     names += [f"popularity_{days}d" for days in HALF_LIVES]
     names += ["trend", "num_users_30d", "repeat_rate_30d"]
     if "negatives" in present:
@@ -240,6 +252,9 @@ def _present(tables: PreparedTables) -> frozenset[str]:
     present = set()
     if tables.impressions.num_rows:
         present.add("impressions")
+    for objective in tables.objectives:
+        if _has(tables.impressions, f"label_{objective}"):
+            present.add(f"labels.{objective}")
     if _has(tables.interactions, "price") or _has(tables.items, "price"):
         present.add("prices")
     if pc.any(pc.less(tables.interactions["grade"], 0)).as_py():
