@@ -1,0 +1,25 @@
+"""What a filter is: it says which candidates may be shown, never in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.state import UserColumns
+from inference.query import CandidateSet, Query
+
+
+class Filter(Protocol):
+    """One reason not to show an item."""
+
+    @property
+    def name(self) -> str:
+        """The reason, as it is counted: `recs_filtered_total{reason=}`."""
+
+    def __call__(
+        self, queries: Sequence[Query], users: UserColumns, candidates: CandidateSet, /
+    ) -> npt.NDArray[np.bool_]:
+        """Whether each candidate stays [n]."""

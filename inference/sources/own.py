@@ -1,0 +1,42 @@
+"""Candidates that are the user's own: taken before, as far as the dataset's `repeats` lets them come again."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from feature_repo.state import UserColumns
+from inference.artifacts import Artifacts
+from inference.query import Query
+from inference.ragged import best, offsets_from_owners, owners_from_offsets
+from inference.repeats import ruled_out
+from inference.sources.protocol import Found
+
+SECONDS_PER_DAY = 86_400.0
+RECENCY_DAYS = 30.0
+
+
+@dataclass(frozen=True)
+class OwnSource:
+    """The user's own items by frequency and recency; an item only ever turned down is not among them."""
+
+    artifacts: Artifacts
+    name: str = "own"
+
+    def __call__(self, queries: Sequence[Query], users: UserColumns, k: int) -> Found:
+        """At most k own items of each query, scored by events damped with days since the last one."""
+        own = users.own
+        owners = owners_from_offsets(own.offsets)
+        personal = np.array([query.surface != "similar" for query in queries], dtype=np.bool_)
+        allowed = (own.counts > 0) & personal[owners] & ~ruled_out(own, self.artifacts.feature_set)
+        kept = np.flatnonzero(allowed)
+        if len(kept) == 0:
+            return Found.nothing(len(queries))
+        owners = owners[kept]
+        times = np.array([query.time for query in queries])
+        days = np.maximum(times[owners] - own.last[kept], 0.0) / SECONDS_PER_DAY
+        scores = (own.counts[kept] / np.sqrt(1.0 + days / RECENCY_DAYS)).astype(np.float32)
+        chosen = best(owners, scores, k, len(queries))
+        return Found(offsets_from_owners(owners[chosen], len(queries)), own.rows[kept[chosen]], scores[chosen])

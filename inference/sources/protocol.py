@@ -1,0 +1,56 @@
+"""What a source is: it answers a batch of queries with item rows, best first. It knows no other source."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from feature_repo.state import FloatArray, IntArray, OffsetArray, UserColumns
+from inference.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Items that one source found for q queries.
+
+    Attributes:
+        offsets: [q + 1].
+        rows: Item rows [n], distinct within a query, best first.
+        scores: The source's own score [n], higher is better.
+    """
+
+    offsets: OffsetArray
+    rows: IntArray
+    scores: FloatArray
+
+    @classmethod
+    def nothing(cls, num_queries: int) -> Found:
+        """No item for any query."""
+        return cls(np.zeros(num_queries + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
+
+    @classmethod
+    def lists(cls, lists: Sequence[tuple[IntArray, FloatArray]]) -> Found:
+        """One (rows, scores) pair a query."""
+        if not lists:
+            return cls.nothing(0)
+        offsets = np.zeros(len(lists) + 1, dtype=np.int64)
+        np.cumsum([len(rows) for rows, _ in lists], out=offsets[1:])
+        return cls(
+            offsets,
+            np.concatenate([rows for rows, _ in lists]).astype(np.int32, copy=False),
+            np.concatenate([scores for _, scores in lists]).astype(np.float32, copy=False),
+        )
+
+
+class Source(Protocol):
+    """One way to candidates."""
+
+    @property
+    def name(self) -> str:
+        """Its name in `FeatureSet.sources`."""
+
+    def __call__(self, queries: Sequence[Query], users: UserColumns, k: int, /) -> Found:
+        """At most `k` items for each query; none where the source does not apply."""
