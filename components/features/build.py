@@ -1,0 +1,113 @@
+"""Builds the features of prepared tables: the feature set, the daily snapshots and the static item content.
+
+Owns the layout of a features directory and the reading of prepared tables into DuckDB. What the columns mean is
+feature_repo's.
+
+    feature_set.json                       names, order and vocabularies
+    snapshots/user_stats.parquet           daily activity and profile of users
+    snapshots/user_history.parquet         last events and own items of users, whenever they change
+    snapshots/item_stats.parquet           daily activity, rates and content of items
+    item_ids.parquet                       the row map: row i is item i
+    items_static.parquet                   the newest content of every item, aligned to the row map
+"""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import ibis
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_repo.feature_set import FeatureSet
+from feature_repo.files import atomic_write, write_parquet
+from feature_repo.item_snapshots import item_stats
+from feature_repo.progress import say
+from feature_repo.snapshots import Calendar, LogTables
+from feature_repo.tables import PreparedTables, item_universe
+from feature_repo.user_snapshots import user_history, user_stats
+
+FEATURE_SET_FILE = "feature_set.json"
+SNAPSHOT_DIRECTORY = "snapshots"
+MEMORY_LIMIT = "2GB"  # of DuckDB, which spills to disk beyond it
+
+TIME_COLUMNS = {
+    "interactions": {"timestamp": "time_us"},
+    "impressions": {"timestamp": "time_us"},
+    "items": {"valid_from": "valid_from_us", "created_at": "created_at_us"},
+    "users": {"valid_from": "valid_from_us", "signup_at": "signup_at_us"},
+}
+
+
+def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) -> FeatureSet:
+    """Writes a features directory.
+
+    Args:
+        tables_dir: Prepared tables, cleaned by the row rules.
+        out_dir: Where to write.
+        since: First moment at which features will be asked for, unix seconds; default the split's `rank_start`.
+
+    Raises:
+        DatasetError: A declared extra column has the name of a computed one.
+    """
+    tables = PreparedTables.open(tables_dir)
+    feature_set = FeatureSet.fit(tables)
+    item_ids = item_universe(tables)
+    write_parquet(out_dir / "item_ids.parquet", pa.table({"item_id": pa.array(item_ids, pa.string())}))
+    write_parquet(out_dir / "items_static.parquet", newest_content(tables.items, item_ids))
+    calendar = Calendar.of(tables.split, since)
+    with tempfile.TemporaryDirectory(prefix="kuberec-features-") as spill:
+        connection = connect(Path(spill))
+        try:
+            log = read_log(connection, tables)
+            snapshots = {
+                "user_stats": (user_stats(log, calendar, feature_set), "user_id"),
+                "user_history": (user_history(log, calendar), "user_id"),
+                "item_stats": (item_stats(log, calendar, feature_set), "item_id"),
+            }
+            for name, (expression, key) in snapshots.items():
+                started = time.monotonic()
+                num_rows = write_snapshot(connection, expression, key, out_dir / SNAPSHOT_DIRECTORY / f"{name}.parquet")
+                say(f"features: {name} has {num_rows:,} rows, {time.monotonic() - started:.1f} s")
+        finally:
+            connection.disconnect()
+    feature_set.save(out_dir / FEATURE_SET_FILE)
+    return feature_set
+
+
+def connect(spill: Path) -> Any:
+    """A DuckDB connection of bounded memory that spills to a directory."""
+    connection = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=spill)
+    connection.raw_sql("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")  # what Ibis 12 writes and DuckDB 2 has retired
+    return connection
+
+
+def read_log(connection: Any, tables: PreparedTables) -> LogTables:
+    """The prepared tables as Ibis tables of a DuckDB connection, times as microseconds."""
+    found = {}
+    for name, times in TIME_COLUMNS.items():
+        columns = ", ".join(f"epoch_us({column}) AS {renamed}" for column, renamed in times.items())
+        path = str(tables.path(name)).replace("'", "''")
+        connection.raw_sql(f"CREATE TEMP VIEW {name} AS SELECT *, {columns} FROM read_parquet('{path}')")
+        found[name] = connection.table(name)
+    return LogTables(**found)
+
+
+def write_snapshot(connection: Any, expression: Any, key: str, path: Path) -> int:
+    """Writes a snapshot expression by (stamp, key) and returns its number of rows."""
+    with atomic_write(path) as temporary:
+        connection.to_parquet(expression.order_by("event_timestamp", key), temporary, compression="zstd")
+        return int(pq.read_metadata(temporary).num_rows)
+
+
+def newest_content(items: pa.Table, item_ids: np.ndarray[Any, np.dtype[np.object_]]) -> pa.Table:
+    """The last row of every item in the order of the row map; null where an id has no row of its own."""
+    order = np.arange(items.num_rows)
+    last = dict(zip(items["item_id"].to_pylist(), order, strict=True))  # rows are by (id, valid_from, row)
+    places = [last.get(item_id) for item_id in item_ids]
+    content = items.drop_columns(["row", "row_hash", "item_id", "valid_from"]).take(pa.array(places, pa.int64()))
+    return content.add_column(0, "item_id", pa.array(item_ids, pa.string()))
