@@ -57,7 +57,7 @@ class Expression:
 
 
 def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | None:
-    """The expression that reads `source` (SQL) of an Arrow type in one of the ways of SQL_TYPES; None refuses the type."""
+    """The expression that reads `source` (SQL) of an Arrow type in a way of SQL_TYPES; None refuses the type."""
     kind = kind.value_type if types.is_dictionary(kind) else kind
     if types.is_null(kind):
         return Expression(f"CAST(NULL AS {SQL_TYPES[reading]})")
@@ -130,7 +130,7 @@ def _id(source: str, kind: pa.DataType) -> Expression | None:
         finite = f"isfinite(CAST({source} AS DOUBLE))"
         whole = _whole(source)
         return Expression(
-            f"CASE WHEN {finite} AND {whole} THEN CAST(CAST({source} AS HUGEINT) AS VARCHAR) END",
+            f"CASE WHEN {finite} AND {whole} THEN CAST(TRY_CAST({source} AS HUGEINT) AS VARCHAR) END",
             f"{finite} AND NOT {whole}",
         )
     return None
@@ -146,7 +146,7 @@ def _text(source: str, kind: pa.DataType) -> Expression | None:
     if _is_fractional(kind):
         return Expression(
             f"CASE WHEN NOT isfinite(CAST({source} AS DOUBLE)) THEN NULL "
-            f"WHEN {_whole(source)} THEN CAST(CAST({source} AS HUGEINT) AS VARCHAR) "
+            f"WHEN {_whole(source)} THEN CAST(TRY_CAST({source} AS HUGEINT) AS VARCHAR) "
             f"ELSE CAST({source} AS VARCHAR) END"
         )
     if _is_list(kind):
@@ -218,6 +218,6 @@ def _position(source: str, kind: pa.DataType) -> Expression | None:
     value = f"CAST({source} AS DOUBLE)"
     usable = f"({value} = trunc({value}) AND {value} < 2147483648)"
     return Expression(
-        f"CASE WHEN {value} >= 0 AND {usable} THEN CAST({value} AS INTEGER) END",
+        f"CASE WHEN {value} >= 0 AND {usable} THEN TRY_CAST({value} AS INTEGER) END",
         f"isfinite({value}) AND NOT {usable}",
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -61,21 +61,25 @@ def ingest(dataset_dir: Path | str, out_dir: Path | str, now: float | None = Non
 def _prepare_all(sources: dict[str, Source], config: DatasetConfig, staging: Path) -> dict[str, str]:
     """Writes the four tables into `staging` and says where labels come from."""
     own = label_sources(sources["impressions"], config)
+    joined = False
     with connect(staging / "spill") as connection:
-        joined = False
-        for table in TABLES:
-            say(f"reading {table}: {sources[table].num_rows} rows")
+        for table, source in sources.items():
+            say(f"reading {table}: {source.num_rows} rows")
             target = staging / f"{table}.parquet"
-            with _named(sources[table]):
+            with _named(source):
+                prepare(connection, source, config, target, _derivation(table, config, own, joined=joined))
                 if table == "interactions":
-                    prepare(connection, sources[table], config, target, lambda select: with_grades(select, config))
                     joined = read_outcomes(connection, target, config)
-                elif table == "impressions":
-                    wrap = lambda select: with_labels(select, config, own, joined)  # noqa: E731
-                    prepare(connection, sources[table], config, target, wrap)
-                else:
-                    prepare(connection, sources[table], config, target)
     return {name: "column" if has else "joined" if joined else "absent" for name, has in own.items()}
+
+
+def _derivation(table: str, config: DatasetConfig, own: dict[str, bool], *, joined: bool) -> Callable[[str], str]:
+    """What adds the derived columns to the SELECT of a table."""
+    if table == "interactions":
+        return lambda select: with_grades(select, config)
+    if table == "impressions":
+        return lambda select: with_labels(select, config, own, joined=joined)
+    return lambda select: select
 
 
 @contextmanager
@@ -83,7 +87,9 @@ def _named(source: Source) -> Iterator[None]:
     """Turns what DuckDB finds damaged inside a file into a sentence."""
     try:
         yield
-    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.ConversionException) as error:
+    except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.InternalError):
+        raise  # a defect of ours, not of the file
+    except duckdb.Error as error:
         raise DatasetError(f"{source.path} cannot be read: {one_line(error)}") from error
 
 
