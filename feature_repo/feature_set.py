@@ -129,8 +129,6 @@ class FeatureSet(BaseModel):
             *self.cross_numeric,
             *(f"score_{name}" for name in self.sources),
             *(f"rank_{name}" for name in self.sources),
-            "num_sources",
-            "retrieval_score",
         )
 
     @cached_property

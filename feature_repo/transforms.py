@@ -103,8 +103,6 @@ def assemble(
     place(cross_features(times, users, items, query_index, rows, anchor_rows(queries, items), feature_set))
     place(candidates.source_scores)
     place(candidates.source_ranks)
-    out[:, -2] = np.bitwise_count(candidates.source_bits)
-    out[:, -1] = candidates.score
     return out
 
 

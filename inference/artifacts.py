@@ -31,6 +31,7 @@ class RecommenderConfig(BaseModel):
 
     Attributes:
         quotas: Source -> items it may bring to a query.
+        reach: Source -> length of the list it scores candidates by, those of other sources included.
         weights: Source -> its weight in the merged order.
         fallback_weight: Weight of the popular list beside a seed item: below every similar item.
         verbs: Objective -> what the user did, for reasons ("bought"); "chose" where it is not said.
@@ -41,6 +42,7 @@ class RecommenderConfig(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     quotas: dict[str, int] = {"two_tower": 300, "covisitation": 100, "own": 50, "popular": 100}
+    reach: dict[str, int] = {"covisitation": 1000, "own": 1000, "popular": 1000}
     weights: dict[str, float] = {"two_tower": 1.0, "covisitation": 1.0, "own": 1.0, "popular": 1.0}
     fallback_weight: float = Field(default=0.01, gt=0)
     verbs: dict[str, str] = {}

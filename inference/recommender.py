@@ -13,7 +13,7 @@ people, not for items. Users whom the store does not know get the popular order 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
@@ -33,6 +33,7 @@ from inference.query import CandidateSet, Query, Slate
 from inference.ragged import offsets_from_owners
 from inference.reasons import ReasonWriter
 from inference.scorers.protocol import Scorer
+from inference.source_scores import complete
 from inference.sources.covisitation import CovisitationSource
 from inference.sources.own import OwnSource
 from inference.sources.popular import PopularSource
@@ -80,6 +81,19 @@ class Batch:
 
     def __len__(self) -> int:
         return len(self.queries)
+
+
+@dataclass(frozen=True, slots=True)
+class Retrieved:
+    """What retrieval ends with.
+
+    Attributes:
+        candidates: Filtered candidates in retrieval order.
+        found: What each source that answered found, beyond its quota too.
+    """
+
+    candidates: CandidateSet
+    found: Mapping[str, Found]
 
 
 class Recommender:
@@ -134,7 +148,7 @@ class Recommender:
         """Filtered and hydrated candidates of all queries in retrieval order, unranked (about 0.2 MB a query)."""
         parts = []
         for batch in self.batches(queries):
-            found = self.retrieve(batch)
+            found = self.complete(self.retrieve(batch))
             parts.append(found.with_features(self.features(batch, found)))
         return concatenate(parts, len(self.artifacts.feature_set.sources))
 
@@ -157,14 +171,14 @@ class Recommender:
                 own_trace = Trace(dict(trace.seconds), list(trace.degraded))
                 yield Batch(part, span(users, start, start + len(part)), own_trace, deadline)
 
-    def retrieve(self, batch: Batch) -> CandidateSet:
+    def retrieve(self, batch: Batch) -> Retrieved:
         """Sources, merge, filters: candidates in retrieval order, without features."""
         run, num_items = self.executor, len(self.artifacts.items)
-        quotas = self.artifacts.config.quotas
+        quotas, reach = self.artifacts.config.quotas, self.artifacts.config.reach
         found = run.run_all(
             batch.trace,
             {
-                name: partial(source, batch.queries, batch.users, quotas.get(name, 0))
+                name: partial(source, batch.queries, batch.users, max(quotas[name], reach.get(name, 0)))
                 for name, source in self.sources.items()
                 if quotas.get(name, 0) > 0
             },
@@ -174,13 +188,20 @@ class Recommender:
         start = time.perf_counter()
         answered: dict[str, Found] = {name: part for name, part in found.items() if part is not None}
         names = self.artifacts.feature_set.sources
-        merged = merge(answered, names, self._weights(batch), self.artifacts.config.rank_constant, num_items)
+        brought = {name: part.first(quotas[name]) for name, part in answered.items()}
+        merged = merge(brought, names, self._weights(batch), self.artifacts.config.rank_constant, num_items)
         self._note(batch.trace, "merge", start)
         start = time.perf_counter()
         kept = self.filter(batch, merged)
         kept = top_up(batch.queries, kept, self._popular, partial(self.filter, batch), self.artifacts)
         self._note(batch.trace, "filters", start)
-        return kept
+        return Retrieved(kept, answered)
+
+    def complete(self, retrieved: Retrieved) -> CandidateSet:
+        """The candidates with the scores and ranks of all sources, as the ranker wants them."""
+        artifacts = self.artifacts
+        names, num_items = artifacts.feature_set.sources, len(artifacts.items)
+        return complete(retrieved.candidates, retrieved.found, names, num_items, artifacts.embeddings)
 
     def filter(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
         """The candidates that every filter keeps; what each removes is counted."""
@@ -194,12 +215,13 @@ class Recommender:
         return candidates
 
     def features(self, batch: Batch, candidates: CandidateSet) -> FloatArray:
-        """Ranker features of candidates of the batch [n, F]."""
+        """Ranker features of completed candidates of the batch [n, F]."""
         artifacts = self.artifacts
         return assemble(batch.queries, batch.users, artifacts.items, candidates, artifacts.feature_set)
 
-    def rank(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
+    def rank(self, batch: Batch, retrieved: Retrieved) -> CandidateSet:
         """The candidates with the ranker's scores where it applies and answers, else as they came."""
+        candidates = retrieved.candidates
         if self.scorer is None or len(candidates) == 0:
             return candidates
         ranked = self._ranked_queries(batch)
@@ -207,7 +229,9 @@ class Recommender:
         if not mask.any():
             return candidates
         asked = candidates if mask.all() else candidates.keep(mask)
-        features = self.executor.run(batch.trace, "features", lambda: self.features(batch, asked))
+        features = self.executor.run(
+            batch.trace, "features", lambda: self.features(batch, self.complete(Retrieved(asked, retrieved.found)))
+        )
         if features is None:
             return candidates
         hydrated = asked.with_features(features)

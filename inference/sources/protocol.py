@@ -20,11 +20,22 @@ class Found:
         offsets: [q + 1].
         rows: Item rows [n], distinct within a query, best first.
         scores: The source's own score [n], higher is better.
+        vectors: What the source searched with [q, d], zero where it did not; None for a source without vectors.
     """
 
     offsets: OffsetArray
     rows: IntArray
     scores: FloatArray
+    vectors: FloatArray | None = None
+
+    def first(self, k: int) -> Found:
+        """The k best of each query; the rest scores candidates that other sources bring, and brings none."""
+        counts = np.diff(self.offsets)
+        if not len(counts) or counts.max() <= k:
+            return self
+        place = np.arange(len(self.rows)) - np.repeat(self.offsets[:-1], counts)
+        offsets = np.concatenate(([0], np.cumsum(np.minimum(counts, k)))).astype(np.int64)
+        return Found(offsets, self.rows[place < k], self.scores[place < k], self.vectors)
 
     @classmethod
     def nothing(cls, num_queries: int) -> Found:

@@ -50,4 +50,5 @@ class TwoTowerSource:
             return Found.nothing(len(queries))
         rows, scores = index.search(vectors[asked], k)
         owners = np.repeat(asked, rows.shape[1])
-        return Found(offsets_from_owners(owners, len(queries)), rows.reshape(-1), scores.reshape(-1))
+        vectors[np.setdiff1d(np.arange(len(queries)), asked)] = 0.0
+        return Found(offsets_from_owners(owners, len(queries)), rows.reshape(-1), scores.reshape(-1), vectors)

@@ -185,7 +185,7 @@ def test_candidates_carry_features_and_agree_with_ranked():
     found = made.candidates(queries)
     assert found.features is not None
     assert found.features.shape == (len(found), len(made.artifacts.feature_set.ranker_features))
-    assert np.array_equal(found.features[:, -1], found.score)
+    assert np.array_equal(found.features[:, -4:], found.source_ranks, equal_nan=True)
     assert found.num_queries == 20
     ranked = made.ranked(queries, depth=50)
     assert (np.diff(ranked.offsets) == 50).all()
