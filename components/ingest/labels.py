@@ -40,7 +40,7 @@ def read_outcomes(connection: duckdb.DuckDBPyConnection, interactions: Path, con
     return bool(found and found[0])
 
 
-def with_labels(select: str, config: DatasetConfig, own: dict[str, bool], joined: bool) -> str:
+def with_labels(select: str, config: DatasetConfig, own: dict[str, bool], *, joined: bool) -> str:
     """Wraps a SELECT of impressions to fill labels that are joined and to add `grade`.
 
     Args:

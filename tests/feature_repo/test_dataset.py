@@ -31,7 +31,7 @@ def test_an_event_of_two_objectives_has_the_grade_of_the_stronger(tmp_path: Path
 
 def test_allowed_types_come_beside_those_with_a_grade(tmp_path: Path) -> None:
     config = load(tmp_path, MINIMAL + '[events]\nallowed = ["search"]\nnegative = ["hate"]\n')
-    assert config.known_event_types == {"view", "purchase", "hate", "search"}
+    assert config.known_event_types == frozenset({"view", "purchase", "hate", "search"})
 
 
 def test_a_dump_reads_back_and_keeps_the_order_of_objectives(tmp_path: Path) -> None:
