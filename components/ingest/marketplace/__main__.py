@@ -1,0 +1,71 @@
+"""`python -m components.ingest.marketplace`: writes a simulated dataset."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+
+from components.ingest.marketplace.config import SIZES, MarketplaceConfig, config_for
+from components.ingest.marketplace.directory import make_dataset
+from components.ingest.marketplace.truth import TRUTH, TRUTH_FILE
+from feature_repo.errors import KuberecError, SettingsError
+from feature_repo.files import read_json
+from feature_repo.progress import say
+
+
+def parse(arguments: list[str]) -> tuple[MarketplaceConfig, Path]:
+    """The configuration and folder that the command line asks for."""
+    parser = argparse.ArgumentParser(prog="python -m components.ingest.marketplace", description=__doc__)
+    parser.add_argument("--size", choices=SIZES, default="small")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--out", type=Path, help="folder to write; default build/data/simulated-<size>")
+    parser.add_argument("--null-users", type=float, help="share of interactions whose user id is removed")
+    parser.add_argument("--shift-day", type=int, help="day from which the world is shifted by the options below")
+    parser.add_argument("--price-factor", type=float, default=1.0, help="every price times this")
+    parser.add_argument("--boost", action="append", default=[], metavar="CATEGORY=LOGITS", help="more interest in one")
+    parser.add_argument("--mobile-share", type=float, help="share of sessions on a mobile")
+    options = parser.parse_args(arguments)
+    changes: dict[str, object] = {}
+    if options.null_users is not None:
+        changes["defects"] = {"null_users": options.null_users}
+    shift = {"price_factor": options.price_factor, "mobile_share": options.mobile_share}
+    shift["category_boost"] = dict(_boost(text) for text in options.boost)
+    if options.shift_day is not None:
+        changes["shift"] = {"from_day": options.shift_day, **shift}
+    elif options.boost or options.mobile_share is not None or options.price_factor != 1.0:
+        raise SettingsError("a shifted world needs --shift-day, the day from which it is shifted")
+    return config_for(options.size, options.seed, **changes), options.out or Path(
+        f"build/data/simulated-{options.size}"
+    )
+
+
+def _boost(text: str) -> tuple[str, float]:
+    """Category and logits of one `--boost`."""
+    name, _, logits = text.rpartition("=")
+    try:
+        return name, float(logits)
+    except ValueError as error:
+        raise SettingsError(f"--boost {text!r} is not of the form CATEGORY=LOGITS, such as 'Garden=1.5'") from error
+
+
+def main(arguments: list[str]) -> int:
+    """Writes the dataset and says what is in it; the exit code."""
+    started = time.monotonic()
+    try:
+        config, out = parse(arguments)
+        if not make_dataset(config, out):
+            say(f"{out} is there already")
+            return 0
+    except KuberecError as error:
+        say(str(error))
+        return error.exit_code
+    truth = read_json(out / TRUTH / TRUTH_FILE)
+    rows = ", ".join(f"{count:,} {table}" for table, count in truth["num_rows"].items())
+    say(f"{out}: {rows} in {time.monotonic() - started:.1f} s; what is known of it stands in {out / TRUTH}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
