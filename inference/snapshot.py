@@ -1,0 +1,68 @@
+"""The catalogue's state on disk: the first snapshot a server starts from, before the online store has answered.
+
+Owns `items.npz`. The row map itself is `item_ids.parquet`; row i of every array is item i.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from feature_repo.errors import BundleError
+from feature_repo.feature_set import FeatureSet
+from feature_repo.files import atomic_write, write_parquet
+from feature_repo.state import ItemColumns
+
+_COLUMNS = ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age")
+
+
+def save_item_ids(path: Path, item_ids: npt.NDArray[np.object_]) -> None:
+    """Writes the row map."""
+    write_parquet(path, pa.table({"item_id": pa.array(item_ids.tolist(), type=pa.string())}))
+
+
+def load_item_ids(path: Path) -> npt.NDArray[np.object_]:
+    """Reads the row map.
+
+    Raises:
+        BundleError: If the file is missing or damaged, or its ids are not sorted and distinct.
+    """
+    try:
+        ids = pq.read_table(path, columns=["item_id"])["item_id"].to_pylist()
+    except (OSError, KeyError, pa.ArrowException) as error:
+        raise BundleError(f"The row map {path} cannot be read: {error}") from error
+    if any(one >= other for one, other in pairwise(ids)):
+        raise BundleError(f"The ids of the row map {path} are not sorted and distinct.")
+    return np.array(ids, dtype=object)
+
+
+def save_items(path: Path, items: ItemColumns) -> None:
+    """Writes every column but the ids as npz without objects."""
+    columns = {name: getattr(items, name) for name in _COLUMNS}
+    columns["regions"] = items.regions.astype(np.str_)
+    with atomic_write(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **columns)
+
+
+def load_items(path: Path, item_ids: npt.NDArray[np.object_], feature_set: FeatureSet) -> ItemColumns:
+    """Opens what `save_items` wrote.
+
+    Raises:
+        BundleError: If the file is missing or damaged, or does not fit the row map or the feature set.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            columns = {name: arrays[name] for name in _COLUMNS}
+    except (OSError, ValueError, KeyError) as error:
+        raise BundleError(f"The item snapshot {path} cannot be read: {error}") from error
+    widths = (columns["numeric"].shape[1:], columns["categorical"].shape[1:])
+    fits = widths == ((len(feature_set.item_numeric),), (len(feature_set.item_categorical),))
+    if not fits or any(len(column) != len(item_ids) for column in columns.values()):
+        raise BundleError(f"The item snapshot {path} does not fit the row map and feature set beside it.")
+    columns["regions"] = columns["regions"].astype(object)
+    return ItemColumns(item_ids=item_ids, **columns)
