@@ -266,11 +266,16 @@ class DatasetConfig(_Section):
     def _check_features(self) -> None:
         for table, extras in (("items", self.features.items), ("users", self.features.users)):
             names = [*extras.categorical, *extras.numerical]
+            taken = {name.lower(): name for name in (*CONTRACT_COLUMNS[table], *RESERVED_COLUMNS)}
             for name in names:
                 if names.count(name) > 1:
                     raise ValueError(f"features.{table} lists '{name}' twice")
-                if name in RESERVED_COLUMNS:
-                    raise ValueError(f"features.{table} lists '{name}', a reserved name; rename it in columns.{table}")
+                other = taken.setdefault(name.lower(), name)
+                if other != name or name in RESERVED_COLUMNS:
+                    raise ValueError(
+                        f"features.{table} lists '{name}', which cannot be told from '{other}'; "
+                        f"list another name and say in columns.{table} that it is '{name}'"
+                    )
 
     def _check_surfaces(self) -> None:
         seen: dict[str, str] = {}

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from contextlib import contextmanager
+from threading import Event, Thread
 from typing import TypeVar
 
 T = TypeVar("T")
@@ -44,3 +46,28 @@ def track(iterable: Iterable[T], what: str, total: int | None = None) -> Iterato
             of = f" of {total}" if total else ""
             left = f", about {(now - started) / done * (total - done):.0f} s left" if total else ""
             say(f"{what}: {done}{of} in {now - started:.0f} s{left}")
+
+
+@contextmanager
+def waiting(what: str, share: Callable[[], float] | None = None) -> Iterator[None]:
+    """Prints a line every few seconds while a block runs that cannot be cut into steps.
+
+    Args:
+        what: Name of the work, a few words.
+        share: Tells from another thread how much of it is done, 0..1, less than 0 where unknown.
+    """
+    started = time.monotonic()
+    ended = Event()
+
+    def report() -> None:
+        while not ended.wait(LINE_SECONDS):
+            done = share() if share else -1.0
+            say(f"{what}: {f'{done:.0%} in ' if done > 0 else ''}{time.monotonic() - started:.0f} s")
+
+    thread = Thread(target=report, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()

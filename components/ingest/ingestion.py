@@ -21,7 +21,7 @@ from components.ingest.preparation import connect, label_sources, prepare
 from components.ingest.sources import Source, dataset_fingerprint, one_line, read_source
 from feature_repo.dataset import TABLES, DatasetConfig
 from feature_repo.errors import DatasetError
-from feature_repo.progress import say
+from feature_repo.progress import say, waiting
 from feature_repo.tables import DESCRIPTION_FILE
 
 
@@ -66,7 +66,7 @@ def _prepare_all(sources: dict[str, Source], config: DatasetConfig, staging: Pat
         for table, source in sources.items():
             say(f"reading {table}: {source.num_rows} rows")
             target = staging / f"{table}.parquet"
-            with _named(source):
+            with _named(source), waiting(f"preparing {table}", lambda: connection.query_progress() / 100):
                 prepare(connection, source, config, target, _derivation(table, config, own, joined=joined))
                 if table == "interactions":
                     joined = read_outcomes(connection, target, config)

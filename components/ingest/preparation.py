@@ -30,6 +30,7 @@ SQL_OF_ARROW = {
     pa.int32(): "INTEGER",
     pa.int8(): "TINYINT",
 }
+PLACE = "starts.first_row + source.file_row_number"
 
 
 @dataclass(frozen=True)
@@ -60,14 +61,14 @@ class GroupSelect:
         """The whole SELECT; `hashed` are the table's source names, over which `row_hash` is computed."""
         values = ", ".join(_hashable(self.group, name) for name in hashed)
         columns = [f"{sql} AS {quoted(name)}" for name, sql in self.columns.items()]
-        row = ["first_row + file_row_number AS row", f"hash({values}) AS row_hash"]
+        row = [f"{PLACE} AS row", f"hash({values}) AS row_hash"]
         return f"SELECT {', '.join(row + columns)} FROM {self.relation()}"
 
 
 def connect(spill: Path) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB in UTC that spills to a folder instead of growing past 2 GB."""
     connection = duckdb.connect(config={"threads": 2, "memory_limit": "2GB", "temp_directory": str(spill)})
-    connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar = false")
+    connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar_print = false; SET enable_progress_bar = true")
     return connection
 
 
@@ -165,7 +166,7 @@ def _value(select: GroupSelect, column: str, reading: str) -> str:
         expression = read_column(f"source.{quoted(column)}", group.columns[column], reading)
         kind = f"of type {group.columns[column]}"
     else:
-        expression, kind = read_folder("filename", column, reading), "the name of a folder"
+        expression, kind = read_folder("source.filename", column, reading), "the name of a folder"
     if expression is None:
         raise DatasetError(f"{group.files[0][0]}: column '{column}' is {kind}; it must hold {EXPECTED[reading]}.")
     if expression.bad is not None:
@@ -185,9 +186,9 @@ def _check_values(connection: duckdb.DuckDBPyConnection, select: GroupSelect) ->
     """Refuses the first value of each checked column that cannot be read."""
     if not select.checks:
         return
-    place = "first_row + file_row_number"
     picks = ", ".join(
-        f"arg_min([filename, CAST(file_row_number AS VARCHAR), CAST({check.expression.source} AS VARCHAR)], {place}) "
+        f"arg_min([source.filename, CAST(source.file_row_number AS VARCHAR), "
+        f"CAST({check.expression.source} AS VARCHAR)], {PLACE}) "
         f"FILTER (WHERE {check.expression.bad})"
         for check in select.checks
     )
@@ -206,7 +207,7 @@ def _hashable(group: FileGroup, name: str) -> str:
     if name in group.columns:
         return f"source.{quoted(name)}"
     if name in group.hive_keys:
-        folder = read_folder("filename", name, "text")
+        folder = read_folder("source.filename", name, "text")
         return folder.sql if folder else "NULL"
     return "NULL"
 

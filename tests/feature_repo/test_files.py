@@ -1,6 +1,7 @@
 """Files are replaced whole or not at all; progress goes to stderr."""
 
 import hashlib
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -73,3 +74,15 @@ def test_progress_is_plain_lines_off_a_terminal(
     lines = output.err.splitlines()
     assert lines[0].startswith("counting: 1 of 2 in 0 s, about")
     assert lines[2] == "streaming: 1 in 0 s"
+
+
+def test_work_without_steps_shows_that_it_goes_on(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
+    with progress.waiting("sorting", lambda: 0.5):
+        time.sleep(0.1)
+    lines = capsys.readouterr().err.splitlines()
+    assert set(lines) == {"sorting: 50% in 0 s"}
+    time.sleep(0.05)
+    assert capsys.readouterr().err == ""

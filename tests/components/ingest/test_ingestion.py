@@ -331,6 +331,17 @@ def test_one_user_on_one_item_is_a_dataset(dataset: DatasetFactory) -> None:
     assert list(tables.split.cuts()) == [tables.split.log_end]
 
 
+def test_source_columns_may_have_any_other_name(dataset: DatasetFactory) -> None:
+    names = ["row", "row_hash", "grade", "first_row", "path", "element", "source", "Price", 'a "quoted" name']
+    items = pa.table({"item_id": ["a"], "tags": [["x"]], **{name: [1] for name in names}})
+    config = CONFIG + '[columns.items]\nprice = "Price"\n[features.items]\ncategorical = ["path", "tags"]\n'
+    tables = prepared(dataset(config, items=items))
+    assert column(tables, "items", "price") == [1.0]
+    assert column(tables, "items", "path") == ["1"]
+    assert column(tables, "items", "tags") == ["x"]
+    assert column(tables, "items", "row_hash") != [1]
+
+
 def test_the_fingerprint_follows_content_and_nothing_else(dataset: DatasetFactory) -> None:
     directory = dataset()
     before = dataset_fingerprint(directory)
