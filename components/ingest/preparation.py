@@ -68,7 +68,13 @@ class GroupSelect:
 def connect(spill: Path) -> duckdb.DuckDBPyConnection:
     """An in-memory DuckDB in UTC that spills to a folder instead of growing past 2 GB."""
     connection = duckdb.connect(config={"threads": 2, "memory_limit": "2GB", "temp_directory": str(spill)})
-    connection.execute("SET TimeZone = 'UTC'; SET preserve_insertion_order = false; SET enable_progress_bar_print = false; SET enable_progress_bar = true")
+    for setting in (
+        "TimeZone = 'UTC'",
+        "preserve_insertion_order = false",
+        "enable_progress_bar_print = false",
+        "enable_progress_bar = true",  # for `query_progress`
+    ):
+        connection.execute(f"SET {setting}")
     return connection
 
 
