@@ -54,7 +54,8 @@ def ingest(dataset_dir: Path | str, out_dir: Path | str, now: float | None = Non
         labels = _prepare_all(sources, config, staging)
         description = describe_tables(staging, config, fingerprint, labels, now)
     for kind, count in description["context_event_types"].items():
-        say(f"event type '{kind}' ({count} rows) fulfils no objective and is kept as context")
+        fate = "is kept as context" if config.events.allowed is None else "is not in events.allowed"
+        say(f"event type '{kind}' ({count} rows) fulfils no objective and {fate}")
     return description
 
 
