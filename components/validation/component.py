@@ -1,0 +1,106 @@
+"""The data checks of a pipeline: two reports, each followed by the gate that may stop the run.
+
+Thin wrappers. Statistics run in an image of their own (TFDV); this module loads under that image's kfp 2.13 too.
+"""
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
+
+PIPELINE_IMAGE = "kuberec/pipeline:0.1.0"
+VALIDATION_IMAGE = "kuberec/validation:0.1.0"
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def check_rows_op(
+    tables: Input[Dataset],
+    code_version: str,
+    clean: Output[Dataset],
+    quarantine: Output[Dataset],
+    report: Output[HTML],
+    metrics: Output[Metrics],
+) -> None:
+    """Separates the rows to learn from and those not, with reasons.
+
+    Args:
+        tables: Prepared tables as ingest wrote them.
+        code_version: A cache key.
+        clean: Prepared tables again, clean rows only.
+        quarantine: A Parquet file a table with all other rows, and report.json.
+        report: The page.
+        metrics: Quality rate and counts.
+    """
+    from components.validation.checks import check_rows
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        result = check_rows(tables.path, clean.path, quarantine.path, report.path)
+    for name, value in result.metrics().items():
+        metrics.log_metric(name, value)
+    clean.metadata.update({"code_version": code_version, "quality_rate": result.rate})
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def require_quality_op(quarantine: Input[Dataset], report: Input[HTML]) -> None:
+    """Stops the run where too few interactions are clean.
+
+    Args:
+        quarantine: Holds report.json.
+        report: Its page, named in the error.
+    """
+    from components.validation.gate import require_quality
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        require_quality(quarantine.path, report.path)
+
+
+@dsl.component(base_image=VALIDATION_IMAGE, install_kfp_package=False)
+def statistics_op(
+    clean: Input[Dataset],
+    store: str,
+    schema_version: str,
+    code_version: str,
+    statistics: Output[Artifact],
+    report: Output[HTML],
+    metrics: Output[Metrics],
+) -> None:
+    """Statistics of every table by TFDV, held against the schema kept with the store.
+
+    Args:
+        clean: Clean prepared tables.
+        store: The dataset's store; `schema/` in it keeps the schemas.
+        schema_version: `schema.schema_version(store)` as the run begins; a cache key.
+        code_version: A cache key.
+        statistics: Directory with statistics.json.
+        report: The page.
+        metrics: Numbers of anomalies and of drifted columns.
+    """
+    import json
+    import os
+    from pathlib import Path
+
+    from components.validation.environment import compute_statistics
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        python = os.environ.get("KUBEREC_VALIDATION_PYTHON", "")
+        compute_statistics(clean.path, statistics.path, store, report.path, python)
+    content = json.loads((Path(statistics.path) / "statistics.json").read_text())
+    metrics.log_metric("num_anomalies", sum(found["severity"] == "error" for found in content["anomalies"]))
+    metrics.log_metric("num_drifted_columns", sum(one["drifted"] for one in content["drift"]))
+    statistics.metadata.update({"schema_version": schema_version, "code_version": code_version})
+
+
+@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+def require_schema_op(statistics: Input[Artifact], report: Input[HTML]) -> None:
+    """Stops the run where the data no longer fit the kept schema.
+
+    Args:
+        statistics: Directory with statistics.json.
+        report: Its page, named in the error.
+    """
+    from components.validation.gate import require_schema
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        require_schema(statistics.path, report.path)

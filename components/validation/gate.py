@@ -1,0 +1,74 @@
+"""The data gate: whether a run may go on with these rows and statistics.
+
+Owns the verdict and its sentence. It runs as a task of its own after the reports are written, since a failing task
+loses what it wrote. Refuses with QualityError.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from components.validation.report import QualityReport
+from feature_repo.errors import QualityError
+from feature_repo.files import read_json
+
+NUM_NAMED = 3
+
+
+def require_quality(quarantine_dir: Path | str, page_path: Path | str) -> QualityReport:
+    """Lets a dataset pass whose interactions are clean enough.
+
+    Args:
+        quarantine_dir: Where `check_rows` wrote its report.
+        page_path: Its page, named in the error.
+
+    Raises:
+        QualityError: The quality rate is below the dataset's minimum; names the worst column, rule and count.
+    """
+    report = QualityReport.read(Path(quarantine_dir))
+    if report.passed:
+        return report
+    events = report.tables["interactions"]
+    worst = events.worst
+    named = ""
+    if worst is not None:
+        subject = "the row" if worst.column == "*" else worst.column
+        named = f", most of all {subject} {worst.rule} in {worst.count:,} ({worst.count / events.rows:.1%})"
+    rate, minimum = _apart(report.rate, report.minimum_rate)
+    raise QualityError(
+        f"only {rate} of the {events.rows:,} interactions of '{report.dataset}' are "
+        f"clean, below the minimum of {minimum} (quality.minimum_rate of dataset.toml){named}; "
+        f"see the report {page_path}."
+    )
+
+
+def require_schema(statistics_dir: Path | str, page_path: Path | str) -> None:
+    """Lets a dataset pass whose statistics fit the kept schema; drift never stops a run.
+
+    Args:
+        statistics_dir: What the statistics wrote.
+        page_path: Their page, named in the error.
+
+    Raises:
+        QualityError: An anomaly means broken data; names the first ones and the schema file to edit.
+    """
+    statistics: dict[str, Any] = read_json(Path(statistics_dir) / "statistics.json")
+    broken = [anomaly for anomaly in statistics["anomalies"] if anomaly["severity"] == "error"]
+    if not broken:
+        return
+    named = "; ".join(f"{found['table']}.{found['column']}: {found['description']}" for found in broken[:NUM_NAMED])
+    more = f" and {len(broken) - NUM_NAMED} more" if len(broken) > NUM_NAMED else ""
+    raise QualityError(
+        f"'{statistics['dataset']}' no longer fits the schema kept in {statistics['schema_dir']} ({named}{more}); "
+        f"mend the data, or edit the schema where the change is meant; see the report {page_path}."
+    )
+
+
+def _apart(rate: float, minimum: float) -> tuple[str, str]:
+    """Both as percentages, with as many digits as it takes to see that the rate is below the minimum."""
+    for digits in range(1, 8):
+        shown = f"{rate:.{digits}%}", f"{minimum:.{digits}%}"
+        if shown[0] != shown[1]:
+            break
+    return shown

@@ -1,0 +1,172 @@
+"""What the row rules found, as values: counts by rule, bots, spikes, outliers and the quality rate.
+
+Owns the form of `report.json`, which the gate, the page and the pipeline's metrics read. Refuses to judge: the gate
+compares the rate with the minimum (`gate.py`).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Self
+
+from pydantic import BaseModel, ConfigDict
+
+from feature_repo.files import read_json, write_json
+
+NUM_EXAMPLES = 3
+REPORT_FILE = "report.json"
+
+
+HIDDEN_COLUMNS = ("row_hash", "grade")
+
+
+def row_as_text(row: dict[str, Any], column: str = "*") -> dict[str, str | None]:
+    """An example row as text: `row` first, then what it holds, and `column` even where it is missing."""
+    shown = {name: value for name, value in row.items() if name not in HIDDEN_COLUMNS}
+    return {
+        name: None if value is None else f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
+        for name, value in shown.items()
+        if value is not None or name == column
+    }
+
+
+class Value(BaseModel):
+    """Base of the report's values: frozen, no unknown keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Finding(Value):
+    """One rule on one column: how many rows break it, and the first three of them.
+
+    Attributes:
+        reason: What quarantine calls it.
+        column: The column that breaks the rule; `*` is the whole row.
+        rule: The rule in words.
+        count: Rows that break it; a row may break several.
+        examples: Their columns as text, `row` (source file order) first.
+    """
+
+    reason: str
+    column: str
+    rule: str
+    count: int
+    examples: tuple[dict[str, str | None], ...] = ()
+
+
+class TableQuality(Value):
+    """One table: `rows` = `clean` + rows with a reason; `kept` = clean rows that are not a bot's."""
+
+    rows: int
+    clean: int
+    kept: int
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def bad(self) -> int:
+        return self.rows - self.clean
+
+    @property
+    def bots(self) -> int:
+        return self.clean - self.kept
+
+    @property
+    def rate(self) -> float:
+        return self.clean / self.rows if self.rows else 1.0
+
+    @property
+    def worst(self) -> Finding | None:
+        """The rule most rows break."""
+        broken = [finding for finding in self.findings if finding.count]
+        return max(broken, key=lambda finding: finding.count, default=None)
+
+
+class BotDay(Value):
+    """A user's busiest day, over the maximum."""
+
+    user_id: str
+    day: str
+    events: int
+
+
+class DayVolume(Value):
+    """Rows of one UTC day; `score` is the robust z of the volume against the weeks around it."""
+
+    day: str
+    kept: int
+    bad: int
+    bots: int
+    score: float
+    spike: bool
+
+
+class Outlier(Value):
+    """Values of a numeric column far from the rest; reported, never dropped.
+
+    Attributes:
+        low, high: Values outside [low, high] are flagged.
+        least, greatest: What the column holds.
+    """
+
+    table: str
+    column: str
+    count: int
+    low: float
+    high: float
+    least: float
+    greatest: float
+    examples: tuple[dict[str, str | None], ...] = ()
+
+
+class QualityReport(Value):
+    """Everything the row rules have to say of one dataset."""
+
+    dataset: str
+    minimum_rate: float
+    maximum_daily_events: int
+    tables: dict[str, TableQuality]
+    bots: tuple[BotDay, ...] = ()
+    num_bots: int = 0
+    volumes: dict[str, tuple[DayVolume, ...]] = {}
+    outliers: tuple[Outlier, ...] = ()
+    unmapped_event_types: dict[str, int] = {}
+
+    @property
+    def rate(self) -> float:
+        """Clean rows of interactions by all of them; the one figure that is gated."""
+        return self.tables["interactions"].rate
+
+    @property
+    def passed(self) -> bool:
+        return self.rate >= self.minimum_rate
+
+    @property
+    def spikes(self) -> list[tuple[str, DayVolume]]:
+        return [(table, day) for table, days in self.volumes.items() for day in days if day.spike]
+
+    def metrics(self) -> dict[str, float]:
+        """Flat figures for the pipeline's metrics."""
+        figures: dict[str, float] = {"quality_rate": self.rate, "minimum_rate": self.minimum_rate}
+        for name, table in self.tables.items():
+            figures |= {f"{name}_rows": table.rows, f"{name}_bad": table.bad, f"{name}_bots": table.bots}
+        return figures | {"num_bots": self.num_bots, "num_spikes": len(self.spikes)}
+
+    def summary(self) -> str:
+        """One line: rate, and rows put aside by table and reason."""
+        aside = []
+        for name, table in self.tables.items():
+            reasons = [f"{finding.reason} {finding.count:,}" for finding in table.findings if finding.count]
+            reasons += [f"bot {table.bots:,}"] if table.bots else []
+            aside += [f"{name}: {', '.join(reasons)}"] if reasons else []
+        return f"quality {self.rate:.2%} (minimum {self.minimum_rate:.2%}); put aside: {'; '.join(aside) or 'nothing'}"
+
+    def write(self, directory: Path) -> None:
+        """Writes `report.json`, with the rate and verdict beside what they follow from."""
+        write_json(directory / REPORT_FILE, {"rate": self.rate, "passed": self.passed, **self.model_dump(mode="json")})
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """The report in `directory`."""
+        content = read_json(directory / REPORT_FILE)
+        return cls.model_validate({name: content[name] for name in cls.model_fields})
