@@ -10,7 +10,7 @@ from pathlib import Path
 from components.ingest.marketplace.config import SIZES, MarketplaceConfig, config_for
 from components.ingest.marketplace.directory import make_dataset
 from components.ingest.marketplace.truth import TRUTH, TRUTH_FILE
-from feature_repo.errors import KuberecError, SettingsError
+from feature_repo.errors import SettingsError, exit_with_sentence
 from feature_repo.files import read_json
 from feature_repo.progress import say
 
@@ -50,22 +50,18 @@ def _boost(text: str) -> tuple[str, float]:
         raise SettingsError(f"--boost {text!r} is not of the form CATEGORY=LOGITS, such as 'Garden=1.5'") from error
 
 
-def main(arguments: list[str]) -> int:
-    """Writes the dataset and says what is in it; the exit code."""
+def main(arguments: list[str]) -> None:
+    """Writes the dataset and says what is in it; what cannot be written ends the process with one sentence."""
     started = time.monotonic()
-    try:
+    with exit_with_sentence():
         config, out = parse(arguments)
         if not make_dataset(config, out):
             say(f"{out} is there already")
-            return 0
-    except KuberecError as error:
-        say(str(error))
-        return error.exit_code
-    truth = read_json(out / TRUTH / TRUTH_FILE)
-    rows = ", ".join(f"{count:,} {table}" for table, count in truth["num_rows"].items())
-    say(f"{out}: {rows} in {time.monotonic() - started:.1f} s; what is known of it stands in {out / TRUTH}")
-    return 0
+            return
+        truth = read_json(out / TRUTH / TRUTH_FILE)
+        rows = ", ".join(f"{count:,} {table}" for table, count in truth["num_rows"].items())
+        say(f"{out}: {rows} in {time.monotonic() - started:.1f} s; what is known of it stands in {out / TRUTH}")
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    main(sys.argv[1:])

@@ -209,8 +209,7 @@ def _words(
         title = f"{brand_names[brand[item]]} {material} {noun}, {finish}"
         seen[title] = seen.get(title, 0) + 1
         titles.append(title if seen[title] == 1 else f"{title}, no. {seen[title]}")
-        article = "An" if material[0].lower() in "aeio" else "A"
-        plain = f"{article} {material} {noun} by {brand_names[brand[item]]} ({finish})."
+        plain = f"{material[0].upper()}{material[1:]} {noun} by {brand_names[brand[item]]}, {finish}."
         descriptions.append(f"{plain} {nearest(SENTENCES, item)}")
     return tuple(titles), tuple(descriptions)
 

@@ -25,6 +25,7 @@ from feature_repo.progress import track
 
 Table = dict[str, npt.NDArray[Any]]
 
+SESSION_PAUSE = 1800.0  # seconds
 MAXIMUM_ROUNDS = 6  # requests of a session
 SURFACES = ("home", "similar", "email", "direct")  # direct: came back without being shown anything
 HOME, SIMILAR, EMAIL, DIRECT = range(len(SURFACES))
@@ -67,16 +68,19 @@ class Simulation:
         return Log(_by_time(self._impressions, config.log_end), _by_time(self._interactions, config.log_end))
 
     def _come_back(self, day: int) -> None:
-        """What users do on a day without being shown anything; one session a user."""
+        """What users do on a day without being shown anything; a pause of half an hour ends a session."""
         events = self._world.due(LOG_START + (day + 1) * DAY)
+        if not len(events):
+            return
+        events = events.take(np.lexsort((events.times, events.users)))
         self._policy.learn(events)
-        users, session = np.unique(events.users, return_inverse=True)
-        mobile = self._world.market.population.mobile[users]
-        on_mobile = uniform(self._world.config.seed, "visits", users, np.full(len(users), day)) < mobile
-        device = np.where(on_mobile, 0, 1)[session]
+        pause = np.diff(events.times, prepend=events.times[0]) > SESSION_PAUSE
+        session = np.cumsum(pause | (np.diff(events.users, prepend=events.users[0]) != 0))
+        draw = uniform(self._world.config.seed, "visits", events.users, session, np.full(len(session), day))
+        device = np.where(draw < self._world.market.population.mobile[events.users], 0, 1)
         none = np.full(len(events), -1)
         self._record(events, none, self._num_sessions + session, np.full(len(events), DIRECT), device)
-        self._num_sessions += len(users)
+        self._num_sessions += int(session[-1]) + 1
 
     def _visit(self, day: int) -> None:
         """The sessions of a day, all in step: every round each open session makes one request."""

@@ -138,4 +138,5 @@ def _plackett_luce(chance: Floats, size: int, random: np.random.Generator) -> tu
     own = np.take_along_axis(chance, drawn, axis=1).astype(np.float64)
     left = np.maximum(1.0 - (np.cumsum(own, axis=1) - own), own)
     missing = own <= 0
-    return np.where(missing, -1, drawn).astype(np.int32), np.where(missing, np.nan, own / left).astype(np.float32)
+    propensity = np.divide(own, left, out=np.full(own.shape, np.nan), where=~missing)
+    return np.where(missing, -1, drawn).astype(np.int32), propensity.astype(np.float32)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from components.ingest.marketplace.catalogue import Floats, Ints
 from components.ingest.marketplace.chance import FloatColumn, microseconds, uniform
 from components.ingest.marketplace.config import DAY, LOG_START, MarketplaceConfig
-from components.ingest.marketplace.events import CART, CLICK, PURCHASE, RETURN, SHARE, Events, concatenate
+from components.ingest.marketplace.events import CART, CLICK, KINDS, PURCHASE, RETURN, SHARE, Events, concatenate
 from components.ingest.marketplace.market import Market
 from components.ingest.marketplace.memory import Agenda, Pairs
 from components.ingest.marketplace.vocabulary import CATEGORIES
@@ -45,6 +45,8 @@ class World:
         self.viewed = Pairs(config.num_items)
         self.bought = Pairs(config.num_items)
         self.agenda = Agenda()
+        self._user_rows = {user: row for row, user in enumerate(self.market.population.user_ids)}
+        self._item_rows = {item: row for row, item in enumerate(self.market.catalogue.item_ids)}
         self._restocked = np.array([category.restocked for category in CATEGORIES])[self.market.catalogue.category]
 
     @staticmethod
@@ -105,8 +107,7 @@ class World:
     def absorb(self, events: Events) -> None:
         """Remembers events and puts what follows from them on the agenda.
 
-        `answer` and `due` do so themselves. A world is brought to the end of a log by absorbing it and dropping what
-        came of it within the log: `world.absorb(log); world.agenda.due(log_end)`.
+        `answer` and `due` do so themselves.
         """
         looked = events.take((events.kinds == CLICK) | (events.kinds == CART))
         bought = events.take(events.kinds == PURCHASE)
@@ -122,6 +123,37 @@ class World:
         used_up = self._draw("restock", bought.users, bought.items, bought.times) < 0.35
         used_up &= self._restocked[bought.items] & ~sent_back
         self._note("restock_delay", bought.take(used_up), PURCHASE, first=9.0, mean=6.0)
+
+    def resume(
+        self,
+        user_ids: Sequence[str],
+        item_ids: Sequence[str],
+        event_types: Sequence[str],
+        times: FloatColumn,
+        until: float,
+    ) -> None:
+        """Brings a new world to the end of a log: what the log holds has happened, what follows from it comes.
+
+        Args:
+            user_ids: User of each clean event of the log [n]; rows of users or items of no such world are left out.
+            item_ids: Item of each event [n].
+            event_types: Type of each event [n].
+            times: Unix seconds [n].
+            until: The log's end; whatever was on the agenda before has been done.
+        """
+        users, items = self.user_rows(user_ids), self.item_rows(item_ids)
+        kinds = np.array([KINDS.index(kind) if kind in KINDS else -1 for kind in event_types])
+        known = (users >= 0) & (items >= 0) & (kinds >= 0)
+        self.absorb(self._events(users[known], items[known], kinds[known], times[known]))
+        self.agenda.due(until)
+
+    def user_rows(self, ids: Sequence[str]) -> Ints:
+        """Rows of user ids [n], -1 for strangers."""
+        return np.array([self._user_rows.get(user, -1) for user in ids], dtype=np.int32)
+
+    def item_rows(self, ids: Sequence[str]) -> Ints:
+        """Rows of item ids [n], -1 for items of no such catalogue."""
+        return np.array([self._item_rows.get(item, -1) for item in ids], dtype=np.int32)
 
     def _note(self, stream: str, events: Events, kind: int, first: float, mean: float) -> None:
         """Puts `kind` on the agenda `first` or more days after the events, at about the same hour."""
