@@ -43,11 +43,13 @@ simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large SEED=
 compile: setup  ## compile the pipelines for a cluster into build/pipelines/
 	@$(PY) -m pipelines.compile
 
-test: setup  ## every test but the long ones [ARGS="tests/inference -k filter"]
+test:  ## every test but the long ones [ARGS="tests/inference -k filter"]
+	@.ci/setup validation serving
 	@.ci/install-redis
 	@$(PY) -m pytest -q -m "not long" --durations=10 $(ARGS)
 
-test-long: setup  ## the long tests alone
+test-long:  ## the long tests alone
+	@.ci/setup validation serving
 	@.ci/install-redis
 	@$(PY) -m pytest -q -m long --timeout=3600 --durations=10 $(ARGS)
 

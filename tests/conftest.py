@@ -61,6 +61,13 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process.wait(timeout=10)
 
 
+@pytest.fixture(scope="session")
+def serving_python() -> Path:
+    """Interpreter of an environment that has the `serving` extra and no more: no torch, no kfp, no lightgbm."""
+    subprocess.run([ROOT / ".ci" / "setup", "serving"], check=True, timeout=600)
+    return ROOT / ".venv-serving" / "bin" / "python"
+
+
 def _wait_for(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
     deadline = time.monotonic() + REDIS_START_SECONDS
     while process.poll() is None and time.monotonic() < deadline:
