@@ -40,18 +40,19 @@ def check_rows_op(
 
 
 @dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
-def require_quality_op(quarantine: Input[Dataset], report: Input[HTML]) -> None:
+def require_quality_op(quarantine: Input[Dataset], report: Input[HTML], report_dir: str = "") -> None:
     """Stops the run where too few interactions are clean.
 
     Args:
         quarantine: Holds report.json.
         report: Its page, named in the error.
+        report_dir: Gets a copy of the page, quality.html, which is named instead; "" is nowhere.
     """
-    from components.validation.gate import require_quality
+    from components.validation.gate import hand_over, require_quality
     from feature_repo.errors import exit_with_sentence
 
     with exit_with_sentence():
-        require_quality(quarantine.path, report.path)
+        require_quality(quarantine.path, hand_over(report.path, report_dir, "quality.html"))
 
 
 @dsl.component(base_image=VALIDATION_IMAGE, install_kfp_package=False)
@@ -92,15 +93,16 @@ def statistics_op(
 
 
 @dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
-def require_schema_op(statistics: Input[Artifact], report: Input[HTML]) -> None:
+def require_schema_op(statistics: Input[Artifact], report: Input[HTML], report_dir: str = "") -> None:
     """Stops the run where the data no longer fit the kept schema.
 
     Args:
         statistics: Directory with statistics.json.
         report: Its page, named in the error.
+        report_dir: Gets a copy of the page, statistics.html, which is named instead; "" is nowhere.
     """
-    from components.validation.gate import require_schema
+    from components.validation.gate import hand_over, require_schema
     from feature_repo.errors import exit_with_sentence
 
     with exit_with_sentence():
-        require_schema(statistics.path, report.path)
+        require_schema(statistics.path, hand_over(report.path, report_dir, "statistics.html"))

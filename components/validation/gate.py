@@ -11,7 +11,7 @@ from typing import Any
 
 from components.validation.report import QualityReport
 from feature_repo.errors import QualityError
-from feature_repo.files import read_json
+from feature_repo.files import read_json, write_text
 
 NUM_NAMED = 3
 
@@ -63,6 +63,15 @@ def require_schema(statistics_dir: Path | str, page_path: Path | str) -> None:
         f"'{statistics['dataset']}' no longer fits the schema kept in {statistics['schema_dir']} ({named}{more}); "
         f"mend the data, or edit the schema where the change is meant; see the report {page_path}."
     )
+
+
+def hand_over(page_path: Path | str, report_dir: Path | str, name: str) -> Path:
+    """Copies a page to where a person looks for it, unless `report_dir` is ""; returns the path to name."""
+    if not str(report_dir):
+        return Path(page_path)
+    target = Path(report_dir) / name
+    write_text(target, Path(page_path).read_text(encoding="utf-8"))
+    return target
 
 
 def _apart(rate: float, minimum: float) -> tuple[str, str]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 
-import ibis
 import numpy as np
 import numpy.typing as npt
 from ibis.expr.types import NumericValue, Table
@@ -137,7 +136,7 @@ def _outlier(name: str, kept: Table, column: str, low: float, high: float) -> Ou
 
 
 def _signed_log(values: NumericValue) -> NumericValue:
-    return ibis.ifelse(values < 0, -(1 - values).ln(), (1 + values.abs()).ln())
+    return values.sign() * (1 + values.abs()).ln()
 
 
 def _unlog(value: float) -> float:

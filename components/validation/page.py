@@ -27,7 +27,8 @@ td.num,th.num{text-align:right;font-variant-numeric:tabular-nums;white-space:now
 .badge{display:inline-block;border-radius:10px;padding:0 9px;font-size:12px;background:#edf0f4;white-space:nowrap}
 .badge.good{background:#dff3e6;color:var(--good)}.badge.warn{background:#fdf1d7;color:var(--warn)}
 .badge.bad{background:#fbe3e0;color:var(--bad)}code,.code{font:12px/1.5 ui-monospace,Menlo,Consolas,monospace}
-.code{color:var(--soft);overflow-wrap:anywhere}.code i{font-style:normal;color:var(--bad);font-weight:600}
+.code{color:var(--soft);margin-bottom:4px;
+overflow-wrap:anywhere}.code i{font-style:normal;color:var(--bad);font-weight:600}
 .cards{display:grid;grid-template-columns:repeat(auto-fill,minmax(264px,1fr));gap:12px}
 .card{border:1px solid var(--line);border-radius:6px;padding:10px 12px;overflow:hidden}.card h3{font-size:13px;
 margin:0 0 2px;overflow-wrap:anywhere}.card .facts{font-size:12px;color:var(--soft);margin-bottom:6px}

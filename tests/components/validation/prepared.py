@@ -52,7 +52,7 @@ def write_prepared(directory: Path, settings: DatasetConfig, **rows: Sequence[Ro
         for number, row in enumerate(rows.get(table, ())):
             same = hash(tuple(sorted((key, str(value)) for key, value in row.items()))) & (2**63 - 1)
             grade = (
-                {"grade": settings.event_grades.get(row.get("event_type"), 0)}
+                {"grade": settings.event_grades.get(str(row.get("event_type")), 0)}
                 if "grade" in schemas[table].names
                 else {}
             )
