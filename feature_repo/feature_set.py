@@ -51,6 +51,26 @@ OWN_COLUMNS = (
 USER_AGES: Mapping[str, str] = {"days_since_last_event": "last_event_at", "days_since_signup": "signup_at"}
 ITEM_AGES: Mapping[str, str] = {"age_days": "created_at"}
 
+# What the recommender reads of an item beside the ranker's columns, and of what a user did; stored types.
+ITEM_FACTS: Mapping[str, str] = {
+    "price": "float64",
+    "in_stock": "boolean",
+    "created_at": "float64",
+    "regions": "string",
+    "min_age": "float64",
+}
+HISTORY_ARRAYS: Mapping[str, str] = {
+    "history_ids": "string",
+    "history_grades": "float64",
+    "history_times": "float64",
+    "own_ids": "string",
+    "own_counts": "float64",
+    "own_negatives": "float64",
+    "own_grades": "float64",
+    "own_first": "float64",
+    "own_last": "float64",
+}
+
 Vocabulary = tuple[str, ...]
 
 

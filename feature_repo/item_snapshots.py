@@ -10,7 +10,7 @@ from typing import Any
 
 import ibis
 
-from feature_repo.feature_set import HALF_LIVES, ITEM_AGES, RATE_WINDOWS, WINDOWS, FeatureSet
+from feature_repo.feature_set import HALF_LIVES, ITEM_AGES, ITEM_FACTS, RATE_WINDOWS, WINDOWS, FeatureSet
 from feature_repo.snapshots import (
     FIXED_POINT,
     Calendar,
@@ -31,22 +31,13 @@ RATE_STRENGTH = 20.0  # impressions that the global rate is worth
 EVENT_STRENGTH = 5.0  # positive events that a global share is worth
 TREND_FLOOR = 0.1  # events a day under which a trend is noise
 
-# What the recommender reads of an item beside the ranker's columns: name and Ibis type.
-ITEM_FACTS = (
-    ("price", "float64"),
-    ("in_stock", "boolean"),
-    ("created_at", "float64"),
-    ("regions", "string"),
-    ("min_age", "float64"),
-)
-
 
 def item_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> Table:
     """Windowed activity, smoothed rates and content of every item at every day of interest.
 
     Returns:
-        item_id, event_timestamp, the stored numeric columns, `ITEM_FACTS` (created_at: the earlier of creation and first
-        event, unix seconds) and the categorical columns as text; one row an item and emitted day.
+        item_id, event_timestamp, the stored numeric columns, `ITEM_FACTS` (created_at: the earlier of
+        creation and first event, unix seconds) and the categorical columns as text; one row an item and emitted day.
     """
     events = calendar.with_day(log.interactions.filter(log.interactions.item_id.notnull()))
     shown = calendar.with_day(log.impressions.filter(log.impressions.item_id.notnull()))
@@ -66,7 +57,7 @@ def item_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> T
         "item_id",
         "event_timestamp",
         **{name: rows[name].cast("float32") for name in stored},
-        **{name: rows[name].cast(kind) for name, kind in ITEM_FACTS if name not in stored},
+        **{name: rows[name].cast(kind) for name, kind in ITEM_FACTS.items() if name not in stored},
         **{name: rows[name].cast("string") for name in feature_set.item_categorical},
     )
 

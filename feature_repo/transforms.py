@@ -177,7 +177,8 @@ def cross_features(
     for place, name in enumerate(feature_set.item_categorical):
         if f"history_share_{name}" in wanted:
             codes = items.categorical[:, place]
-            columns |= _affinity_columns(name, now, users.history, codes, query_index, rows)
+            size = feature_set.vocabulary_size(f"items.{name}")
+            columns |= _affinity_columns(name, now, users.history, codes, query_index, rows, size)
             columns[f"anchor_same_{name}"] = _anchor_same(codes, anchors, query_index, rows)
     if "price_z_to_user" in wanted:
         columns |= _price_columns(users, items, query_index, rows, anchors, feature_set)
@@ -237,11 +238,11 @@ def _own_columns(
 
 
 def _affinity_columns(
-    name: str, now: TimeArray, history: History, codes: IntArray, query_index: IndexArray, rows: IntArray
+    name: str, now: TimeArray, history: History, codes: IntArray, query_index: IndexArray, rows: IntArray, size: int
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Share of the last events that had the item's code of a column, and days since the last that had it."""
     wanted = codes[rows]
-    found, last = _contacts(history, codes[history.rows], wanted, query_index, int(codes.max(initial=0)) + 1)
+    found, last = _contacts(history, codes[history.rows], wanted, query_index, size)
     lengths = np.diff(history.offsets)[query_index]
     share = np.full(len(rows), np.nan)
     np.divide(found, lengths, out=share, where=(lengths > 0) & (wanted > 0))
@@ -300,11 +301,10 @@ def _price_columns(
     feature_set: FeatureSet,
 ) -> dict[str, npt.NDArray[np.float64]]:
     """Log price against what the user pays, in the user's standard deviations, and against the query's item."""
-    log_prices = np.log1p(items.price.astype(np.float64))
     mean = users.numeric[:, feature_set.user_numeric.index("mean_log_price")]
     spread = users.numeric[:, feature_set.user_numeric.index("std_log_price")]
-    price = log_prices[rows]
-    anchor = np.where(anchors >= 0, log_prices[anchors], np.nan)[query_index]
+    price = np.log1p(items.price[rows].astype(np.float64))
+    anchor = np.where(anchors >= 0, np.log1p(items.price[anchors].astype(np.float64)), np.nan)[query_index]
     z = (price - mean[query_index]) / np.maximum(spread[query_index], SMALLEST_PRICE_STD)
     return {"price_z_to_user": z, "anchor_price_ratio": price - anchor}
 

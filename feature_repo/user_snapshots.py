@@ -9,7 +9,7 @@ from typing import Any
 
 import ibis
 
-from feature_repo.feature_set import USER_AGES, WINDOWS, FeatureSet
+from feature_repo.feature_set import HISTORY_ARRAYS, USER_AGES, WINDOWS, FeatureSet
 from feature_repo.snapshots import (
     FIXED_POINT,
     Calendar,
@@ -27,17 +27,6 @@ from feature_repo.snapshots import (
 )
 
 HISTORY_LENGTH = 50
-HISTORY_ARRAYS = (
-    ("history_ids", "string"),
-    ("history_grades", "int64"),
-    ("history_times", "float64"),
-    ("own_ids", "string"),
-    ("own_counts", "int64"),
-    ("own_negatives", "int64"),
-    ("own_grades", "int64"),
-    ("own_first", "float64"),
-    ("own_last", "float64"),
-)
 RATE_STRENGTH = 20.0  # impressions or clicks that the global rate is worth
 CENTS = 100
 DAY_US = 86_400_000_000
@@ -85,8 +74,7 @@ def user_history(log: LogTables, calendar: Calendar) -> Table:
     """The last events and all own items of every user with a positive or negative event, as of each day they changed.
 
     Returns:
-        user_id, event_timestamp, history_ids / _grades / _times (oldest first), own_ids / _counts / _negatives / _grades /
-        _first / _last (by item id). Times are unix seconds.
+        user_id, event_timestamp, and `HISTORY_ARRAYS`: history oldest first, own items by id, times in unix seconds.
     """
     interactions = log.interactions
     events = calendar.with_day(
@@ -99,7 +87,7 @@ def user_history(log: LogTables, calendar: Calendar) -> Table:
     ).distinct()  # what changed before the first day is known at the first day
     rows = _own_items(events, changes).left_join(_last_events(events, changes), ["user_id", "at"])
     return rows.inner_join(calendar.stamps, rows["at"] == calendar.stamps.day).select(
-        "user_id", "event_timestamp", *(name for name, _ in HISTORY_ARRAYS)
+        "user_id", "event_timestamp", *HISTORY_ARRAYS
     )
 
 
@@ -233,7 +221,7 @@ def _last_events(events: Table, changes: Table) -> Table:
         taken,
         "number",
         history_ids=taken.item_id,
-        history_grades=taken.grade.cast("int64"),
+        history_grades=taken.grade.cast("float64"),
         history_times=taken.time_us.cast("float64") / 1e6,
     )
 
@@ -259,9 +247,9 @@ def _own_items(events: Table, changes: Table) -> Table:
         own,
         "item_id",
         own_ids=own.item_id,
-        own_counts=own["count"].cast("int64"),
-        own_negatives=own.negatives.cast("int64"),
-        own_grades=own.grade.cast("int64"),
+        own_counts=own["count"].cast("float64"),
+        own_negatives=own.negatives.cast("float64"),
+        own_grades=own.grade.cast("float64"),
         own_first=own.first_us.cast("float64") / 1e6,
         own_last=own.last_us.cast("float64") / 1e6,
     )

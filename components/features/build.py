@@ -1,14 +1,7 @@
 """Builds the features of prepared tables: the feature set, the daily snapshots and the static item content.
 
-Owns the layout of a features directory and the reading of prepared tables into DuckDB. What the columns mean is
+Owns the reading of prepared tables into DuckDB and the writing of `FeaturesDirectory`. What the columns mean is
 feature_repo's.
-
-    feature_set.json                       names, order and vocabularies
-    snapshots/user_stats.parquet           daily activity and profile of users
-    snapshots/user_history.parquet         last events and own items of users, whenever they change
-    snapshots/item_stats.parquet           daily activity, rates and content of items
-    item_ids.parquet                       the row map: row i is item i
-    items_static.parquet                   the newest content of every item, aligned to the row map
 """
 
 from __future__ import annotations
@@ -24,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.feature_set import FeatureSet
+from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.files import atomic_write, write_parquet
 from feature_repo.item_snapshots import item_stats
 from feature_repo.progress import say
@@ -31,8 +25,6 @@ from feature_repo.snapshots import Calendar, LogTables
 from feature_repo.tables import PreparedTables, item_universe
 from feature_repo.user_snapshots import user_history, user_stats
 
-FEATURE_SET_FILE = "feature_set.json"
-SNAPSHOT_DIRECTORY = "snapshots"
 MEMORY_LIMIT = "2GB"  # of DuckDB, which spills to disk beyond it
 
 TIME_COLUMNS = {
@@ -54,11 +46,11 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
     Raises:
         DatasetError: A declared extra column has the name of a computed one.
     """
-    tables = PreparedTables.open(tables_dir)
+    tables, out = PreparedTables.open(tables_dir), FeaturesDirectory(out_dir)
     feature_set = FeatureSet.fit(tables)
     item_ids = item_universe(tables)
-    write_parquet(out_dir / "item_ids.parquet", pa.table({"item_id": pa.array(item_ids, pa.string())}))
-    write_parquet(out_dir / "items_static.parquet", newest_content(tables.items, item_ids))
+    write_parquet(out.item_ids_file, pa.table({"item_id": pa.array(item_ids, pa.string())}))
+    write_parquet(out.items_static_file, newest_content(tables.items, item_ids))
     calendar = Calendar.of(tables.split, since)
     with tempfile.TemporaryDirectory(prefix="kuberec-features-") as spill:
         connection = connect(Path(spill))
@@ -71,11 +63,11 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
             }
             for name, (expression, key) in snapshots.items():
                 started = time.monotonic()
-                num_rows = write_snapshot(connection, expression, key, out_dir / SNAPSHOT_DIRECTORY / f"{name}.parquet")
+                num_rows = write_snapshot(connection, expression, key, out.snapshots / f"{name}.parquet")
                 say(f"features: {name} has {num_rows:,} rows, {time.monotonic() - started:.1f} s")
         finally:
             connection.disconnect()
-    feature_set.save(out_dir / FEATURE_SET_FILE)
+    feature_set.save(out.feature_set_file)
     return feature_set
 
 

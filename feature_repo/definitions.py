@@ -1,0 +1,113 @@
+"""Every Feast object: entities, views over the snapshots, and the services that read them.
+
+Owns names and types in the feature store. Refuses to be written by hand: views follow from the feature set, so that a
+store of one set can never be read with another. Projects carry dataset, stage and feature hash for the same reason.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+from feast.types import Array, Bool, FeastType, Float32, Float64, String
+
+from feature_repo.feature_set import HISTORY_ARRAYS, ITEM_AGES, ITEM_FACTS, USER_AGES, FeatureSet
+
+TIMESTAMP_FIELD = "event_timestamp"
+FEAST_TYPES: dict[str, FeastType] = {"float64": Float64, "string": String, "boolean": Bool}
+
+
+@dataclass(frozen=True)
+class FeatureObjects:
+    """The Feast objects of one feature set.
+
+    Attributes:
+        entities: User and item.
+        user_stats, user_history, item_stats: Views over the snapshots of the same names.
+        users: Service of all a request reads of a user.
+        items: Service of all the item table is filled from.
+    """
+
+    entities: tuple[Entity, Entity]
+    user_stats: FeatureView
+    user_history: FeatureView
+    item_stats: FeatureView
+    users: FeatureService
+    items: FeatureService
+
+    @property
+    def views(self) -> tuple[FeatureView, FeatureView, FeatureView]:
+        return (self.user_stats, self.user_history, self.item_stats)
+
+    def all(self) -> list[Any]:
+        """Everything there is to apply."""
+        return [*self.entities, *self.views, self.users, self.items]
+
+
+def project_name(dataset: str, stage: str, feature_set: FeatureSet) -> str:
+    """Feast project of a dataset, stage and feature set; the keys of the online store begin with it."""
+    return f"{dataset}_{stage}_{feature_set.hash[:8]}".replace("-", "_")
+
+
+def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
+    """The Feast objects of a feature set.
+
+    Views have no time to live: a row holds until the next one, and the snapshots say themselves when a window has
+    run out.
+
+    Args:
+        feature_set: Names the columns.
+        snapshots: Directory of the snapshot files; read by historical joins and materialisation only.
+    """
+    user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
+    item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
+    user_stats = _view("user_stats", user, user_fields(feature_set), snapshots)
+    user_history = _view(
+        "user_history",
+        user,
+        [Field(name=name, dtype=Array(FEAST_TYPES[kind])) for name, kind in HISTORY_ARRAYS.items()],
+        snapshots,
+    )
+    item_stats = _view("item_stats", item, item_fields(feature_set), snapshots)
+    return FeatureObjects(
+        entities=(user, item),
+        user_stats=user_stats,
+        user_history=user_history,
+        item_stats=item_stats,
+        users=FeatureService(name="users", features=[user_stats, user_history]),
+        items=FeatureService(name="items", features=[item_stats]),
+    )
+
+
+def user_fields(feature_set: FeatureSet) -> list[Field]:
+    """Columns of `user_stats`: stored numbers, moments of the ages, text."""
+    stored = [name for name in feature_set.user_numeric if name not in USER_AGES]
+    moments = [USER_AGES[name] for name in feature_set.user_numeric if name in USER_AGES]
+    return [
+        *(Field(name=name, dtype=Float32) for name in stored),
+        *(Field(name=name, dtype=Float64) for name in moments),
+        *(Field(name=name, dtype=String) for name in feature_set.user_categorical),
+    ]
+
+
+def item_fields(feature_set: FeatureSet) -> list[Field]:
+    """Columns of `item_stats`: stored numbers, what filters need, text."""
+    stored = [name for name in feature_set.item_numeric if name not in ITEM_AGES]
+    return [
+        *(Field(name=name, dtype=Float32) for name in stored),
+        *(Field(name=name, dtype=FEAST_TYPES[kind]) for name, kind in ITEM_FACTS.items() if name not in stored),
+        *(Field(name=name, dtype=String) for name in feature_set.item_categorical),
+    ]
+
+
+def _view(name: str, entity: Entity, fields: list[Field], snapshots: Path) -> FeatureView:
+    source = FileSource(
+        name=f"{name}_source", path=str((snapshots / f"{name}.parquet").absolute()), timestamp_field=TIMESTAMP_FIELD
+    )
+    key = Field(name=entity.join_key, dtype=String)
+    return FeatureView(
+        name=name, entities=[entity], schema=[key, *fields], source=source, ttl=timedelta(0), online=True
+    )

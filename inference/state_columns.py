@@ -1,0 +1,185 @@
+"""From what a feature store answers to the columns the recommender works on.
+
+Owns the one way from stored values to `UserColumns` and `ItemColumns`: codes, ages, integer rows. The online and the
+historical store both end here, so that they cannot differ. Refuses to know any store.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.feature_set import ITEM_AGES, USER_AGES, FeatureSet
+from feature_repo.state import History, IntArray, ItemColumns, OffsetArray, OwnItems, TimeArray, UserColumns
+from feature_repo.transforms import days_between
+
+Strings = npt.NDArray[np.object_]
+Numbers = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class UserRecords:
+    """Stored values of q users.
+
+    Attributes:
+        known: Whether the store has the user [q].
+        numbers: Stored numeric columns and moments [q]; NaN is missing.
+        texts: Stored text columns [q]; None or "" is missing.
+        history_offsets, own_offsets: [q + 1].
+        ids: `history_ids` and `own_ids`, flat.
+        arrays: The other arrays of `HISTORY_ARRAYS`, flat.
+    """
+
+    known: npt.NDArray[np.bool_]
+    numbers: Mapping[str, Numbers]
+    texts: Mapping[str, Strings]
+    history_offsets: OffsetArray
+    own_offsets: OffsetArray
+    ids: Mapping[str, Sequence[str]]
+    arrays: Mapping[str, Numbers]
+
+
+@dataclass(frozen=True, slots=True)
+class ItemRecords:
+    """Stored values of all m items in the order of the row map; NaN and None are missing."""
+
+    numbers: Mapping[str, Numbers]
+    texts: Mapping[str, Strings]
+
+
+class RowMap:
+    """Item ids and their rows.
+
+    Attributes:
+        item_ids: Sorted ids [m]; row i is item i.
+    """
+
+    def __init__(self, item_ids: Strings) -> None:
+        self.item_ids = item_ids
+        self._row_of = {item_id: row for row, item_id in enumerate(item_ids)}
+
+    def rows(self, item_ids: Sequence[str]) -> IntArray:
+        """Rows of ids [n], -1 for ids it does not have."""
+        row_of = self._row_of
+        return np.fromiter((row_of.get(item_id, -1) for item_id in item_ids), dtype=np.int32, count=len(item_ids))
+
+
+def stored_user_numbers(feature_set: FeatureSet) -> tuple[str, ...]:
+    """Numeric columns of a user as they are stored: moments stand for ages."""
+    return tuple(USER_AGES.get(name, name) for name in feature_set.user_numeric)
+
+
+def stored_item_numbers(feature_set: FeatureSet) -> tuple[str, ...]:
+    """Numeric columns of an item as they are stored, and the facts filters need."""
+    names = (ITEM_AGES.get(name, name) for name in feature_set.item_numeric)
+    return tuple(dict.fromkeys((*names, "price", "in_stock", "created_at", "min_age")))
+
+
+def stored_item_texts(feature_set: FeatureSet) -> tuple[str, ...]:
+    """Text columns of an item as they are stored."""
+    return tuple(dict.fromkeys((*feature_set.item_categorical, "regions")))
+
+
+def user_columns(records: UserRecords, times: TimeArray, feature_set: FeatureSet, row_map: RowMap) -> UserColumns:
+    """State of users as of their queries' times.
+
+    Args:
+        records: What the store answered for q users.
+        times: Unix seconds [q]; ages count up to them.
+        feature_set: Names the columns.
+        row_map: Ids it does not have are left out of histories.
+    """
+    numeric = np.empty((len(times), len(feature_set.user_numeric)), dtype=np.float32)
+    for place, name in enumerate(feature_set.user_numeric):
+        moment = USER_AGES.get(name)
+        numeric[:, place] = days_between(records.numbers[moment], times) if moment else records.numbers[name]
+    countries = records.texts.get("country")
+    return UserColumns(
+        known=records.known,
+        numeric=numeric,
+        categorical=_codes(records.texts, "users", feature_set.user_categorical, feature_set, len(times)),
+        country=np.full(len(times), "", dtype=object) if countries is None else _filled(countries),
+        history=_history(records, row_map),
+        own=_own_items(records, row_map),
+    )
+
+
+def item_columns(records: ItemRecords, time: float, feature_set: FeatureSet, row_map: RowMap) -> ItemColumns:
+    """The catalogue as of a time.
+
+    Args:
+        records: What the store answered for the m items of the row map.
+        time: Unix seconds; ages count up to it (and again to the query's own time in `transforms.assemble`).
+        feature_set: Names the columns.
+        row_map: The ids.
+    """
+    num_items = len(row_map.item_ids)
+    numbers = records.numbers
+    numeric = np.empty((num_items, len(feature_set.item_numeric)), dtype=np.float32)
+    for place, name in enumerate(feature_set.item_numeric):
+        moment = ITEM_AGES.get(name)
+        age = None if moment is None else np.maximum(days_between(numbers[moment], np.full(num_items, time)), 0.0)
+        numeric[:, place] = numbers[name] if age is None else age
+    return ItemColumns(
+        item_ids=row_map.item_ids,
+        numeric=numeric,
+        categorical=_codes(records.texts, "items", feature_set.item_categorical, feature_set, num_items),
+        price=numbers["price"].astype(np.float32),
+        available=numbers["in_stock"] != 0.0,  # missing counts as in stock
+        created_at=numbers["created_at"],
+        regions=_filled(records.texts["regions"]),
+        min_age=np.nan_to_num(numbers["min_age"], nan=0.0).astype(np.float32),
+    )
+
+
+def offsets_of(lengths: Iterable[int] | npt.NDArray[Any]) -> OffsetArray:
+    """Offsets [q + 1] of q lengths."""
+    return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64)))).astype(np.int64)
+
+
+def _codes(
+    texts: Mapping[str, Strings], side: str, names: Sequence[str], feature_set: FeatureSet, length: int
+) -> IntArray:
+    codes = np.empty((length, len(names)), dtype=np.int32)
+    for place, name in enumerate(names):
+        code_of = feature_set.code_of[f"{side}.{name}"]
+        codes[:, place] = [code_of.get(text, 0) for text in texts[name]]
+    return codes
+
+
+def _filled(texts: Strings) -> Strings:
+    return np.array([text or "" for text in texts], dtype=object)
+
+
+def _history(records: UserRecords, row_map: RowMap) -> History:
+    rows = row_map.rows(records.ids["history_ids"])
+    known = rows >= 0
+    return History(
+        offsets=_kept_offsets(records.history_offsets, known),
+        rows=rows[known],
+        grades=records.arrays["history_grades"][known].astype(np.int8),
+        times=records.arrays["history_times"][known],
+    )
+
+
+def _own_items(records: UserRecords, row_map: RowMap) -> OwnItems:
+    rows = row_map.rows(records.ids["own_ids"])  # stored by id, and so ascending
+    known = rows >= 0
+    arrays = records.arrays
+    return OwnItems(
+        offsets=_kept_offsets(records.own_offsets, known),
+        rows=rows[known],
+        counts=arrays["own_counts"][known].astype(np.float32),
+        negatives=arrays["own_negatives"][known].astype(np.float32),
+        grades=arrays["own_grades"][known].astype(np.int8),
+        first=arrays["own_first"][known],
+        last=arrays["own_last"][known],
+    )
+
+
+def _kept_offsets(offsets: OffsetArray, kept: npt.NDArray[np.bool_]) -> OffsetArray:
+    return offsets_of(kept)[offsets]
