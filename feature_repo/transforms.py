@@ -122,14 +122,9 @@ def request_features(
         [q, len(request_numeric) + len(request_categorical)].
     """
     times = np.array([query.time for query in queries], dtype=np.float64)
-    hour = (times % DAY) / DAY * (2 * np.pi)
-    weekday = ((times // DAY + 3) % 7) / 7 * (2 * np.pi)  # 1970-01-01 was a Thursday, Monday is 0
     lengths = [np.nan if query.session_length is None else query.session_length for query in queries]
     columns: dict[str, npt.NDArray[np.float64]] = {
-        "hour_sin": np.sin(hour),
-        "hour_cos": np.cos(hour),
-        "weekday_sin": np.sin(weekday),
-        "weekday_cos": np.cos(weekday),
+        **clock_features(times),
         "session_length": np.array(lengths, dtype=np.float64),
     }
     texts: Mapping[str, list[str | None]] = {
@@ -141,6 +136,18 @@ def request_features(
         codes = feature_set.code_of[f"request.{name}"]
         columns[name] = np.array([codes.get(text or "", 0) for text in texts[name]], dtype=np.float64)
     return _stacked(columns, (*feature_set.request_numeric, *feature_set.request_categorical), len(queries))
+
+
+def clock_features(times: TimeArray) -> dict[str, npt.NDArray[np.float64]]:
+    """Hour and weekday (UTC) of unix seconds [n] as sine and cosine, by name."""
+    hour = (times % DAY) / DAY * (2 * np.pi)
+    weekday = ((times // DAY + 3) % 7) / 7 * (2 * np.pi)  # 1970-01-01 was a Thursday, Monday is 0
+    return {
+        "hour_sin": np.sin(hour),
+        "hour_cos": np.cos(hour),
+        "weekday_sin": np.sin(weekday),
+        "weekday_cos": np.cos(weekday),
+    }
 
 
 def cross_features(
