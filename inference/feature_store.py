@@ -316,7 +316,7 @@ def _latest(config: RepoConfig, provider: Provider, view: FeatureView, key: str,
             start_date=datetime.fromtimestamp(0, UTC),
             end_date=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=round(as_of * 1e6)),
         )
-        return job.to_arrow()
+        return job.to_arrow().sort_by(key)  # neighbours in the file are written together
 
 
 def _write_rows(
