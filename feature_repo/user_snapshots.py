@@ -256,8 +256,12 @@ def _own_items(events: Table, changes: Table) -> Table:
 
 
 def _collected(rows: Table, order: str, **columns: Column) -> Table:
-    """One row a (user_id, at) with each column as an array in the same order; sorted once for all of them."""
-    entries = rows.group_by("user_id", "at").agg(entries=ibis.struct(columns).collect(order_by=rows[order]))
+    """One row a (user_id, at) with each column as an array, all in the same order.
+
+    Entries are sorted as structs, by their first field: Spark has no ordered aggregation.
+    """
+    entry = ibis.struct({"order": rows[order], **columns})
+    entries = rows.group_by("user_id", "at").agg(entries=entry.collect()).mutate(entries=ibis._.entries.sort())
     return entries.select("user_id", "at", **{name: _field(entries.entries, name) for name in columns})
 
 
