@@ -1,0 +1,1 @@
+"""First-class baselines (R7): each is searched on validation as fairly as the recommender is."""

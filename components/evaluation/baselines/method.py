@@ -1,0 +1,166 @@
+"""What every baseline and the recommender's own lists have in common: users and exclusions in, ranked rows out.
+
+Owns top-k over score blocks of bounded memory, filling short lists from popularity, and filtering given lists.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict
+
+from components.evaluation.log import DAY, EventLog, Ragged
+from components.evaluation.metrics import LIST_LENGTH
+from feature_repo.state import FloatArray, IntArray
+
+_SCORES_AT_ONCE = 8_000_000
+
+
+class Config(BaseModel):
+    """Settings of a baseline; two that are equal fit the same model."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+C = TypeVar("C", bound=Config)
+
+
+class Method(Protocol):
+    """Anything that ranks the catalogue for users."""
+
+    def lists(self, users: IntArray, excluded: Ragged, k: int = LIST_LENGTH) -> IntArray:
+        """Rank for users.
+
+        Args:
+            users: User codes of the log [q].
+            excluded: Rows that may not be listed, a set a query.
+            k: Length of a list.
+
+        Returns:
+            Item rows, best first, padded with -1 [q, k].
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What a baseline may know.
+
+    Attributes:
+        fit: Positive events that parameters may be fitted on.
+        history: Positive events known at the query, a superset of `fit`.
+        now: Time of the query, microseconds.
+        repeats_some: Whether any of a user's own items may come again.
+        popular_half_life: Days; of the popularity that fills lists a model leaves short, None for no decay.
+        seed: Of whatever is random.
+        most_items: Fit on so many of the most frequent items where the cost grows faster than their number; None for
+            all. Set while settings are searched.
+    """
+
+    fit: EventLog
+    history: EventLog
+    now: int
+    repeats_some: bool
+    popular_half_life: float | None = 7.0
+    seed: int = 0
+    most_items: int | None = None
+
+    @property
+    def span_days(self) -> float:
+        """Length of what may be fitted on, in days."""
+        return (self.now - int(self.fit.times.min(initial=self.now))) / DAY
+
+    def half_lives(self) -> tuple[float | None, ...]:
+        """Half-lives worth trying for a user's tastes: none, a sixth of the log, a third (days)."""
+        return None, round(self.span_days / 6, 2), round(self.span_days / 3, 2)
+
+    @property
+    def floor(self) -> FloatArray:
+        """Scores in [-2, -1] that order items by popularity, below every score a model is given [m]."""
+        decay = self.fit.decay(self.popular_half_life, self.now)
+        counts = np.bincount(self.fit.rows, weights=decay, minlength=len(self.fit.item_ids))
+        places = np.empty(len(counts), dtype=np.float64)
+        places[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
+        return (-1.0 - places / max(len(counts), 1)).astype(np.float32)
+
+
+class Family(Protocol[C]):
+    """A kind of baseline: made with what it may know, fits any of its settings."""
+
+    name: str
+    start: C
+
+    def __init__(self, training: Training) -> None: ...
+
+    def absent(self) -> str | None:
+        """Why this kind does not apply here, None where it does."""
+        ...
+
+    def axes(self) -> Mapping[str, Sequence[object]]:
+        """Settings to search, in this order: field of the config -> values."""
+        ...
+
+    def fit(self, config: C) -> Method:
+        """Fit one setting."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A method whose order is already known: long lists for some users, filtered on the way out.
+
+    Attributes:
+        users: User codes, ascending [q].
+        rows: Item rows, best first, padded with -1 [q, length].
+    """
+
+    users: IntArray
+    rows: IntArray
+
+    def lists(self, users: IntArray, excluded: Ragged, k: int = LIST_LENGTH) -> IntArray:
+        """See `Method.lists`; a user without a list gets an empty one."""
+        padded = np.concatenate([self.rows, np.full((1, self.rows.shape[1]), -1, dtype=np.int32)])
+        place = np.searchsorted(self.users, users)
+        place = np.where((place < len(self.users)) & np.isin(users, self.users), place, len(self.users))
+        return filtered(padded[place], excluded, k)
+
+
+def filtered(rows: IntArray, excluded: Ragged, k: int) -> IntArray:
+    """The first k rows of each list that are not excluded, in order [q, k]; `rows` may be [1, length]."""
+    bad = excluded.contains(rows) | (rows < 0)
+    rows = np.broadcast_to(rows, bad.shape)
+    order = np.argsort(bad, axis=1, kind="stable")[:, :k]
+    kept = np.where(np.take_along_axis(bad, order, axis=1), -1, np.take_along_axis(rows, order, axis=1))
+    return np.pad(kept, ((0, 0), (0, k - kept.shape[1])), constant_values=-1).astype(np.int32)
+
+
+def rank(
+    score: Callable[[IntArray], FloatArray], users: IntArray, excluded: Ragged, num_items: int, k: int
+) -> IntArray:
+    """Lists of the k best scores a user, in blocks of bounded memory.
+
+    Args:
+        score: User codes [b] -> a fresh array of scores [b, m]; -inf is never listed.
+        users: User codes [q].
+        excluded: Rows that may not be listed.
+        num_items: m.
+        k: Length of a list.
+    """
+    out = np.full((len(users), k), -1, dtype=np.int32)
+    width = min(k, num_items)
+    step = max(1, _SCORES_AT_ONCE // max(num_items, 1))
+    for start in range(0, len(users), step):
+        block = score(users[start : start + step])
+        queries = np.arange(start, start + len(block))
+        banned = excluded.take(queries)
+        block[banned.owners, banned.rows] = -np.inf
+        best = np.argpartition(-block, width - 1, axis=1)[:, :width]
+        values = np.take_along_axis(block, best, axis=1)
+        order = np.lexsort((best, -values), axis=1)
+        listed = np.take_along_axis(best, order, axis=1)
+        alive = np.isfinite(np.take_along_axis(values, order, axis=1))
+        out[queries, :width] = np.where(alive, listed, -1)
+    return out

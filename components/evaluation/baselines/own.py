@@ -1,0 +1,64 @@
+"""The user's own items by frequency and recency, then popular.
+
+An item's strength is its number of visits, decayed, in whole or tenth steps; within a step popularity decides. In a
+shop where people buy again most items were bought once, so that what breaks ties matters as much as the count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from components.evaluation.baselines.method import Config, Training, rank
+from components.evaluation.log import Ragged
+from components.evaluation.metrics import LIST_LENGTH
+from feature_repo.state import FloatArray, IntArray
+
+
+class OwnConfig(Config):
+    """Half-life of a visit's weight in days (None: no decay) and the step strengths are rounded to."""
+
+    half_life_days: float | None = None
+    step: float = 1.0
+
+
+class OwnThenPopular:
+    """Strength of every own item, and the popular order beneath."""
+
+    def __init__(self, training: Training, config: OwnConfig) -> None:
+        history = training.history.distinct()
+        self._floor = training.floor
+        self._strength = history.matrix(history.decay(config.half_life_days, training.now))
+        steps = np.round(self._strength.data / config.step)
+        self._strength.data = (steps + self._floor[self._strength.indices] + 3.0).astype(np.float32)
+
+    def lists(self, users: IntArray, excluded: Ragged, k: int = LIST_LENGTH) -> IntArray:
+        """See `Method.lists`."""
+        return rank(self._score, users, excluded, len(self._floor), k)
+
+    def _score(self, users: IntArray) -> FloatArray:
+        own = self._strength[users].toarray()
+        return np.where(own > 0, own, self._floor)
+
+
+class Own:
+    """See `Family`."""
+
+    name = "own"
+    start = OwnConfig()
+
+    def __init__(self, training: Training) -> None:
+        self.training = training
+
+    def absent(self) -> str | None:
+        """Where no own item may come again there is nothing to list."""
+        return None if self.training.repeats_some else "the dataset's repeats rule lets no own item come again"
+
+    def axes(self) -> Mapping[str, Sequence[object]]:
+        """Half-life, then the step."""
+        return {"half_life_days": self.training.half_lives(), "step": (1.0, 0.1)}
+
+    def fit(self, config: OwnConfig) -> OwnThenPopular:
+        """Weigh the history."""
+        return OwnThenPopular(self.training, config)

@@ -1,0 +1,221 @@
+"""Compares methods on the tasks of a log: every figure, interval and slice, and the lists they come from.
+
+Contract 2 in files: `evaluation.json` and `evaluation/lists.parquet`. Owns what is measured and how it is written; who
+makes the lists is handed in as `Method`s. It refuses to average over users who had nothing to find.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from components.evaluation import metrics
+from components.evaluation.baselines.method import Method
+from components.evaluation.bootstrap import Resampled, resample
+from components.evaluation.log import EventLog, ObjectArray
+from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocol import Task, Tasks
+from components.evaluation.search import Absent
+from feature_repo.files import write_json, write_parquet
+from feature_repo.progress import track
+from feature_repo.state import IntArray
+
+METHODS = ("popular", "own", "itemknn", "ease", "als", "retrieval", "funnel")
+LISTED = 100
+EVALUATION_FILE = "evaluation.json"
+LISTS_FILE = Path("evaluation") / "lists.parquet"
+LISTS_SCHEMA = pa.schema({"method": pa.string(), "user_id": pa.string(), "item_id": pa.string(), "rank": pa.int32()})
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A method's result on one task.
+
+    Attributes:
+        rows: Its lists [q, `LIST_LENGTH`], padded with -1.
+        values: Metric -> value of each query [q].
+        figures: Means, and coverage.
+    """
+
+    rows: IntArray
+    values: Mapping[str, npt.NDArray[np.float64]]
+    figures: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationResult:
+    """All that was measured.
+
+    Attributes:
+        tasks: Who was asked.
+        outcomes: Method -> result on the test task; absent methods are in `absent`.
+        absent: Method -> why it does not apply.
+        slices: Slice -> (number of users, method -> figures).
+        details: Method -> novelty, Gini, hit rate by category, figures on warm items.
+        intervals: Bootstrap of NDCG@20 over users, None without users.
+        item_ids: The row map.
+        user_ids: User ids by code.
+    """
+
+    tasks: Tasks
+    outcomes: Mapping[str, Outcome]
+    absent: Mapping[str, str]
+    slices: Mapping[str, tuple[int, Mapping[str, Mapping[str, float]]]]
+    details: Mapping[str, Mapping[str, Any]]
+    intervals: Resampled | None
+    item_ids: ObjectArray
+    user_ids: ObjectArray
+
+    def ndcg(self) -> dict[str, npt.NDArray[np.float64]]:
+        """NDCG@20 of each test user by method, as the gate wants it."""
+        return {name: outcome.values["ndcg@20"] for name, outcome in self.outcomes.items()}
+
+    def summary(self) -> dict[str, Any]:
+        """The part of `evaluation.json` that is measured here."""
+        methods: dict[str, Any] = {}
+        for name in METHODS:
+            if name in self.outcomes:
+                methods[name] = dict(self.outcomes[name].figures)
+            elif name in self.absent:
+                methods[name] = {"absent": self.absent[name]}
+        intervals: dict[str, Any] = {}
+        if self.intervals is not None:
+            for name in self.outcomes:
+                interval = self.intervals.interval(name)
+                intervals[name] = {"ndcg@20": [interval.low, interval.high]}
+        return {
+            "users": len(self.tasks.test),
+            "items": len(self.item_ids),
+            "methods": methods,
+            "intervals": intervals,
+            "slices": {
+                name: {"users": users, "methods": {method: dict(figures) for method, figures in methods.items()}}
+                for name, (users, methods) in self.slices.items()
+            },
+            "details": {name: dict(detail) for name, detail in self.details.items()},
+        }
+
+    def lists(self) -> pa.Table:
+        """The first `LISTED` items of every method and test user: method, user_id, item_id, rank from 0."""
+        users = self.user_ids[self.tasks.test.users]
+        parts = [LISTS_SCHEMA.empty_table()]
+        for name, outcome in self.outcomes.items():
+            top = outcome.rows[:, :LISTED]
+            query, rank = np.nonzero(top >= 0)
+            columns = [
+                pa.repeat(pa.scalar(name), len(query)),
+                pa.array(users[query], pa.string()),
+                pa.array(self.item_ids[top[query, rank]], pa.string()),
+                pa.array(rank.astype(np.int32)),
+            ]
+            parts.append(pa.Table.from_arrays(columns, schema=LISTS_SCHEMA))
+        return pa.concat_tables(parts)
+
+
+def evaluate(
+    log: EventLog,
+    tasks: Tasks,
+    methods: Mapping[str, Method | Absent],
+    *,
+    start: int,
+    categories: ObjectArray | None = None,
+    seed: int = 0,
+) -> EvaluationResult:
+    """Ask every method every task.
+
+    Args:
+        log: All clean events.
+        tasks: The test task and its slices.
+        methods: Name -> method, or why it is absent; in the order of the report.
+        start: Test start, microseconds; popularity of novelty is that of earlier events.
+        categories: Category of each item row [m], "" where unknown.
+        seed: Of the bootstrap.
+    """
+    num_items = len(log.item_ids)
+    history = log.before(start).positives
+    pairs = np.unique(history.users.astype(np.int64) * num_items + history.rows)
+    popularity = np.bincount(pairs % num_items, minlength=num_items)
+    absent = {name: method.reason for name, method in methods.items() if isinstance(method, Absent)}
+    present = {name: method for name, method in methods.items() if not isinstance(method, Absent)}
+    outcomes: dict[str, Outcome] = {}
+    slices: dict[str, tuple[int, dict[str, Mapping[str, float]]]] = {}
+    details: dict[str, dict[str, Any]] = {}
+    for name, method in track(present.items(), "evaluation", len(present)):
+        test = _ask(method, tasks.test, num_items)
+        outcomes[name] = test
+        for slice_name, task, figures in _slices(method, tasks, test, num_items):
+            slices.setdefault(slice_name, (len(task), {}))[1][name] = figures
+        details[name] = {
+            "novelty@10": metrics.novelty(test.rows, popularity),
+            "gini@10": metrics.gini(test.rows, num_items),
+            "warm_items": dict(_relist(test, tasks.test, tasks.warm_items, num_items)),
+        }
+        if categories is not None:
+            details[name]["categories"] = metrics.category_hit_rate(test.rows, tasks.test.relevant, categories)
+    values = {name: outcome.values["ndcg@20"] for name, outcome in outcomes.items()}
+    return EvaluationResult(
+        tasks=tasks,
+        outcomes=outcomes,
+        absent=absent,
+        slices=slices,
+        details=details,
+        intervals=resample(values, seed=seed) if len(tasks.test) and values else None,
+        item_ids=log.item_ids,
+        user_ids=log.user_ids,
+    )
+
+
+def write_evaluation(out_dir: Path, result: EvaluationResult, about: Mapping[str, Any]) -> dict[str, Any]:
+    """Write `evaluation.json` and `evaluation/lists.parquet`, the lists first.
+
+    Args:
+        out_dir: Folder of both, e.g. `build`.
+        result: What was measured.
+        about: What else the file says: dataset, protocol, recipe, seconds, and more.
+
+    Returns:
+        Content of the file.
+    """
+    content = {**{key: about[key] for key in ("dataset", "protocol", "recipe")}, **result.summary(), **about}
+    write_parquet(out_dir / LISTS_FILE, result.lists())
+    write_json(out_dir / EVALUATION_FILE, rounded(content))
+    return content
+
+
+def rounded(content: Any, digits: int = 6) -> Any:
+    """The same nested content with floats to `digits` places; what is not finite becomes None."""
+    if isinstance(content, Mapping):
+        return {key: rounded(value, digits) for key, value in content.items()}
+    if isinstance(content, (list, tuple)):
+        return [rounded(value, digits) for value in content]
+    if isinstance(content, (float, np.floating)):
+        return round(float(content), digits) if math.isfinite(content) else None
+    return content
+
+
+def _ask(method: Method, task: Task, num_items: int) -> Outcome:
+    rows = method.lists(task.users, task.excluded, LIST_LENGTH)
+    values = metrics.per_query(rows, task.relevant)
+    return Outcome(rows, values, metrics.summary(values, rows, num_items))
+
+
+def _relist(test: Outcome, task: Task, part: Task, num_items: int) -> dict[str, float]:
+    """Figures of the same lists under fewer relevant items."""
+    rows = test.rows[np.searchsorted(task.users, part.users)]
+    return metrics.summary(metrics.per_query(rows, part.relevant), rows, num_items)
+
+
+def _slices(
+    method: Method, tasks: Tasks, test: Outcome, num_items: int
+) -> Iterator[tuple[str, Task, Mapping[str, float]]]:
+    if tasks.new_items is not None:
+        yield "new_items", tasks.new_items, _ask(method, tasks.new_items, num_items).figures
+    yield "cold_users", tasks.cold_users, _ask(method, tasks.cold_users, num_items).figures
+    yield "cold_items", tasks.cold_items, _relist(test, tasks.test, tasks.cold_items, num_items)

@@ -1,0 +1,71 @@
+"""Asks the served `Recommender` itself, batched: its final order and the retrieval order before the ranker.
+
+Owns the way from queries to lists of item rows. It changes nothing about the recommender: what is measured is what is
+served, with an in-process scorer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from components.evaluation.baselines.method import Listed
+from components.evaluation.log import EventLog
+from components.evaluation.metrics import LIST_LENGTH
+from feature_repo.progress import track
+from feature_repo.state import IntArray
+from inference.query import CandidateSet, Query
+from inference.recommender import BATCH, Recommender
+
+DEPTH = 600  # of the recommender's lists: all its candidates, so that slices can leave some out
+
+
+def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -> tuple[Listed, Listed]:
+    """The recommender's lists for users at a time.
+
+    Args:
+        recommender: With artifacts as of that time.
+        log: Whose codes are used.
+        users: User codes, ascending [q].
+        time: Unix seconds of every query.
+
+    Returns:
+        Retrieval order and final order.
+
+    Raises:
+        ValueError: The recommender's row map is not the log's.
+    """
+    if not np.array_equal(recommender.artifacts.items.item_ids, log.item_ids):
+        raise ValueError("the recommender's items are not those of the log: build features from the same tables")
+    queries = [
+        Query(user_id=user_id, time=time, count=LIST_LENGTH, request_id=f"evaluation-{place}")
+        for place, user_id in enumerate(log.user_ids[users].tolist())
+    ]
+    return ask_queries(recommender, queries, users)
+
+
+def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntArray) -> tuple[Listed, Listed]:
+    """Retrieval order and final order of queries, one a user in the order of `users`."""
+    retrieval, final = [], []
+    batches = recommender.batches(queries)
+    for batch in track(batches, "recommender", -(-len(queries) // BATCH)):
+        retrieved = recommender.retrieve(batch)
+        retrieval.append(_padded(retrieved.candidates))
+        final.append(_padded(recommender.rank(batch, retrieved)))
+    nothing = np.zeros((0, DEPTH), dtype=np.int32)
+    return (
+        Listed(users, np.concatenate([nothing, *retrieval])),
+        Listed(users, np.concatenate([nothing, *final])),
+    )
+
+
+def _padded(candidates: CandidateSet) -> IntArray:
+    """The best `DEPTH` of each query, best first, ties by row, padded with -1 [q, DEPTH]."""
+    owners = candidates.query_index
+    order = np.lexsort((candidates.rows, -candidates.score, owners))
+    place = np.arange(len(order)) - candidates.offsets[owners]
+    near = place < DEPTH
+    rows = np.full((candidates.num_queries, DEPTH), -1, dtype=np.int32)
+    rows[owners[near], place[near]] = candidates.rows[order[near]]
+    return rows

@@ -1,0 +1,114 @@
+"""The release gate: may this funnel be served, and how strong is the evidence.
+
+Decides from NDCG@20 of each user, paired, with 95 % bootstrap intervals. It refuses a funnel that is below any
+baseline, or below the bundle now served, by an interval that excludes zero, and one that is not above popular by one
+that does. It never acts: the release step does what the decision says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from components.evaluation.bootstrap import Interval, resample
+
+ENOUGH_USERS = 200
+FUNNEL = "funnel"
+POPULAR = "popular"
+Mode = Literal["refuse", "warn"]
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """NDCG@20 of the new and the served bundle on the users of the span that neither has seen, paired [p]."""
+
+    version: str
+    candidate: npt.NDArray[np.float64]
+    served: npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What the gate says.
+
+    Attributes:
+        release: Whether the bundle may be served.
+        evidence: weak where fewer than `ENOUGH_USERS` users could be asked.
+        passed: Whether nothing spoke against it; a release that did not pass was forced by `warn`.
+        reasons: What spoke against it, one sentence each.
+        sentence: The whole decision in a sentence that names the number.
+        differences: Other method -> funnel's NDCG@20 minus its own.
+    """
+
+    release: bool
+    evidence: Literal["strong", "weak"]
+    passed: bool
+    reasons: tuple[str, ...]
+    sentence: str
+    differences: Mapping[str, Interval]
+
+
+def decide(
+    values: Mapping[str, npt.NDArray[np.float64]],
+    *,
+    served: Served | None = None,
+    mode: Mode = "refuse",
+    seed: int = 0,
+) -> Decision:
+    """Decide on a release.
+
+    Args:
+        values: Method -> NDCG@20 of each test user [q], same users in the same order; must hold `funnel`. Methods
+            that do not apply are left out.
+        served: The comparison with the bundle now served, None where there is none.
+        mode: `warn` releases in spite of what speaks against it.
+        seed: Of the bootstrap.
+    """
+    num_users = len(values[FUNNEL])
+    if num_users < ENOUGH_USERS:
+        sentence = f"released on weak evidence: {num_users} test users, {ENOUGH_USERS} are needed for a comparison"
+        return Decision(True, "weak", True, (), sentence, {})
+    resampled = resample(values, seed=seed)
+    differences = {name: resampled.difference(FUNNEL, name) for name in values if name != FUNNEL}
+    means = {name: resampled.interval(name).mean for name in values}
+    reasons = [
+        _below(name, means[FUNNEL], means[name], difference)
+        for name, difference in differences.items()
+        if difference.below_zero
+    ]
+    beats_popular = differences.get(POPULAR)
+    if beats_popular is not None and not beats_popular.above_zero and not beats_popular.below_zero:
+        reasons.append(_not_above_popular(means[FUNNEL], means[POPULAR], beats_popular))
+    if served is not None and len(served.candidate) >= ENOUGH_USERS:
+        pair = resample({FUNNEL: served.candidate, "served": served.served}, seed=seed)
+        difference = pair.difference(FUNNEL, "served")
+        differences[f"served {served.version}"] = difference
+        if difference.below_zero:
+            new, old = pair.interval(FUNNEL).mean, pair.interval("served").mean
+            reasons.append(_below(f"the served bundle {served.version}", new, old, difference))
+    if not reasons:
+        margin = "" if beats_popular is None else f", above popular by {_interval(beats_popular)}"
+        sentence = f"released: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
+        return Decision(True, "strong", True, (), sentence, differences)
+    told = "; ".join(reasons)
+    sentence = f"released by gate=warn although {told}" if mode == "warn" else f"not released: {told}"
+    return Decision(mode == "warn", "strong", False, tuple(reasons), sentence, differences)
+
+
+def _below(name: str, funnel: float, other: float, difference: Interval) -> str:
+    return f"funnel's NDCG@20 {funnel:.4f} is below that of {name}, {other:.4f}, by {_interval(difference)}"
+
+
+def _not_above_popular(funnel: float, popular: float, difference: Interval) -> str:
+    return (
+        f"funnel's NDCG@20 {funnel:.4f} is not shown to be above that of popular, {popular:.4f}: "
+        f"the difference is {_interval(difference)}"
+    )
+
+
+def _interval(difference: Interval) -> str:
+    return f"{difference.mean:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f})"

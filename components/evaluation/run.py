@@ -1,0 +1,174 @@
+"""The whole evaluation of a run: baselines, the recommender, impressions, the gate, and every file of it.
+
+Owns the order of work and what goes where. Decides nothing: the gate does, and the release step acts.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from components.evaluation.baselines.method import Listed, Method
+from components.evaluation.evaluate import EvaluationResult, evaluate, rounded, write_evaluation
+from components.evaluation.funnel import ask
+from components.evaluation.gate import Decision, Mode, Served, decide
+from components.evaluation.impressions import judge, roc
+from components.evaluation.judged import score_impressions
+from components.evaluation.report import html, markdown, text_table
+from components.evaluation.search import Absent, Fitted, fit_baselines
+from components.evaluation.served import compare
+from components.evaluation.setting import Setting
+from components.index.stage import Stage
+from feature_repo.files import write_json, write_text
+from feature_repo.tables import PreparedTables
+from inference.bundle import Bundle
+from inference.historical_features import HistoricalFeatures
+from inference.recommender import Recommender
+from inference.scorers.lightgbm import RankerModel
+from inference.scorers.local import LocalScorer
+
+REPORT_FILE, SUMMARY_FILE, DECISION_FILE, TABLE_FILE = "report.html", "report.md", "decision.json", "table.txt"
+NUM_THREADS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What a run's evaluation ends with.
+
+    Attributes:
+        content: Content of evaluation.json.
+        result: Lists and figures behind it.
+        decision: The gate's.
+        curve: ROC of the first objective on impressions: false and true positive rates, thresholds; empty without.
+    """
+
+    content: Mapping[str, Any]
+    result: EvaluationResult
+    decision: Decision
+    curve: tuple[list[float], list[float], list[float]]
+
+
+def evaluate_funnel(
+    tables_dir: Path,
+    features_dir: Path,
+    stage_dir: Path,
+    ranker_dir: Path | None,
+    out_dir: Path,
+    *,
+    served: Bundle | None = None,
+    mode: Mode = "refuse",
+    recipe: str = "fast",
+    seed: int = 0,
+) -> Evaluation:
+    """Measure the recommender beside the baselines and ask the gate.
+
+    Args:
+        tables_dir: Clean prepared tables, or what `leave_one_out` made of them.
+        features_dir: Their features.
+        stage_dir: Stage `test`: retrieval as of the test start.
+        ranker_dir: The ranker, None to measure the retrieval order alone.
+        out_dir: Receives evaluation.json, evaluation/lists.parquet and, beside the lists, the reports and the decision.
+        served: The bundle now served for this dataset, None where there is none.
+        mode: `warn` lets a refused bundle pass, marked.
+        recipe: Written into the file.
+        seed: Of everything random.
+    """
+    started = time.perf_counter()
+    seconds: dict[str, float] = {}
+    tables = PreparedTables.open(tables_dir)
+    setting, stage = Setting.open(tables), Stage(stage_dir, features_dir)
+    ranker = None if ranker_dir is None else RankerModel.load(ranker_dir, num_threads=NUM_THREADS)
+    fitted = fit_baselines(
+        setting.training("validation", seed), setting.validation_task(), setting.training("test", seed)
+    )
+    methods: dict[str, Method | Absent] = {}
+    for name, baseline in fitted.items():
+        methods[name] = baseline if isinstance(baseline, Absent) else baseline.method
+        if isinstance(baseline, Fitted):
+            seconds[name] = baseline.seconds
+    clock = time.perf_counter()
+    methods["retrieval"], methods["funnel"] = _recommender_lists(tables, setting, stage, ranker)
+    seconds["recommender"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    result = evaluate(
+        setting.log, setting.tasks(), methods, start=setting.test_start, categories=setting.categories, seed=seed
+    )
+    seconds["metrics"] = time.perf_counter() - clock
+    clock = time.perf_counter()
+    impressions, curve = _impressions(tables, stage, ranker, seed)
+    seconds["impressions"] = time.perf_counter() - clock
+    paired: Served | None = None
+    if served is not None and setting.protocol == "temporal":
+        paired = compare(served, setting, tables.split, stage, ranker)
+    decision = decide(result.ndcg(), served=paired, mode=mode, seed=seed)
+    seconds["total"] = time.perf_counter() - started
+    about = {
+        "dataset": setting.dataset,
+        "protocol": setting.protocol,
+        "recipe": recipe,
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "settings": {
+            name: baseline.config.model_dump() for name, baseline in fitted.items() if isinstance(baseline, Fitted)
+        },
+        "impressions": impressions,
+        "gate": _told(decision),
+    }
+    content = write_evaluation(out_dir, result, about)
+    write_reports(out_dir / "evaluation", content, decision)
+    return Evaluation(content, result, decision, curve)
+
+
+def write_reports(folder: Path, content: Mapping[str, Any], decision: Decision) -> None:
+    """Write the page, the Markdown, the table and the decision."""
+    write_text(folder / REPORT_FILE, html(content, decision))
+    write_text(folder / SUMMARY_FILE, markdown(content, decision))
+    write_text(folder / TABLE_FILE, text_table(content, decision) + "\n")
+    write_json(folder / DECISION_FILE, _told(decision))
+
+
+def _recommender_lists(
+    tables: PreparedTables, setting: Setting, stage: Stage, ranker: RankerModel | None
+) -> tuple[Listed, Listed]:
+    """Retrieval order and final order for everyone who is asked, warm and cold."""
+    tasks = setting.tasks()
+    asked = [tasks.test.users, tasks.cold_users.users]
+    if tasks.new_items is not None:
+        asked.append(tasks.new_items.users)
+    users = np.unique(np.concatenate(asked))
+    start = tables.split.test_start
+    with HistoricalFeatures(stage.features_dir) as reader:
+        scorer = None if ranker is None else LocalScorer(ranker)
+        recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
+        return ask(recommender, setting.log, users, start)
+
+
+def _impressions(
+    tables: PreparedTables, stage: Stage, ranker: RankerModel | None, seed: int
+) -> tuple[dict[str, float], tuple[list[float], list[float], list[float]]]:
+    """Figures on impressions and the ROC curve; empty where nothing was shown or there is no ranker."""
+    if ranker is None:
+        return {}, ([], [], [])
+    with HistoricalFeatures(stage.features_dir) as reader:
+        judged = score_impressions(tables, stage, reader, ranker, seed=seed)
+    if judged is None:
+        return {}, ([], [], [])
+    return judge(judged), roc(judged.labels, judged.probabilities)
+
+
+def _told(decision: Decision) -> dict[str, Any]:
+    told: dict[str, Any] = rounded(
+        {
+            "release": decision.release,
+            "passed": decision.passed,
+            "evidence": decision.evidence,
+            "reasons": list(decision.reasons),
+            "sentence": decision.sentence,
+            "differences": {name: asdict(gap) for name, gap in decision.differences.items()},
+        }
+    )
+    return told

@@ -1,0 +1,111 @@
+"""The new bundle beside the one now served, on events that neither has seen.
+
+Only events after the served bundle's own feature and weight times count, and after the test start. Both answer the
+same queries at that moment with users and catalogue as known then; each keeps its own models and feature set.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from components.evaluation import metrics
+from components.evaluation.baselines.method import Listed
+from components.evaluation.funnel import ask, ask_queries
+from components.evaluation.gate import ENOUGH_USERS, Served
+from components.evaluation.log import microseconds
+from components.evaluation.protocol import Task, make_task, ruled_out
+from components.evaluation.setting import Setting
+from components.index.stage import Stage
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.files import write_parquet
+from feature_repo.progress import say
+from feature_repo.split import Split
+from feature_repo.state import IntArray
+from inference.bundle import Bundle
+from inference.historical_features import HistoricalFeatures
+from inference.query import Query
+from inference.recommender import Recommender
+from inference.scorers.local import LocalScorer
+from inference.scorers.protocol import Ranker
+from inference.state_columns import stored_item_numbers, stored_item_texts, stored_user_numbers
+
+
+def compare(bundle: Bundle, setting: Setting, split: Split, stage: Stage, ranker: Ranker | None) -> Served | None:
+    """NDCG@20 of both on the span after the served bundle's times.
+
+    Args:
+        bundle: What is served now.
+        setting: The new log.
+        split: Its spans.
+        stage: Stage `test` of the new run.
+        ranker: The new ranker.
+
+    Returns:
+        The pair of figures for each user, None where fewer than `ENOUGH_USERS` users can be asked or the bundle's
+        features are not in the new log; a line says which.
+    """
+    facts = bundle.manifest.facts
+    start = _next_cut(split, max(split.test_start, facts.weights_until, facts.features_as_of))
+    excluded = ruled_out(setting.log.before(microseconds(start)), setting.repeats, setting.strongest)
+    task = make_task(setting.log, microseconds(start), setting.end, excluded)
+    if len(task) < ENOUGH_USERS:
+        say(f"gate: {len(task)} users acted after the served bundle {bundle.version} was made; not compared")
+        return None
+    missing = _missing_columns(bundle, stage.features_dir)
+    if missing:
+        say(f"gate: this log has no {', '.join(missing)} for the served bundle {bundle.version}; not compared")
+        return None
+    served = _served_lists(bundle, setting, stage.features_dir, task, start)
+    with HistoricalFeatures(stage.features_dir) as reader:
+        scorer = None if ranker is None else LocalScorer(ranker)
+        recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
+        candidate = ask(recommender, setting.log, task.users, start)[1].lists(task.users, task.excluded)
+    counts = task.relevant.counts
+    figures = [metrics.ndcg(metrics.hits(rows, task.relevant), counts, 20) for rows in (candidate, served)]
+    return Served(bundle.version, figures[0], figures[1])
+
+
+def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Task, start: float) -> IntArray:
+    """The served bundle's lists in rows of the new log, users and catalogue as of `start`."""
+    with tempfile.TemporaryDirectory(prefix="kuberec-served-") as scratch:
+        features = FeaturesDirectory(Path(scratch))
+        features.snapshots.symlink_to((features_dir / "snapshots").resolve())
+        bundle.feature_set.save(features.feature_set_file)
+        base = bundle.artifacts()
+        write_parquet(features.item_ids_file, pa.table({"item_id": pa.array(base.items.item_ids, pa.string())}))
+        with HistoricalFeatures(features.path) as reader:
+            artifacts = replace(base, items=reader.items(start))
+            recommender = Recommender(artifacts, reader, LocalScorer(bundle.ranker()))
+            users = setting.log.user_ids[task.users].tolist()
+            queries = [Query(user_id=user, time=start, count=metrics.LIST_LENGTH) for user in users]
+            listed = ask_queries(recommender, queries, task.users)[1]
+    place = np.minimum(np.searchsorted(setting.log.item_ids, base.items.item_ids), len(setting.log.item_ids) - 1)
+    known = setting.log.item_ids[place] == base.items.item_ids
+    row_of = np.append(np.where(known, place, -1), -1).astype(np.int32)
+    return Listed(task.users, row_of[listed.rows]).lists(task.users, task.excluded)
+
+
+def _missing_columns(bundle: Bundle, features_dir: Path) -> list[str]:
+    """Columns the bundle's feature set reads and the new snapshots do not have."""
+    snapshots = FeaturesDirectory(features_dir).snapshots
+    there = {name for path in snapshots.glob("*.parquet") for name in pq.read_schema(path).names}
+    feature_set = bundle.feature_set
+    wanted = (
+        *stored_user_numbers(feature_set),
+        *feature_set.user_categorical,
+        *stored_item_numbers(feature_set),
+        *stored_item_texts(feature_set),
+    )
+    return sorted(set(wanted) - there)
+
+
+def _next_cut(split: Split, time: float) -> float:
+    """The first cut at or after a time; the log's end where there is none."""
+    cuts = split.cuts()
+    return float(cuts[min(int(np.searchsorted(cuts, time)), len(cuts) - 1)])
