@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
+from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
 
 from feature_repo.errors import BundleError
 from feature_repo.feature_set import FeatureSet
@@ -26,6 +27,7 @@ USER_TOWER_FILE = "user_tower.onnx"
 ITEM_EMBEDDINGS_FILE = "item_embeddings.npy"
 FEATURE_SET_FILE = "feature_set.json"
 REQUEST_NUMERIC = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+_ONNX_ERRORS = (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile)
 _CHUNK = 1024  # queries encoded at a time: 13 MB of history vectors
 CodeArray = npt.NDArray[np.int64]
 
@@ -126,7 +128,7 @@ class UserEncoder:
                 description["user_numeric"],
                 description["config"]["history_length"],
             )
-        except (OSError, EOFError, ValueError, KeyError, RuntimeError) as error:
+        except (OSError, EOFError, ValueError, KeyError, *_ONNX_ERRORS) as error:
             raise BundleError(f"The towers in {directory} cannot be read, train again: {error}") from error
 
     def encode(self, users: UserColumns, queries: Sequence[RequestContext]) -> FloatArray:

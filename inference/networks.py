@@ -156,10 +156,13 @@ class UserTower(nn.Module):
         self.keys = nn.Linear(d, heads)
         self.recency = nn.Linear(len(RECENCY_DAYS) + 1, heads)
         self.pooled = nn.Linear(heads * d, d)
+        with torch.no_grad():  # start from the plain mean of the history
+            self.pooled.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
         self.codes = Codes(config.user_categorical, d)
         self.request_codes = Codes(config.request_categorical, d)
         self.standardise = Standardise(config.num_user_numeric)
         self.numeric = nn.Linear(config.num_user_numeric + config.num_request_numeric + 1, d)
+        nn.init.normal_(self.numeric.weight, std=0.1 * d**-0.5)
         self.top = Residual(d, config.hidden)
 
     def forward(
@@ -192,9 +195,9 @@ class UserTower(nn.Module):
         recency = torch.stack([ages.log1p(), *(torch.exp(-ages / days) for days in RECENCY_DAYS)], dim=-1)
         attention = self.keys(events) + self.recency(recency)
         attention = attention.masked_fill(~present.unsqueeze(-1), _MASKED)
-        nothing = self.keys(self.default).expand(len(history), 1, -1)
+        nothing = self.keys(self.default).expand(history.shape[0], 1, -1)
         shares = torch.cat([attention, nothing], dim=1).softmax(dim=1)  # [q, l + 1, heads]
-        events = torch.cat([events, self.default.expand(len(history), 1, -1)], dim=1)
+        events = torch.cat([events, self.default.expand(history.shape[0], 1, -1)], dim=1)
         pooled = torch.bmm(shares.transpose(1, 2), events).flatten(1)
         numbers = torch.cat([self.standardise(numeric), request_numeric, length.log1p()], dim=1)
         profile = self.codes(categorical, self.numeric(numbers))

@@ -1,0 +1,163 @@
+"""The positive events of a log as arrays: who liked what, when, and what was known of them before.
+
+Owns the cells of time. A cell runs from one cut of the split to the next; what is known at a query is the snapshot of
+the latest cut, so a history ends where the query's cell begins, in training as in serving. It refuses to let a later
+event, or one of the same cell, into a history.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from feature_repo.feature_set import FeatureSet
+from feature_repo.split import Split
+from feature_repo.state import History, IntArray, OffsetArray, TimeArray
+from feature_repo.tables import PreparedTables, unix_seconds
+
+HISTORY_LENGTH = 50
+IndexArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class Cells:
+    """The grid of cuts: cell i runs from `start + i * step` to the next cut."""
+
+    start: float
+    step: float
+    count: int
+
+    @classmethod
+    def of(cls, split: Split) -> Cells:
+        """The grid whose last cell ends at the log's end."""
+        count = max(math.ceil((split.log_end - split.log_start) / split.step - 1e-9), 1)
+        return cls(split.log_end - count * split.step, split.step, count)
+
+    def at(self, times: TimeArray) -> IndexArray:
+        """Cell of each time [n]; the log's end is in the last cell."""
+        cells = np.floor((times - self.start) / self.step + 1e-9).astype(np.int64)
+        return np.clip(cells, 0, self.count - 1)
+
+    def cell_from(self, cut: float) -> int:
+        """Cell that begins at a cut: as of the cut, events of earlier cells are known; `count` for the log's end."""
+        return round((cut - self.start) / self.step)
+
+    def begin(self, cell: int) -> float:
+        """Unix seconds of the cut at which a cell begins."""
+        return self.start + cell * self.step
+
+
+@dataclass(frozen=True, slots=True)
+class PositiveLog:
+    """Positive events sorted by user, then time.
+
+    Attributes:
+        user_ids: Users with any [u], sorted.
+        offsets: [u + 1], user i owns events `offsets[i]:offsets[i + 1]`.
+        users: User of each event [n].
+        rows: Item row [n].
+        times: Unix seconds [n].
+        grades: Objective grade, at least 1 [n].
+        cells: Cell of the time [n].
+        request: Codes of the request columns [n, columns].
+        num_grades: Number of objectives.
+        grid: The cells.
+    """
+
+    user_ids: npt.NDArray[np.object_]
+    offsets: OffsetArray
+    users: IntArray
+    rows: IntArray
+    times: TimeArray
+    grades: npt.NDArray[np.int8]
+    cells: IntArray
+    request: IntArray
+    num_grades: int
+    grid: Cells
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def read(
+        cls, tables: PreparedTables, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_], until: float
+    ) -> PositiveLog:
+        """Positive events before `until` (all of them where it is the log's end or later).
+
+        Args:
+            tables: Prepared tables.
+            feature_set: Names and codes the request columns.
+            item_ids: The row map [m], sorted.
+            until: Unix seconds.
+        """
+        columns = ["user_id", "item_id", "timestamp", "grade", *feature_set.request_categorical]
+        table = tables.read("interactions", columns)
+        table = table.filter(pc.greater(table["grade"], 0))
+        times = unix_seconds(table["timestamp"])
+        inside = before(times, until, tables.split)
+        table, times = table.filter(pa.array(inside)), times[inside]
+        user_ids = np.array(sorted(pc.unique(table["user_id"]).to_pylist()), dtype=object)
+        users = codes_of(table["user_id"], user_ids) - 1
+        order = np.lexsort((np.arange(len(times)), times, users))
+        users, times = users[order], times[order]
+        grid = Cells.of(tables.split)
+        request = [codes_of(table[name], feature_set.vocabularies[f"request.{name}"]) for name in columns[4:]]
+        return cls(
+            user_ids=user_ids,
+            offsets=np.searchsorted(users, np.arange(len(user_ids) + 1)).astype(np.int64),
+            users=users,
+            rows=(codes_of(table["item_id"], item_ids) - 1)[order],
+            times=times,
+            grades=table["grade"].to_numpy()[order].astype(np.int8),
+            cells=grid.at(times).astype(np.int32),
+            request=np.stack(request, axis=1)[order] if request else np.zeros((len(users), 0), dtype=np.int32),
+            num_grades=len(feature_set.objectives),
+            grid=grid,
+        )
+
+    def known_at(self, users: IntArray, cells: IntArray) -> IndexArray:
+        """Position after the last event of each user [q] that lies before the given cell [q]."""
+        base = self.grid.count + 1
+        keys = self.users.astype(np.int64) * base + self.cells
+        return np.searchsorted(keys, users.astype(np.int64) * base + cells)
+
+    def histories(self, users: IntArray, ends: IndexArray) -> History:
+        """The last events of users [q] that end before the positions `ends` [q]."""
+        starts = np.maximum(self.offsets[users], ends - HISTORY_LENGTH)
+        lengths = ends - starts
+        offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
+        at, _ = ragged(starts, lengths)
+        return History(offsets=offsets, rows=self.rows[at], grades=self.grades[at], times=self.times[at])
+
+    def ruled_out(self, repeats: str, before: float) -> tuple[IntArray, IntArray]:
+        """Users and item rows of the pairs that `repeats` keeps from coming again, by the events before a time."""
+        kept = self.times < before
+        if repeats == "always":
+            kept[:] = False
+        elif repeats == "until-converted":
+            kept &= self.grades >= self.num_grades
+        return self.users[kept], self.rows[kept]
+
+
+def before(times: TimeArray, until: float, split: Split) -> npt.NDArray[np.bool_]:
+    """Which events are known as of a cut [n]: the earlier ones, and as of the log's end those at it too."""
+    return times <= until if until >= split.log_end else times < until
+
+
+def ragged(starts: IndexArray, lengths: IndexArray) -> tuple[IndexArray, IndexArray]:
+    """The positions starts[i] .. starts[i] + lengths[i] - 1 of all i behind each other, and the i of each."""
+    owner = np.repeat(np.arange(len(lengths)), lengths)
+    return np.arange(len(owner)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths), owner
+
+
+def codes_of(column: pa.Array | pa.ChunkedArray, values: Sequence[str] | npt.NDArray[np.object_]) -> IntArray:
+    """Place of each text in `values`, counted from 1; 0 where it is missing or not among them."""
+    places = pc.index_in(column, value_set=pa.array(values, type=pa.string()))
+    codes = pc.fill_null(pc.add(places, 1), 0)
+    return np.asarray(codes).astype(np.int32)

@@ -1,0 +1,129 @@
+"""The loss of a batch: sampled softmax, corrected for how its candidates were sampled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from torch import Tensor
+from torch.nn.functional import softplus
+
+from components.retrieval.config import TrainingConfig
+from components.retrieval.log import HISTORY_LENGTH, IndexArray, ragged
+from components.retrieval.model import Towers, TrainingData, user_inputs
+from feature_repo.state import FloatArray, IntArray
+from inference.encoder import TowerInputs
+
+_RULED_OUT = -1e9
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What holds for a whole chunk of examples.
+
+    Attributes:
+        numeric: Numbers of all items as of its first cut [m, columns].
+        alive: Rows of the items born by then [a].
+        shares: Share of each item among the chunk's examples [m].
+    """
+
+    numeric: FloatArray
+    alive: IntArray
+    shares: npt.NDArray[np.float64]
+
+    @classmethod
+    def of(cls, data: TrainingData, chunk: slice) -> Moment:
+        """The moment of some groups of examples."""
+        examples = data.examples
+        time = data.log.grid.begin(int(examples.cells[chunk.start]))
+        rows = examples.rows[examples.offsets[chunk.start] : examples.offsets[chunk.stop]]
+        shares = np.bincount(rows, minlength=len(data.items)) / len(rows)
+        return cls(data.items.numeric(time), data.items.alive(time), shares)
+
+
+def batch_loss(
+    towers: Towers,
+    data: TrainingData,
+    config: TrainingConfig,
+    batch: IndexArray,
+    moment: Moment,
+    rng: np.random.Generator,
+) -> Tensor:
+    """Softmax of each example against the batch's items and uniform negatives, logQ corrected.
+
+    From the logit of a candidate log q is subtracted, q the probability that it is among the candidates: popular
+    items, which come as in-batch negatives more often, are not punished for it (Yi et al., RecSys 2019; with uniform
+    negatives, Yang et al., WWW 2020). An item that the user chose in the same cell, or had before where `repeats`
+    may rule it out, is no negative of theirs.
+
+    Args:
+        towers: Both networks.
+        data: What they learn from.
+        config: See `TrainingConfig`.
+        batch: Groups of examples [b].
+        moment: Of the chunk they are from.
+        rng: Draws negatives and dropouts.
+
+    Returns:
+        Mean over examples, those of a group of n weighted by n ** -group_damping.
+    """
+    examples = data.examples
+    users, ends = examples.users[batch], examples.ends[batch]
+    inputs = user_inputs(data, users, ends, examples.times[batch], examples.request[batch])
+    inputs = _blanked(inputs, config.context_dropout, rng)
+    at, group = ragged(examples.offsets[batch], np.diff(examples.offsets)[batch])
+    targets = examples.rows[at]
+    uniform = rng.choice(moment.alive, size=config.num_uniform)
+    candidates, place = np.unique(np.concatenate([targets, uniform]), return_inverse=True)
+    needed, where = np.unique(np.concatenate([inputs.rows.ravel(), candidates]), return_inverse=True)
+    ids = np.where(rng.random(len(needed)) < config.id_dropout, 0, data.item_index[needed])
+    vectors = towers.item_vectors(data.items, moment.numeric, ids, needed)
+    places = towers.tensor(where)
+    history = vectors[places[: inputs.rows.size]].view(*inputs.rows.shape, -1)
+    cosines = towers.user_vectors(inputs, history) @ vectors[places[inputs.rows.size :]].T
+    log_q = np.log(inclusion(candidates, len(targets), config.num_uniform, moment)).astype(np.float32)
+    logits = cosines / config.temperature - towers.tensor(log_q)
+    others = logits.masked_fill(towers.tensor(_no_negatives(data, batch, candidates)), _RULED_OUT).logsumexp(dim=1)
+    groups = towers.tensor(group)
+    weights = towers.tensor((np.bincount(group)[group] ** -config.group_damping).astype(np.float32))
+    losses = softplus(others[groups] - logits[groups, towers.tensor(place[: len(targets)])])
+    return (losses * weights).sum() / weights.sum()
+
+
+def inclusion(candidates: IndexArray, num_targets: int, num_uniform: int, moment: Moment) -> npt.NDArray[np.float64]:
+    """Probability of each candidate [c] to be drawn at all, as a target or uniformly.
+
+    1 - (1 - p)^t (1 - 1/a)^u with p its share of the examples, t targets and u uniform draws from a items.
+    """
+    uniform = np.isin(candidates, moment.alive) / len(moment.alive)
+    missed = (1 - moment.shares[candidates]) ** num_targets * (1 - uniform) ** num_uniform
+    return np.asarray(np.maximum(1 - missed, 1e-12))
+
+
+def _no_negatives(data: TrainingData, batch: IndexArray, candidates: IndexArray) -> npt.NDArray[np.bool_]:
+    """Where a candidate must not count against a group [b, c]: chosen in its cell, or had before and not to repeat."""
+    log, examples = data.log, data.examples
+    users, starts = examples.users[batch], examples.ends[batch]
+    stops = log.known_at(users, examples.cells[batch] + 1)
+    if data.feature_set.repeats != "always":
+        starts = np.maximum(log.offsets[users], starts - HISTORY_LENGTH)
+    events, owner = ragged(starts, stops - starts)
+    column = np.full(len(data.items), -1, dtype=np.int64)
+    column[candidates] = np.arange(len(candidates))
+    columns = column[log.rows[events]]
+    out = np.zeros((len(batch), len(candidates)), dtype=np.bool_)
+    out[owner[columns >= 0], columns[columns >= 0]] = True
+    return out
+
+
+def _blanked(inputs: TowerInputs, share: float, rng: np.random.Generator) -> TowerInputs:
+    """Inputs with the profile of some users, and the request codes of some, unknown."""
+    profile = rng.random((len(inputs.rows), 1)) < share
+    request = rng.random((len(inputs.rows), 1)) < share
+    return replace(
+        inputs,
+        categorical=np.where(profile, 0, inputs.categorical),
+        numeric=np.where(profile, np.float32(np.nan), inputs.numeric),
+        request_categorical=np.where(request, 0, inputs.request_categorical),
+    )

@@ -1,0 +1,99 @@
+"""Recall of the towers on a span of the log: what early stopping watches.
+
+Owns the question: one query a user at the span's start, full catalogue, as the evaluation's temporal protocol asks it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from components.retrieval.config import TrainingConfig
+from components.retrieval.log import IndexArray, PositiveLog, ragged
+from components.retrieval.model import Towers, TrainingData, user_inputs
+from feature_repo.state import IntArray
+
+_CHUNK = 512  # users scored against the whole catalogue at a time
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """Users with a history whose recall is watched, and what counts for them.
+
+    Attributes:
+        start: Unix seconds at which they are asked.
+        users: Their codes [w], ascending.
+        ends: Where their histories end in the log [w].
+        relevant: Sorted keys user * m + row of what they chose in the span.
+        excluded: Sorted keys of what `repeats` keeps from coming again.
+        num_items: Size m of the catalogue.
+    """
+
+    start: float
+    users: IntArray
+    ends: IndexArray
+    relevant: IndexArray
+    excluded: IndexArray
+    num_items: int
+
+    def __len__(self) -> int:
+        return len(self.users)
+
+    @classmethod
+    def of(cls, data: TrainingData, start: float, end: float, most: int) -> Watch:
+        """Users with events before `start` (a cut) and relevant ones in start..end, at most so many."""
+        log, num_items = data.log, len(data.items)
+        excluded = np.unique(_keys(*log.ruled_out(data.feature_set.repeats, start), num_items))
+        span = (log.times >= start) & (log.times < end)
+        relevant = np.setdiff1d(_keys(log.users[span], log.rows[span], num_items), excluded)
+        users = np.unique(relevant // num_items).astype(np.int32)
+        ends = known_before(log, users, start)
+        warm = ends > log.offsets[users]
+        users, ends = users[warm], ends[warm]
+        if len(users) > most:
+            chosen = np.sort(np.random.default_rng(0).choice(len(users), most, replace=False))
+            users, ends = users[chosen], ends[chosen]
+        return cls(start, users, ends, relevant, excluded, num_items)
+
+
+@torch.no_grad()
+def recall(towers: Towers, data: TrainingData, watch: Watch, config: TrainingConfig) -> float:
+    """Mean over the watched users of found relevant items among the best k, over relevant ones; NaN without users."""
+    towers.users.eval()
+    embeddings = towers.embed_items(data.items, data.item_index, watch.start)
+    k = min(config.recall_at, watch.num_items)
+    found = []
+    for first in range(0, len(watch), _CHUNK):
+        users, ends = watch.users[first : first + _CHUNK], watch.ends[first : first + _CHUNK]
+        request = np.zeros((len(users), data.log.request.shape[1]), dtype=np.int32)
+        inputs = user_inputs(data, users, ends, np.full(len(users), watch.start), request)
+        vectors = towers.user_vectors(inputs, towers.tensor(embeddings[inputs.rows]))
+        scores = vectors.cpu().numpy() @ embeddings.T
+        scores[_pairs(watch.excluded, users, watch.num_items)] = -np.inf
+        relevant = np.zeros(scores.shape, dtype=np.bool_)
+        relevant[_pairs(watch.relevant, users, watch.num_items)] = True
+        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+        hits = np.take_along_axis(relevant, best, axis=1).sum(axis=1)
+        found.append(hits / relevant.sum(axis=1))
+    return float(np.concatenate(found).mean()) if found else float("nan")
+
+
+def known_before(log: PositiveLog, users: IntArray, cut: float) -> IndexArray:
+    """Where the histories of users [w] end in the log as of a cut."""
+    return log.known_at(users, np.full(len(users), log.grid.cell_from(cut)))
+
+
+def _keys(users: IntArray, rows: IntArray, num_items: int) -> IndexArray:
+    keys: IndexArray = users.astype(np.int64) * num_items + rows
+    return keys
+
+
+def _pairs(keys: IndexArray, users: IntArray, num_items: int) -> tuple[IndexArray, npt.NDArray[np.int64]]:
+    """Of sorted keys user * m + row those of some users: place of the user among them, and row."""
+    starts = np.searchsorted(keys, users.astype(np.int64) * num_items)
+    stops = np.searchsorted(keys, (users.astype(np.int64) + 1) * num_items)
+    at, owner = ragged(starts, stops - starts)
+    return owner, keys[at] % num_items

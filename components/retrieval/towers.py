@@ -1,0 +1,178 @@
+"""Fits the towers on events before a time, and embeds the items of a row map as of a time.
+
+Towers, item embeddings and index belong together; `components/index` makes a stage of them.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from components.retrieval.config import TrainingConfig
+from components.retrieval.content import NUM_WORDS, read_items, read_users
+from components.retrieval.examples import Examples
+from components.retrieval.files import load_item_tower, save_embeddings, save_towers
+from components.retrieval.log import HISTORY_LENGTH, PositiveLog, codes_of
+from components.retrieval.model import Towers, TrainingData
+from components.retrieval.recall import Watch
+from components.retrieval.training import Fit, train
+from feature_repo.feature_set import FeatureSet
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.progress import say
+from feature_repo.split import Split
+from feature_repo.state import FloatArray
+from feature_repo.tables import PreparedTables
+from inference.encoder import REQUEST_NUMERIC
+from inference.networks import TowersConfig
+
+NUM_MOMENTS = 4  # cuts whose item numbers set the standardisation
+
+
+def fit_towers(
+    tables_dir: Path,
+    features_dir: Path,
+    out_dir: Path,
+    *,
+    until: float,
+    epochs: int | None = None,
+    seed: int = 0,
+    config: TrainingConfig | None = None,
+) -> dict[str, float]:
+    """Fits towers on events before `until` and embeds the items as of it.
+
+    With `epochs` None the number is found by early stopping on the span that follows `until`, as long as a validation
+    span and never inside the test span. Where no such span is left, towers fitted up to the validation span are
+    watched on it first, and the found number of epochs is then run up to `until`.
+
+    Args:
+        tables_dir: Clean prepared tables.
+        features_dir: Features of the same tables; the feature set and the row map are read.
+        out_dir: Where to write, see `files.py`.
+        until: Unix seconds, a cut of the split.
+        epochs: Epochs to run, None to find them.
+        seed: Of weights, order and negatives; the same seed gives the same towers.
+        config: See `TrainingConfig`.
+
+    Returns:
+        Numbers for the run's metrics: epochs, recall (absent if nothing was watched), examples, items, seconds.
+    """
+    started = time.monotonic()
+    config = config or TrainingConfig()
+    tables, features = PreparedTables.open(tables_dir), FeaturesDirectory(features_dir)
+    feature_set, item_ids = features.feature_set(), features.item_ids()
+    recall = math.nan
+    data: TrainingData | None = None
+    if epochs is None:
+        start, end = watched_span(tables.split, until)
+        data = training_data(tables, feature_set, item_ids, start, end, config)
+        watch = Watch.of(data, start, end, config.max_watched)
+        most = config.max_epochs if len(watch) else config.default_epochs
+        towers, fit = _fit(data, config, start, watch if len(watch) else None, most, seed)
+        epochs, recall = fit.epochs, fit.recall
+        if start < until:
+            data = None
+    if data is None:
+        data = training_data(tables, feature_set, item_ids, until, until, config)
+        towers, _ = _fit(data, config, until, None, epochs, seed)
+    numbers: dict[str, float] = {"epochs": epochs, "num_examples": len(data.examples), "num_items": len(item_ids)}
+    if not math.isnan(recall):
+        numbers[f"recall_at_{config.recall_at}"] = recall
+    description: dict[str, Any] = {"until": until, "seed": seed, "training": config.model_dump(), **numbers}
+    save_towers(towers, feature_set, item_ids[data.item_index > 0], description, out_dir)
+    save_embeddings(towers.embed_items(data.items, data.item_index, until), out_dir)
+    numbers["seconds"] = time.monotonic() - started
+    say(f"towers: {len(data.examples):,} examples, {epochs} epochs, {numbers['seconds']:.0f} s")
+    return numbers
+
+
+def embed_items(tables_dir: Path, features_dir: Path, towers_dir: Path, out_dir: Path, *, until: float) -> FloatArray:
+    """Copies fitted towers and embeds the row map's items as of a later time.
+
+    Args:
+        tables_dir: Clean prepared tables; items may be newer than the towers.
+        features_dir: Features of the same tables; the row map is read.
+        towers_dir: What `fit_towers` wrote.
+        out_dir: Where to write the same files with new item embeddings.
+        until: Unix seconds; events at or after are not counted.
+
+    Returns:
+        Item embeddings [m, d].
+    """
+    tables, item_ids = PreparedTables.open(tables_dir), FeaturesDirectory(features_dir).item_ids()
+    towers, feature_set, own_ids = load_item_tower(towers_dir)
+    items = read_items(tables, feature_set, item_ids, until)
+    index = codes_of(pa.array(item_ids, type=pa.string()), own_ids).astype(np.int64)
+    embeddings = towers.embed_items(items, index, until)
+    shutil.copytree(towers_dir, out_dir, dirs_exist_ok=True)
+    save_embeddings(embeddings, out_dir)
+    return embeddings
+
+
+def watched_span(split: Split, until: float) -> tuple[float, float]:
+    """The span whose recall decides the epochs of towers fitted on events before `until`; never in the test span."""
+    if until < split.test_start:
+        return until, min(until + split.test_start - split.validation_start, split.test_start)
+    return split.validation_start, split.test_start
+
+
+def training_data(
+    tables: PreparedTables,
+    feature_set: FeatureSet,
+    item_ids: npt.NDArray[np.object_],
+    until: float,
+    end: float,
+    config: TrainingConfig,
+) -> TrainingData:
+    """Examples before `until`, with the log up to `end` to watch recall on."""
+    log = PositiveLog.read(tables, feature_set, item_ids, max(until, end))
+    examples = Examples.of(log, feature_set.repeats, until).latest(config.max_examples)
+    own = np.bincount(examples.rows, minlength=len(item_ids)) >= config.least_examples
+    return TrainingData(
+        log=log,
+        examples=examples,
+        items=read_items(tables, feature_set, item_ids, until),
+        profiles=read_users(tables, feature_set, log.user_ids, until),
+        item_index=np.where(own, np.cumsum(own), 0),
+        feature_set=feature_set,
+    )
+
+
+def _fit(
+    data: TrainingData, config: TrainingConfig, until: float, watch: Watch | None, epochs: int, seed: int
+) -> tuple[Towers, Fit]:
+    """Fresh towers, trained."""
+    towers = Towers(_shapes(data, config, until), seed)
+    cuts = data.log.grid.begin(0) + np.linspace(0.5, 1.0, NUM_MOMENTS) * (until - data.log.grid.begin(0))
+    numeric = np.concatenate([data.items.numeric(cut)[data.items.alive(cut)] for cut in cuts])
+    towers.items.standardise.fit(towers.tensor(numeric))
+    towers.users.standardise.fit(towers.tensor(data.profiles.numeric))
+    return towers, train(towers, data, config, watch, epochs, seed)
+
+
+def _shapes(data: TrainingData, config: TrainingConfig, until: float) -> TowersConfig:
+    feature_set = data.feature_set
+
+    def sizes(side: str, names: tuple[str, ...]) -> tuple[int, ...]:
+        return tuple(feature_set.vocabulary_size(f"{side}.{name}") for name in names)
+
+    return TowersConfig(
+        num_item_ids=int(data.item_index.max(initial=0)),
+        item_categorical=sizes("items", feature_set.item_categorical),
+        num_item_numeric=data.items.numeric(until).shape[1],
+        num_words=NUM_WORDS if data.items.has_text else 0,
+        user_categorical=sizes("users", feature_set.user_categorical),
+        num_user_numeric=data.profiles.numeric.shape[1],
+        request_categorical=sizes("request", feature_set.request_categorical),
+        num_request_numeric=len(REQUEST_NUMERIC),
+        num_grades=len(feature_set.objectives),
+        dimension=config.dimension,
+        hidden=config.hidden,
+        history_length=HISTORY_LENGTH,
+    )

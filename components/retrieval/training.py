@@ -1,0 +1,105 @@
+"""Fits the towers: epochs over chunks of the log, early stopping on the recall of the span that follows."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from components.retrieval.config import TrainingConfig
+from components.retrieval.log import IndexArray
+from components.retrieval.loss import Moment, batch_loss
+from components.retrieval.model import Towers, TrainingData
+from components.retrieval.recall import Watch, recall
+from feature_repo.progress import say, track
+
+
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a fit went.
+
+    Attributes:
+        epochs: Epochs whose weights the towers have.
+        recall: Recall they reach on what was watched, NaN where nothing was.
+    """
+
+    epochs: int
+    recall: float
+
+
+def train(
+    towers: Towers, data: TrainingData, config: TrainingConfig, watch: Watch | None, epochs: int, seed: int
+) -> Fit:
+    """Trains in place.
+
+    Args:
+        towers: Fresh towers.
+        data: What they learn from.
+        config: See `TrainingConfig`.
+        watch: Whose recall decides when to stop, or None to run all epochs; the best epoch's weights are kept.
+        epochs: Epochs at most.
+        seed: Orders examples and draws negatives.
+    """
+    parameters = [*towers.users.parameters(), *towers.items.parameters()]
+    optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    best, weights = Fit(0, -math.inf), _weights(towers)
+    for epoch in range(1, epochs + 1):
+        started = time.monotonic()
+        loss = _train_epoch(towers, data, config, optimiser, np.random.default_rng((seed, epoch)), epoch)
+        reached = recall(towers, data, watch, config) if watch is not None else math.nan
+        watched = f", recall@{config.recall_at} {reached:.4f}" if watch is not None else ""
+        say(f"towers: epoch {epoch}, loss {loss:.3f}{watched}, {time.monotonic() - started:.0f} s")
+        if watch is None:
+            best = Fit(epoch, reached)
+        elif reached > best.recall:
+            best, weights = Fit(epoch, reached), _weights(towers)
+        elif epoch - best.epochs >= config.patience:
+            break
+    if watch is not None:
+        towers.users.load_state_dict(weights[0])
+        towers.items.load_state_dict(weights[1])
+    return best
+
+
+def _train_epoch(
+    towers: Towers,
+    data: TrainingData,
+    config: TrainingConfig,
+    optimiser: torch.optim.Optimizer,
+    rng: np.random.Generator,
+    epoch: int,
+) -> float:
+    """One pass over the examples in order of time; returns the mean loss."""
+    towers.users.train()
+    towers.items.train()
+    losses = []
+    chunks = list(data.examples.chunks(config.chunk))
+    for chunk in track(chunks, f"towers: epoch {epoch}"):
+        moment = Moment.of(data, chunk)
+        for batch in _batches(data, chunk, config.batch, rng):
+            loss = batch_loss(towers, data, config, batch, moment, rng)
+            optimiser.zero_grad(set_to_none=True)
+            loss.backward()
+            optimiser.step()
+            losses.append(float(loss.detach()))
+    return float(np.mean(losses)) if losses else math.nan
+
+
+def _batches(data: TrainingData, chunk: slice, size: int, rng: np.random.Generator) -> Iterator[IndexArray]:
+    """The chunk's groups in random order, cut where about `size` examples are together."""
+    order = rng.permutation(np.arange(chunk.start, chunk.stop))
+    totals = np.cumsum(np.diff(data.examples.offsets)[order])
+    bounds = np.linspace(0, totals[-1], max(round(totals[-1] / size), 1) + 1)[1:-1]
+    for batch in np.split(order, np.searchsorted(totals, bounds)):
+        if len(batch):
+            yield batch
+
+
+def _weights(towers: Towers) -> tuple[dict[str, Any], dict[str, Any]]:
+    return copy.deepcopy(towers.users.state_dict()), copy.deepcopy(towers.items.state_dict())
