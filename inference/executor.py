@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
 
 T = TypeVar("T")
+SILENT_SECONDS = 10.0  # between two log lines of the same failure; the counter misses none
 log = logging.getLogger("kuberec")
 
 
@@ -56,6 +57,7 @@ class Executor:
     def __init__(self, *, strict: bool = True, threads: int = 0, observer: Observer | None = None) -> None:
         self.strict = strict
         self.observer = observer
+        self._silent_until: dict[str, float] = {}
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stage") if threads else None
 
     def run(
@@ -109,7 +111,10 @@ class Executor:
         trace.mark(reason)
         if self.observer is not None:
             self.observer.degraded(reason)
-        log.warning("degraded %s: %s: %s", reason, type(error).__name__, str(error) or "too late")
+        now = time.monotonic()
+        if now >= self._silent_until.get(reason, 0.0):
+            self._silent_until[reason] = now + SILENT_SECONDS
+            log.warning("degraded %s: %s: %s", reason, type(error).__name__, str(error) or "too late")
 
     def close(self) -> None:
         """Let the threads go; stages still running are not waited for."""

@@ -109,7 +109,10 @@ class Store:
         rng = np.random.default_rng(number)
         rows = (number % 4) + 4 * rng.integers(0, NUM_ITEMS // 4, 12)
         grades = rng.integers(1, 3, 12)
-        return [(int(row), int(grade), NOW - DAY * (12 - k)) for k, (row, grade) in enumerate(zip(rows, grades))]
+        return [
+            (int(row), int(grade), NOW - DAY * (12 - k))
+            for k, (row, grade) in enumerate(zip(rows, grades, strict=True))
+        ]
 
 
 class MeanEncoder:

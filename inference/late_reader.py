@@ -1,0 +1,65 @@
+"""A feature reader that is opened when it is first needed, and again after its store was away.
+
+A server must start, and answer what is popular, while the online store is down; and use it once it is back.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from feature_repo.errors import FeatureStoreError
+from feature_repo.state import ItemColumns, TimeArray, UserColumns
+from inference.feature_store import FeatureReader
+
+RETRY_SECONDS = 2.0
+
+
+class LateReader:
+    """Opens the reader behind it on demand; between attempts it fails at once.
+
+    Args:
+        open_reader: Opens the store; raises FeatureStoreError while it cannot.
+        retry_seconds: Time between attempts.
+    """
+
+    def __init__(self, open_reader: Callable[[], FeatureReader], retry_seconds: float = RETRY_SECONDS) -> None:
+        self._open_reader = open_reader
+        self._retry_seconds = retry_seconds
+        self._reader: FeatureReader | None = None
+        self._failure = FeatureStoreError("The feature store has not been opened yet.")
+        self._next_attempt = 0.0
+        self._lock = threading.Lock()
+
+    def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
+        """State of users.
+
+        Raises:
+            FeatureStoreError: The store cannot be opened or read.
+        """
+        return self._opened().users(user_ids, times)
+
+    def items(self, time: float) -> ItemColumns:
+        """The catalogue.
+
+        Raises:
+            FeatureStoreError: The store cannot be opened or read.
+        """
+        return self._opened().items(time)
+
+    def _opened(self) -> FeatureReader:
+        reader = self._reader
+        if reader is not None:
+            return reader
+        with self._lock:
+            if self._reader is None:
+                if time.monotonic() < self._next_attempt:
+                    raise self._failure
+                self._next_attempt = time.monotonic() + self._retry_seconds
+                try:
+                    self._reader = self._open_reader()
+                except FeatureStoreError as error:
+                    self._failure = error
+                    raise
+            return self._reader

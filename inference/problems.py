@@ -1,0 +1,215 @@
+"""Errors as application/problem+json (RFC 9457), on every route, the framework's own included.
+
+KServe puts its own handlers in place when it starts and answers {"error": ...}; the middleware here rewrites every
+error that is not a problem yet, so nothing depends on the order of installation. Texts of unexpected failures are
+logged and not sent.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from feature_repo.errors import KuberecError, RequestError
+
+MEDIA_TYPE = "application/problem+json"
+MAX_BODY = 1 << 20  # bytes of a request body; tens of thousands of users fit
+log = logging.getLogger("kuberec")
+
+TITLES: Mapping[int, tuple[str, str]] = {
+    400: ("malformed-request", "The request cannot be read"),
+    403: ("forbidden", "This is not done by request"),
+    404: ("not-found", "There is nothing here"),
+    405: ("method-not-allowed", "This method is not offered here"),
+    413: ("too-large", "The request is too large"),
+    422: ("invalid-field", "A field of the request cannot be used"),
+    500: ("internal-error", "The server failed"),
+    501: ("not-offered", "This is not offered"),
+    503: ("not-ready", "The server is not ready"),
+}
+TOO_LARGE = f"The body has over {MAX_BODY} bytes; send less at a time."
+HIDDEN = "The server failed in a way it did not foresee; the log has the cause."
+
+
+class InvalidFields(RequestError):
+    """Fields that pydantic refused.
+
+    Args:
+        found: Its findings, at least one.
+    """
+
+    def __init__(self, found: Sequence[Mapping[str, Any]]) -> None:
+        self.errors = [{"field": _field(one["loc"]), "detail": str(one["msg"])} for one in found]
+        first = self.errors[0]
+        super().__init__(f"{first['field']}: {first['detail']}.", field=first["field"])
+
+
+def problem(
+    status: int,
+    detail: str,
+    field: str | None = None,
+    errors: Sequence[Mapping[str, str]] = (),
+    *,
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem response.
+
+    Args:
+        status: HTTP status, 4xx or 5xx.
+        detail: What is wrong, in one sentence.
+        field: The offending parameter or body field.
+        errors: All offending fields, where there are several: {"field", "detail"}.
+        headers: Further headers.
+    """
+    slug, title = TITLES.get(status, ("error", "The request failed"))
+    body: dict[str, Any] = {"type": f"urn:kuberec:problem:{slug}", "title": title, "status": status, "detail": detail}
+    if field is not None:
+        body["field"] = field
+    if errors:
+        body["errors"] = list(errors)
+    return Response(json.dumps(body), status_code=status, media_type=MEDIA_TYPE, headers=dict(headers or {}))
+
+
+def install(app: FastAPI, observe: Callable[[Scope, int], None] | None = None) -> None:
+    """Makes every error of an application a problem.
+
+    Args:
+        app: KServe's application, before it starts.
+        observe: Told the status of every answer.
+    """
+    app.add_exception_handler(KuberecError, _on_kuberec_error)
+    app.add_exception_handler(RequestValidationError, _on_validation_error)
+    app.add_exception_handler(HTTPException, _on_http_error)
+    app.add_middleware(ProblemMiddleware, observe=observe)
+
+
+class ProblemMiddleware:
+    """Rewrites errors, bounds bodies, and answers what nobody caught."""
+
+    def __init__(self, app: ASGIApp, observe: Callable[[Scope, int], None] | None = None) -> None:
+        self.app = app
+        self.observe = observe
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        rewriter = _Rewriter(scope, receive, send)
+        try:
+            if _too_large(scope):
+                await problem(413, TOO_LARGE)(scope, receive, rewriter)
+            else:
+                await self.app(scope, _bounded(receive), rewriter)
+        except Exception:
+            log.exception("%s %s failed", scope["method"], scope["path"])
+            if not rewriter.started:
+                await problem(500, HIDDEN)(scope, receive, rewriter)
+        finally:
+            if self.observe is not None:
+                self.observe(scope, rewriter.status)
+
+
+class _Rewriter:
+    """Sends an answer on, an error as a problem."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self._asgi = (scope, receive, send)
+        self._held: Message | None = None
+        self._body = b""
+        self.status = 500
+        self.started = False
+
+    async def __call__(self, message: Message) -> None:
+        send = self._asgi[2]
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            kind = Headers(raw=message["headers"]).get("content-type", "")
+            if self.status >= 400 and not kind.startswith(MEDIA_TYPE):
+                self._held = message
+                return
+        elif self._held is not None and message["type"] == "http.response.body":
+            self._body += message.get("body", b"")
+            if not message.get("more_body", False):
+                self.started = True
+                allow = Headers(raw=self._held["headers"]).get("allow")
+                answer = problem(
+                    self.status, _detail_of(self.status, self._body), headers={"allow": allow} if allow else {}
+                )
+                await answer(*self._asgi)
+            return
+        self.started = True
+        await send(message)
+
+
+def _bounded(receive: Receive) -> Receive:
+    read = 0
+
+    async def bounded() -> Message:
+        nonlocal read
+        message = await receive()
+        read += len(message.get("body", b""))
+        if read > MAX_BODY:
+            raise HTTPException(413, TOO_LARGE)  # the one kind that FastAPI lets through while it reads a body
+        return message
+
+    return bounded
+
+
+def _too_large(scope: Scope) -> bool:
+    length = Headers(scope=scope).get("content-length", "")
+    return length.isdigit() and int(length) > MAX_BODY
+
+
+def _of_request_error(error: RequestError) -> Response:
+    errors = error.errors if isinstance(error, InvalidFields) else ()
+    return problem(error.status, str(error), error.field, errors)
+
+
+async def _on_kuberec_error(_request: Request, error: Exception) -> Response:
+    if isinstance(error, RequestError):
+        return _of_request_error(error)
+    log.error("%s: %s", type(error).__name__, error)
+    return problem(503, str(error))
+
+
+async def _on_http_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return problem(error.status_code, _sentence(error.detail, error.status_code), headers=error.headers)
+
+
+async def _on_validation_error(_request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    return _of_request_error(InvalidFields(error.errors()))
+
+
+def _field(location: Sequence[int | str]) -> str:
+    parts = [str(part) for part in location if part not in ("query", "body", "header", "path")]
+    return ".".join(parts) or "body"
+
+
+def _sentence(text: Any, status: int) -> str:
+    known = {404: "Nothing is served under this path.", 405: "This path does not offer the method."}
+    return known.get(status) or str(text)
+
+
+def _detail_of(status: int, body: bytes) -> str:
+    """The sentence in a framework's error body; unexpected failures keep theirs to the log."""
+    if status == 500:
+        return HIDDEN
+    try:
+        content = json.loads(body)
+    except ValueError:
+        content = body.decode("utf-8", errors="replace")
+    if isinstance(content, dict):
+        content = content.get("error") or content.get("detail") or content
+    return str(content)[:500] or TITLES.get(status, ("", "The request failed."))[1]

@@ -1,0 +1,175 @@
+"""Which release a transformer serves, and its renewal in the background.
+
+A thread looks at the store's `current`. A new bundle is loaded and warmed beside the one in use, and taken only when
+the predictor holds it too, so that no request meets a ranker of another release; the first bundle is taken at once,
+for a feed without ranker is better than none. The catalogue is read again from the online store on the same thread.
+A bundle that cannot be loaded is counted and logged, and the one in use stays.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from feature_repo.errors import BundleError, FeatureStoreError
+from inference.artifacts import Artifacts
+from inference.bundle import Bundle
+from inference.executor import Executor
+from inference.feature_store import FeatureReader
+from inference.metrics import Metrics
+from inference.query import SURFACES, Query
+from inference.recommender import Recommender, Timeouts
+from inference.scorers.protocol import Scorer
+from inference.store import BundleStore
+
+log = logging.getLogger("kuberec")
+
+
+@dataclass(frozen=True)
+class Release:
+    """One bundle in service; a request holds on to the one it began with.
+
+    Attributes:
+        bundle: What it was loaded from.
+        reader: Its features in the online store.
+        recommender: Answers queries.
+    """
+
+    bundle: Bundle
+    reader: FeatureReader
+    recommender: Recommender
+
+    @property
+    def artifacts(self) -> Artifacts:
+        """What it recommends from."""
+        return self.recommender.artifacts
+
+
+class Releases:
+    """Keeps the current release.
+
+    Args:
+        store: Where bundles are.
+        open_reader: Opens the online features of a bundle.
+        scorer: The ranker behind every release.
+        holds: Whether the predictor holds a version.
+        executor: Failure policy and threads of all requests.
+        timeouts: Of the stages.
+        metrics: Counts turns and ages.
+        poll_seconds: How often `current` is looked at.
+        items_seconds: How often the catalogue is read again.
+    """
+
+    def __init__(
+        self,
+        store: BundleStore,
+        open_reader: Callable[[Bundle, Artifacts], FeatureReader],
+        scorer: Scorer,
+        holds: Callable[[str], bool],
+        executor: Executor,
+        timeouts: Timeouts,
+        metrics: Metrics,
+        *,
+        poll_seconds: float,
+        items_seconds: float,
+    ) -> None:
+        self._store = store
+        self._open_reader = open_reader
+        self._scorer = scorer
+        self._holds = holds
+        self._executor = executor
+        self._timeouts = timeouts
+        self._metrics = metrics
+        self._poll_seconds = poll_seconds
+        self._items_seconds = items_seconds
+        self._items_due = 0.0
+        self._release: Release | None = None
+        self._waiting: Release | None = None
+        self._refused: str | None = None
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="releases", daemon=True)
+
+    def current(self) -> Release | None:
+        """The release to answer with, None before the first one is loaded."""
+        return self._release
+
+    def start(self) -> None:
+        """Begins to watch the store."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends watching."""
+        self._stop.set()
+        self._thread.join(timeout=5.0)
+
+    def step(self) -> None:
+        """One look: turn to a new bundle if there is one, else read the catalogue again if it is time."""
+        version = self._store.current()
+        if version is not None and (self._release is None or version != self._release.bundle.version):
+            self._turn_to(version)
+        if self._release is not None and time.monotonic() >= self._items_due:
+            self._refresh(self._release)
+
+    def _watch(self) -> None:
+        while not self._stop.is_set():
+            try:
+                self.step()
+            except BundleError as error:
+                self._metrics.load_failed()
+                log.error("%s", error)
+            except Exception:
+                # The thread must live: a release that cannot be renewed goes on serving.
+                self._metrics.load_failed()
+                log.exception("looking after the release failed")
+            self._stop.wait(self._poll_seconds)
+
+    def _turn_to(self, version: str) -> None:
+        if version == self._refused:
+            return
+        if self._waiting is None or self._waiting.bundle.version != version:
+            try:
+                self._waiting = self._load(version)
+            except BundleError:
+                self._refused = version  # immutable: it will not get better
+                raise
+        if self._release is None or self._holds(version):
+            release, self._waiting = self._waiting, None
+            self._release = release
+            self._items_due = 0.0
+            self._metrics.swapped(release.bundle.manifest.created())
+            log.warning("serving bundle %s", version)
+
+    def _load(self, version: str) -> Release:
+        bundle = self._store.fetch(version)
+        artifacts = bundle.artifacts()
+        reader = self._open_reader(bundle, artifacts)
+        release = Release(bundle, reader, self._recommender(artifacts, reader))
+        self._warm(release)
+        return release
+
+    def _recommender(self, artifacts: Artifacts, reader: FeatureReader) -> Recommender:
+        return Recommender(artifacts, reader, self._scorer, executor=self._executor, timeouts=self._timeouts)
+
+    def _warm(self, release: Release) -> None:
+        """Runs every stage once, so that the first request does not pay for lazy work."""
+        patient = Timeouts(users=30.0, sources=30.0, ranker=30.0)
+        recommender = Recommender(release.artifacts, release.reader, None, executor=self._executor, timeouts=patient)
+        seed = str(release.artifacts.items.item_ids[0])
+        moment = release.bundle.manifest.facts.log_end
+        recommender.recommend([Query("", moment, surface=surface, item_id=seed) for surface in SURFACES])
+
+    def _refresh(self, release: Release) -> None:
+        self._items_due = time.monotonic() + self._items_seconds
+        started = time.time()
+        try:
+            items = release.reader.items(release.bundle.manifest.facts.features_as_of)
+        except FeatureStoreError as error:
+            self._metrics.degraded("items")
+            log.warning("the catalogue stays as it was: %s", error)
+            return
+        artifacts = replace(release.artifacts, items=items)
+        self._release = Release(release.bundle, release.reader, self._recommender(artifacts, release.reader))
+        self._metrics.refreshed("item_stats", started)

@@ -1,0 +1,122 @@
+"""The scorer between the two servers: one gRPC V2 call a request, raw tensors, over one kept connection.
+
+It asks for the bundle its candidates were made with and takes no other's answer. The call is synchronous (it runs in
+the request's thread), does not retry, and fails at once while the predictor is away.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+
+import grpc
+import numpy as np
+from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
+from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
+
+from feature_repo.errors import PredictorError
+from feature_repo.state import FloatArray
+from inference.query import CandidateSet
+
+MODEL = "ranker"
+VERSION_PARAMETER = "bundle_version"
+DEADLINE_PARAMETER = "deadline_ms"
+PROBABILITY_PREFIX = "p_"
+NO_HURRY_SECONDS = 60.0
+MAX_MESSAGE = 64 << 20
+_OPTIONS = [
+    ("grpc.max_send_message_length", MAX_MESSAGE),
+    ("grpc.max_receive_message_length", MAX_MESSAGE),
+    ("grpc.enable_retries", 0),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 2_000),
+    ("grpc.lb_policy_name", "round_robin"),
+]
+
+
+class RemoteScorer:
+    """Scores on the predictor; safe to share between threads.
+
+    Args:
+        address: `host:port` of the predictor's gRPC.
+    """
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self._channel = grpc.insecure_channel(address, options=_OPTIONS)
+        self._stub = GRPCInferenceServiceStub(self._channel)
+
+    def score(
+        self, candidates: CandidateSet, bundle_version: str, deadline: float | None = None
+    ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+        """Scores [n] and probabilities by objective [n].
+
+        Raises:
+            PredictorError: If the predictor is away, late, lacks the bundle, or answers something else.
+        """
+        if candidates.features is None:
+            raise PredictorError("Candidates without features cannot be ranked: hydrate them first.")
+        left = NO_HURRY_SECONDS if deadline is None else deadline - time.monotonic()
+        if left <= 0:
+            raise PredictorError("No time was left to ask the predictor.")
+        request = _request(candidates.features, bundle_version, left)
+        try:
+            answer = self._stub.ModelInfer(request, timeout=left)
+        except grpc.RpcError as error:
+            raise PredictorError(f"The predictor {self.address} does not rank: {_said(error)}") from error
+        return _scores(answer, len(candidates), bundle_version)
+
+    def holds(self, bundle_version: str, timeout: float = 1.0) -> bool:
+        """Whether the predictor is there and holds a bundle."""
+        try:
+            answer = self._stub.ModelReady(pb.ModelReadyRequest(name=MODEL, version=bundle_version), timeout=timeout)
+        except grpc.RpcError:
+            return False
+        return bool(answer.ready)
+
+    def close(self) -> None:
+        """Ends the connection."""
+        self._channel.close()
+
+
+def _request(features: FloatArray, bundle_version: str, seconds: float) -> pb.ModelInferRequest:
+    rows = np.ascontiguousarray(features, dtype="<f4")
+    return pb.ModelInferRequest(
+        model_name=MODEL,
+        parameters={
+            VERSION_PARAMETER: pb.InferParameter(string_param=bundle_version),
+            DEADLINE_PARAMETER: pb.InferParameter(int64_param=max(1, int(seconds * 1000))),
+        },
+        inputs=[
+            pb.ModelInferRequest.InferInputTensor(name="features", datatype="FP32", shape=list(rows.shape)),
+        ],
+        raw_input_contents=[rows.tobytes()],
+    )
+
+
+def _scores(
+    answer: pb.ModelInferResponse, num_candidates: int, bundle_version: str
+) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+    echoed = answer.parameters[VERSION_PARAMETER].string_param
+    if echoed != bundle_version:
+        raise PredictorError(f"The predictor answered with bundle {echoed!r}, not with {bundle_version!r}.")
+    if len(answer.raw_output_contents) != len(answer.outputs):
+        raise PredictorError("The predictor did not answer with raw tensors.")
+    columns: dict[str, FloatArray] = {}
+    for tensor, content in zip(answer.outputs, answer.raw_output_contents, strict=True):
+        if tensor.datatype == "FP32" and len(content) == 4 * num_candidates:
+            columns[tensor.name] = np.frombuffer(content, dtype="<f4")
+    if "score" not in columns:
+        raise PredictorError(f"The predictor answered no score for each of {num_candidates} candidates.")
+    score = columns.pop("score")
+    prefix = len(PROBABILITY_PREFIX)
+    return score, {name[prefix:]: column for name, column in columns.items() if name.startswith(PROBABILITY_PREFIX)}
+
+
+def _said(error: grpc.RpcError) -> str:
+    code, details = getattr(error, "code", None), getattr(error, "details", None)
+    name = code().name if callable(code) else type(error).__name__
+    return f"{name} {details() if callable(details) else ''}".strip()

@@ -1,0 +1,95 @@
+"""What the transformer does with a checked request, free of any web framework."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from feature_repo.errors import RequestError
+from inference.clock import HEADER, Clock
+from inference.metrics import Metrics
+from inference.query import Slate
+from inference.recommender import PARALLEL_UP_TO
+from inference.releases import Release, Releases
+from inference.requests import RecommendationRequest
+from inference.responses import body
+
+REQUEST_ID_HEADER = "x-request-id"
+MAX_REQUEST_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answered request.
+
+    Attributes:
+        slate: Rows, scores and stage times.
+        body: What the client reads.
+    """
+
+    slate: Slate
+    body: dict[str, Any]
+
+
+class Service:
+    """Answers checked requests from the current release; blocking, so for worker threads.
+
+    Args:
+        releases: Knows the current release.
+        clock: Tells the time of requests.
+        metrics: Counts.
+        deadline_seconds: Time for up to `PARALLEL_UP_TO` slates; more get more.
+    """
+
+    def __init__(self, releases: Releases, clock: Clock, metrics: Metrics, deadline_seconds: float) -> None:
+        self._releases = releases
+        self._clock = clock
+        self._metrics = metrics
+        self._deadline_seconds = deadline_seconds
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a release to answer with."""
+        return self._releases.current() is not None
+
+    def answer(self, asked: Sequence[RecommendationRequest], headers: Mapping[str, str]) -> list[Answer]:
+        """Slates of the requests, in their order, all as of one moment.
+
+        Args:
+            asked: Checked requests.
+            headers: HTTP headers, lower-case names.
+
+        Raises:
+            RequestError: If a cursor or the time cannot be used, or no release is loaded yet (503).
+        """
+        start = time.monotonic()
+        release = self._current()
+        moment = self._clock.now(release.bundle.manifest.facts.log_end, headers.get(HEADER))
+        ids = request_ids(headers.get(REQUEST_ID_HEADER, ""), len(asked))
+        shown = [one.shown() for one in asked]
+        queries = [one.query(moment, request_id) for one, request_id in zip(asked, ids, strict=True)]
+        deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
+        slates = release.recommender.recommend(queries, deadline)
+        bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, shown, strict=True)]
+        seconds = time.monotonic() - start
+        for slate in slates:
+            self._metrics.request(slate.query.surface, 200, seconds)
+            if len(slate.rows) == 0:
+                self._metrics.empty(slate.query.surface)
+        return [Answer(slate, one) for slate, one in zip(slates, bodies, strict=True)]
+
+    def _current(self) -> Release:
+        release = self._releases.current()
+        if release is None:
+            raise RequestError("No bundle is loaded yet; ask again in a moment.", status=503)
+        return release
+
+
+def request_ids(given: str, num: int) -> list[str]:
+    """Ids [num] of requests: the client's own where it sent a usable one, numbered where it asked for several."""
+    usable = given.isascii() and given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID
+    first = given if usable else uuid4().hex
+    return [first] if num == 1 else [f"{first}-{place}" for place in range(num)]

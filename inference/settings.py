@@ -1,0 +1,87 @@
+"""Process settings of both servers, read from the environment once, in the entry point, and handed down."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from feature_repo.errors import SettingsError
+
+PREFIX = "KUBEREC_"
+
+
+class ServingSettings(BaseModel):
+    """Every setting is the environment variable `KUBEREC_<NAME>`.
+
+    Attributes:
+        store: Bundle store, a local directory or s3://.
+        online: Directory of the online store's registry and SQLite files; by default `online` in a local store.
+        cache: Where bundles of a remote store are copied to.
+        host: Address the servers bind to.
+        http_port, grpc_port: Their ports (the transformer has no gRPC).
+        predictor: `host:port` of the predictor's gRPC.
+        redis: `host:port` of a Redis online store, "" for SQLite beside the bundles.
+        clock: wall, log or request, see `clock.py`.
+        deadline_seconds: Time a request may take before stages are cut short.
+        users_seconds, sources_seconds, ranker_seconds: Time of those stages within it.
+        poll_seconds: How often `current` is looked at.
+        items_seconds: How often the catalogue is read again from the online store.
+        ranker_threads: Threads of one ranking.
+        request_threads: Requests worked on at a time, by either server.
+        held_bundles: Bundles a predictor holds.
+        grace_seconds: Time that requests have to end after SIGTERM.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    store: str = Field(min_length=1)
+    online: str = ""
+    cache: Path = Path(tempfile.gettempdir()) / "kuberec-bundles"
+    host: str = "0.0.0.0"
+    http_port: int = Field(default=8080, ge=1, le=65535)
+    grpc_port: int = Field(default=8081, ge=1, le=65535)
+    predictor: str = Field(default="127.0.0.1:8081", pattern=r"^[^\s/]+:\d+$")
+    redis: str = ""
+    clock: Literal["wall", "log", "request"] = "wall"
+    deadline_seconds: float = Field(default=0.15, gt=0)
+    users_seconds: float = Field(default=0.05, gt=0)
+    sources_seconds: float = Field(default=0.05, gt=0)
+    ranker_seconds: float = Field(default=0.06, gt=0)
+    poll_seconds: float = Field(default=1.0, gt=0)
+    items_seconds: float = Field(default=60.0, gt=0)
+    ranker_threads: int = Field(default=1, ge=1)
+    request_threads: int = Field(default=4, ge=1)
+    held_bundles: int = Field(default=2, ge=2)
+    grace_seconds: int = Field(default=10, ge=0)
+
+    @property
+    def online_dir(self) -> Path:
+        """Where the online store's files are."""
+        if self.online:
+            return Path(self.online)
+        return self.cache / "online" if "://" in self.store else Path(self.store) / "online"
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
+        """Reads the settings.
+
+        Args:
+            environment: Variables to read; the process's own if None.
+
+        Raises:
+            SettingsError: One is missing or cannot be used; names the variable.
+        """
+        env = os.environ if environment is None else environment
+        names = {PREFIX + name.upper(): name for name in cls.model_fields}
+        given = {name: env[variable] for variable, name in names.items() if env.get(variable, "") != ""}
+        try:
+            return cls.model_validate(given)
+        except ValidationError as error:
+            first = error.errors()[0]
+            variable = PREFIX + str(first["loc"][0]).upper()
+            raise SettingsError(f"{variable} cannot be used: {first['msg'].lower()}.") from error

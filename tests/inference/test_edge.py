@@ -1,0 +1,224 @@
+"""Requests, cursor, clock, problems: everything between a socket and the recommender, without one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from fastapi import FastAPI, HTTPException
+from fastapi.testclient import TestClient
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from feature_repo.errors import FeatureStoreError, RequestError, SettingsError
+from inference import cursor, problems
+from inference.clock import Clock
+from inference.requests import Instances, RecommendationRequest, from_tensors
+from inference.service import request_ids
+from inference.settings import ServingSettings
+
+ids = st.lists(
+    st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=30), max_size=60, unique=True
+)
+
+
+@given(ids.filter(len), st.text(max_size=20), st.sampled_from(["home", "email"]))
+def test_cursor_comes_back(shown, user, surface):
+    text = cursor.encode(shown, user, surface, None)
+    assert cursor.decode(text, user, surface, None) == shown
+
+
+def test_cursor_is_bound_bounded_and_checked():
+    text = cursor.encode(["a", "b"], "u1", "home", None)
+    for user, surface, item in (("u2", "home", None), ("u1", "email", None), ("u1", "home", "i1")):
+        with pytest.raises(RequestError, match="another user"):
+            cursor.decode(text, user, surface, item)
+    for damaged in ("", "x", "!!!!", text[:-3], text + "AAAA", "é", text[:5] + "A" + text[6:]):
+        with pytest.raises(RequestError):
+            cursor.decode(damaged, "u1", "home", None)
+    assert cursor.encode([str(n) for n in range(cursor.MAX_ITEMS)], "u1", "home", None) is None
+    import base64
+    import zlib
+
+    bomb = b"1" + cursor._binding("u1", "home", None) + zlib.compress(b"\n" * 50_000_000)
+    with pytest.raises(RequestError, match="damaged"):
+        cursor.decode(base64.urlsafe_b64encode(bomb).rstrip(b"=").decode(), "u1", "home", None)
+
+
+def test_clocks():
+    assert Clock("log").now(1000.0) == pytest.approx(1000.0, abs=1)
+    assert Clock("wall").now(0.0) > 1_700_000_000
+    asked = Clock("request")
+    assert asked.now(0.0, "2024-05-01T00:00:00Z") == 1714521600.0
+    assert asked.now(0.0, "2024-05-01T02:00:00+02:00") == 1714521600.0
+    for bad in (None, "", "yesterday", "2024-05-01T00:00:00", "1714521600"):
+        with pytest.raises(RequestError) as caught:
+            asked.now(0.0, bad)
+        assert caught.value.field == "Kuberec-Time"
+
+
+@pytest.mark.parametrize(
+    ("fields", "field"),
+    [
+        ({}, "user_id"),
+        ({"user_id": ""}, "user_id"),
+        ({"user_id": "x" * 257}, "user_id"),
+        ({"user_id": "a\0b"}, "user_id"),
+        ({"user_id": "u1", "count": 0}, "count"),
+        ({"user_id": "u1", "count": 101}, "count"),
+        ({"user_id": "u1", "count": "many"}, "count"),
+        ({"user_id": "u1", "surface": "cellar"}, "surface"),
+        ({"user_id": "u1", "surface": "similar"}, "item_id"),
+        ({"user_id": "u1", "country": "x" * 65}, "country"),
+        ({"user_id": "u1", "session_length": -1}, "session_length"),
+        ({"user_id": "u1", "colour": "red"}, "colour"),
+        ({"user_id": None}, "user_id"),
+        ({"user_id": ["u1"]}, "user_id"),
+    ],
+)
+def test_bad_fields_are_named(fields, field):
+    with pytest.raises(ValidationError) as caught:
+        RecommendationRequest.model_validate(fields)
+    assert problems.InvalidFields(caught.value.errors()).field == field
+    with pytest.raises(ValidationError) as caught:
+        Instances.model_validate({"instances": [{"user_id": "fine"}, fields]})
+    assert problems.InvalidFields(caught.value.errors()).field == f"instances.1.{field}"
+
+
+def test_integer_ids_are_text():
+    assert RecommendationRequest.model_validate({"user_id": 5}).user_id == "5"
+
+
+def test_tensors_become_requests():
+    asked = from_tensors({"user_id": ["u1", "u2"], "count": [5], "surface": ["home", "similar"], "item_id": ["", "i1"]})
+    assert [(one.user_id, one.count, one.surface, one.item_id) for one in asked] == [
+        ("u1", 5, "home", None),
+        ("u2", 5, "similar", "i1"),
+    ]
+    for tensors, field in (
+        ({}, "user_id"),
+        ({"user_id": ["u"] * 2000}, "user_id"),
+        ({"user_id": ["u1", "u2"], "surface": ["home"] * 3}, "surface"),
+        ({"user_id": ["u1", "u2"], "count": [1, 2]}, "count"),
+        ({"user_id": ["u1"], "colour": ["red"]}, "colour"),
+    ):
+        with pytest.raises(RequestError) as caught:
+            from_tensors(tensors)
+        assert caught.value.field == field
+
+
+def test_request_ids():
+    assert request_ids("abc", 1) == ["abc"]
+    assert request_ids("abc", 2) == ["abc-0", "abc-1"]
+    for unusable in ("", "a\nb", "é", "x" * 200):
+        (made,) = request_ids(unusable, 1)
+        assert len(made) == 32
+
+
+def test_settings_come_from_the_environment():
+    settings = ServingSettings.from_environment({"KUBEREC_STORE": "/s", "KUBEREC_HTTP_PORT": "9", "OTHER": "x"})
+    assert (settings.store, settings.http_port, settings.clock) == ("/s", 9, "wall")
+    for environment, name in (
+        ({}, "KUBEREC_STORE"),
+        ({"KUBEREC_STORE": "/s", "KUBEREC_CLOCK": "sun"}, "KUBEREC_CLOCK"),
+        ({"KUBEREC_STORE": "/s", "KUBEREC_PREDICTOR": "nowhere"}, "KUBEREC_PREDICTOR"),
+        ({"KUBEREC_STORE": "/s", "KUBEREC_HTTP_PORT": "99999"}, "KUBEREC_HTTP_PORT"),
+    ):
+        with pytest.raises(SettingsError, match=name):
+            ServingSettings.from_environment(environment)
+
+
+@pytest.fixture(scope="module")
+def client():
+    app = FastAPI()
+    seen = []
+    problems.install(app, lambda scope, status: seen.append((scope["path"], status)))
+
+    @app.get("/own")
+    def own():
+        raise RequestError("No.", field="x", status=404)
+
+    @app.get("/dependency")
+    def dependency():
+        raise FeatureStoreError("The store is away.")
+
+    @app.get("/bug")
+    def bug():
+        raise ZeroDivisionError("a secret")
+
+    @app.get("/framework")
+    def framework():
+        raise HTTPException(409, "taken")
+
+    @app.get("/typed")
+    def typed(n: int):
+        return n
+
+    @app.get("/fine")
+    def fine():
+        return {"fine": True}
+
+    @app.post("/echo")
+    async def echo(body: dict):
+        return body
+
+    # As KServe does: a handler of its own that answers {"error": ...}, installed last.
+    async def theirs(_request, error):
+        from starlette.responses import JSONResponse
+
+        return JSONResponse({"error": str(error)}, status_code=400)
+
+    app.add_exception_handler(KeyError, theirs)
+
+    @app.get("/theirs")
+    def raising():
+        raise KeyError("their sentence")
+
+    with TestClient(app, raise_server_exceptions=False) as made:
+        made.seen = seen
+        yield made
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "field", "detail"),
+    [
+        ("/own", 404, "x", "No."),
+        ("/dependency", 503, None, "The store is away."),
+        ("/bug", 500, None, problems.HIDDEN),
+        ("/framework", 409, None, "taken"),
+        ("/typed?n=x", 422, "n", None),
+        ("/nowhere", 404, None, "Nothing is served under this path."),
+        ("/theirs", 400, None, "'their sentence'"),
+        ("/echo", 405, None, None),
+    ],
+)
+def test_every_error_is_a_problem(client, path, status, field, detail):
+    answer = client.get(path)
+    assert answer.status_code == status
+    assert answer.headers["content-type"] == "application/problem+json"
+    body = answer.json()
+    assert body["status"] == status
+    assert body["type"].startswith("urn:kuberec:problem:")
+    assert body["title"]
+    assert body.get("field") == field
+    assert detail is None or body["detail"] == detail
+    assert client.seen[-1] == (path.partition("?")[0], status)
+    assert status != 405 or answer.headers["allow"] == "POST"
+
+
+def test_large_bodies_are_refused_however_they_come(client):
+    big = b'{"a": "' + b"x" * problems.MAX_BODY + b'"}'
+    assert client.post("/echo", content=big).status_code == 413
+    answer = client.post("/echo", content=iter([big[: len(big) // 2], big[len(big) // 2 :]]))
+    assert answer.status_code == 413
+    assert answer.headers["content-type"] == "application/problem+json"
+    assert client.get("/fine").json() == {"fine": True}
+    assert client.post("/echo", json={"a": 1}).json() == {"a": 1}
+
+
+def test_json_of_problems_is_plain():
+    content = problems.problem(422, "x", "f", [{"field": "f", "detail": "d"}]).body
+    assert json.loads(content)["errors"] == [{"field": "f", "detail": "d"}]
+    assert not np.isnan(json.loads(content)["status"])
