@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -160,6 +160,10 @@ class FeatureSet(BaseModel):
             *(f"request_{name}" for name in self.request_categorical),
         }
         return tuple(index for index, name in enumerate(self.ranker_features) if name in names)
+
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = True) -> Self:  # noqa: ARG002
+        """A copy that computes its own hash; pydantic's would carry the one of the original along."""
+        return type(self).model_validate({**self.model_dump(), **(update or {})})
 
     @cached_property
     def hash(self) -> str:

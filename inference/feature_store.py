@@ -53,6 +53,7 @@ from inference.state_columns import (
 READ_ROWS = 2_000  # keys in one read of the item table
 WRITE_ROWS = 1_000  # rows in one write, a transaction
 REDIS_TIMEOUT_SECONDS = 1.0
+NEVER = datetime.fromtimestamp(0, UTC)
 PLACE = "_place"
 
 Record = Mapping[str, Value]
@@ -167,9 +168,11 @@ class OnlineFeatures:
     def _read(self, view: FeatureView, keys: list[EntityKey]) -> list[Record | None]:
         names = [field.name for field in view.features]
         try:
-            return [record for _, record in self._provider.online_read(self._config, view, keys, names)]
+            answers = self._provider.online_read(self._config, view, keys, names)
         except self._failures as error:
             raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}") from error
+        # SQLite has no stamp for a key it does not know, Redis that of 1970.
+        return [record if stamp is not None and stamp > NEVER else None for stamp, record in answers]
 
 
 class PointInTimeJoin:
@@ -313,8 +316,8 @@ def _latest(config: RepoConfig, provider: Provider, view: FeatureView, key: str,
             feature_name_columns=[field.name for field in view.features],
             timestamp_field=TIMESTAMP_FIELD,
             created_timestamp_column=None,
-            start_date=datetime.fromtimestamp(0, UTC),
-            end_date=datetime.fromtimestamp(0, UTC) + timedelta(microseconds=round(as_of * 1e6)),
+            start_date=NEVER,
+            end_date=NEVER + timedelta(microseconds=round(as_of * 1e6)),
         )
         return job.to_arrow().sort_by(key)  # neighbours in the file are written together
 

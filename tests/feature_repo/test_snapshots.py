@@ -21,6 +21,7 @@ from feature_repo.item_snapshots import item_stats
 from feature_repo.snapshots import Calendar
 from feature_repo.tables import PreparedTables
 from feature_repo.user_snapshots import user_history, user_stats
+from tests.components.validation.prepared import START
 from tests.feature_repo import logs
 
 DAY = 86400.0
@@ -244,11 +245,11 @@ def test_the_future_changes_nothing(tmp_path: Path, seed: int) -> None:
     tables = logs.rows(seed=seed, num_events=150)
     before = _built(tmp_path / "before", tables)
     cut = sorted({stamp for _, stamp in before["item_stats"]})[4]
-    first_day = (cut - logs.START.timestamp()) / DAY
+    first_day = (cut - START.timestamp()) / DAY
     rng = random.Random(seed)
     tables["interactions"] += [logs.interaction(rng, 1000 + n, first_day) for n in range(300)]
     tables["impressions"] += [logs.impression(rng, 1000 + n, first_day) for n in range(300)]
-    late = logs.START.fromtimestamp(cut + 3600, logs.START.tzinfo)
+    late = START.fromtimestamp(cut + 3600, START.tzinfo)
     tables["items"].append({"item_id": "i0", "category": "z", "price": 1.0, "valid_from": late})
     after = _built(tmp_path / "after", tables)
     for name, rows in before.items():
@@ -261,14 +262,14 @@ def test_the_future_changes_nothing(tmp_path: Path, seed: int) -> None:
 def test_an_event_at_a_cut_belongs_to_the_next_day(tmp_path: Path) -> None:
     tables = logs.rows(seed=5, num_events=20)
     end = tables["interactions"][-1]["timestamp"].timestamp()
-    at_cut = logs.START.fromtimestamp(end - 3 * DAY, logs.START.tzinfo)
+    at_cut = START.fromtimestamp(end - 3 * DAY, START.tzinfo)
     tables["interactions"].append({**tables["interactions"][0], "user_id": "fresh", "timestamp": at_cut})
     found = _built(tmp_path, tables)["user_history"]
     assert [stamp for user, stamp in found if user == "fresh"] == [end - 2 * DAY]
 
 
 def test_snapshots_may_begin_earlier(tmp_path: Path, tables: dict[str, list[dict[str, Any]]]) -> None:
-    start = logs.START.timestamp()
+    start = START.timestamp()
     early = _built(tmp_path, tables, since=start)
     split = PreparedTables.open(tmp_path / "tables").split
     stamps = {stamp for _, stamp in early["item_stats"]}

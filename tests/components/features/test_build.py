@@ -1,0 +1,59 @@
+"""The features step: its files, and that they are the same every time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.features import build_features
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.files import sha256
+from feature_repo.tables import PreparedTables, item_universe
+from tests.components.validation.prepared import START, config, event, write_prepared
+from tests.feature_repo import logs
+
+
+@pytest.fixture(scope="module")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return logs.write(tmp_path_factory.mktemp("tables"), logs.rows(seed=4, num_events=120))
+
+
+def test_two_builds_are_the_same_bytes(tables: Path, tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        build_features(tables, tmp_path / name)
+    files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
+    assert len(files) == 6
+    for file in files:
+        assert sha256(tmp_path / "one" / file) == sha256(tmp_path / "two" / file), file
+
+
+def test_content_is_aligned_to_the_row_map(tables: Path, tmp_path: Path) -> None:
+    build_features(tables, tmp_path)
+    directory = FeaturesDirectory(tmp_path)
+    ids = directory.item_ids().tolist()
+    content = pq.read_table(directory.items_static_file).to_pylist()
+    assert ids == item_universe(PreparedTables.open(tables)).tolist()
+    assert [row["item_id"] for row in content] == ids
+    rows = {row["item_id"]: row for row in content}
+    assert rows["i0"]["price"] == 99.0  # the newest of its history
+    assert rows["i1"]["title"] == "thing 1"
+    assert rows["i16"]["title"] is None  # seen in the log only
+
+
+@pytest.mark.parametrize(
+    ("users", "items", "hours"),
+    [(1, 5, 200), (5, 1, 200), (3, 3, 20), (1, 1, 0)],
+    ids=["user", "item", "short", "moment"],
+)
+def test_small_logs_build(tmp_path: Path, users: int, items: int, hours: int) -> None:
+    """One user, one item, a log of a day, a single moment: no table has a row of content."""
+    events = [
+        event(n, user_id=f"u{n % users}", item_id=f"i{n % items}", **({} if hours else {"timestamp": START}))
+        for n in range(max(hours, 3))
+    ]
+    write_prepared(tmp_path / "tables", config(), interactions=events)
+    build_features(tmp_path / "tables", tmp_path / "features")
+    found = pq.read_table(FeaturesDirectory(tmp_path / "features").snapshots / "user_history.parquet")
+    assert set(found["user_id"].to_pylist()) == {f"u{n}" for n in range(users)}

@@ -1,0 +1,181 @@
+"""What serving computes for a (user, item, time) is what the training row says, in both stores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.features.build import build_features
+from feature_repo.errors import FeatureStoreError
+from feature_repo.feature_set import FeatureSet
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.tables import PreparedTables
+from feature_repo.transforms import assemble
+from inference.feature_store import FeatureReader, OnlineFeatures, StoreSettings, materialize, redis_connection
+from inference.historical_features import HistoricalFeatures
+from inference.query import CandidateSet, Query
+from tests.components.validation.prepared import START
+from tests.feature_repo import logs
+
+DAY = 86400.0
+CANDIDATES = 12
+USERS = [*(f"u{number}" for number in range(logs.NUM_USERS + 3)), "nobody"]
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("parity")
+    logs.write(folder / "tables", logs.rows(seed=3))
+    build_features(folder / "tables", folder / "features")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def features(folder: Path) -> FeaturesDirectory:
+    return FeaturesDirectory(folder / "features")
+
+
+@pytest.fixture(scope="module")
+def historical(features: FeaturesDirectory) -> Iterator[HistoricalFeatures]:
+    with HistoricalFeatures(features.path) as reader:
+        yield reader
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def address(request: pytest.FixtureRequest) -> str:
+    return "" if request.param == "sqlite" else str(request.getfixturevalue("redis_server"))
+
+
+def _matrix(reader: FeatureReader, feature_set: FeatureSet, time: float, seed: int) -> np.ndarray:
+    """Ranker features of random items for every user, asked a while after the time the items are read at."""
+    chance = np.random.default_rng(seed)
+    items = reader.items(time)
+    queries = [
+        Query(user_id=user, time=time + chance.uniform(0, 3600), device="phone", last_item_id="i3") for user in USERS
+    ]
+    users = reader.users(USERS, np.array([query.time for query in queries]))
+    rows = np.concatenate([np.sort(chance.permutation(len(items))[:CANDIDATES]) for _ in queries]).astype(np.int32)
+    width = len(feature_set.sources)
+    candidates = CandidateSet(
+        offsets=np.arange(len(queries) + 1) * CANDIDATES,
+        rows=rows,
+        source_bits=np.ones(len(rows), dtype=np.uint32),
+        source_scores=np.zeros((len(rows), width), dtype=np.float32),
+        source_ranks=np.zeros((len(rows), width), dtype=np.float32),
+        score=np.zeros(len(rows), dtype=np.float32),
+    )
+    return assemble(queries, users, items, candidates, feature_set)
+
+
+def test_serving_computes_the_training_row(
+    folder: Path, features: FeaturesDirectory, historical: HistoricalFeatures, address: str, tmp_path: Path
+) -> None:
+    feature_set, split = features.feature_set(), PreparedTables.open(folder / "tables").split
+    times = [split.rank_start, split.validation_start, split.test_start, split.stamp(split.log_end)]
+    for number, time in enumerate(times):
+        settings = StoreSettings(tmp_path / str(number), "shop", f"parity{number}", address)
+        materialize(features.path, feature_set, settings, time)
+        online = OnlineFeatures(feature_set, features.item_ids(), settings)
+        served = _matrix(online, feature_set, time, number)
+        trained = _matrix(historical, feature_set, time, number)
+        assert served.shape == (len(USERS) * CANDIDATES, len(feature_set.ranker_features))
+        for place, name in enumerate(feature_set.ranker_features):
+            np.testing.assert_array_equal(served[:, place], trained[:, place], err_msg=name)
+        varied = [len(np.unique(column[~np.isnan(column)])) > 1 for column in trained.T]
+        assert np.mean(varied) > 0.7  # equal because compared, not because empty
+
+
+def test_histories_are_the_same(
+    folder: Path, features: FeaturesDirectory, historical: HistoricalFeatures, address: str, tmp_path: Path
+) -> None:
+    feature_set, end = features.feature_set(), PreparedTables.open(folder / "tables").split.log_end + 1
+    settings = StoreSettings(tmp_path, "shop", "histories", address)
+    materialize(features.path, feature_set, settings, end)
+    times = np.full(len(USERS), end)
+    served = OnlineFeatures(feature_set, features.item_ids(), settings).users(USERS, times)
+    trained = historical.users(USERS, times)
+    assert served.known.tolist() == [*[True] * (len(USERS) - 1), False]
+    np.testing.assert_array_equal(served.known, trained.known)
+    assert served.country.tolist() == trained.country.tolist()
+    assert "NO" in served.country.tolist()
+    assert len(served.history.rows) > 100
+    for part in ("history", "own"):
+        for name in getattr(served, part).__slots__:
+            np.testing.assert_array_equal(getattr(getattr(served, part), name), getattr(getattr(trained, part), name))
+    for start, stop in zip(served.own.offsets, served.own.offsets[1:], strict=False):
+        assert (np.diff(served.own.rows[start:stop]) > 0).all()
+
+
+def test_a_prefetched_join_answers_as_single_ones(features: FeaturesDirectory, folder: Path) -> None:
+    split = PreparedTables.open(folder / "tables").split
+    times = np.random.default_rng(0).uniform(split.rank_start, split.log_end, 60)
+    users = [USERS[number % len(USERS)] for number in range(60)]
+    with HistoricalFeatures(features.path) as ahead, HistoricalFeatures(features.path) as alone:
+        ahead.prefetch(users, times)
+        many = ahead.users(users, times)
+        for place in range(0, 60, 9):
+            one = alone.users(users[place : place + 1], times[place : place + 1])
+            np.testing.assert_array_equal(one.numeric[0], many.numeric[place])
+            start, stop = many.history.offsets[place : place + 2]
+            np.testing.assert_array_equal(one.history.rows, many.history.rows[start:stop])
+            np.testing.assert_array_equal(ahead.items(times[place]).numeric, alone.items(times[place]).numeric)
+
+
+def test_nobody_and_the_time_before_everything(historical: HistoricalFeatures, features: FeaturesDirectory) -> None:
+    assert len(historical.users([], np.array([]))) == 0
+    early = historical.users(["u1"], np.array([START.timestamp() - DAY]))
+    assert not early.known.any()
+    assert len(early.own.rows) == 0
+
+
+def test_two_feature_sets_live_side_by_side(features: FeaturesDirectory, address: str, tmp_path: Path) -> None:
+    feature_set = features.feature_set()
+    other = feature_set.model_copy(update={"request_numeric": ()})
+    settings = StoreSettings(tmp_path, "shop", "beside", address)
+    materialize(features.path, feature_set, settings, 4e9)
+    before = OnlineFeatures(feature_set, features.item_ids(), settings).users(["u1"], np.array([4e9]))
+    materialize(features.path, other, settings, START.timestamp())  # nothing is known by then
+    after = OnlineFeatures(feature_set, features.item_ids(), settings).users(["u1"], np.array([4e9]))
+    np.testing.assert_array_equal(before.numeric, after.numeric)
+    assert not OnlineFeatures(other, features.item_ids(), settings).users(["u1"], np.array([4e9])).known.any()
+
+
+def test_a_rollback_may_put_older_values_back(
+    folder: Path, features: FeaturesDirectory, historical: HistoricalFeatures, address: str, tmp_path: Path
+) -> None:
+    feature_set, split = features.feature_set(), PreparedTables.open(folder / "tables").split
+    settings = StoreSettings(tmp_path, "shop", "rollback", address)
+    online = None
+    for time in (split.stamp(split.log_end), split.validation_start):
+        materialize(features.path, feature_set, settings, time)
+        online = online or OnlineFeatures(feature_set, features.item_ids(), settings)
+        np.testing.assert_array_equal(online.items(time).numeric, historical.items(time).numeric)
+
+
+def test_a_store_that_is_not_there_is_said_so(features: FeaturesDirectory, tmp_path: Path) -> None:
+    with pytest.raises(FeatureStoreError, match="materialise"):
+        OnlineFeatures(features.feature_set(), features.item_ids(), StoreSettings(tmp_path, "shop"))
+    gone = StoreSettings(tmp_path, "shop", redis="127.0.0.1:1")
+    with pytest.raises(FeatureStoreError, match="cannot be read"):
+        OnlineFeatures(features.feature_set(), features.item_ids(), gone).users(["u1"], np.array([0.0]))
+    with pytest.raises(FeatureStoreError, match="cannot be filled"):
+        materialize(features.path, features.feature_set(), gone, 4e9)
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("cache:6379", "cache:6379,socket_timeout=1.0,socket_connect_timeout=1.0"),
+        ("redis://cache", "cache:6379,socket_timeout=1.0,socket_connect_timeout=1.0"),
+        (
+            "rediss://me:secret@cache:7000/2",
+            "cache:7000,db=2,username=me,password=secret,ssl=true,socket_timeout=1.0,socket_connect_timeout=1.0",
+        ),
+        ("a:1,ssl=true,socket_timeout=9", "a:1,ssl=true,socket_timeout=9,socket_connect_timeout=1.0"),
+    ],
+)
+def test_addresses_become_feasts(address: str, expected: str) -> None:
+    assert redis_connection(address) == expected
