@@ -57,7 +57,7 @@ class EvaluationResult:
         tasks: Who was asked.
         outcomes: Method -> result on the test task; absent methods are in `absent`.
         absent: Method -> why it does not apply.
-        slices: Slice -> (number of users, method -> figures).
+        slices: Slice -> (number of users, method -> figures); no figures where nobody was asked.
         details: Method -> novelty, Gini, hit rate by category, figures on warm items.
         intervals: Bootstrap of NDCG@20 over users, None without users.
         item_ids: The row map.
@@ -151,7 +151,9 @@ def evaluate(
         test = _ask(method, tasks.test, num_items)
         outcomes[name] = test
         for slice_name, task, figures in _slices(method, tasks, test, num_items):
-            slices.setdefault(slice_name, (len(task), {}))[1][name] = figures
+            asked = slices.setdefault(slice_name, (len(task), {}))[1]
+            if len(task):
+                asked[name] = figures
         details[name] = {
             "novelty@10": metrics.novelty(test.rows, popularity),
             "gini@10": metrics.gini(test.rows, num_items),

@@ -99,6 +99,8 @@ def html(content: Mapping[str, Any], decision: Decision | None) -> str:
         leads = table(("against", "lead", "95 % interval", ""), rows, numeric=(1, 2))
         parts.append(section("Lead of the funnel in NDCG@20", leads, note="Paired by user."))
     for name, part in content["slices"].items():
+        if not part["users"]:
+            continue
         measured = [(method, part["methods"][method]) for method, _ in ordered if method in part["methods"]]
         parts.append(section(f"Slice {name}", _figures(measured), note=f"{part['users']:,} users"))
     parts += _details(content, ordered)

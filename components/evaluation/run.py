@@ -5,6 +5,7 @@ Owns the order of work and what goes where. Decides nothing: the gate does, and 
 
 from __future__ import annotations
 
+import shutil
 import time
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
@@ -24,7 +25,7 @@ from components.evaluation.search import Absent, Fitted, fit_baselines
 from components.evaluation.served import compare
 from components.evaluation.setting import Setting
 from components.index.stage import Stage
-from feature_repo.files import write_json, write_text
+from feature_repo.files import atomic_write, write_json, write_text
 from feature_repo.tables import PreparedTables
 from inference.bundle import Bundle
 from inference.historical_features import HistoricalFeatures
@@ -172,3 +173,22 @@ def _told(decision: Decision) -> dict[str, Any]:
         }
     )
     return told
+
+
+def publish(evaluation_dir: Path, folder: Path | None) -> None:
+    """Print the table of an evaluation and copy what a person reads.
+
+    Args:
+        evaluation_dir: What `evaluate_funnel` wrote.
+        folder: Receives metrics.json (evaluation.json), report.html, report.md and lists.parquet; None for none.
+    """
+    written = evaluation_dir / "evaluation"
+    print((written / TABLE_FILE).read_text(encoding="utf-8"), flush=True)
+    if folder is None:
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "metrics.json", (evaluation_dir / "evaluation.json").read_text(encoding="utf-8"))
+    for name in (REPORT_FILE, SUMMARY_FILE):
+        write_text(folder / name, (written / name).read_text(encoding="utf-8"))
+    with atomic_write(folder / "lists.parquet") as path:
+        shutil.copyfile(written / "lists.parquet", path)

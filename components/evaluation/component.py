@@ -1,0 +1,95 @@
+"""The evaluation steps of a pipeline: measure and ask the gate, then hand the figures over to the run's folder."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def evaluate_op(
+    tables: Input[Dataset],
+    features: Input[Dataset],
+    stage: Input[Model],
+    ranker: Input[Model],
+    store: str,
+    served_version: str,
+    gate: str,
+    recipe: str,
+    seed: int,
+    code_version: str,
+    evaluation: Output[Artifact],
+    metrics: Output[Metrics],
+    curve: Output[ClassificationMetrics],
+    report: Output[HTML],
+    summary: Output[Markdown],
+) -> NamedTuple("Decided", [("release", str)]):  # type: ignore[valid-type]
+    """Measures the recommender beside the baselines and asks the gate.
+
+    Args:
+        tables: Clean prepared tables.
+        features: Their features.
+        stage: Stage `test`.
+        ranker: The ranker.
+        store: The dataset's store, which holds the bundle now served.
+        served_version: That bundle, "" for none.
+        gate: refuse or warn.
+        recipe: Written into the figures.
+        seed: Of bootstrap and searches.
+        code_version: A cache key.
+        evaluation: Directory with evaluation.json, lists, reports and the decision.
+        metrics: Figures of every method.
+        curve: ROC of the first objective on impressions.
+        report: The page.
+        summary: The table in words.
+    """
+    import shutil
+    from pathlib import Path
+    from typing import NamedTuple
+
+    from components.evaluation.run import REPORT_FILE, SUMMARY_FILE, evaluate_funnel
+    from feature_repo.errors import exit_with_sentence
+    from inference.store import BundleStore
+
+    out = Path(evaluation.path)
+    with exit_with_sentence():
+        done = evaluate_funnel(
+            Path(tables.path),
+            Path(features.path),
+            Path(stage.path),
+            Path(ranker.path),
+            out,
+            served=BundleStore(store).fetch(served_version) if served_version else None,
+            mode=gate,  # type: ignore[arg-type]
+            recipe=recipe,
+            seed=seed,
+        )
+    shutil.copyfile(out / "evaluation" / REPORT_FILE, report.path)
+    shutil.copyfile(out / "evaluation" / SUMMARY_FILE, summary.path)
+    for method, figures in done.content["methods"].items():
+        for name, value in figures.items():
+            if isinstance(value, float):
+                metrics.log_metric(f"{method} {name}", value)
+    false_rates, true_rates, thresholds = done.curve
+    if false_rates:
+        curve.log_roc_curve(false_rates, true_rates, thresholds)
+    evaluation.metadata.update({"code_version": code_version, "decision": done.decision.sentence})
+    decided = NamedTuple("Decided", [("release", str)])  # noqa: UP014 - only the body ships
+    return decided("yes" if done.decision.release else "no")
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def publish_report_op(evaluation: Input[Artifact], report_dir: str) -> None:
+    """Prints the table and copies figures and reports to a folder, whatever the gate decided.
+
+    Args:
+        evaluation: What `evaluate_op` wrote.
+        report_dir: The folder, "" for none.
+    """
+    from pathlib import Path
+
+    from components.evaluation.run import publish
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        publish(Path(evaluation.path), Path(report_dir) if report_dir else None)

@@ -1,0 +1,209 @@
+"""Baselines: what each is by hand on tiny logs, exclusion, determinism, and that none sees the future."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from components.evaluation.baselines.als import Als, AlsConfig
+from components.evaluation.baselines.ease import Ease, EaseConfig, item_weights
+from components.evaluation.baselines.itemknn import ItemKnn, ItemKnnConfig
+from components.evaluation.baselines.method import Training, filtered, rank
+from components.evaluation.baselines.own import Own, OwnConfig
+from components.evaluation.baselines.popular import Popular, PopularConfig
+from components.evaluation.log import EventLog
+from components.evaluation.metrics import hits, ndcg
+from components.evaluation.protocol import make_tasks
+from components.evaluation.search import FAMILIES, SEARCH_ITEMS, Absent, Fitted, choose, fit_baselines
+from tests.components.evaluation.logs import Taste, at, lists, log, ragged
+
+
+def training(events: EventLog, day: float, *, repeats_some: bool = False, **changes) -> Training:
+    known = events.before(at(day)).positives
+    return Training(**({"fit": known, "history": known, "now": at(day), "repeats_some": repeats_some} | changes))
+
+
+def listed(method, user: int, k: int, excluded=()) -> list[int]:
+    rows = method.lists(np.array([user], dtype=np.int32), ragged([list(excluded)]), k)
+    return rows[0].tolist()
+
+
+def test_popular_decays() -> None:
+    events = log([(0, 0, 0, 1), (1, 0, 0, 1), (2, 0, 0, 1), (0, 1, 9, 1), (1, 1, 9, 1), (2, 2, 1, 1)])
+    assert listed(Popular(training(events, 10)).fit(PopularConfig(half_life_days=None)), 0, 3) == [0, 1, 2]
+    assert listed(Popular(training(events, 10)).fit(PopularConfig(half_life_days=1)), 0, 3) == [1, 0, 2]
+    assert listed(Popular(training(events, 10)).fit(PopularConfig(half_life_days=None)), 0, 4, [1]) == [0, 2, -1, -1]
+
+
+def test_own_orders_by_visits_then_popularity_and_goes_on_with_popular() -> None:
+    mine = [(0, 4, 1, 1), (0, 4, 2, 1), (0, 3, 3, 1), (0, 2, 4, 1)]
+    others = [(user, row, 5, 1) for user in (1, 2, 3) for row in (0, 3)] + [(1, 1, 5, 1)]
+    made = training(log(mine + others), 6, repeats_some=True)
+    assert listed(Own(made).fit(OwnConfig()), 0, 5) == [4, 3, 2, 0, 1]
+    assert Own(training(log(mine), 6)).absent()
+
+
+def test_one_contact_of_several_event_types_is_one_visit() -> None:
+    events = log([(0, 1, 1, 1), (0, 1, 1, 2), (0, 1, 1, 2), (0, 2, 2, 1), (0, 2, 3, 1)])
+    assert len(events.distinct()) == 3
+    assert listed(Own(training(events, 6, repeats_some=True)).fit(OwnConfig()), 0, 2) == [2, 1]
+
+
+def test_itemknn_is_the_shrunk_cosine() -> None:
+    events = log([(0, 0, 1, 1), (0, 1, 1, 1), (1, 0, 1, 1), (1, 1, 1, 1), (2, 0, 1, 1), (2, 2, 1, 1), (3, 1, 1, 1)])
+    family = ItemKnn(training(events, 2))
+    near = family.fit(ItemKnnConfig(shrink=1.0))._similarity.toarray()
+    assert near[0, 1] == pytest.approx(2 / (np.sqrt(3 * 3) + 1))
+    assert near[0, 2] == pytest.approx(1 / (np.sqrt(3 * 1) + 1))
+    assert (near.diagonal() == 0).all()
+    assert (ItemKnn(training(events, 2, repeats_some=True)).fit(ItemKnnConfig())._similarity.diagonal() > 0).all()
+    assert (np.diff(family.fit(ItemKnnConfig(shrink=1.0, neighbours=1))._similarity.indptr) <= 1).all()
+    assert listed(family.fit(ItemKnnConfig(shrink=0.0)), 3, 3, [1]) == [0, 2, -1]
+
+
+def test_ease_solves_its_constrained_regression() -> None:
+    rng = np.random.default_rng(0)
+    met = (rng.random((60, 7)) < 0.4).astype(np.float32)
+    ridge = 3.0
+    weights = item_weights(met.T @ met, ridge)
+    np.testing.assert_allclose(np.diag(weights), 0, atol=1e-6)
+
+    def loss(matrix: np.ndarray) -> float:
+        return float(((met - met @ matrix) ** 2).sum() + ridge * (matrix**2).sum())
+
+    for _ in range(20):
+        step = rng.normal(0, 1e-2, weights.shape)
+        np.fill_diagonal(step, 0)
+        assert loss(weights) <= loss(weights + step)
+
+
+def test_ease_is_absent_above_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("components.evaluation.baselines.ease.MOST_ITEMS", 3)
+    events = log([(0, row, 1, 1) for row in range(5)])
+    assert "5 items" in (Ease(training(events, 2)).absent() or "")
+
+
+@pytest.mark.parametrize("family", [Popular, Own, ItemKnn, Ease, Als])
+def test_lists_respect_exclusion_and_the_catalogue(family) -> None:
+    events = Taste(num_users=60, num_items=30).log()
+    method = family(training(events, 28, repeats_some=True)).fit(family.start)
+    users = np.arange(60, dtype=np.int32)
+    excluded = ragged([[user % 30, (user * 7) % 30] for user in range(60)])
+    rows = method.lists(users, excluded, 40)
+    assert rows.shape == (60, 40)
+    for user in range(60):
+        some = rows[user][rows[user] >= 0]
+        assert len(set(some.tolist())) == len(some)
+        assert set(some.tolist()) == set(range(30)) - {user % 30, (user * 7) % 30}
+        assert (rows[user][len(some) :] == -1).all()
+
+
+@pytest.mark.parametrize("family", [ItemKnn, Ease, Als])
+def test_users_without_history_get_the_popular_order(family) -> None:
+    events = log(Taste(num_users=60, num_items=30).events, num_users=61)
+    made = training(events, 28)
+    popular = Popular(made).fit(PopularConfig(half_life_days=made.popular_half_life))
+    assert listed(family(made).fit(family.start), 60, 30) == listed(popular, 60, 30)
+
+
+@pytest.mark.parametrize("family", [Popular, Own, ItemKnn, Ease, Als])
+def test_no_baseline_sees_the_future(family) -> None:
+    world = Taste(num_users=60, num_items=30)
+    rng = np.random.default_rng(1)
+    changed = [
+        (user, int(rng.integers(30)) if day >= 14 else row, day, grade) for user, row, day, grade in world.events
+    ]
+    users = np.arange(60, dtype=np.int32)
+    nothing = ragged([[]] * 60)
+    made = [
+        family(training(log(events, num_users=60, num_items=30), 14, repeats_some=True)).fit(family.start)
+        for events in (world.events, changed)
+    ]
+    np.testing.assert_array_equal(made[0].lists(users, nothing, 30), made[1].lists(users, nothing, 30))
+
+
+def test_parameters_are_fitted_on_fit_and_users_placed_by_history() -> None:
+    world = Taste(num_users=80, num_items=30).log()
+    fit, history = world.before(at(10)), world.before(at(20))
+    users, nothing = np.arange(80, dtype=np.int32), ragged([[]] * 80)
+    for family in (ItemKnn, Ease, Als):
+        short = family(training(world, 20, fit=fit, history=fit)).fit(family.start).lists(users, nothing, 10)
+        whole = family(training(world, 20, fit=fit, history=history)).fit(family.start).lists(users, nothing, 10)
+        assert (short != whole).any(), family.name
+    popular = [
+        Popular(training(world, 20, fit=fit, history=part)).fit(PopularConfig()).order for part in (fit, history)
+    ]
+    np.testing.assert_array_equal(*popular)
+
+
+def test_models_that_read_tastes_beat_popular_and_are_repeatable() -> None:
+    events = Taste().log()
+    tasks = make_tasks(events, at(21), at(28), "always", 2)
+    validation = make_tasks(events.before(at(21)), at(14), at(21), "always", 2).test
+    found = [
+        fit_baselines(training(events, 14, repeats_some=True), validation, training(events, 21, repeats_some=True))
+        for _ in range(2)
+    ]
+    figures = []
+    for baselines in found:
+        scores = {}
+        for name, baseline in baselines.items():
+            assert isinstance(baseline, Fitted)
+            rows = baseline.method.lists(tasks.test.users, tasks.test.excluded)
+            scores[name] = float(ndcg(hits(rows, tasks.test.relevant), tasks.test.relevant.counts, 20).mean())
+        figures.append(scores)
+    assert figures[0] == figures[1]
+    for name, times in (("own", 1.05), ("itemknn", 1.2), ("ease", 1.2), ("als", 1.2)):
+        assert figures[0][name] > times * figures[0]["popular"], figures[0]
+
+
+def test_search_takes_the_best_setting_of_each_axis() -> None:
+    events = Taste(num_users=60, num_items=30).log()
+    task = make_tasks(events, at(14), at(28), "always", 2).test
+    family = Popular(training(events, 14, repeats_some=True))
+    config, score, tried = choose(family, task)
+    options = {}
+    for value in family.axes()["half_life_days"]:
+        rows = family.fit(PopularConfig(half_life_days=value)).lists(task.users, task.excluded, 20)
+        options[value] = float(ndcg(hits(rows, task.relevant), task.relevant.counts, 20).mean())
+    assert score == max(options.values())
+    assert options[config.half_life_days] == score
+    assert tried == len(options)
+
+
+@pytest.mark.parametrize("events", [[(0, 0, 1, 1)], [(0, 0, 1, 1), (0, 0, 2, 1)], [(0, 0, 1, 0)]])
+def test_smallest_logs(events) -> None:
+    made = training(log(events), 5)
+    empty = make_tasks(log(events), at(9), at(10), "never", 1).test
+    for baseline in fit_baselines(made, empty, made).values():
+        if isinstance(baseline, Absent):
+            assert baseline.reason
+        else:
+            rows = baseline.method.lists(np.array([0], dtype=np.int32), ragged([[]]), 5)
+            assert rows.tolist() == [[0, -1, -1, -1, -1]]
+
+
+def test_given_lists_are_filtered_in_order() -> None:
+    method = lists({2: [5, 1, 7, 3], 4: [1, 2]}, length=6)
+    users = np.array([2, 3, 4], dtype=np.int32)
+    rows = method.lists(users, ragged([[1], [], [2]]), 3)
+    assert rows.tolist() == [[5, 7, 3], [-1, -1, -1], [1, -1, -1]]
+
+
+def test_rank_breaks_ties_by_row_and_pads() -> None:
+    rows = rank(
+        lambda users: np.ones((len(users), 4), dtype=np.float32),
+        np.array([0, 1], dtype=np.int32),
+        ragged([[0], []]),
+        4,
+        6,
+    )
+    assert rows.tolist() == [[1, 2, 3, -1, -1, -1], [0, 1, 2, 3, -1, -1]]
+    assert filtered(np.array([[3, 2, 1]], dtype=np.int32), ragged([[2], []]), 2).tolist() == [[3, 1], [3, 2]]
+
+
+def test_every_baseline_of_the_catalogue_is_searched() -> None:
+    assert [family.name for family in FAMILIES] == ["popular", "own", "itemknn", "ease", "als"]
+    assert SEARCH_ITEMS > 0
+    assert AlsConfig() == Als.start
+    assert EaseConfig() == Ease.start
