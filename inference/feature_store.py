@@ -10,6 +10,7 @@ has to be refreshed.
 
 from __future__ import annotations
 
+import atexit
 import sqlite3
 import tempfile
 import warnings
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from itertools import chain
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -184,6 +186,7 @@ class PointInTimeJoin:
     """
 
     def __init__(self, snapshots: Path, feature_set: FeatureSet) -> None:
+        _drop_engine_at_exit()
         self._folder = tempfile.TemporaryDirectory(prefix="kuberec-registry-")
         config = _repo_config("history", Path(self._folder.name), None)
         self._store = _applied(config, feature_objects(feature_set, snapshots))
@@ -291,6 +294,14 @@ def _quiet() -> Iterator[None]:
         yield
 
 
+@cache
+def _drop_engine_at_exit() -> None:
+    """Feast joins in Ibis' default DuckDB connection, and DuckDB complains of one that outlives the interpreter."""
+    import ibis  # only where there are joins: the serving image has none
+
+    atexit.register(setattr, ibis.options, "default_backend", None)
+
+
 def _failures(settings: StoreSettings) -> tuple[type[Exception], ...]:
     """What a store raises when it cannot be reached or read."""
     if not settings.redis:
@@ -308,6 +319,7 @@ def _write_ahead(path: Path) -> None:
 
 def _latest(config: RepoConfig, provider: Provider, view: FeatureView, key: str, as_of: float) -> pa.Table:
     """The newest snapshot row of every key as of a time."""
+    _drop_engine_at_exit()
     with _quiet():
         job = provider.offline_store.pull_latest_from_table_or_query(
             config=config,
