@@ -101,14 +101,14 @@ class StoreSettings:
     stage: str = "final"
     redis: str = ""
 
-    def config(self, feature_set: FeatureSet) -> RepoConfig:
-        """Feast's configuration of the project that holds a feature set."""
+    def config(self, feature_set: FeatureSet, *, joins: bool = False) -> RepoConfig:
+        """Feast's configuration of the project of a feature set; `joins` needs DuckDB, which servers have not."""
         online: dict[str, Any] = {"type": "sqlite", "path": str(self.sqlite_file(feature_set))}
         if self.redis:
             # Rows are written whole and by one writer, so that a rollback may put older values back.
             online = {"type": "redis", "connection_string": redis_connection(self.redis), "skip_dedup": True}
         project = project_name(self.dataset, self.stage, feature_set)
-        return _repo_config(project, (self.directory / project).absolute(), online)
+        return _repo_config(project, (self.directory / project).absolute(), online, joins=joins)
 
     def sqlite_file(self, feature_set: FeatureSet) -> Path:
         """Absolute path of the SQLite file of a feature set."""
@@ -188,7 +188,7 @@ class PointInTimeJoin:
     def __init__(self, snapshots: Path, feature_set: FeatureSet) -> None:
         _drop_engine_at_exit()
         self._folder = tempfile.TemporaryDirectory(prefix="kuberec-registry-")
-        config = _repo_config("history", Path(self._folder.name), None)
+        config = _repo_config("history", Path(self._folder.name), None, joins=True)
         self._store = _applied(config, feature_objects(feature_set, snapshots))
 
     def close(self) -> None:
@@ -232,7 +232,7 @@ def materialize(features_dir: Path, feature_set: FeatureSet, settings: StoreSett
     Raises:
         FeatureStoreError: The store cannot be written.
     """
-    config = settings.config(feature_set)
+    config = settings.config(feature_set, joins=True)
     objects = feature_objects(feature_set, FeaturesDirectory(features_dir).snapshots)
     try:
         _applied(config, objects)
@@ -266,7 +266,7 @@ def redis_connection(address: str) -> str:
     return ",".join([address, *(f"{name}={value}" for name, value in timeouts.items() if f"{name}=" not in address)])
 
 
-def _repo_config(project: str, folder: Path, online: Mapping[str, Any] | None) -> RepoConfig:
+def _repo_config(project: str, folder: Path, online: Mapping[str, Any] | None, *, joins: bool) -> RepoConfig:
     folder.mkdir(parents=True, exist_ok=True)
     with _quiet():
         return RepoConfig(
@@ -274,7 +274,7 @@ def _repo_config(project: str, folder: Path, online: Mapping[str, Any] | None) -
             provider="local",
             registry={"path": str(folder / "registry.db"), "cache_ttl_seconds": 0},  # 0: never refreshed
             online_store=online,
-            offline_store={"type": "duckdb"},
+            offline_store={"type": "duckdb" if joins else "dask"},
             entity_key_serialization_version=3,
         )
 

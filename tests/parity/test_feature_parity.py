@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +24,7 @@ from tests.components.validation.prepared import START
 from tests.feature_repo import logs
 
 DAY = 86400.0
+ROOT = Path(__file__).resolve().parents[2]
 CANDIDATES = 12
 USERS = [*(f"u{number}" for number in range(logs.NUM_USERS + 3)), "nobody"]
 
@@ -179,3 +183,35 @@ def test_a_store_that_is_not_there_is_said_so(features: FeaturesDirectory, tmp_p
 )
 def test_addresses_become_feasts(address: str, expected: str) -> None:
     assert redis_connection(address) == expected
+
+
+def test_servers_read_without_the_packages_of_training(features: FeaturesDirectory, tmp_path: Path) -> None:
+    materialize(features.path, features.feature_set(), StoreSettings(tmp_path, "shop"), 4e9)
+    program = f"""
+import sys
+for package in ("duckdb", "ibis", "torch", "kfp", "lightgbm"):
+    sys.modules[package] = None
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+import numpy as np
+from feature_repo.features_directory import FeaturesDirectory
+from inference.feature_store import OnlineFeatures, StoreSettings
+features = FeaturesDirectory(Path({str(features.path)!r}))
+settings = StoreSettings(Path({str(tmp_path)!r}), "shop")
+reader = OnlineFeatures(features.feature_set(), features.item_ids(), settings)
+print(reader.users(["u1", "nobody"], np.zeros(2)).known.tolist(), len(reader.items(0.0)))
+"""
+    found = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, cwd=ROOT)
+    assert found.stdout == f"[True, False] {len(features.item_ids())}\n", found.stderr
+    assert found.stderr == ""
+
+
+def test_threads_may_share_a_reader(features: FeaturesDirectory, address: str, tmp_path: Path) -> None:
+    settings = StoreSettings(tmp_path, "shop", "threads", address)
+    materialize(features.path, features.feature_set(), settings, 4e9)
+    reader = OnlineFeatures(features.feature_set(), features.item_ids(), settings)
+    alone = {user: reader.users([user], np.array([4e9])).numeric for user in USERS}
+    with ThreadPoolExecutor(8) as pool:
+        asked = USERS * 20
+        for user, found in zip(asked, pool.map(lambda user: reader.users([user], np.array([4e9])), asked), strict=True):
+            np.testing.assert_array_equal(found.numeric, alone[user])
