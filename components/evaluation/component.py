@@ -74,7 +74,7 @@ def evaluate_op(
     if false_rates:
         curve.log_roc_curve(false_rates, true_rates, thresholds)
     evaluation.metadata.update({"code_version": code_version, "decision": done.decision.sentence})
-    decided = NamedTuple("Decided", [("release", str)])  # noqa: UP014 - only the body ships
+    decided = NamedTuple("Decided", [("release", str)])  # type: ignore[name-match]  # noqa: UP014 - only the body ships
     return decided("yes" if done.decision.release else "no")
 
 

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from components.evaluation.bootstrap import Interval, resample
 
 ENOUGH_USERS = 200
+NUM_TOLD = 2  # reasons in the sentence, the widest gaps first; the others are counted
 FUNNEL = "funnel"
 POPULAR = "popular"
 Mode = Literal["refuse", "warn"]
@@ -39,7 +40,7 @@ class Decision:
         release: Whether the bundle may be served.
         evidence: weak where fewer than `ENOUGH_USERS` users could be asked.
         passed: Whether nothing spoke against it; a release that did not pass was forced by `warn`.
-        reasons: What spoke against it, one sentence each.
+        reasons: What spoke against it, one sentence each, the widest gap first.
         sentence: The whole decision in a sentence that names the number.
         differences: Other method -> funnel's NDCG@20 minus its own.
     """
@@ -75,11 +76,8 @@ def decide(
     resampled = resample(values, seed=seed)
     differences = {name: resampled.difference(FUNNEL, name) for name in values if name != FUNNEL}
     means = {name: resampled.interval(name).mean for name in values}
-    reasons = [
-        _below(name, means[FUNNEL], means[name], difference)
-        for name, difference in differences.items()
-        if difference.below_zero
-    ]
+    behind = sorted((gap.mean, name) for name, gap in differences.items() if gap.below_zero)
+    reasons = [_below(name, means[FUNNEL], means[name], differences[name]) for _, name in behind]
     beats_popular = differences.get(POPULAR)
     if beats_popular is not None and not beats_popular.above_zero and not beats_popular.below_zero:
         reasons.append(_not_above_popular(means[FUNNEL], means[POPULAR], beats_popular))
@@ -94,7 +92,7 @@ def decide(
         margin = "" if beats_popular is None else f", above popular by {_interval(beats_popular)}"
         sentence = f"released: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
         return Decision(True, "strong", True, (), sentence, differences)
-    told = "; ".join(reasons)
+    told = "; ".join(reasons[:NUM_TOLD]) + (f"; and {len(reasons) - NUM_TOLD} more" if len(reasons) > NUM_TOLD else "")
     sentence = f"released by gate=warn although {told}" if mode == "warn" else f"not released: {told}"
     return Decision(mode == "warn", "strong", False, tuple(reasons), sentence, differences)
 

@@ -154,7 +154,7 @@ def _chart(rows: Sequence[tuple[str, float, float, float]]) -> Markup:
     """Horizontal bars from zero with an interval each: (name, value, low, high)."""
     left, width, line = 90.0, 1000.0, 30.0
     furthest = max((high for *_, high in rows), default=1.0) or 1.0
-    scale = (width - left - 150) / furthest
+    scale = (width - left - 200) / furthest
     drawn = []
     for place, (name, value, low, high) in enumerate(rows):
         y = place * line + 6

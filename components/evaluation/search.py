@@ -24,7 +24,7 @@ from feature_repo.progress import say
 
 FAMILIES: tuple[type[Family[Any]], ...] = (Popular, Own, ItemKnn, Ease, Als)
 JUDGED_AT = 20
-SEARCH_ITEMS = 3_000
+SEARCH_ITEMS = 2_000
 
 
 @dataclass(frozen=True, slots=True)

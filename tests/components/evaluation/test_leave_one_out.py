@@ -87,7 +87,7 @@ def test_nothing_of_what_is_held_out_is_left_behind(tmp_path: Path, repeats: str
     assert set(test) == set(validation)
     assert told["users"] == len(test) > 15
     assert "u99" not in test
-    by_item = defaultdict(int)
+    by_item: dict[str, int] = defaultdict(int)
     for _, item, _, grade in whole:
         by_item[item] += grade > 0
     kept = {item for item, count in by_item.items() if count >= FEWEST_EVENTS}

@@ -69,7 +69,9 @@ def test_bounds_and_monotony(data: st.DataObject) -> None:
     num = data.draw(st.integers(1, 6))
     rng = np.random.default_rng(data.draw(st.integers(0, 10_000)))
     rows = np.stack([rng.permutation(num_items) for _ in range(num)]).astype(np.int32)
-    relevant = ragged([rng.choice(num_items, rng.integers(1, num_items + 1), replace=False) for _ in range(num)])
+    relevant = ragged(
+        [rng.choice(num_items, rng.integers(1, num_items + 1), replace=False).tolist() for _ in range(num)]
+    )
     values = metrics.per_query(rows, relevant)
     for column in values.values():
         assert ((column >= 0) & (column <= 1 + 1e-12)).all()

@@ -1,0 +1,213 @@
+"""The recommender evaluated as it is served: real features, neighbours, popularity and trees, without towers."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from components.evaluation.funnel import ask
+from components.evaluation.gate import ENOUGH_USERS
+from components.evaluation.judged import score_impressions
+from components.evaluation.leave_one_out import leave_one_out
+from components.evaluation.run import evaluate_funnel, publish
+from components.evaluation.served import compare
+from components.evaluation.setting import Setting
+from components.features.build import build_features
+from components.index.covisitation import CovisitationConfig, fit_neighbours
+from components.index.events import Events
+from components.index.popular import fit_popularity
+from components.index.stage import NEIGHBOURS, POPULARITY, STAGE, Stage
+from components.ranking.train import train_ranker
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.files import write_json
+from feature_repo.tables import PreparedTables
+from inference.bundle import Bundle, Parts, write_bundle
+from inference.historical_features import HistoricalFeatures
+from inference.manifest import Facts
+from inference.recommender import Recommender
+from inference.scorers.lightgbm import RankerModel
+from tests.components.evaluation.logs import Taste
+from tests.components.validation.prepared import START, config, write_prepared
+
+NUM_ITEMS = 60
+SETTINGS = config(recommend={"repeats": "until-converted"}, split={"validation_days": 5, "test_days": 5})
+
+
+@dataclass(frozen=True)
+class Run:
+    """What the steps before the evaluation leave."""
+
+    tables_dir: Path
+    features_dir: Path
+    stage_dir: Path
+    ranker_dir: Path
+
+    @property
+    def tables(self) -> PreparedTables:
+        return PreparedTables.open(self.tables_dir)
+
+
+def write_log(directory: Path, world: Taste) -> Path:
+    """The world's events, each answering a slate of five in which the item taken stands somewhere."""
+    rng = random.Random(0)
+    interactions: list[dict[str, Any]] = []
+    impressions: list[dict[str, Any]] = []
+    for number, (user, row, day, grade) in enumerate(world.events):
+        time = START + timedelta(days=day)
+        common = {"user_id": f"u{user:03d}", "request_id": f"r{number}", "timestamp": time}
+        kind = "purchase" if grade == 2 else "click"
+        interactions.append({**common, "item_id": f"i{row:03d}", "event_type": kind})
+        shown = [row, *rng.sample([other for other in range(NUM_ITEMS) if other != row], 4)]
+        for item in shown:
+            labels = {"label_click": int(item == row and grade == 1), "label_convert": int(item == row and grade == 2)}
+            reached = grade if item == row else 0
+            impressions.append({**common, "item_id": f"i{item:03d}", "grade": reached, **labels})
+    items = [{"item_id": f"i{row:03d}", "category": f"c{row % 4}", "price": 5.0 + row % 7} for row in range(NUM_ITEMS)]
+    return write_prepared(directory, SETTINGS, interactions=interactions, impressions=impressions, items=items)
+
+
+def make_stage(tables_dir: Path, features_dir: Path, out: Path, name: str) -> Path:
+    """A stage without towers."""
+    tables = PreparedTables.open(tables_dir)
+    item_ids = FeaturesDirectory(features_dir).item_ids()
+    events, until = Events.read(tables, item_ids), tables.split.stage_time(name)
+    out.mkdir(parents=True)
+    fit_popularity(events, len(item_ids), until, 7.0).save(out / POPULARITY)
+    fit_neighbours(events, len(item_ids), until, CovisitationConfig()).save(out / NEIGHBOURS)
+    write_json(out / STAGE, {"name": name, "until": until, "half_life_days": 7.0})
+    return out
+
+
+def make_run(root: Path, world: Taste) -> Run:
+    tables_dir = write_log(root / "tables", world)
+    build_features(tables_dir, root / "features")
+    stages = {name: make_stage(tables_dir, root / "features", root / name, name) for name in ("rank", "test")}
+    train_ranker(tables_dir, root / "features", stages["rank"], root / "ranker", max_rows=40_000)
+    return Run(tables_dir, root / "features", stages["test"], root / "ranker")
+
+
+@pytest.fixture(scope="module")
+def world() -> Taste:
+    return Taste(num_users=260, num_items=NUM_ITEMS, events_per_user=16)
+
+
+@pytest.fixture(scope="module")
+def run(world: Taste, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return make_run(tmp_path_factory.mktemp("run"), world)
+
+
+def funnel_lists(run: Run, users: Sequence[int] = tuple(range(40))) -> np.ndarray:
+    setting, tables = Setting.open(run.tables), run.tables
+    stage, start = Stage(run.stage_dir, run.features_dir), tables.split.test_start
+    with HistoricalFeatures(run.features_dir) as reader:
+        recommender = Recommender(stage.artifacts(reader.items(start)), reader)
+        return ask(recommender, setting.log, np.array(users, dtype=np.int32), start)[1].rows
+
+
+def test_everything_is_measured_and_written(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    done = evaluate_funnel(run.tables_dir, run.features_dir, run.stage_dir, run.ranker_dir, tmp_path / "build")
+    content = json.loads((tmp_path / "build" / "evaluation.json").read_text())
+    assert content["users"] >= ENOUGH_USERS
+    assert content["methods"]["retrieval"] != content["methods"]["funnel"]
+    for name in ("retrieval", "funnel"):
+        assert content["methods"][name]["ndcg@20"] > content["methods"]["popular"]["ndcg@20"]
+    assert 0.5 < content["impressions"]["auc"] < 1
+    assert content["impressions"]["log_loss"] < 1
+    assert content["impressions"]["num_slates"] > 100
+    assert done.curve[0][-1] == 1.0
+    assert content["gate"]["sentence"] == done.decision.sentence
+    publish(tmp_path / "build", tmp_path / "run")
+    assert done.decision.sentence in capsys.readouterr().out
+    assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == content
+    lists = pq.read_table(tmp_path / "run" / "lists.parquet").to_pandas()
+    assert set(lists[lists.method == "funnel"].user_id) == set(lists[lists.method == "popular"].user_id)
+
+
+def test_the_recommender_sees_nothing_of_the_test_span(run: Run, world: Taste, tmp_path: Path) -> None:
+    start = (run.tables.split.test_start - START.timestamp()) / 86_400
+    end = max(day for _, _, day, _ in world.events)
+    rng = np.random.default_rng(0)
+    changed = Taste(num_users=260, num_items=NUM_ITEMS, events_per_user=16)
+    changed.events = [
+        (user, row, day, grade) if day < start or day == end else (user, int(rng.integers(NUM_ITEMS)), day, 1)
+        for user, row, day, grade in world.events
+    ]
+    other = write_log(tmp_path / "tables", changed)
+    build_features(other, tmp_path / "features")
+    stage = make_stage(other, tmp_path / "features", tmp_path / "test", "test")
+    np.testing.assert_array_equal(
+        funnel_lists(run), funnel_lists(Run(other, tmp_path / "features", stage, run.ranker_dir))
+    )
+
+
+def test_items_of_another_log_are_refused(run: Run) -> None:
+    log = Setting.open(run.tables).log
+    other = replace(log, item_ids=log.item_ids[:-1])
+    with HistoricalFeatures(run.features_dir) as reader:
+        start = run.tables.split.test_start
+        recommender = Recommender(Stage(run.stage_dir, run.features_dir).artifacts(reader.items(start)), reader)
+        with pytest.raises(ValueError, match="not those of the log"):
+            ask(recommender, other, np.array([0], dtype=np.int32), start)
+
+
+def test_leave_one_out_runs_through_the_same_recommender(run: Run, tmp_path: Path) -> None:
+    tables_dir = tmp_path / "tables"
+    told = leave_one_out(run.tables_dir, tables_dir)
+    build_features(tables_dir, tmp_path / "features")
+    stage = make_stage(tables_dir, tmp_path / "features", tmp_path / "test", "test")
+    done = evaluate_funnel(tables_dir, tmp_path / "features", stage, None, tmp_path / "build")
+    assert done.content["protocol"] == "leave-one-out"
+    assert done.content["users"] == told["users"]
+    assert done.content["methods"]["funnel"]["hr@10"] == done.content["methods"]["retrieval"]["hr@10"] > 0
+
+
+def test_impressions_are_scored_once_each(run: Run) -> None:
+    tables = run.tables
+    ranker = RankerModel.load(run.ranker_dir)
+    with HistoricalFeatures(run.features_dir) as reader:
+        judged = score_impressions(tables, Stage(run.stage_dir, run.features_dir), reader, ranker)
+    assert judged is not None
+    times = np.array([time.timestamp() for time in tables.impressions["timestamp"].to_pylist()])
+    inside = times >= tables.split.test_start
+    grades = np.array(tables.impressions["grade"].to_pylist())[inside]
+    assert len(judged.users) == inside.sum()
+    assert sorted(judged.grades.tolist()) == sorted(grades.tolist())
+    assert len(np.unique(judged.slates)) == inside.sum() / 5
+
+
+def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
+    stage = Stage(run.stage_dir, run.features_dir)
+    with HistoricalFeatures(run.features_dir) as reader:
+        parts = Parts(
+            feature_set=stage.feature_set,
+            items=reader.items(run.tables.split.test_start),
+            contents=pq.read_table(run.features_dir / "items_static.parquet"),
+            neighbours=stage.neighbours,
+            popularity=stage.popularity,
+            config=stage.config(),
+            ranker=run.ranker_dir,
+        )
+    facts = Facts(
+        dataset="shop", fingerprint="f", code_version="c", log_end=as_of, weights_until=as_of, features_as_of=as_of
+    )
+    return write_bundle(parts, out, facts)
+
+
+def test_the_served_bundle_is_compared_after_its_own_times_only(run: Run, tmp_path: Path) -> None:
+    tables = run.tables
+    setting, stage = Setting.open(tables), Stage(run.stage_dir, run.features_dir)
+    ranker, split = RankerModel.load(run.ranker_dir), tables.split
+    same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, split, stage, ranker)
+    assert same is not None
+    assert len(same.candidate) >= ENOUGH_USERS
+    np.testing.assert_allclose(same.candidate, same.served)  # the same models, the same questions
+    assert compare(bundle_of(run, tmp_path / "b", split.log_end), setting, split, stage, ranker) is None
