@@ -31,23 +31,6 @@ def ranks(offsets: OffsetArray) -> Index:
     return np.arange(offsets[-1]) - np.repeat(offsets[:-1], np.diff(offsets))
 
 
-def gather(offsets: OffsetArray, segments: npt.NDArray[np.integer]) -> tuple[Index, Index]:
-    """Elements of the named segments, one segment after the other.
-
-    Args:
-        offsets: Segments of a flat column [s + 1].
-        segments: Which segments to read [n]; one may stand several times.
-
-    Returns:
-        Positions in the flat column [t], and for each the position in `segments` that asked for it [t].
-    """
-    starts = offsets[segments]
-    sizes = offsets[segments + 1] - starts
-    which = np.repeat(np.arange(len(segments)), sizes)
-    first = np.cumsum(sizes) - sizes
-    return np.arange(len(which)) - np.repeat(first - starts, sizes), which
-
-
 def best(owners: npt.NDArray[np.integer], scores: npt.NDArray[np.floating], k: int, num_owners: int) -> Index:
     """Positions of each owner's k highest scores, by owner and then best first.
 

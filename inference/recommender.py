@@ -56,7 +56,7 @@ class UserReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds each part may take online before the slate goes on without it."""
+    """Seconds each part may take online, for few queries, before the slate goes on without it."""
 
     users: float = 0.05
     sources: float = 0.05
@@ -182,7 +182,7 @@ class Recommender:
                 for name, source in self.sources.items()
                 if quotas.get(name, 0) > 0
             },
-            timeout=_remaining(batch.deadline, self.timeouts.sources),
+            timeout=_allowed(self.timeouts.sources, len(batch), batch.deadline),
             parallel=len(batch) <= PARALLEL_UP_TO,
         )
         start = time.perf_counter()
@@ -230,7 +230,10 @@ class Recommender:
             return candidates
         asked = candidates if mask.all() else candidates.keep(mask)
         features = self.executor.run(
-            batch.trace, "features", lambda: self.features(batch, self.complete(Retrieved(asked, retrieved.found)))
+            batch.trace,
+            "features",
+            lambda: self.features(batch, self.complete(Retrieved(asked, retrieved.found))),
+            reason="ranker",
         )
         if features is None:
             return candidates
@@ -274,14 +277,15 @@ class Recommender:
     def _hydrate(self, queries: Sequence[Query], trace: Trace) -> UserColumns:
         ids = [query.user_id for query in queries]
         times = np.array([query.time for query in queries], dtype=np.float64)
+        timeout = _allowed(self.timeouts.users, len(queries))
         users = self.executor.run(
-            trace, "users", lambda: self.users.users(ids, times), reason="features", timeout=self.timeouts.users
+            trace, "users", lambda: self.users.users(ids, times), reason="features", timeout=timeout
         )
         return cold_users(len(queries), self.artifacts.feature_set) if users is None else users
 
     def _score(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
         assert self.scorer is not None
-        timeout = _remaining(batch.deadline, self.timeouts.ranker)
+        timeout = _allowed(self.timeouts.ranker, len(batch), batch.deadline)
         deadline = None if self.executor.strict else time.monotonic() + timeout
         score, probabilities = self.scorer.score(candidates, self.artifacts.version, deadline)
         if len(score) != len(candidates):
@@ -347,6 +351,7 @@ def _ordered(candidates: CandidateSet, counts: int | IntArray) -> CandidateSet:
     )
 
 
-def _remaining(deadline: float | None, limit: float) -> float:
-    """Seconds left, at most `limit`."""
-    return limit if deadline is None else max(0.0, min(limit, deadline - time.monotonic()))
+def _allowed(limit: float, num_queries: int, deadline: float | None = None) -> float:
+    """Seconds a stage may take: `limit` for up to `PARALLEL_UP_TO` queries, in proportion above, never past the end."""
+    seconds = limit * max(1.0, num_queries / PARALLEL_UP_TO)
+    return seconds if deadline is None else max(0.0, min(seconds, deadline - time.monotonic()))

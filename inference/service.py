@@ -28,10 +28,12 @@ class Answer:
     Attributes:
         slate: Rows, scores and stage times.
         body: What the client reads.
+        seconds: From the call to the body, all of its requests together.
     """
 
     slate: Slate
     body: dict[str, Any]
+    seconds: float
 
 
 class Service:
@@ -79,7 +81,7 @@ class Service:
             self._metrics.request(slate.query.surface, 200, seconds)
             if len(slate.rows) == 0:
                 self._metrics.empty(slate.query.surface)
-        return [Answer(slate, one) for slate, one in zip(slates, bodies, strict=True)]
+        return [Answer(slate, one, seconds) for slate, one in zip(slates, bodies, strict=True)]
 
     def _current(self) -> Release:
         release = self._releases.current()

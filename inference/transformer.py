@@ -113,7 +113,10 @@ def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor
         loop = asyncio.get_running_loop()
         (answer,) = await loop.run_in_executor(pool, service.answer, [asked], request.headers)
         query = answer.slate.query
-        headers = {"Server-Timing": server_timing(answer.slate.stage_seconds), REQUEST_ID_HEADER: query.request_id}
+        headers = {
+            "Server-Timing": server_timing({**answer.slate.stage_seconds, "total": answer.seconds}),
+            REQUEST_ID_HEADER: query.request_id,
+        }
         return Response(_json(answer.body), media_type="application/json", headers=headers)
 
     @router.post(V1_PATH, response_class=Response, operation_id="predict")

@@ -1,6 +1,6 @@
 """The scorer between the two servers: one gRPC V2 call a request, raw tensors, over one kept connection.
 
-It asks for the bundle its candidates were made with and takes no other's answer. The call is synchronous (it runs in
+Batches whose features take over `MAX_CALL` bytes take several calls. It asks for the bundle its candidates were made with and takes no other's answer. The call is synchronous (it runs in
 the request's thread), does not retry, and fails at once while the predictor is away.
 """
 
@@ -24,6 +24,7 @@ DEADLINE_PARAMETER = "deadline_ms"
 PROBABILITY_PREFIX = "p_"
 NO_HURRY_SECONDS = 60.0
 MAX_MESSAGE = 64 << 20
+MAX_CALL = 16 << 20  # bytes of features in one call; a single request is always one call
 _OPTIONS = [
     ("grpc.max_send_message_length", MAX_MESSAGE),
     ("grpc.max_receive_message_length", MAX_MESSAGE),
@@ -57,17 +58,31 @@ class RemoteScorer:
         Raises:
             PredictorError: If the predictor is away, late, lacks the bundle, or answers something else.
         """
+        if len(candidates) == 0:
+            return np.zeros(0, dtype=np.float32), {}
         if candidates.features is None:
             raise PredictorError("Candidates without features cannot be ranked: hydrate them first.")
         left = NO_HURRY_SECONDS if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise PredictorError("No time was left to ask the predictor.")
-        request = _request(candidates.features, bundle_version, left)
+        features = np.ascontiguousarray(candidates.features, dtype="<f4")
+        step = max(1, MAX_CALL // max(1, features.itemsize * features.shape[1]))
+        parts = [self._ask(features[at : at + step], bundle_version, left) for at in range(0, len(features), step)]
+        if len(parts) == 1:
+            return parts[0]
+        names = parts[0][1].keys()
+        return np.concatenate([score for score, _ in parts]), {
+            name: np.concatenate([probabilities[name] for _, probabilities in parts]) for name in names
+        }
+
+    def _ask(
+        self, features: FloatArray, bundle_version: str, seconds: float
+    ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
         try:
-            answer = self._stub.ModelInfer(request, timeout=left)
+            answer = self._stub.ModelInfer(_request(features, bundle_version, seconds), timeout=seconds)
         except grpc.RpcError as error:
             raise PredictorError(f"The predictor {self.address} does not rank: {_said(error)}") from error
-        return _scores(answer, len(candidates), bundle_version)
+        return _scores(answer, len(features), bundle_version)
 
     def holds(self, bundle_version: str, timeout: float = 1.0) -> bool:
         """Whether the predictor is there and holds a bundle."""
@@ -83,7 +98,6 @@ class RemoteScorer:
 
 
 def _request(features: FloatArray, bundle_version: str, seconds: float) -> pb.ModelInferRequest:
-    rows = np.ascontiguousarray(features, dtype="<f4")
     return pb.ModelInferRequest(
         model_name=MODEL,
         parameters={
@@ -91,9 +105,9 @@ def _request(features: FloatArray, bundle_version: str, seconds: float) -> pb.Mo
             DEADLINE_PARAMETER: pb.InferParameter(int64_param=max(1, int(seconds * 1000))),
         },
         inputs=[
-            pb.ModelInferRequest.InferInputTensor(name="features", datatype="FP32", shape=list(rows.shape)),
+            pb.ModelInferRequest.InferInputTensor(name="features", datatype="FP32", shape=list(features.shape)),
         ],
-        raw_input_contents=[rows.tobytes()],
+        raw_input_contents=[features.tobytes()],
     )
 
 

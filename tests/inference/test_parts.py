@@ -1,0 +1,267 @@
+"""Single parts of the recommender by hand: executor, sources, filters, contents, ages, late reader, rankers held."""
+
+from __future__ import annotations
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from feature_repo.errors import FeatureStoreError, PredictorError
+from inference.artifacts import least_age
+from inference.contents import Contents
+from inference.executor import Executor, Trace
+from inference.filters.availability import AvailabilityFilter
+from inference.late_reader import LateReader
+from inference.merge import bare, with_rows
+from inference.metrics import Metrics
+from inference.rankers import Rankers
+from inference.reasons import verbs
+from inference.releases import Releases
+from inference.sources.own import OwnSource
+from inference.store import BundleStore
+from inference.users import cold_users, span
+from tests.inference import world
+from tests.inference.bundles import make_bundle
+
+
+class Counter:
+    def __init__(self):
+        self.stages, self.marks, self.removed = [], [], []
+
+    def stage(self, name, seconds):
+        self.stages.append((name, seconds))
+
+    def degraded(self, reason):
+        self.marks.append(reason)
+
+    def filtered(self, name, num):
+        self.removed.append((name, num))
+
+
+@pytest.mark.parametrize("threads", [0, 2])
+def test_executor_fails_open_counts_and_times(threads):
+    counter, trace = Counter(), Trace()
+    executor = Executor(strict=False, threads=threads, observer=counter)
+
+    def broken():
+        raise ValueError("no")
+
+    results = executor.run_all(trace, {"good": lambda: 1, "bad": broken}, reasons={"bad": "why"}, timeout=1.0)
+    assert results == {"good": 1, "bad": None}
+    assert executor.run(trace, "bad", broken, reason="why") is None
+    assert trace.degraded == ["why"]
+    assert counter.marks == ["why", "why"]
+    assert [name for name, _ in counter.stages] == ["good", "bad", "bad"]
+    assert set(trace.seconds) == {"good", "bad"}
+    executor.close()
+
+
+def test_executor_leaves_the_late_and_a_strict_one_raises():
+    executor, trace = Executor(strict=False, threads=2), Trace()
+    hold = threading.Event()
+    start = time.perf_counter()
+    results = executor.run_all(trace, {"late": hold.wait, "fine": lambda: 2}, timeout=0.05)
+    assert time.perf_counter() - start < 1
+    assert results == {"late": None, "fine": 2}
+    hold.set()
+    with pytest.raises(ZeroDivisionError):
+        Executor(strict=True).run(Trace(), "stage", lambda: 1 // 0)
+
+
+def test_own_source_prefers_often_and_lately():
+    made = world.artifacts("always")
+    users = cold_users(1, made.feature_set)
+    own = replace(
+        users.own,
+        offsets=np.array([0, 4]),
+        rows=np.array([1, 2, 3, 4], np.int32),
+        counts=np.array([5, 1, 1, 0], np.float32),
+        negatives=np.array([0, 0, 0, 1], np.float32),
+        grades=np.array([1, 1, 2, 0], np.int8),
+        first=np.full(4, world.NOW - 90 * world.DAY),
+        last=world.NOW - world.DAY * np.array([1.0, 30.0, 2.0, 1.0]),
+    )
+    users = replace(users, own=own)
+    found = OwnSource(made)([world.query()], users, 10)
+    assert found.rows.tolist() == [1, 3, 2]  # item 4 was only ever turned down
+    assert OwnSource(made)([world.query()], users, 2).rows.tolist() == [1, 3]
+    assert OwnSource(world.artifacts("until-converted"))([world.query()], users, 10).rows.tolist() == [1, 2]
+    assert OwnSource(world.artifacts("never"))([world.query()], users, 10).rows.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("country", "age", "expected"),
+    [
+        ("DE", 1, {0, 1, 2, 3}),
+        ("GB", 1, {0, 2, 3}),
+        ("", 0, {0, 1, 2, 3}),
+        ("DE", 2, {0, 1, 2}),
+        ("DE", 4, {0, 1, 2, 3}),
+    ],
+)
+def test_availability(country, age, expected):
+    items = world.items(
+        available=np.arange(world.NUM_ITEMS) != 4,
+        regions=np.where(np.arange(world.NUM_ITEMS) == 1, "DE|AT", "").astype(object),
+        min_age=np.where(np.arange(world.NUM_ITEMS) == 3, 18, 0).astype(np.float32),
+        created_at=np.where(np.arange(world.NUM_ITEMS) == 5, world.NOW + 1, np.nan),
+    )
+    made = world.artifacts(items=items)
+    users = replace(cold_users(1, made.feature_set), categorical=np.array([[0, age]], np.int32))
+    users = replace(users, country=np.array([country], dtype=object))
+    rows = np.arange(6, dtype=np.int32)
+
+    candidates = with_rows(bare(np.zeros(2, np.int64), rows[:0], 4), np.zeros(6, np.int64), rows, world.NUM_ITEMS)
+    mask = AvailabilityFilter(made)([world.query()], users, candidates)
+    assert set(candidates.rows[mask].tolist()) == expected
+
+
+@pytest.mark.parametrize(
+    ("group", "age"), [("18-24", 18), ("<18", 0), ("65+", 65), ("under 18", 0), ("25", 25), ("", None), ("adult", None)]
+)
+def test_least_age(group, age):
+    found = least_age(group)
+    assert np.isnan(found) if age is None else found == age
+
+
+def test_contents_are_aligned_and_always_titled():
+    table = pa.table({"item_id": ["b", "a", "x"], "title": ["B", None, "X"], "brand": ["Acme", "Other", None]})
+    contents = Contents.from_table(table, np.array(["a", "b", "c"], dtype=object))
+    assert contents.describe(0) == {"title": "a", "brand": "Other"}
+    assert contents.describe(1) == {"title": "B", "brand": "Acme"}
+    assert contents.describe(2) == {"title": "c"}
+
+
+def test_verbs_say_only_what_the_events_say():
+    objectives = {"click": ["view"], "engage": ["long_view"], "convert": ["like", "purchase"], "other": ["forward"]}
+    assert verbs(objectives) == {"click": "viewed", "engage": "watched", "convert": "liked"}
+
+
+def test_spans_of_users_are_the_users_asked_alone():
+    store = world.Store(world.feature_set())
+    ids = ["u1", "nobody", "u2", "u3"]
+    whole = store.users(ids, np.full(4, world.NOW))
+    part = span(whole, 1, 3)
+    alone = store.users(ids[1:3], np.full(2, world.NOW))
+    for name in ("known", "numeric", "categorical", "country"):
+        assert np.array_equal(getattr(part, name), getattr(alone, name), equal_nan=name == "numeric")
+    for name in ("offsets", "rows", "grades", "times"):
+        assert np.array_equal(getattr(part.history, name), getattr(alone.history, name))
+    for name in ("offsets", "rows", "counts", "negatives", "grades", "first", "last"):
+        assert np.array_equal(getattr(part.own, name), getattr(alone.own, name))
+
+
+def test_late_reader_opens_later_and_does_not_hammer():
+    attempts = []
+
+    def opening():
+        attempts.append(1)
+        if len(attempts) < 2:
+            raise FeatureStoreError("away")
+        return world.Store(world.feature_set())
+
+    reader = LateReader(opening, retry_seconds=0.2)
+    for _ in range(3):
+        with pytest.raises(FeatureStoreError, match="away"):
+            reader.users(["u1"], np.array([world.NOW]))
+    assert len(attempts) == 1
+    time.sleep(0.25)
+    assert reader.users(["u1"], np.array([world.NOW])).known.all()
+    assert len(attempts) == 2
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory):
+    directory = tmp_path_factory.mktemp("bundles")
+    return [make_bundle(directory / str(seed), seed=seed) for seed in range(3)]
+
+
+@pytest.fixture(scope="module")
+def metrics():
+    from prometheus_client import CollectorRegistry
+
+    return Metrics(CollectorRegistry())
+
+
+def test_rankers_held_are_the_current_and_the_one_before(tmp_path, bundles, metrics):
+    store = BundleStore(str(tmp_path / "store"))
+    rankers = Rankers(store, metrics, num_threads=1, num_held=2, poll_seconds=60)
+    rankers.step()
+    assert not rankers.holds()
+    assert rankers.newest() == ""
+    for bundle in bundles:
+        store.publish(bundle)
+    first, second, third = (bundle.version for bundle in bundles)
+    store.set_current(first)
+    store.set_current(second)
+    rankers.step()
+    assert (rankers.holds(first), rankers.holds(second), rankers.newest()) == (True, True, second)
+    store.set_current(third)
+    rankers.step()
+    rankers.step()
+    assert (rankers.holds(first), rankers.holds(second), rankers.holds(third)) == (False, True, True)
+    with pytest.raises(PredictorError, match=first):
+        rankers.get(first)
+    (tmp_path / "store" / "bundles" / first / "ranker" / "model.txt").write_text("x")
+    store.set_current(first)
+    rankers.step()
+    assert not rankers.holds(first)
+    assert rankers.holds(second)
+
+
+def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundles, metrics):
+    store = BundleStore(str(tmp_path / "store"))
+    held: set[str] = set()
+    opened = []
+
+    class Reader(world.Store):
+        fails = False
+
+        def items(self, moment):
+            if self.fails:
+                raise FeatureStoreError("away")
+            return world.items(price=np.full(world.NUM_ITEMS, 5.0, np.float32))
+
+    def opening(bundle, artifacts):
+        opened.append(bundle.version)
+        return Reader(artifacts.feature_set)
+
+    releases = Releases(
+        store,
+        opening,
+        None,
+        held.__contains__,
+        Executor(strict=False),
+        None,
+        metrics,
+        poll_seconds=60,
+        items_seconds=0.0,
+    )
+    releases.step()
+    assert releases.current() is None
+    for bundle in bundles[:2]:
+        store.publish(bundle)
+    first, second = bundles[0].version, bundles[1].version
+    store.set_current(first)
+    releases.step()
+    release = releases.current()
+    assert release is not None
+    assert release.bundle.version == first
+    assert (release.artifacts.items.price == 5.0).all()
+    store.set_current(second)
+    releases.step()
+    releases.step()
+    assert releases.current().bundle.version == first
+    assert opened == [first, second]  # loaded once, and waiting
+    held.add(second)
+    releases.step()
+    assert releases.current().bundle.version == second
+    Reader.fails = True
+    releases.step()
+    assert releases.current().bundle.version == second
+    slate = releases.current().recommender.recommend([world.query("u1")])[0]
+    assert slate.bundle_version == second
