@@ -27,6 +27,7 @@ class Examples:
         times: Unix seconds of each group's first event [g].
         request: Codes of the request columns of that event [g, columns].
         ends: Where the history ends: position in the log after the last event of an earlier cell [g].
+        stops: Position in the log after the last event of the group's own cell [g].
         rows: Item rows [n].
     """
 
@@ -36,6 +37,7 @@ class Examples:
     times: TimeArray
     request: IntArray
     ends: IndexArray
+    stops: IndexArray
     rows: IntArray
 
     def __len__(self) -> int:
@@ -72,6 +74,7 @@ class Examples:
             times=log.times[first],
             request=log.request[first],
             ends=log.known_at(log.users[first], log.cells[first]),
+            stops=log.known_at(log.users[first], log.cells[first] + 1),
             rows=log.rows[at],
         )
 
@@ -85,6 +88,7 @@ class Examples:
             times=self.times[start:],
             request=self.request[start:],
             ends=self.ends[start:],
+            stops=self.stops[start:],
             rows=self.rows[self.offsets[start] :],
         )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 from torch import Tensor
-from torch.nn.functional import softplus
+from torch.nn.functional import embedding, softplus
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import HISTORY_LENGTH, IndexArray, ragged
@@ -79,15 +79,17 @@ def batch_loss(
     needed, where = np.unique(np.concatenate([inputs.rows.ravel(), candidates]), return_inverse=True)
     ids = np.where(rng.random(len(needed)) < config.id_dropout, 0, data.item_index[needed])
     vectors = towers.item_vectors(data.items, moment.numeric, ids, needed)
+    # Rows are picked by `embedding`, whose gradient is the same in every run; that of indexing is not.
     places = towers.tensor(where)
-    history = vectors[places[: inputs.rows.size]].view(*inputs.rows.shape, -1)
-    cosines = towers.user_vectors(inputs, history) @ vectors[places[inputs.rows.size :]].T
+    history = embedding(places[: inputs.rows.size], vectors).view(*inputs.rows.shape, -1)
+    cosines = towers.user_vectors(inputs, history) @ embedding(places[inputs.rows.size :], vectors).T
     log_q = np.log(inclusion(candidates, len(targets), config.num_uniform, moment)).astype(np.float32)
     logits = cosines / config.temperature - towers.tensor(log_q)
     others = logits.masked_fill(towers.tensor(_no_negatives(data, batch, candidates)), _RULED_OUT).logsumexp(dim=1)
     groups = towers.tensor(group)
     weights = towers.tensor((np.bincount(group)[group] ** -config.group_damping).astype(np.float32))
-    losses = softplus(others[groups] - logits[groups, towers.tensor(place[: len(targets)])])
+    positives = logits[groups, towers.tensor(place[: len(targets)])]
+    losses = softplus(embedding(groups, others[:, None])[:, 0] - positives)
     return (losses * weights).sum() / weights.sum()
 
 
@@ -104,10 +106,9 @@ def inclusion(candidates: IndexArray, num_targets: int, num_uniform: int, moment
 def _no_negatives(data: TrainingData, batch: IndexArray, candidates: IndexArray) -> npt.NDArray[np.bool_]:
     """Where a candidate must not count against a group [b, c]: chosen in its cell, or had before and not to repeat."""
     log, examples = data.log, data.examples
-    users, starts = examples.users[batch], examples.ends[batch]
-    stops = log.known_at(users, examples.cells[batch] + 1)
+    starts, stops = examples.ends[batch], examples.stops[batch]
     if data.feature_set.repeats != "always":
-        starts = np.maximum(log.offsets[users], starts - HISTORY_LENGTH)
+        starts = np.maximum(log.offsets[examples.users[batch]], starts - HISTORY_LENGTH)
     events, owner = ragged(starts, stops - starts)
     column = np.full(len(data.items), -1, dtype=np.int64)
     column[candidates] = np.arange(len(candidates))

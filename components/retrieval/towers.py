@@ -148,7 +148,7 @@ def _fit(
     data: TrainingData, config: TrainingConfig, until: float, watch: Watch | None, epochs: int, seed: int
 ) -> tuple[Towers, Fit]:
     """Fresh towers, trained."""
-    towers = Towers(_shapes(data, config, until), seed)
+    towers = Towers(shapes(data, config, until), seed)
     cuts = data.log.grid.begin(0) + np.linspace(0.5, 1.0, NUM_MOMENTS) * (until - data.log.grid.begin(0))
     numeric = np.concatenate([data.items.numeric(cut)[data.items.alive(cut)] for cut in cuts])
     towers.items.standardise.fit(towers.tensor(numeric))
@@ -156,7 +156,8 @@ def _fit(
     return towers, train(towers, data, config, watch, epochs, seed)
 
 
-def _shapes(data: TrainingData, config: TrainingConfig, until: float) -> TowersConfig:
+def shapes(data: TrainingData, config: TrainingConfig, until: float) -> TowersConfig:
+    """Shapes of towers for this data."""
     feature_set = data.feature_set
 
     def sizes(side: str, names: tuple[str, ...]) -> tuple[int, ...]:

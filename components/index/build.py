@@ -1,0 +1,68 @@
+"""Builds a stage: neighbours, popular lists and the item index as of one time, beside the towers of that time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from components.index.covisitation import CovisitationConfig, fit_neighbours
+from components.index.events import Events
+from components.index.popular import choose_half_life, fit_popularity
+from components.index.stage import INDEX, NEIGHBOURS, POPULARITY, STAGE, TOWERS
+from components.retrieval.towers import embed_items
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.files import write_json
+from feature_repo.progress import say
+from feature_repo.tables import PreparedTables
+from inference.index import IndexConfig, ItemIndex
+
+
+def build_stage(
+    tables_dir: Path,
+    features_dir: Path,
+    towers_dir: Path,
+    out_dir: Path,
+    *,
+    name: str,
+    covisitation: CovisitationConfig | None = None,
+    index: IndexConfig | None = None,
+) -> dict[str, float]:
+    """Writes a stage's folder; see `stage.py`.
+
+    Args:
+        tables_dir: Clean prepared tables.
+        features_dir: Features of the same tables.
+        towers_dir: Towers fitted on events before the stage's time at the latest.
+        out_dir: Where to write.
+        name: rank, test or final; events at or after its time (`Split.stage_time`) are not counted.
+        covisitation: How neighbours are counted.
+        index: How items are indexed.
+
+    Returns:
+        Numbers for the run's metrics: items, half-life, recall of the index.
+
+    Raises:
+        KuberecError: The index finds less than 95 % of what exact search finds.
+    """
+    tables = PreparedTables.open(tables_dir)
+    item_ids = FeaturesDirectory(features_dir).item_ids()
+    events = Events.read(tables, item_ids)
+    split, until = tables.split, tables.split.stage_time(name)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    half_life = choose_half_life(events, len(item_ids), split.validation_start, split.test_start)
+    fit_popularity(events, len(item_ids), until, half_life).save(out_dir / POPULARITY)
+    fit_neighbours(events, len(item_ids), until, covisitation or CovisitationConfig()).save(out_dir / NEIGHBOURS)
+    embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
+    built = ItemIndex.build(embeddings, index or IndexConfig())
+    (out_dir / INDEX).mkdir(exist_ok=True)
+    built.save(out_dir / INDEX)
+    description = {
+        "name": name,
+        "until": until,
+        "half_life_days": half_life,
+        "index": built.kind,
+        "index_recall": 1.0 if built.recall is None else built.recall,
+        "num_items": len(item_ids),
+    }
+    write_json(out_dir / STAGE, description)
+    say(f"stage {name}: {built.kind} index of {len(item_ids):,} items, popularity halves every {half_life:g} days")
+    return {key: float(value) for key, value in description.items() if isinstance(value, int | float)}

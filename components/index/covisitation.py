@@ -1,0 +1,118 @@
+"""Item-to-item neighbours: items that the same users took, and took together.
+
+Two counts are blended, each cosine-normalised: items of one user's history, and items of one session (or day), which
+say more about belonging together and less about a person. Old events fade. Linden et al., "Amazon.com Recommendations:
+Item-to-Item Collaborative Filtering", IEEE Internet Computing 2003.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+from scipy import sparse
+
+from components.index.events import Events
+from feature_repo.progress import track
+from feature_repo.state import IntArray
+from inference.neighbours import Neighbours
+
+DAY = 86_400.0
+BLOCK = 1_000  # items whose neighbours are counted together: bounds the dense part of the product
+
+
+class CovisitationConfig(BaseModel):
+    """How neighbours are counted.
+
+    Attributes:
+        num_neighbours: Most neighbours an item keeps.
+        session_weight: Share of the session count in the blend, 0..1.
+        half_life_days: Days in which an event loses half its weight.
+        most_items: Latest distinct items of a user or session that count; more is a reseller or a robot.
+        shrinkage: Added to the norms: a pair seen once is no strong neighbour.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    num_neighbours: int = 100
+    session_weight: float = 0.5
+    half_life_days: float = 60.0
+    most_items: int = 300
+    shrinkage: float = 1.0
+
+
+def fit_neighbours(events: Events, num_items: int, as_of: float, config: CovisitationConfig) -> Neighbours:
+    """Neighbours from positive events before a time.
+
+    Args:
+        events: All positive events.
+        num_items: Size m of the row map.
+        as_of: Unix seconds; events at or after are left out, and weights fade from here.
+        config: See `CovisitationConfig`.
+    """
+    used = events.times < as_of
+    weights = np.exp2((events.times[used] - as_of) / (config.half_life_days * DAY))
+    whole = _incidence(events.users[used], events.rows[used], weights, num_items, config)
+    visits = _incidence(events.sessions[used], events.rows[used], weights, num_items, config)
+    offsets, found_rows, found_weights = [0], [], []
+    for start in track(range(0, num_items, BLOCK), "co-visitation"):
+        block = config.session_weight * _cosines(visits, start, config) + (1 - config.session_weight) * _cosines(
+            whole, start, config
+        )
+        for line_rows, line_weights in _top(block.tocsr(), start, config.num_neighbours):
+            offsets.append(offsets[-1] + len(line_rows))
+            found_rows.append(line_rows)
+            found_weights.append(line_weights)
+    return Neighbours(
+        offsets=np.array(offsets, dtype=np.int64),
+        rows=np.concatenate(found_rows).astype(np.int32),
+        weights=np.concatenate(found_weights).astype(np.float32),
+    )
+
+
+def _incidence(
+    owners: npt.NDArray[np.integer],
+    rows: IntArray,
+    weights: npt.NDArray[np.float64],
+    num_items: int,
+    config: CovisitationConfig,
+) -> sparse.csc_array:
+    """Owners x items; the weight of a pair is its latest event's, and long lists count less a pair."""
+    keys = owners.astype(np.int64) * num_items + rows
+    distinct, place = np.unique(keys, return_inverse=True)
+    latest = np.zeros(len(distinct))
+    np.maximum.at(latest, place, weights)
+    owner, row = np.divmod(distinct, num_items)
+    order = np.lexsort((-latest, owner))
+    owner, row, latest = owner[order], row[order], latest[order]
+    starts = np.searchsorted(owner, owner)
+    kept = np.arange(len(owner)) - starts < config.most_items
+    owner, row, latest = owner[kept], row[kept], latest[kept]
+    codes = np.unique(owner, return_inverse=True)[1]
+    sizes = np.bincount(codes)
+    # The product of two entries is a pair's weight: sqrt of the weight, damped by the length of the list.
+    entries = np.sqrt(latest / np.log2(1.0 + np.maximum(sizes[codes], 1)))
+    shape = (len(sizes), num_items)
+    return sparse.csc_array((entries, (codes, row)), shape=shape)
+
+
+def _cosines(incidence: sparse.csc_array, start: int, config: CovisitationConfig) -> sparse.csr_array:
+    """Shrunk cosines of a block of items to all items [block, m]."""
+    norms = np.sqrt(np.asarray(incidence.power(2).sum(axis=0)).ravel() + config.shrinkage)
+    block = incidence[:, start : start + BLOCK]
+    counts = sparse.csr_array(block.T @ incidence)
+    scale = sparse.diags_array(1.0 / norms[start : start + BLOCK])
+    return sparse.csr_array(scale @ counts @ sparse.diags_array(1.0 / norms))
+
+
+def _top(block: sparse.csr_array, start: int, most: int) -> list[tuple[IntArray, npt.NDArray[np.float64]]]:
+    """The heaviest other items of each line, best first, ties by row."""
+    lines = []
+    for line in range(block.shape[0]):
+        span = slice(block.indptr[line], block.indptr[line + 1])
+        rows, weights = block.indices[span], block.data[span]
+        other = (rows != start + line) & (weights > 0)
+        rows, weights = rows[other], weights[other]
+        order = np.lexsort((rows, -weights))[:most]
+        lines.append((rows[order].astype(np.int32), weights[order]))
+    return lines

@@ -1,0 +1,70 @@
+"""The positive events of clean tables as codes: what neighbours and popularity are counted from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.state import IntArray, TimeArray
+from feature_repo.tables import PreparedTables
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """n positive events in order of time.
+
+    Attributes:
+        users: Code of the user [n].
+        sessions: Code of the session, of the user's day where the log has no sessions [n].
+        rows: Item row [n].
+        times: Unix seconds [n].
+        grades: Objective grade [n], 1 the weakest.
+        countries: Country of the event, else of its user, "" where unknown [n].
+    """
+
+    users: IntArray
+    sessions: npt.NDArray[np.int64]
+    rows: IntArray
+    times: TimeArray
+    grades: npt.NDArray[np.int8]
+    countries: npt.NDArray[np.object_]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    @classmethod
+    def read(cls, tables: PreparedTables, item_ids: npt.NDArray[np.object_]) -> Events:
+        """Every positive event.
+
+        Args:
+            tables: Clean prepared tables.
+            item_ids: The row map [m], sorted.
+        """
+        with duckdb.connect(config={"threads": 2}) as connection:
+            connection.read_parquet(str(tables.path("interactions"))).create_view("interactions")
+            connection.read_parquet(str(tables.path("users"))).create_view("users")
+            found = connection.sql(
+                """
+                SELECT dense_rank() OVER (ORDER BY i.user_id) - 1 AS user_code,
+                       dense_rank() OVER (
+                           ORDER BY i.user_id, coalesce(session_id, (epoch(timestamp) // 86400)::VARCHAR)
+                       ) - 1 AS session_code,
+                       item_id, epoch(timestamp) AS time, grade, coalesce(i.country, u.country, '') AS country
+                FROM interactions i
+                LEFT JOIN (SELECT user_id, last(country ORDER BY row) AS country FROM users GROUP BY user_id) u
+                    USING (user_id)
+                WHERE grade > 0 ORDER BY timestamp, row
+                """
+            ).to_arrow_table()
+        ids = found["item_id"].to_numpy(zero_copy_only=False)
+        return cls(
+            users=found["user_code"].to_numpy().astype(np.int32),
+            sessions=found["session_code"].to_numpy().astype(np.int64),
+            rows=np.searchsorted(item_ids, ids).astype(np.int32),
+            times=found["time"].to_numpy(),
+            grades=found["grade"].to_numpy().astype(np.int8),
+            countries=found["country"].to_numpy(zero_copy_only=False).astype(object),
+        )

@@ -1,0 +1,159 @@
+"""Builds the ranker's rows by asking the recommender itself, as of each query's time.
+
+For every group the sources' candidates are joined by what was shown or acted on and by a few random items; the user's
+and the items' state is that of the last cut before the query. Towers and neighbours come from a stage that was fitted
+on events before the first query. Rows are bounded: groups are sampled, and of each group's candidates the best by
+retrieval and a random share of the rest stay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from components.ranking.groups import Groups
+from components.ranking.rows import RankingRows
+from feature_repo.progress import track
+from inference.artifacts import Artifacts
+from inference.merge import with_rows
+from inference.query import CandidateSet
+from inference.ragged import contains, offsets_from_owners, ranks
+from inference.recommender import Batch, Recommender, Retrieved, UserReader
+
+
+@dataclass(frozen=True, slots=True)
+class RowSampling:
+    """What of a group's candidates stays.
+
+    Attributes:
+        best: So many by retrieval order.
+        others: So many drawn from the remaining candidates.
+        uniform: So many drawn from the whole catalogue, which keeps what no source brings from being all positive.
+        seed: Of the draws.
+    """
+
+    best: int = 50
+    others: int = 40
+    uniform: int = 10
+    seed: int = 0
+
+    @property
+    def rows_per_group(self) -> int:
+        """Rows a group has besides its outcomes."""
+        return self.best + self.others + self.uniform
+
+
+def build_rows(
+    groups: Groups,
+    artifacts_at: Callable[[float], Artifacts],
+    cuts: npt.NDArray[np.float64],
+    reader: UserReader,
+    sampling: RowSampling,
+    *,
+    what: str,
+) -> RankingRows:
+    """The rows of all groups.
+
+    Args:
+        groups: In order of time.
+        artifacts_at: The stage's artifacts with catalogue and popularity as of a cut.
+        cuts: Cut times, ascending unix seconds; the first is not after the first query.
+        reader: State of users as of their queries' times.
+        sampling: What stays.
+        what: Name of the work for the progress line.
+    """
+    times = np.array([query.time for query in groups.queries])
+    cut_of = np.searchsorted(cuts, times, side="right") - 1
+    rng = np.random.default_rng(sampling.seed)
+    parts: list[RankingRows] = []
+    for place in track(np.unique(cut_of), what):
+        chosen = np.flatnonzero(cut_of == place)
+        recommender = Recommender(artifacts_at(float(cuts[max(place, 0)])), reader)
+        parts.extend(_parts(groups, chosen, recommender, sampling, rng))
+    return RankingRows.concatenate(parts)
+
+
+def _parts(
+    groups: Groups,
+    chosen: npt.NDArray[np.int64],
+    recommender: Recommender,
+    sampling: RowSampling,
+    rng: np.random.Generator,
+) -> Iterator[RankingRows]:
+    """Rows of the chosen groups, batch by batch."""
+    start = 0
+    for batch in recommender.batches([groups.queries[i] for i in chosen]):
+        mine = chosen[start : start + len(batch)]
+        start += len(batch)
+        yield _batch_rows(batch, _Outcomes.of(groups, mine, recommender.artifacts), recommender, sampling, rng)
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcomes:
+    """What happened in the queries of a batch, by key = query * num_items + row; `places` point into `groups`."""
+
+    keys: npt.NDArray[np.int64]
+    places: npt.NDArray[np.int64]
+    groups: Groups
+
+    @classmethod
+    def of(cls, groups: Groups, chosen: npt.NDArray[np.int64], artifacts: Artifacts) -> _Outcomes:
+        counts = np.diff(groups.offsets)[chosen]
+        owners = np.repeat(np.arange(len(chosen)), counts)
+        places = np.concatenate([np.arange(groups.offsets[i], groups.offsets[i + 1]) for i in chosen])
+        keys = owners * len(artifacts.items) + artifacts.rows_of(groups.item_ids[places])
+        order = np.argsort(keys)
+        return cls(keys[order], places[order], groups)
+
+
+def _batch_rows(
+    batch: Batch, outcomes: _Outcomes, recommender: Recommender, sampling: RowSampling, rng: np.random.Generator
+) -> RankingRows:
+    num_items = len(recommender.artifacts.items)
+    retrieved = recommender.retrieve(batch)
+    owners, rows = np.divmod(outcomes.keys, num_items)
+    random_owners = np.repeat(np.arange(len(batch)), sampling.uniform)
+    random_rows = rng.integers(num_items, size=len(random_owners))
+    joined = with_rows(
+        retrieved.candidates,
+        np.concatenate([owners, random_owners]),
+        np.concatenate([rows, random_rows]).astype(np.int32),
+        num_items,
+    )
+    # What filters rule out is never ranked in serving, so it teaches nothing here.
+    candidates = recommender.complete(Retrieved(recommender.filter(batch, joined), retrieved.found))
+    keys = candidates.query_index * num_items + candidates.rows
+    happened = contains(keys, outcomes.keys)
+    sampled = candidates.keep(happened | _sample(candidates, sampling, rng))
+    keys = sampled.query_index * num_items + sampled.rows
+    at = np.minimum(np.searchsorted(outcomes.keys, keys), len(outcomes.keys) - 1)
+    hit = outcomes.keys[at] == keys
+    place = outcomes.places[at]
+    groups = outcomes.groups
+    sizes = np.diff(sampled.offsets)
+    return RankingRows(
+        features=recommender.features(batch, sampled),
+        grades=np.where(hit, groups.grades[place], 0).astype(np.int8),
+        labels=np.where(hit[:, None], groups.labels[place], 0).astype(np.int8),
+        brought=sampled.source_bits > 0,
+        shown=hit & groups.shown[place],
+        positions=np.where(hit, groups.positions[place], -1).astype(np.int32),
+        group_sizes=sizes[sizes > 0],
+    )
+
+
+def _sample(candidates: CandidateSet, sampling: RowSampling, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
+    """Which candidates stay: the best by retrieval, a draw of the rest, and what no source brought."""
+    owners = candidates.query_index
+    brought = candidates.source_bits > 0
+    order = np.lexsort((-candidates.score, owners))
+    best = np.zeros(len(candidates), dtype=np.bool_)
+    best[order] = ranks(candidates.offsets) < sampling.best
+    rest = np.flatnonzero(brought & ~best)
+    drawn = rest[np.lexsort((rng.random(len(rest)), owners[rest]))]
+    offsets = offsets_from_owners(owners[drawn], candidates.num_queries)
+    best[drawn[ranks(offsets) < sampling.others]] = True
+    return best | ~brought

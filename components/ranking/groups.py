@@ -1,0 +1,138 @@
+"""Which queries the ranker learns from, and what happened in each.
+
+A group is a request where the log has slates, else a user's session, else a user's day. Its query is asked at the
+group's first moment, and the state it sees is that of the last cut before it. Groups without a positive teach
+LambdaMART nothing and are left out of training; where probabilities are calibrated they stay, for the true rates.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from feature_repo.tables import PreparedTables, label_column
+from inference.query import Query
+
+
+@dataclass(frozen=True, slots=True)
+class Groups:
+    """g queries in order of time and the outcomes of each, flattened.
+
+    Attributes:
+        queries: What the recommender is asked [g].
+        offsets: Outcomes of group i are `offsets[i]:offsets[i + 1]` [g + 1].
+        item_ids: Items shown or acted on [n], distinct within a group.
+        grades: Strongest objective reached [n], 0 for none.
+        labels: 0/1 by objective, weakest first [n, num_objectives].
+        shown: Whether the item stands in the impressions [n].
+        positions: Position, -1 where unknown [n].
+    """
+
+    queries: list[Query]
+    offsets: npt.NDArray[np.int64]
+    item_ids: npt.NDArray[np.object_]
+    grades: npt.NDArray[np.int8]
+    labels: npt.NDArray[np.int8]
+    shown: npt.NDArray[np.bool_]
+    positions: npt.NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+
+def read_groups(
+    tables: PreparedTables, start: float, end: float, *, limit: int, seed: int, only_with_positive: bool
+) -> Groups:
+    """The groups of a span, in order of time.
+
+    Args:
+        tables: Clean prepared tables.
+        start: Unix seconds; a group belongs where its first outcome does: start <= time < end.
+        end: Unix seconds.
+        limit: Most groups; above it a sample by a hash of the group's key and the seed.
+        seed: Of that sample.
+        only_with_positive: Leave out groups in which nothing was liked.
+    """
+    objectives = tables.objectives
+    keys = "user_id, group_key"
+    with duckdb.connect(config={"threads": 2}) as connection:
+        for table in ("interactions", "impressions"):
+            connection.read_parquet(str(tables.path(table))).create_view(table)
+        connection.execute(f"CREATE TABLE outcomes AS {_outcomes(tables)}")
+        connection.execute(
+            f"""
+            CREATE TABLE picked AS
+            SELECT {keys}, min(time) AS asked, min(surface) AS surface, min(device) AS device, min(country) AS country
+            FROM outcomes GROUP BY {keys}
+            HAVING asked >= $start AND asked < $end {"AND max(grade) > 0" if only_with_positive else ""}
+            ORDER BY hash(concat_ws('|', user_id, group_key, $seed::VARCHAR)), {keys} LIMIT $limit
+            """,
+            {"start": start, "end": end, "seed": seed, "limit": limit},
+        )
+        rows = connection.sql(
+            f"""
+            SELECT asked, {keys}, picked.surface, picked.device, picked.country,
+                   item_id, grade, shown, position, {", ".join(map(label_column, objectives))}
+            FROM picked JOIN outcomes USING ({keys}) ORDER BY asked, {keys}, item_id
+            """
+        ).to_arrow_table()
+    return _to_groups(rows, objectives)
+
+
+def _outcomes(tables: PreparedTables) -> str:
+    """SQL of one row for every item of every group: what was shown, and what was acted on."""
+    labels = {name: label_column(name) for name in tables.objectives}
+    day = "concat('day ', (epoch(timestamp) // 86400)::BIGINT::VARCHAR)"
+    session = f"coalesce(session_id, {day})"
+    context = "user_id, item_id, epoch(timestamp) AS time, surface, device, country, grade"
+    shown = ", ".join(labels.values())
+    parts = [
+        f"SELECT {context}, {'request_id' if tables.has_slates else session} AS group_key, {shown}, "
+        "true AS shown, position FROM impressions"
+    ]
+    if not tables.has_slates:
+        acted = ", ".join(f"(grade = {rank})::TINYINT AS {column}" for rank, column in enumerate(labels.values(), 1))
+        parts.append(
+            f"SELECT {context}, {session} AS group_key, {acted}, false AS shown, NULL::INTEGER AS position "
+            "FROM interactions WHERE grade > 0"
+        )
+    strongest = ", ".join(f"coalesce(max({column}), 0)::TINYINT AS {column}" for column in labels.values())
+    return f"""
+        SELECT user_id, group_key, item_id, min(time) AS time, min(surface) AS surface, min(device) AS device,
+               min(country) AS country, greatest(max(grade), 0)::TINYINT AS grade, {strongest},
+               bool_or(shown) AS shown, coalesce(min(position), -1)::INTEGER AS position
+        FROM ({" UNION ALL BY NAME ".join(parts)})
+        WHERE group_key IS NOT NULL GROUP BY user_id, group_key, item_id
+    """
+
+
+def _to_groups(rows: pa.Table, objectives: tuple[str, ...]) -> Groups:
+    """Flat rows, sorted by group, as queries with their outcomes."""
+    keys = rows.select(["asked", "user_id", "group_key"]).to_pylist()
+    starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
+    context = rows.select(["surface", "device", "country"]).take(pa.array(starts, pa.int64())).to_pylist()
+    queries = [
+        Query(
+            user_id=keys[i]["user_id"],
+            time=keys[i]["asked"],
+            surface=known["surface"] or "home",
+            request_id=keys[i]["group_key"],
+            device=known["device"],
+            country=known["country"],
+        )
+        for i, known in zip(starts, context, strict=True)
+    ]
+    labels = [rows[label_column(name)].to_numpy() for name in objectives]
+    return Groups(
+        queries=queries,
+        offsets=np.array([*starts, rows.num_rows], dtype=np.int64),
+        item_ids=rows["item_id"].to_numpy(zero_copy_only=False).astype(object),
+        grades=rows["grade"].to_numpy(),
+        labels=np.stack(labels, axis=1).reshape(rows.num_rows, len(objectives)),
+        shown=rows["shown"].to_numpy(zero_copy_only=False),
+        positions=rows["position"].to_numpy(),
+    )

@@ -1,0 +1,123 @@
+"""Trains the ranker of a run: rows by the recommender of stage `rank`, LambdaMART, calibration."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+
+from components.index.covisitation import CovisitationConfig, fit_neighbours
+from components.index.events import Events
+from components.index.popular import fit_popularity
+from components.index.stage import Stage
+from components.ranking.build import RowSampling, build_rows
+from components.ranking.fit import RankerConfig, fit_ranker
+from components.ranking.groups import Groups, read_groups
+from components.ranking.rows import RankingRows
+from feature_repo.errors import DatasetError
+from feature_repo.progress import say
+from feature_repo.tables import PreparedTables
+from inference.artifacts import Artifacts
+from inference.historical_features import HistoricalFeatures
+from inference.neighbours import Neighbours
+
+MAX_ROWS = 1_000_000
+VALIDATION_SHARE = 0.3  # of MAX_ROWS, for early stopping and calibration
+MOST_REFITS = 8  # of the neighbours over all rows
+POSITIVE_ROWS = 10  # outcomes a group is expected to add to its sampled candidates
+
+
+def train_ranker(
+    tables_dir: Path,
+    features_dir: Path,
+    stage_dir: Path,
+    out_dir: Path,
+    *,
+    config: RankerConfig | None = None,
+    max_rows: int = MAX_ROWS,
+    seed: int = 0,
+) -> dict[str, float]:
+    """Writes a ranker's folder.
+
+    Args:
+        tables_dir: Clean prepared tables.
+        features_dir: Their features.
+        stage_dir: Stage `rank`, fitted on events before the first group.
+        out_dir: Receives model.txt, calibration.json and importance.json.
+        config: Tree growing.
+        max_rows: Bound on all rows; groups are sampled to keep it (about 400 bytes a row).
+        seed: Of the sampling and the trees.
+
+    Returns:
+        Numbers for the run's metrics.
+
+    Raises:
+        DatasetError: No request, session or day before the test span has a positive event to learn from.
+    """
+    tables = PreparedTables.open(tables_dir)
+    split = tables.split
+    sampling = RowSampling(seed=seed)
+    most = max(1, max_rows // (sampling.rows_per_group + POSITIVE_ROWS))
+    learn, watch = int(most * (1 - VALIDATION_SHARE)), int(most * VALIDATION_SHARE)
+    train = read_groups(
+        tables, split.rank_start, split.validation_start, limit=learn, seed=seed, only_with_positive=True
+    )
+    validation = read_groups(
+        tables, split.validation_start, split.test_start, limit=watch, seed=seed, only_with_positive=False
+    )
+    for span, groups in (("rank", train), ("validation", validation)):
+        if not groups.grades.any():
+            raise DatasetError(
+                f"the {span} span of the log holds no positive event to train a ranker on: give it a longer log, or "
+                "shorter [split] spans in dataset.toml"
+            )
+    say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")
+    with HistoricalFeatures(features_dir) as reader:
+        artifacts_at = _as_of(tables, Stage(stage_dir, features_dir), reader)
+        cuts = split.cuts()
+
+        def rows(groups: Groups, what: str) -> RankingRows:
+            reader.prefetch(
+                [query.user_id for query in groups.queries], np.array([query.time for query in groups.queries])
+            )
+            return build_rows(groups, artifacts_at, cuts, reader, sampling, what=what)
+
+        train_rows = rows(train, "training rows")
+        validation_rows = rows(validation, "validation rows")
+    feature_set = Stage(stage_dir, features_dir).feature_set
+    out_dir.mkdir(parents=True, exist_ok=True)
+    return fit_ranker(train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed))
+
+
+def _as_of(tables: PreparedTables, stage: Stage, reader: HistoricalFeatures) -> Callable[[float], Artifacts]:
+    """The stage's artifacts with what is cheap to renew as of a cut: catalogue, popularity, now and then neighbours.
+
+    Served neighbours are a day old and hold the user's own earlier sessions; rows scored with neighbours of weeks ago
+    would teach the ranker to distrust them.
+    """
+    split = tables.split
+    first = reader.items(split.rank_start)
+    base = stage.artifacts(first)
+    events = Events.read(tables, first.item_ids)
+    half_life = float(stage.description["half_life_days"])
+    cuts = split.cuts()
+    cuts = cuts[(cuts >= split.rank_start) & (cuts < split.test_start)]
+    refits = cuts[:: -(-len(cuts) // MOST_REFITS)]
+
+    @lru_cache(maxsize=1)
+    def neighbours_at(refit: float) -> Neighbours:
+        return fit_neighbours(events, len(first), refit, CovisitationConfig())
+
+    def at(cut: float) -> Artifacts:
+        refit = float(refits[max(np.searchsorted(refits, cut, side="right") - 1, 0)])
+        return replace(
+            base,
+            items=reader.items(cut),
+            popularity=fit_popularity(events, len(first), cut, half_life),
+            neighbours=neighbours_at(refit),
+        )
+
+    return at

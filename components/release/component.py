@@ -1,0 +1,75 @@
+"""The release steps of a pipeline: release what passed the gate, or end the run with the gate's sentence."""
+
+from kfp import dsl
+from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def release_op(
+    tables: Input[Dataset],
+    features: Input[Dataset],
+    stage: Input[Model],
+    ranker: Input[Model],
+    evaluation: Input[Artifact],
+    store: str,
+    redis: str,
+    fingerprint: str,
+    refitted: bool,
+    code_version: str,
+    metrics: Output[Metrics],
+) -> str:
+    """Fills the online store, publishes the bundle and makes it current.
+
+    Args:
+        tables: Clean prepared tables.
+        features: Their features.
+        stage: Stage `final`.
+        ranker: The ranker.
+        evaluation: What was measured, and the gate's decision.
+        store: The dataset's store, a directory.
+        redis: Address of a Redis online store, "" for SQLite in the store.
+        fingerprint: Of the dataset.
+        refitted: Whether the towers were fitted again up to the log's end.
+        code_version: Of the code that made it.
+        metrics: The version's size.
+
+    Returns:
+        The version that is served.
+    """
+    from pathlib import Path
+
+    from components.release.release import Release, release, release_facts
+    from feature_repo.errors import exit_with_sentence
+    from inference.feature_store import StoreSettings
+    from inference.store import BundleStore
+
+    with exit_with_sentence():
+        facts = release_facts(
+            Path(tables.path),
+            Path(evaluation.path),
+            fingerprint=fingerprint,
+            code_version=code_version,
+            refitted=refitted,
+        )
+        made = Release(Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), facts)
+        online = StoreSettings(Path(store) / "online", facts.dataset, "final", redis)
+        version = release(made, BundleStore(store), online)
+    metrics.log_metric("weights_until", facts.weights_until)
+    metrics.log_metric("features_as_of", facts.features_as_of)
+    return version
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def refuse_op(evaluation: Input[Artifact]) -> None:
+    """Ends the run with the gate's sentence; nothing was released.
+
+    Args:
+        evaluation: What was measured, and the gate's decision.
+    """
+    from pathlib import Path
+
+    from components.release.release import refuse
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        refuse(Path(evaluation.path))

@@ -1,0 +1,133 @@
+"""Makes what was trained the bundle that is served: fills the online store, writes the bundle, turns `current`.
+
+Runs only after the gate. The order matters: features first, then the immutable bundle, then the one atomic step that
+servers see; a stop in between leaves what was served untouched.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+import pyarrow.parquet as pq
+
+from components.index.stage import Stage
+from feature_repo.errors import NotReleased
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.files import read_json
+from feature_repo.progress import say
+from feature_repo.tables import PreparedTables
+from inference.bundle import Parts, write_bundle
+from inference.feature_store import StoreSettings, materialize
+from inference.historical_features import HistoricalFeatures
+from inference.manifest import Facts
+from inference.store import BundleStore
+
+
+@dataclass(frozen=True, slots=True)
+class Release:
+    """Everything a release is made of, as the steps of training left it.
+
+    Attributes:
+        tables_dir: Clean prepared tables.
+        features_dir: Their features.
+        stage_dir: Stage `final`.
+        ranker_dir: The ranker.
+        facts: What the manifest says.
+    """
+
+    tables_dir: Path
+    features_dir: Path
+    stage_dir: Path
+    ranker_dir: Path
+    facts: Facts
+
+
+def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
+    """Releases what was made.
+
+    Args:
+        made: The parts.
+        store: Receives the bundle.
+        online: The online feature store to fill.
+
+    Returns:
+        The version now served; the one already served where it was made of the same data, code and weights.
+
+    Raises:
+        KuberecError: A part does not fit, or a store cannot be written; what was served stays served.
+    """
+    tables, features = PreparedTables.open(made.tables_dir), FeaturesDirectory(made.features_dir)
+    feature_set = features.feature_set()
+    as_of = tables.split.stamp(tables.split.log_end)
+    materialize(made.features_dir, feature_set, online, as_of)
+    served = store.current()
+    if served is not None and store.fetch(served).manifest.facts == made.facts:
+        say(f"release: bundle {served} was made of the same data, code and weights and stays served")
+        return served
+    stage = Stage(made.stage_dir, made.features_dir)
+    with (
+        tempfile.TemporaryDirectory(prefix="kuberec-release-") as scratch,
+        HistoricalFeatures(made.features_dir) as reader,
+    ):
+        parts = Parts(
+            feature_set=feature_set,
+            items=reader.items(as_of),
+            contents=pq.read_table(features.items_static_file),
+            neighbours=stage.neighbours,
+            popularity=stage.popularity,
+            config=stage.config(),
+            towers=stage.towers_dir,
+            index=stage.index_dir,
+            ranker=made.ranker_dir,
+        )
+        bundle = write_bundle(parts, Path(scratch), made.facts)
+        store.publish(bundle)
+    store.set_current(bundle.version)
+    say(f"release: bundle {bundle.version} is served")
+    return bundle.version
+
+
+def release_facts(
+    tables_dir: Path, evaluation_dir: Path, *, fingerprint: str, code_version: str, refitted: bool
+) -> Facts:
+    """What the manifest of a release says.
+
+    Args:
+        tables_dir: Clean prepared tables.
+        evaluation_dir: What was measured, and the gate's decision.
+        fingerprint: Of the dataset's source files.
+        code_version: Of the code that made it.
+        refitted: Whether the towers were fitted again up to the log's end.
+    """
+    tables, measured = PreparedTables.open(tables_dir), _evaluation(evaluation_dir)
+    split, gate = tables.split, measured["gate"]
+    end = split.stamp(split.log_end)
+    return Facts(
+        dataset=tables.config.name,
+        fingerprint=fingerprint,
+        code_version=code_version,
+        log_end=split.log_end,
+        weights_until=end if refitted else split.test_start,
+        features_as_of=end,
+        refitted=refitted,
+        metrics={"methods": measured["methods"], "impressions": measured["impressions"]},
+        evidence=gate["evidence"],
+        gate="passed" if gate["passed"] else "warn",
+    )
+
+
+def refuse(evaluation_dir: Path) -> NoReturn:
+    """Raises the gate's sentence.
+
+    Raises:
+        NotReleased: Always.
+    """
+    raise NotReleased(_evaluation(evaluation_dir)["gate"]["sentence"])
+
+
+def _evaluation(evaluation_dir: Path) -> dict[str, Any]:
+    content: dict[str, Any] = read_json(evaluation_dir / "evaluation.json")
+    return content

@@ -1,0 +1,48 @@
+"""The retrieval step of a pipeline: a thin wrapper around `fit_towers`."""
+
+from typing import NamedTuple
+
+from kfp import dsl
+from kfp.dsl import Dataset, Input, Metrics, Model, Output
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def fit_towers_op(
+    tables: Input[Dataset],
+    features: Input[Dataset],
+    stage: str,
+    epochs: int,
+    seed: int,
+    code_version: str,
+    towers: Output[Model],
+    metrics: Output[Metrics],
+) -> NamedTuple("Fitted", [("epochs", int)]):  # type: ignore[valid-type]
+    """Fits the two towers on the events before a stage's time.
+
+    Args:
+        tables: Clean prepared tables.
+        features: Their features.
+        stage: rank, test or final.
+        epochs: Epochs to run; 0 finds them by early stopping on the span that follows.
+        seed: Of weights, order and negatives.
+        code_version: A cache key.
+        towers: The towers, a directory.
+        metrics: Epochs, recall, examples.
+    """
+    from pathlib import Path
+    from typing import NamedTuple
+
+    from components.retrieval.towers import fit_towers
+    from feature_repo.errors import exit_with_sentence
+    from feature_repo.tables import PreparedTables
+
+    with exit_with_sentence():
+        until = PreparedTables.open(tables.path).split.stage_time(stage)
+        numbers = fit_towers(
+            Path(tables.path), Path(features.path), Path(towers.path), until=until, epochs=epochs or None, seed=seed
+        )
+    for name, value in numbers.items():
+        metrics.log_metric(name, value)
+    towers.metadata.update({"stage": stage, "until": until, "code_version": code_version})
+    fitted = NamedTuple("Fitted", [("epochs", int)])  # noqa: UP014 - only the body ships
+    return fitted(int(numbers["epochs"]))

@@ -1,0 +1,40 @@
+"""`make compile`: the pipelines as YAML for a cluster.
+
+python -m pipelines.compile [--out build/pipelines]
+"""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from kfp import compiler
+
+from feature_repo.errors import exit_with_sentence
+from pipelines.training import training
+
+PIPELINES = {"training": training}
+
+
+def compile_all(out_dir: Path) -> list[Path]:
+    """Write every pipeline; returns the files."""
+    out_dir.mkdir(parents=True, exist_ok=True)
+    paths = []
+    for name, pipeline in PIPELINES.items():
+        path = out_dir / f"{name}.yaml"
+        compiler.Compiler().compile(pipeline, str(path))
+        paths.append(path)
+    return paths
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `make compile`."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.compile", description=__doc__)
+    parser.add_argument("--out", type=Path, default=Path("build/pipelines"), help="folder of the YAML files")
+    with exit_with_sentence():
+        for path in compile_all(parser.parse_args(arguments).out):
+            print(path)
+
+
+if __name__ == "__main__":
+    main()

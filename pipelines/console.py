@@ -1,0 +1,97 @@
+"""What a local pipeline run shows: one line a step, the steps' own progress, and the sentence that ended it.
+
+kfp's local runner prints task bookkeeping between the lines of the tasks; everything goes to a log file, the terminal
+gets what a person wants to follow.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import time
+from pathlib import Path
+from typing import TextIO
+
+_TASK = re.compile(r"Executing task .*?'?([a-z][a-z0-9-]+)'?\x1b?")
+_CACHED = re.compile(r"Task ([a-z0-9-]+) cache hit")
+_LOGGING = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} - [A-Z]+ - ")
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+_NOISE = re.compile(r"^\s*(\[KFP Executor|-{20,}|ModuleNotFoundError\(.No module named .faiss\.)")
+_INPUT_END = "    }"  # of the JSON that kfp prints of a task's input
+
+
+class RunConsole(io.TextIOBase):
+    """A stdout that keeps every line in a log and forwards the readable ones.
+
+    Args:
+        terminal: Where readable lines go.
+        log_path: Where every line goes; its folder exists.
+
+    Attributes:
+        error: The last sentence a step ended with ("error: ..."), None while all is well.
+        seconds: Wall seconds of each finished step by name, in order.
+    """
+
+    def __init__(self, terminal: TextIO, log_path: Path) -> None:
+        super().__init__()
+        self._terminal = terminal
+        self._log = log_path.open("w", encoding="utf-8")
+        self._pending = ""
+        self._step: str | None = None
+        self._started = time.monotonic()
+        self._step_started = self._started
+        self._in_outputs = False
+        self._in_input = False
+        self.error: str | None = None
+        self.seconds: dict[str, float] = {}
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str) -> int:
+        self._log.write(text)
+        self._pending += text
+        *lines, self._pending = self._pending.split("\n")
+        for line in lines:
+            self._line(_ANSI.sub("", line).rstrip())
+        return len(text)
+
+    def flush(self) -> None:
+        self._log.flush()
+        self._terminal.flush()
+
+    def close(self) -> None:
+        """Write the last step's time and close the log; the terminal stays open."""
+        if not self.closed:
+            self._end_step()
+            super().close()
+            self._log.close()
+
+    def _line(self, line: str) -> None:
+        if cached := _CACHED.search(line):
+            self._end_step()
+            self._terminal.write(f"== {cached[1]}: done before, kept\n")
+            return
+        if _LOGGING.match(line.lstrip()):
+            self._in_outputs = "outputs:" in line
+            if task := _TASK.search(line):
+                self._end_step()
+                self._step, self._step_started = task[1], time.monotonic()
+                self._terminal.write(f"== {task[1]} (at {self._step_started - self._started:.0f} s)\n")
+                self._terminal.flush()
+            return
+        text = line.strip()
+        if self._in_input or line.endswith("Got executor_input:"):
+            self._in_input = line.rstrip() != _INPUT_END
+            return
+        if self._in_outputs or not text or _NOISE.search(line):
+            return
+        if text.startswith("error: "):
+            self.error = text.removeprefix("error: ")
+        self._terminal.write(f"   {text}\n")
+        self._terminal.flush()
+
+    def _end_step(self) -> None:
+        if self._step is not None:
+            self.seconds[self._step] = time.monotonic() - self._step_started
+            self._step = None

@@ -1,0 +1,97 @@
+"""Run the training pipeline on this machine: the same definition that is compiled for a cluster, through kfp.local.
+
+Finished steps are kept by kfp's cache (keyed by arguments, component source, data fingerprint and code version), so a
+stopped run goes on where it was.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import resource
+import sys
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from kfp import local
+
+from feature_repo.errors import KuberecError
+from pipelines.console import RunConsole
+from pipelines.settings import PipelineSettings
+from pipelines.training import training
+
+ROOT = Path(__file__).resolve().parent.parent
+CODE_FOLDERS = ("feature_repo", "inference", "components", "pipelines")
+
+
+class RunFailed(KuberecError):
+    """A step of a local run ended with this sentence."""
+
+    exit_code = 1
+
+
+@dataclass(frozen=True, slots=True)
+class LocalRun:
+    """A finished local run.
+
+    Attributes:
+        seconds: Wall seconds of each step that ran (kept steps are absent).
+        peak_bytes: Largest resident memory of a step's process.
+    """
+
+    seconds: dict[str, float]
+    peak_bytes: int
+
+
+def code_version() -> str:
+    """Version of the code that makes artifacts: a hash of the sources, so that an edit reruns the steps.
+
+    Returns:
+        Twelve hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for folder in CODE_FOLDERS:
+        for path in sorted((ROOT / folder).rglob("*.py")):
+            digest.update(str(path.relative_to(ROOT)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def run_training(arguments: dict[str, object], settings: PipelineSettings, *, run_dir: Path) -> LocalRun:
+    """Run the training pipeline to its end.
+
+    Args:
+        arguments: Parameters of `pipelines.training.training`, without `code_version`.
+        settings: Where artifacts and the cache live.
+        run_dir: Receives pipeline.log; exists.
+
+    Raises:
+        RunFailed: A step failed; the message is that step's own sentence.
+    """
+    root = settings.build_dir / "pipeline" / Path(str(arguments["store"])).name
+    root.mkdir(parents=True, exist_ok=True)
+    local.init(
+        local.SubprocessRunner(use_venv=False),
+        pipeline_root=str(root / "runs"),
+        workspace_root=str(root / "workspace"),
+        raise_on_error=True,
+        enable_caching=True,
+        cache_root=str(root / "cache"),
+    )
+    os.environ["KUBEREC_VALIDATION_PYTHON"] = settings.validation_python
+    console = RunConsole(sys.stdout, run_dir / "pipeline.log")
+    try:
+        with contextlib.redirect_stdout(console), warnings.catch_warnings():
+            # Resource requests matter in the cluster; the local runner warns that it ignores them.
+            warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
+            training(**arguments, code_version=code_version())
+    except RuntimeError as failure:
+        # kfp.local raises a bare RuntimeError when a task ends non-zero; the task has printed why.
+        if console.error is None:
+            raise
+        raise RunFailed(console.error) from failure
+    finally:
+        console.close()
+    peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
+    return LocalRun(seconds=console.seconds, peak_bytes=peak)

@@ -1,0 +1,49 @@
+"""Parameters of the training pipeline that a person sets, as `name=value` on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from feature_repo.errors import SettingsError
+
+
+class TrainingParameters(BaseModel):
+    """What an owner may change about a training run.
+
+    Attributes:
+        gate: `refuse` keeps what is served when the new bundle is not better; `warn` releases all the same, marked.
+        refit: Fit the weights again up to the log's end after they were measured.
+        recipe: `fast` for minutes on a laptop, `best` for longer searches.
+        seed: Of every random choice.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gate: Literal["refuse", "warn"] = "refuse"
+    refit: bool = False
+    recipe: Literal["fast", "best"] = "fast"
+    seed: int = Field(default=0, ge=0)
+
+    @classmethod
+    def parse(cls, pairs: Sequence[str]) -> Self:
+        """Read `name=value` pairs.
+
+        Raises:
+            SettingsError: A pair has no "=", an unknown name, or a value that does not fit.
+        """
+        values: dict[str, str] = {}
+        for pair in pairs:
+            name, equals, value = pair.partition("=")
+            if not equals:
+                raise SettingsError(f"parameter {pair!r} is not of the form name=value")
+            values[name] = value
+        try:
+            return cls.model_validate(values)
+        except ValidationError as error:
+            first = error.errors()[0]
+            name = ".".join(str(part) for part in first["loc"])
+            known = ", ".join(cls.model_fields)
+            raise SettingsError(f"parameter {name}: {first['msg']} (parameters are {known})") from error

@@ -1,0 +1,140 @@
+"""`make run`: train on a dataset, serve the released bundle with both servers, print one feed and its latency, stop.
+
+python -m pipelines.run --dataset DIR [gate=warn] [refit=true] [seed=0]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import time
+import urllib.parse
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.ingest import dataset_fingerprint
+from components.validation.schema import schema_version
+from feature_repo.dataset import DatasetConfig
+from feature_repo.errors import exit_with_sentence
+from feature_repo.files import write_json
+from inference.store import BundleStore
+from pipelines.latency import measure
+from pipelines.local import RunFailed, run_training
+from pipelines.parameters import TrainingParameters
+from pipelines.servers import serve
+from pipelines.settings import PipelineSettings
+
+NUM_EXAMPLES = 200
+SOMEBODY = "somebody-new"
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `make run`."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
+    parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters of the training pipeline")
+    options = parser.parse_args(arguments)
+    with exit_with_sentence():
+        run(options.dataset, TrainingParameters.parse(options.parameters), PipelineSettings.from_environment())
+
+
+def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSettings) -> None:
+    """Train, serve, print one feed.
+
+    Args:
+        dataset: Dataset directory.
+        parameters: Of the training pipeline.
+        settings: Of this process.
+
+    Raises:
+        KuberecError: The run ended early; the message says why. What was served before stays served.
+    """
+    started = time.monotonic()
+    run_dir = settings.build_dir / "run"
+    shutil.rmtree(run_dir, ignore_errors=True)
+    run_dir.mkdir(parents=True)
+    store = settings.store_dir(DatasetConfig.load(dataset).name)
+    train(dataset, store, parameters, settings, run_dir)
+    examples = example_users(run_dir / "lists.parquet")
+    with serve(store, run_dir, settings=settings.serving(BundleStore(str(store)))) as servers:
+        feed, timing = fetch_feed(servers.url, examples[0])
+        write_json(run_dir / "feed.json", feed)
+        print(describe_feed(feed, examples[0], timing), flush=True)
+        print(measure(servers.url, examples), flush=True)
+    print(f"done in {time.monotonic() - started:.0f} s; figures, reports and the feed are in {run_dir}")
+
+
+def train(
+    dataset: Path, store: Path, parameters: TrainingParameters, settings: PipelineSettings, run_dir: Path
+) -> None:
+    """Run the training pipeline on this machine and tell how it ended.
+
+    Args:
+        dataset: Dataset directory.
+        store: The dataset's serving store.
+        parameters: Of the training pipeline.
+        settings: Of this process.
+        run_dir: Receives reports, figures and the log.
+
+    Raises:
+        RunFailed: A step ended the run; says which bundle stays served.
+    """
+    started = time.monotonic()
+    bundles = BundleStore(str(store))
+    print(f"training on {dataset}; progress in short, all of it in {run_dir / 'pipeline.log'}", flush=True)
+    arguments = {
+        "dataset": str(dataset.resolve()),
+        "store": str(store),
+        "fingerprint": dataset_fingerprint(dataset),
+        "schema_version": schema_version(str(store)),
+        "served_version": bundles.current() or "",
+        "report_dir": str(run_dir),
+        "redis": settings.redis,
+        **parameters.model_dump(),
+    }
+    try:
+        finished = run_training(arguments, settings, run_dir=run_dir)
+    except RunFailed as failure:
+        served = bundles.current()
+        stays = f"bundle {served} stays served" if served else "nothing is served yet"
+        raise RunFailed(f"{failure} ({stays})") from failure
+    slowest = sorted(finished.seconds.items(), key=lambda step: -step[1])[:4]
+    shares = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in slowest)
+    memory = f"peak memory of a step {finished.peak_bytes / 2**30:.1f} GiB"
+    print(f"pipeline: {time.monotonic() - started:.0f} s ({shares}); {memory}", flush=True)
+
+
+def example_users(lists: Path) -> list[str]:
+    """Users that the evaluation asked, at most 200; somebody unknown where it asked nobody."""
+    asked: list[str] = pc.unique(pq.read_table(lists, columns=["user_id"])["user_id"]).to_pylist()
+    return asked[:NUM_EXAMPLES] or [SOMEBODY]
+
+
+def fetch_feed(url: str, user_id: str) -> tuple[dict[str, Any], str]:
+    """One slate of the surface home, and its Server-Timing header."""
+    query = urllib.parse.urlencode({"user_id": user_id, "surface": "home", "count": 20})
+    with urllib.request.urlopen(f"{url}/api/v1/recommendations?{query}", timeout=10) as answer:
+        return json.load(answer), answer.headers.get("Server-Timing", "")
+
+
+def describe_feed(feed: dict[str, Any], user_id: str, timing: str) -> str:
+    """A slate as a person reads it: place, title, why, and where the time went."""
+    titles = [str(item.get("title", item["item_id"])) for item in feed["items"]]
+    width = min(max(map(len, titles), default=0), 48)
+    lines = [f"feed of user {user_id}, bundle {feed['bundle_version']}:"]
+    lines += [
+        f"  {item['position'] + 1:2d}. {title:{width}.48s}  {item['reason']}"
+        for item, title in zip(feed["items"], titles, strict=True)
+    ]
+    stages = [part.strip().split(";dur=") for part in timing.split(",") if ";dur=" in part]
+    lines.append("  milliseconds: " + ", ".join(f"{name} {float(ms):.1f}" for name, ms in stages))
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,131 @@
+"""The two KServe servers as processes of this machine: started on free ports, awaited, ended with the run."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_repo.errors import KuberecError
+
+START_SECONDS = 120.0
+NAMES = ("predictor", "transformer")
+
+
+class ServerFailed(KuberecError):
+    """A server did not become ready; the message names its log."""
+
+    exit_code = 9
+
+
+@dataclass(frozen=True, slots=True)
+class Servers:
+    """Two running servers.
+
+    Attributes:
+        url: Base URL of the transformer.
+        processes: By name.
+        log_dir: transformer.log and predictor.log.
+    """
+
+    url: str
+    processes: Mapping[str, subprocess.Popen[bytes]]
+    log_dir: Path
+
+    def check(self) -> None:
+        """Raise where a server has ended.
+
+        Raises:
+            ServerFailed: With the last line it printed.
+        """
+        for name, process in self.processes.items():
+            if process.poll() is not None:
+                raise ServerFailed(f"the {name} ended: {_last_line(self.log_dir / f'{name}.log')}")
+
+
+def free_port() -> int:
+    """A TCP port of the loopback interface that nothing listens on right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextlib.contextmanager
+def serve(
+    store: Path, log_dir: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None
+) -> Iterator[Servers]:
+    """Both servers over the store's current bundle, ready to answer; ended when the block is left.
+
+    Args:
+        store: The dataset's serving store.
+        log_dir: Receives the servers' logs; exists.
+        port: HTTP port of the transformer; a free one if None.
+        settings: Further `KUBEREC_*` variables for both.
+
+    Raises:
+        ServerFailed: A server ended or was not ready in time.
+    """
+    ports = {"transformer": port or free_port(), "predictor": free_port()}
+    grpc = free_port()
+    shared = {
+        **os.environ,
+        "KUBEREC_STORE": str(store),
+        "KUBEREC_HOST": "127.0.0.1",
+        "KUBEREC_GRPC_PORT": str(grpc),
+        "KUBEREC_PREDICTOR": f"127.0.0.1:{grpc}",
+        **(settings or {}),
+    }
+    with contextlib.ExitStack() as stack:
+        processes = {
+            name: stack.enter_context(_process(name, {**shared, "KUBEREC_HTTP_PORT": str(ports[name])}, log_dir))
+            for name in NAMES
+        }
+        servers = Servers(f"http://127.0.0.1:{ports['transformer']}", processes, log_dir)
+        _await_ready(servers)
+        yield servers
+
+
+@contextlib.contextmanager
+def _process(name: str, environment: Mapping[str, str], log_dir: Path) -> Iterator[subprocess.Popen[bytes]]:
+    with (log_dir / f"{name}.log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", f"inference.{name}"], env=dict(environment), stdout=log, stderr=subprocess.STDOUT
+        )
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+                try:
+                    process.wait(timeout=15)
+                except subprocess.TimeoutExpired:
+                    process.kill()
+                    process.wait()
+
+
+def _await_ready(servers: Servers) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        servers.check()
+        with (
+            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+            urllib.request.urlopen(f"{servers.url}/v2/health/ready", timeout=2) as answer,
+        ):
+            if answer.status == 200:
+                return
+        time.sleep(0.1)
+    raise ServerFailed(f"the servers were not ready within {START_SECONDS:.0f} s; their logs are in {servers.log_dir}")
+
+
+def _last_line(path: Path) -> str:
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix("error: ") if lines else f"it printed nothing to {path}"

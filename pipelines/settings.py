@@ -1,0 +1,64 @@
+"""Process settings of everything that runs pipelines, read from the environment once, in the entry point."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from feature_repo.errors import SettingsError
+from inference.store import BundleStore
+
+DAY = 86_400.0
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineSettings:
+    """Where runs keep their files and which interpreter computes the TFDV statistics.
+
+    Attributes:
+        build_dir: Everything generated lives below (`KUBEREC_BUILD`).
+        validation_python: Interpreter of the validation environment (`KUBEREC_VALIDATION_PYTHON`).
+        redis: Address of a Redis online store, "" for the embedded SQLite (`KUBEREC_REDIS`).
+    """
+
+    build_dir: Path
+    validation_python: str
+    redis: str
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] | None = None) -> PipelineSettings:
+        """Read the settings.
+
+        Args:
+            environment: Variables to read; the process's own if None.
+
+        Raises:
+            SettingsError: The validation interpreter is named but absent.
+        """
+        env = os.environ if environment is None else environment
+        python = env.get("KUBEREC_VALIDATION_PYTHON", sys.executable)
+        if not Path(python).is_file():
+            raise SettingsError(
+                f"KUBEREC_VALIDATION_PYTHON names {python}, which is not there: run `make setup`, or name an "
+                "interpreter that has tensorflow-data-validation"
+            )
+        return cls(
+            build_dir=Path(env.get("KUBEREC_BUILD", "build")).resolve(),
+            validation_python=python,
+            redis=env.get("KUBEREC_REDIS", ""),
+        )
+
+    def store_dir(self, dataset_name: str) -> Path:
+        """The serving store of one dataset: bundles, online features, schemas."""
+        return self.build_dir / "store" / dataset_name
+
+    def serving(self, store: BundleStore) -> dict[str, str]:
+        """Variables of servers on this machine; the clock of a log that ended over a day ago goes on from its end."""
+        version = store.current()
+        ended = store.fetch(version).manifest.facts.log_end if version else time.time()
+        clock = "log" if ended < time.time() - DAY else "wall"
+        return {"KUBEREC_CLOCK": clock, "KUBEREC_REDIS": self.redis}

@@ -1,0 +1,107 @@
+"""The training pipeline: from a dataset directory to a released bundle. Wiring only.
+
+ingest -> row rules -> gate -> TFDV statistics -> gate -> features -> towers and stages -> ranker -> evaluation
+       -> release, or the gate's refusal
+"""
+
+from kfp import dsl
+
+from components.evaluation.component import evaluate_op, publish_report_op
+from components.features.component import build_feature_snapshots
+from components.index.component import build_stage_op
+from components.ingest.component import ingest_dataset
+from components.ranking.component import train_ranker_op
+from components.release.component import refuse_op, release_op
+from components.retrieval.component import fit_towers_op
+from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
+
+NAME = "kuberec-training"
+MAX_RANKER_ROWS = 300_000
+
+
+def _never_cached(*tasks: dsl.PipelineTask) -> None:
+    """Gates copy reports and a release changes a store: they run every time."""
+    for task in tasks:
+        task.set_caching_options(False)
+
+
+@dsl.pipeline(name=NAME, description="From a validated log to towers, index, ranker and one immutable release.")
+def training(
+    dataset: str,
+    store: str,
+    fingerprint: str,
+    code_version: str,
+    schema_version: str = "",
+    served_version: str = "",
+    report_dir: str = "",
+    redis: str = "",
+    gate: str = "refuse",
+    refit: bool = False,
+    recipe: str = "fast",
+    seed: int = 0,
+    max_ranker_rows: int = MAX_RANKER_ROWS,
+) -> None:
+    """Train, measure and release.
+
+    Args:
+        dataset: Dataset directory.
+        store: The dataset's serving store.
+        fingerprint: Content hash of the dataset; a cache key.
+        code_version: Version of the code; a cache key.
+        schema_version: Version of the kept TFDV schemas as the run begins; a cache key.
+        served_version: The bundle served as the run begins, compared with the new one; "" for none.
+        report_dir: Local folder that receives copies of reports and figures, "" for none.
+        redis: Address of a Redis online store, "" for SQLite in the store.
+        gate: refuse or warn.
+        refit: Fit the towers again up to the log's end after they were measured.
+        recipe: fast or best.
+        seed: Of every random choice.
+        max_ranker_rows: Bound on the ranker's training rows.
+    """
+    ingested = ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version)
+    checked = check_rows_op(tables=ingested.outputs["tables"], code_version=code_version)
+    quality = require_quality_op(
+        quarantine=checked.outputs["quarantine"], report=checked.outputs["report"], report_dir=report_dir
+    )
+    clean = checked.outputs["clean"]
+    statistics = statistics_op(
+        clean=clean, store=store, schema_version=schema_version, code_version=code_version
+    ).after(quality)
+    schema = require_schema_op(
+        statistics=statistics.outputs["statistics"], report=statistics.outputs["report"], report_dir=report_dir
+    )
+    features = build_feature_snapshots(tables=clean, code_version=code_version).after(schema).outputs["features"]
+    keys = {"seed": seed, "code_version": code_version}
+    tables = {"tables": clean, "features": features}
+
+    early = fit_towers_op(**tables, stage="rank", epochs=0, **keys)
+    late = fit_towers_op(**tables, stage="test", epochs=early.outputs["epochs"], **keys)
+    towers = {"rank": early.outputs["towers"], "test": late.outputs["towers"]}
+    stages = {
+        name: build_stage_op(**tables, towers=fitted, stage=name, code_version=code_version).outputs["built"]
+        for name, fitted in towers.items()
+    }
+    ranker = train_ranker_op(**tables, stage=stages["rank"], max_rows=max_ranker_rows, **keys).outputs["ranker"]
+    evaluated = evaluate_op(
+        **tables, stage=stages["test"], ranker=ranker, store=store, served_version=served_version, gate=gate,
+        recipe=recipe, **keys,
+    )  # fmt: skip
+    publish = publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir)
+    _never_cached(quality, schema, publish)
+
+    released = {"evaluation": evaluated.outputs["evaluation"], "store": store, "redis": redis}
+    released |= {"fingerprint": fingerprint, "code_version": code_version}
+    with dsl.If(evaluated.outputs["release"] == "yes", name="released"):
+        with dsl.If(refit == True, name="refitted"):  # noqa: E712 - kfp compiles the comparison
+            fitted = fit_towers_op(**tables, stage="final", epochs=early.outputs["epochs"], **keys)
+            final = build_stage_op(
+                **tables, towers=fitted.outputs["towers"], stage="final", code_version=code_version
+            ).outputs["built"]
+            _never_cached(release_op(**tables, stage=final, ranker=ranker, refitted=True, **released).after(publish))
+        with dsl.Else(name="measured"):
+            final = build_stage_op(
+                **tables, towers=late.outputs["towers"], stage="final", code_version=code_version
+            ).outputs["built"]
+            _never_cached(release_op(**tables, stage=final, ranker=ranker, refitted=False, **released).after(publish))
+    with dsl.Else(name="refused"):
+        _never_cached(refuse_op(evaluation=evaluated.outputs["evaluation"]).after(publish))
