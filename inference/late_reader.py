@@ -1,4 +1,4 @@
-"""A feature reader that is opened when it is first needed, and again after its store was away.
+"""A reader of users that is opened when it is first needed, and again after its store was away.
 
 A server must start, and answer what is popular, while the online store is down; and use it once it is back.
 """
@@ -10,8 +10,8 @@ import time
 from collections.abc import Callable, Sequence
 
 from feature_repo.errors import FeatureStoreError
-from feature_repo.state import ItemColumns, TimeArray, UserColumns
-from inference.feature_store import FeatureReader
+from feature_repo.state import TimeArray, UserColumns
+from inference.recommender import UserReader
 
 RETRY_SECONDS = 2.0
 
@@ -24,10 +24,10 @@ class LateReader:
         retry_seconds: Time between attempts.
     """
 
-    def __init__(self, open_reader: Callable[[], FeatureReader], retry_seconds: float = RETRY_SECONDS) -> None:
+    def __init__(self, open_reader: Callable[[], UserReader], retry_seconds: float = RETRY_SECONDS) -> None:
         self._open_reader = open_reader
         self._retry_seconds = retry_seconds
-        self._reader: FeatureReader | None = None
+        self._reader: UserReader | None = None
         self._failure = FeatureStoreError("The feature store has not been opened yet.")
         self._next_attempt = 0.0
         self._lock = threading.Lock()
@@ -40,15 +40,7 @@ class LateReader:
         """
         return self._opened().users(user_ids, times)
 
-    def items(self, time: float) -> ItemColumns:
-        """The catalogue.
-
-        Raises:
-            FeatureStoreError: The store cannot be opened or read.
-        """
-        return self._opened().items(time)
-
-    def _opened(self) -> FeatureReader:
+    def _opened(self) -> UserReader:
         reader = self._reader
         if reader is not None:
             return reader

@@ -2,8 +2,8 @@
 
 A thread looks at the store's `current`. A new bundle is loaded and warmed beside the one in use, and taken only when
 the predictor holds it too, so that no request meets a ranker of another release; the first bundle is taken at once,
-for a feed without ranker is better than none. The catalogue is read again from the online store on the same thread.
-A bundle that cannot be loaded is counted and logged, and the one in use stays.
+for a feed without ranker is better than none. A second thread renews the catalogue of the release in use. A bundle
+that cannot be loaded is counted and logged, and the one in use stays.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from feature_repo.errors import BundleError, FeatureStoreError
+from feature_repo.errors import BundleError, KuberecError
+from feature_repo.state import ItemColumns
 from inference.artifacts import Artifacts
 from inference.bundle import Bundle
 from inference.executor import Executor
-from inference.feature_store import FeatureReader
 from inference.metrics import Metrics
 from inference.query import SURFACES, Query
-from inference.recommender import Recommender, Timeouts
+from inference.recommender import Recommender, Timeouts, UserReader
 from inference.scorers.protocol import Scorer
 from inference.store import BundleStore
 
@@ -39,7 +39,7 @@ class Release:
     """
 
     bundle: Bundle
-    reader: FeatureReader
+    reader: UserReader
     recommender: Recommender
 
     @property
@@ -53,7 +53,8 @@ class Releases:
 
     Args:
         store: Where bundles are.
-        open_reader: Opens the online features of a bundle.
+        open_reader: Opens the online features of a bundle's users.
+        read_items: Reads the catalogue of a release from the online store; takes its time.
         scorer: The ranker behind every release.
         holds: Whether the predictor holds a version.
         executor: Failure policy and threads of all requests.
@@ -66,7 +67,8 @@ class Releases:
     def __init__(
         self,
         store: BundleStore,
-        open_reader: Callable[[Bundle, Artifacts], FeatureReader],
+        open_reader: Callable[[Bundle, Artifacts], UserReader],
+        read_items: Callable[[Release], ItemColumns],
         scorer: Scorer,
         holds: Callable[[str], bool],
         executor: Executor,
@@ -78,19 +80,23 @@ class Releases:
     ) -> None:
         self._store = store
         self._open_reader = open_reader
+        self._read_items = read_items
         self._scorer = scorer
         self._holds = holds
         self._executor = executor
         self._timeouts = timeouts
         self._metrics = metrics
-        self._poll_seconds = poll_seconds
-        self._items_seconds = items_seconds
-        self._items_due = 0.0
         self._release: Release | None = None
+        self._changing = threading.Lock()
         self._waiting: Release | None = None
         self._refused: str | None = None
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._watch, name="releases", daemon=True)
+        self._threads = [
+            threading.Thread(target=self._repeat, args=(self.step, poll_seconds, 0.0), name="releases", daemon=True),
+            threading.Thread(
+                target=self._repeat, args=(self.renew, items_seconds, items_seconds), name="catalogue", daemon=True
+            ),
+        ]
 
     def current(self) -> Release | None:
         """The release to answer with, None before the first one is loaded."""
@@ -98,33 +104,54 @@ class Releases:
 
     def start(self) -> None:
         """Begins to watch the store."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        """Ends watching."""
+        """Ends watching; a catalogue being read is not waited for."""
         self._stop.set()
-        self._thread.join(timeout=5.0)
+        self._threads[0].join(timeout=5.0)
 
     def step(self) -> None:
-        """One look: turn to a new bundle if there is one, else read the catalogue again if it is time."""
+        """Turns to the store's current bundle, if it is another one.
+
+        Raises:
+            BundleError: The store or the bundle cannot be read.
+        """
         version = self._store.current()
         if version is not None and (self._release is None or version != self._release.bundle.version):
             self._turn_to(version)
-        if self._release is not None and time.monotonic() >= self._items_due:
-            self._refresh(self._release)
 
-    def _watch(self) -> None:
+    def renew(self) -> None:
+        """Puts the catalogue as the online store has it now into the release in use.
+
+        Raises:
+            KuberecError: It cannot be read; the catalogue stays as it was.
+        """
+        release = self._release
+        if release is None:
+            return
+        started = time.time()
+        artifacts = replace(release.artifacts, items=self._read_items(release))
+        renewed = Release(release.bundle, release.reader, self._recommender(artifacts, release.reader))
+        with self._changing:
+            if self._release is not release:
+                return  # turned to another bundle meanwhile
+            self._release = renewed
+        self._metrics.refreshed("item_stats", started)
+
+    def _repeat(self, work: Callable[[], None], seconds: float, first: float) -> None:
+        self._stop.wait(first)
         while not self._stop.is_set():
             try:
-                self.step()
-            except BundleError as error:
-                self._metrics.load_failed()
+                work()
+            except KuberecError as error:
+                self._metrics.load_failed() if work == self.step else self._metrics.degraded("items")
                 log.error("%s", error)
             except Exception:
                 # The thread must live: a release that cannot be renewed goes on serving.
-                self._metrics.load_failed()
                 log.exception("looking after the release failed")
-            self._stop.wait(self._poll_seconds)
+            self._stop.wait(seconds)
 
     def _turn_to(self, version: str) -> None:
         if version == self._refused:
@@ -137,9 +164,11 @@ class Releases:
                 raise
         if self._release is None or self._holds(version):
             release, self._waiting = self._waiting, None
-            self._release = release
-            self._items_due = 0.0
-            self._metrics.swapped(release.bundle.manifest.created())
+            with self._changing:
+                self._release = release
+            made = release.bundle.manifest.created()
+            self._metrics.swapped(made)
+            self._metrics.refreshed("item_stats", made)
             log.warning("serving bundle %s", version)
 
     def _load(self, version: str) -> Release:
@@ -150,7 +179,7 @@ class Releases:
         self._warm(release)
         return release
 
-    def _recommender(self, artifacts: Artifacts, reader: FeatureReader) -> Recommender:
+    def _recommender(self, artifacts: Artifacts, reader: UserReader) -> Recommender:
         return Recommender(artifacts, reader, self._scorer, executor=self._executor, timeouts=self._timeouts)
 
     def _warm(self, release: Release) -> None:
@@ -160,16 +189,3 @@ class Releases:
         seed = str(release.artifacts.items.item_ids[0])
         moment = release.bundle.manifest.facts.log_end
         recommender.recommend([Query("", moment, surface=surface, item_id=seed) for surface in SURFACES])
-
-    def _refresh(self, release: Release) -> None:
-        self._items_due = time.monotonic() + self._items_seconds
-        started = time.time()
-        try:
-            items = release.reader.items(release.bundle.manifest.facts.features_as_of)
-        except FeatureStoreError as error:
-            self._metrics.degraded("items")
-            log.warning("the catalogue stays as it was: %s", error)
-            return
-        artifacts = replace(release.artifacts, items=items)
-        self._release = Release(release.bundle, release.reader, self._recommender(artifacts, release.reader))
-        self._metrics.refreshed("item_stats", started)

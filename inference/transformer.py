@@ -27,16 +27,18 @@ from kserve.protocol.rest.v2_datamodels import InferenceRequest
 from pydantic import ValidationError
 
 from feature_repo.errors import RequestError, exit_with_sentence
+from feature_repo.state import ItemColumns
 from inference import hosting, problems
 from inference.artifacts import Artifacts
 from inference.bundle import Bundle
+from inference.catalogue import CatalogueKey, CatalogueProcess
 from inference.clock import Clock
 from inference.executor import Executor
-from inference.feature_store import FeatureReader, OnlineFeatures, StoreSettings
+from inference.feature_store import OnlineFeatures, StoreSettings
 from inference.late_reader import LateReader
 from inference.metrics import Metrics
-from inference.recommender import Timeouts
-from inference.releases import Releases
+from inference.recommender import Timeouts, UserReader
+from inference.releases import Release, Releases
 from inference.requests import Instances, RecommendationRequest, from_tensors
 from inference.responses import server_timing
 from inference.scorers.remote import RemoteScorer
@@ -147,9 +149,11 @@ def _serve(settings: ServingSettings) -> None:
     metrics = Metrics()
     executor = Executor(strict=False, threads=4 * settings.request_threads, observer=metrics)
     scorer = RemoteScorer(settings.predictor)
+    catalogue = CatalogueProcess()
     releases = Releases(
         BundleStore(settings.store, settings.cache),
         partial(_open_reader, settings=settings),
+        partial(_read_items, catalogue=catalogue, settings=settings),
         scorer,
         scorer.holds,
         executor,
@@ -177,6 +181,7 @@ def _serve(settings: ServingSettings) -> None:
 
     def stop() -> None:
         releases.stop()
+        catalogue.close()
         executor.close()
         pool.shutdown(wait=False, cancel_futures=True)
         scorer.close()
@@ -184,11 +189,23 @@ def _serve(settings: ServingSettings) -> None:
     hosting.run(http, settings.host, on_stop=stop)
 
 
-def _open_reader(bundle: Bundle, artifacts: Artifacts, settings: ServingSettings) -> FeatureReader:
-    """The online features that belong to a bundle; opened once the store is there."""
+def _place(bundle: Bundle, settings: ServingSettings) -> StoreSettings:
+    """Where a bundle's online features are."""
     facts = bundle.manifest.facts
-    place = StoreSettings(settings.online_dir, facts.dataset, facts.stage, settings.redis)
+    return StoreSettings(settings.online_dir, facts.dataset, facts.stage, settings.redis)
+
+
+def _open_reader(bundle: Bundle, artifacts: Artifacts, settings: ServingSettings) -> UserReader:
+    """The users of a bundle; opened once the store is there."""
+    place = _place(bundle, settings)
     return LateReader(partial(OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place))
+
+
+def _read_items(release: Release, catalogue: CatalogueProcess, settings: ServingSettings) -> ItemColumns:
+    """The catalogue of a release as the online store has it now."""
+    bundle = release.bundle
+    key = CatalogueKey(bundle.path, _place(bundle, settings))
+    return catalogue.items(key, bundle.manifest.facts.features_as_of, release.artifacts.items, bundle.feature_set)
 
 
 def _count_error(metrics: Metrics, scope: Mapping[str, Any], status: int) -> None:

@@ -1,7 +1,8 @@
 """The scorer between the two servers: one gRPC V2 call a request, raw tensors, over one kept connection.
 
-Batches whose features take over `MAX_CALL` bytes take several calls. It asks for the bundle its candidates were made with and takes no other's answer. The call is synchronous (it runs in
-the request's thread), does not retry, and fails at once while the predictor is away.
+Batches whose features take over `MAX_CALL` bytes take several calls. It asks for the bundle its candidates were made
+with and takes no other's answer. The call is synchronous (it runs in the request's thread), does not retry, and fails
+at once while the predictor is away.
 """
 
 from __future__ import annotations

@@ -218,28 +218,28 @@ def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundl
     held: set[str] = set()
     opened = []
 
-    class Reader(world.Store):
-        fails = False
+    away = []
 
-        def items(self, moment):
-            if self.fails:
-                raise FeatureStoreError("away")
-            return world.items(price=np.full(world.NUM_ITEMS, 5.0, np.float32))
+    def reading(release):
+        if away:
+            raise FeatureStoreError("away")
+        return world.items(price=np.full(world.NUM_ITEMS, 5.0, np.float32))
 
     def opening(bundle, artifacts):
         opened.append(bundle.version)
-        return Reader(artifacts.feature_set)
+        return world.Store(artifacts.feature_set)
 
     releases = Releases(
         store,
         opening,
+        reading,
         None,
         held.__contains__,
         Executor(strict=False),
         None,
         metrics,
         poll_seconds=60,
-        items_seconds=0.0,
+        items_seconds=60,
     )
     releases.step()
     assert releases.current() is None
@@ -251,7 +251,9 @@ def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundl
     release = releases.current()
     assert release is not None
     assert release.bundle.version == first
-    assert (release.artifacts.items.price == 5.0).all()
+    assert not (release.artifacts.items.price == 5.0).all()
+    releases.renew()
+    assert (releases.current().artifacts.items.price == 5.0).all()
     store.set_current(second)
     releases.step()
     releases.step()
@@ -260,8 +262,33 @@ def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundl
     held.add(second)
     releases.step()
     assert releases.current().bundle.version == second
-    Reader.fails = True
-    releases.step()
+    away.append(True)
+    with pytest.raises(FeatureStoreError):
+        releases.renew()
     assert releases.current().bundle.version == second
     slate = releases.current().recommender.recommend([world.query("u1")])[0]
     assert slate.bundle_version == second
+
+
+def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path, bundles):
+    from inference.catalogue import CatalogueKey, CatalogueProcess
+    from inference.feature_store import StoreSettings
+    from tests.inference.features import fill_store
+
+    bundle, process = bundles[0], CatalogueProcess()
+    now = bundle.artifacts().items
+    place = StoreSettings(tmp_path / "online", "world")
+    key = CatalogueKey(bundle.path, place)
+    try:
+        with pytest.raises(FeatureStoreError, match="missing"):
+            process.items(key, world.NOW, now, bundle.feature_set)
+        fill_store(tmp_path / "features", place)
+        read = process.items(key, world.NOW, now, bundle.feature_set)
+        for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
+            assert np.array_equal(getattr(read, name), getattr(now, name), equal_nan=name != "regions"), name
+        process._process.kill()
+        process._process.wait()
+        assert (process.items(key, world.NOW, now, bundle.feature_set).price == now.price).all()
+    finally:
+        process.close()
+    assert process._process.poll() == 0

@@ -1,0 +1,158 @@
+"""Reads the whole catalogue from the online store in a process beside the server.
+
+Reading every item takes seconds of pure Python for thousands of them, during which requests in the same interpreter
+wait. The process is started when it is first asked, has a low priority, keeps its connection, writes the snapshot as
+a file (`snapshot.py`), and ends when the server does. One line of JSON asks, one line answers.
+
+    python -m inference.catalogue
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TextIO
+
+from feature_repo.errors import FeatureStoreError, KuberecError
+from feature_repo.feature_set import FeatureSet
+from feature_repo.state import ItemColumns
+from inference.bundle import FEATURE_SET, ITEM_IDS
+from inference.feature_store import OnlineFeatures, StoreSettings
+from inference.snapshot import load_item_ids, load_items, save_items
+
+NICENESS = 10
+END_SECONDS = 5.0
+
+
+@dataclass(frozen=True)
+class CatalogueKey:
+    """Which catalogue: that of a bundle's feature set and row map, in an online store.
+
+    Attributes:
+        bundle: Directory of the bundle.
+        store: Where its features live.
+    """
+
+    bundle: Path
+    store: StoreSettings
+
+
+class CatalogueProcess:
+    """The server's side. One question at a time; others wait."""
+
+    def __init__(self) -> None:
+        self._process: subprocess.Popen[str] | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._lock = threading.Lock()
+
+    def items(self, key: CatalogueKey, time: float, now: ItemColumns, feature_set: FeatureSet) -> ItemColumns:
+        """The catalogue as of a time.
+
+        Args:
+            key: Which catalogue.
+            time: Unix seconds up to which ages count.
+            now: The catalogue in use; its row map is shared.
+            feature_set: Of the bundle.
+
+        Raises:
+            FeatureStoreError: The store cannot be read, or the process ended.
+        """
+        with self._lock:
+            if self._process is None or self._process.poll() is not None:
+                self._start()
+            assert self._process is not None
+            assert self._folder is not None
+            path = Path(self._folder.name) / "items.npz"
+            question = {
+                "bundle": str(key.bundle),
+                "store": [str(key.store.directory), key.store.dataset, key.store.stage, key.store.redis],
+                "time": time,
+                "out": str(path),
+            }
+            error = self._ask(self._process, json.dumps(question))
+            if error:
+                raise FeatureStoreError(error)
+            return load_items(path, now.item_ids, feature_set)
+
+    def close(self) -> None:
+        """Ends the process."""
+        if self._process is not None:
+            _end(self._process)
+        if self._folder is not None:
+            self._folder.cleanup()
+
+    def _start(self) -> None:
+        if self._process is not None:
+            _end(self._process)
+        self._folder = self._folder or tempfile.TemporaryDirectory(prefix="kuberec-catalogue-")
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "inference.catalogue"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,  # a Ctrl-C is for the server, which then ends it
+        )
+
+    def _ask(self, process: subprocess.Popen[str], question: str) -> str:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(question + "\n")
+            process.stdin.flush()
+            answer = process.stdout.readline()
+        except (OSError, ValueError) as error:
+            return f"The process that reads the catalogue is gone: {error}"
+        if not answer:
+            return "The process that reads the catalogue ended."
+        return str(json.loads(answer)["error"])
+
+
+def _end(process: subprocess.Popen[str]) -> None:
+    """The process ends with its input; one that reads on is killed."""
+    try:
+        process.communicate(timeout=END_SECONDS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.communicate()
+
+
+def main() -> None:
+    """The process's side: answers until its input ends."""
+    # Libraries may print; the answers have a channel of their own.
+    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    os.nice(NICENESS)
+    _answer(sys.stdin, channel)
+
+
+def _answer(questions: TextIO, channel: TextIO) -> None:
+    opened: tuple[list[str], FeatureSet, OnlineFeatures] | None = None
+    for line in questions:
+        question = json.loads(line)
+        error = ""
+        try:
+            name = [question["bundle"], *question["store"]]
+            if opened is None or opened[0] != name:
+                opened = (name, *_open(Path(question["bundle"]), question["store"]))
+            save_items(Path(question["out"]), opened[2].items(question["time"]))
+        except KuberecError as failure:
+            error = str(failure)
+        channel.write(json.dumps({"error": error}) + "\n")
+        channel.flush()
+
+
+def _open(bundle: Path, store: list[str]) -> tuple[FeatureSet, OnlineFeatures]:
+    feature_set = FeatureSet.load(bundle / FEATURE_SET)
+    directory, dataset, stage, redis = store
+    settings = StoreSettings(Path(directory), dataset, stage, redis)
+    return feature_set, OnlineFeatures(feature_set, load_item_ids(bundle / ITEM_IDS), settings)
+
+
+if __name__ == "__main__":
+    main()
