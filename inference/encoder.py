@@ -143,7 +143,7 @@ class UserEncoder:
         """
         if not queries:
             return np.zeros((0, self.dimension), dtype=np.float32)
-        inputs = self._inputs(users, queries)
+        inputs = self.inputs(users, queries)
         parts = []
         for start in range(0, len(queries), _CHUNK):
             part = TowerInputs(*(getattr(inputs, name)[start : start + _CHUNK] for name in TowerInputs.__slots__))
@@ -151,7 +151,8 @@ class UserEncoder:
             parts.append(vectors)
         return np.concatenate(parts)
 
-    def _inputs(self, users: UserColumns, queries: Sequence[RequestContext]) -> TowerInputs:
+    def inputs(self, users: UserColumns, queries: Sequence[RequestContext]) -> TowerInputs:
+        """What the tower reads of the queries [q] and their users [q]."""
         times = np.array([query.time for query in queries], dtype=np.float64)
         rows, ages, grades = pad_history(users.history, times, self._history_length)
         numeric, codes = split_request(request_features(queries, users.country, self._feature_set), self._feature_set)

@@ -19,7 +19,9 @@ class TrainingConfig(BaseModel):
         least_examples: Items with fewer examples get no id of their own.
         group_damping: An example of a group of n weighs n ** -group_damping.
         temperature: Cosines are divided by it.
-        learning_rate, weight_decay: Of AdamW.
+        learning_rate: Of AdamW, for layers.
+        embedding_rate: The same for embeddings, whose rows see few of the steps.
+        weight_decay: Of AdamW.
         max_epochs, patience: Epochs at most, and epochs without a better recall before training stops.
         default_epochs: Epochs where there is nothing to watch.
         max_examples: Examples at most, the latest.
@@ -31,7 +33,7 @@ class TrainingConfig(BaseModel):
 
     dimension: int = Field(default=64, ge=4, le=128)
     hidden: int = Field(default=128, ge=4)
-    batch: int = Field(default=1024, ge=1)
+    batch: int = Field(default=512, ge=1)
     num_uniform: int = Field(default=512, ge=1)
     chunk: int = Field(default=4096, ge=1)
     id_dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -40,8 +42,9 @@ class TrainingConfig(BaseModel):
     group_damping: float = Field(default=0.5, ge=0, le=1)
     temperature: float = Field(default=0.07, gt=0)
     learning_rate: float = Field(default=2e-3, gt=0)
+    embedding_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
-    max_epochs: int = Field(default=12, ge=0)
+    max_epochs: int = Field(default=16, ge=0)
     patience: int = Field(default=2, ge=1)
     default_epochs: int = Field(default=5, ge=0)
     max_examples: int = Field(default=2_000_000, ge=1)

@@ -121,7 +121,7 @@ class PositiveLog:
             grid=grid,
         )
 
-    def known_at(self, users: IntArray, cells: IntArray) -> IndexArray:
+    def known_at(self, users: IntArray, cells: IntArray | IndexArray) -> IndexArray:
         """Position after the last event of each user [q] that lies before the given cell [q]."""
         base = self.grid.count + 1
         keys = self.users.astype(np.int64) * base + self.cells

@@ -74,13 +74,13 @@ def fit_towers(
         data = training_data(tables, feature_set, item_ids, start, end, config)
         watch = Watch.of(data, start, end, config.max_watched)
         most = config.max_epochs if len(watch) else config.default_epochs
-        towers, fit = _fit(data, config, start, watch if len(watch) else None, most, seed)
-        epochs, recall = fit.epochs, fit.recall
+        towers, fitted = fit(data, config, start, watch if len(watch) else None, most, seed)
+        epochs, recall = fitted.epochs, fitted.recall
         if start < until:
             data = None
     if data is None:
         data = training_data(tables, feature_set, item_ids, until, until, config)
-        towers, _ = _fit(data, config, until, None, epochs, seed)
+        towers, _ = fit(data, config, until, None, epochs, seed)
     numbers: dict[str, float] = {"epochs": epochs, "num_examples": len(data.examples), "num_items": len(item_ids)}
     if not math.isnan(recall):
         numbers[f"recall_at_{config.recall_at}"] = recall
@@ -144,10 +144,10 @@ def training_data(
     )
 
 
-def _fit(
+def fit(
     data: TrainingData, config: TrainingConfig, until: float, watch: Watch | None, epochs: int, seed: int
 ) -> tuple[Towers, Fit]:
-    """Fresh towers, trained."""
+    """Fresh towers, trained on the data's examples; see `train`."""
     towers = Towers(shapes(data, config, until), seed)
     cuts = data.log.grid.begin(0) + np.linspace(0.5, 1.0, NUM_MOMENTS) * (until - data.log.grid.begin(0))
     numeric = np.concatenate([data.items.numeric(cut)[data.items.alive(cut)] for cut in cuts])

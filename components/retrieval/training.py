@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray
@@ -46,8 +47,7 @@ def train(
         epochs: Epochs at most.
         seed: Orders examples and draws negatives.
     """
-    parameters = [*towers.users.parameters(), *towers.items.parameters()]
-    optimiser = torch.optim.AdamW(parameters, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
+    optimiser = _optimiser(towers, config)
     best, weights = Fit(0, -math.inf), _weights(towers)
     for epoch in range(1, epochs + 1):
         started = time.monotonic()
@@ -65,6 +65,19 @@ def train(
         towers.users.load_state_dict(weights[0])
         towers.items.load_state_dict(weights[1])
     return best
+
+
+def _optimiser(towers: Towers, config: TrainingConfig) -> torch.optim.Optimizer:
+    """AdamW with a rate of its own for embeddings."""
+    modules = [module for tower in (towers.users, towers.items) for module in tower.modules()]
+    tables = [module.weight for module in modules if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
+    of_tables = {id(table) for table in tables}
+    parameters = [*towers.users.parameters(), *towers.items.parameters()]
+    groups: list[dict[str, Any]] = [
+        {"params": tables, "lr": config.embedding_rate},
+        {"params": [parameter for parameter in parameters if id(parameter) not in of_tables]},
+    ]
+    return torch.optim.AdamW(groups, lr=config.learning_rate, weight_decay=config.weight_decay, fused=True)
 
 
 def _train_epoch(

@@ -20,9 +20,9 @@ def test_the_latest_events_stay_oldest_first(lengths: list[int], length: int) ->
         offsets=offsets,
         rows=np.arange(100, 100 + n, dtype=np.int32),
         grades=(1 + np.arange(n) % 3).astype(np.int8),
-        times=np.arange(n) * DAY,
+        times=np.arange(n, dtype=np.float64) * DAY,
     )
-    queries = np.arange(len(lengths)) * DAY + 4 * DAY
+    queries = np.arange(len(lengths), dtype=np.float64) * DAY + 4 * DAY
     rows, ages, grades = pad_history(history, queries, length)
     assert rows.shape == ages.shape == grades.shape == (len(lengths), max(1, *(min(k, length) for k in [*lengths, 0])))
     for user, own in enumerate(lengths):

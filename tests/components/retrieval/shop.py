@@ -12,6 +12,7 @@ from components.features import build_features
 from feature_repo.dataset import DatasetConfig
 from tests.components.validation.prepared import START, config, event, write_prepared
 
+DAY = 86_400.0
 DAYS = 40
 NUM_TASTES = 4
 
