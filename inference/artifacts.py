@@ -34,7 +34,7 @@ class RecommenderConfig(BaseModel):
         reach: Source -> length of the list it scores candidates by, those of other sources included.
         weights: Source -> its weight in the merged order.
         fallback_weight: Weight of the popular list beside a seed item: below every similar item.
-        verbs: Objective -> what the user did, for reasons ("bought"); "chose" where it is not said.
+        verbs: Objective -> what the user did, for reasons ("bought {}"); "chose {}" where it is not said.
         rank_constant: k of reciprocal rank fusion, 1 / (k + rank): larger is flatter.
         rank_cold: Whether users whom the store does not know are ranked too; else they get the popular order.
     """

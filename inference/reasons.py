@@ -17,17 +17,17 @@ from inference.artifacts import Artifacts
 from inference.query import CandidateSet, Query
 
 VERBS = {
-    "bought": ("purchase", "buy", "bought", "order", "checkout"),
-    "added to your cart": ("cart", "add_to_cart", "basket"),
-    "watched": ("long_view", "watch", "play", "complete"),
-    "liked": ("like", "favourite", "favorite", "follow", "save", "wishlist"),
-    "viewed": ("view", "click", "open", "visit", "read"),
+    "bought {}": ("purchase", "buy", "bought", "order", "checkout"),
+    "put {} in your cart": ("cart", "add_to_cart", "basket"),
+    "watched {}": ("long_view", "watch", "play", "complete"),
+    "liked {}": ("like", "favourite", "favorite", "follow", "save", "wishlist"),
+    "viewed {}": ("view", "click", "open", "visit", "read"),
 }
-ANY_VERB = "chose"
+ANY_VERB = "chose {}"
 
 
 def verbs(objectives: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """What the user did, in the past tense, for each objective whose event types say it.
+    """What the user did ("bought {}"), in the past tense, for each objective whose event types say it.
 
     Args:
         objectives: Objective -> event types, as in `dataset.toml`.
@@ -93,8 +93,7 @@ class ReasonWriter:
         first, stop = int(own.offsets[person.place]), int(own.offsets[person.place + 1])
         at = first + int(np.searchsorted(own.rows[first:stop], row))
         grade = int(own.grades[at]) if at < stop and own.rows[at] == row else 0
-        verb = self._verb(grade)
-        return f"You {verb} before" if verb.startswith("added") else f"You {verb} this before"
+        return f"You {self._did(grade, 'this')} before"
 
     def _because(self, person: _Person, rows: npt.NDArray[np.int32], wanted: npt.NDArray[np.bool_]) -> dict[int, str]:
         """Item row -> reason, by the seed whose neighbour it is most."""
@@ -114,7 +113,7 @@ class ReasonWriter:
         for place, row in enumerate(items.tolist()):
             seed = int(strongest[place])
             if weight[place, seed] > 0:
-                found[row] = f"Because you {self._verb(int(grades[seed]))} {self._title(int(seeds[seed]))}"
+                found[row] = f"Because you {self._did(int(grades[seed]), self._title(int(seeds[seed])))}"
         return found
 
     def _tastes(self, person: _Person) -> dict[str, set[int]]:
@@ -161,11 +160,11 @@ class ReasonWriter:
     def _has_list(self, country: str) -> bool:
         return bool(country) and bool((self.artifacts.popularity.countries == country).any())
 
-    def _verb(self, grade: int) -> str:
+    def _did(self, grade: int, what: str) -> str:
+        """What the user did with something, in the past tense: "bought this"."""
         objectives = self.artifacts.feature_set.objectives
-        if not 0 < grade <= len(objectives):
-            return ANY_VERB
-        return self.artifacts.config.verbs.get(objectives[grade - 1], ANY_VERB)
+        name = objectives[grade - 1] if 0 < grade <= len(objectives) else ""
+        return self.artifacts.config.verbs.get(name, ANY_VERB).replace("{}", what)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from inference.bundle import Parts, write_bundle
 from inference.feature_store import StoreSettings, materialize
 from inference.historical_features import HistoricalFeatures
 from inference.manifest import Facts
+from inference.reasons import verbs
 from inference.store import BundleStore
 
 
@@ -78,7 +79,7 @@ def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
             contents=pq.read_table(features.items_static_file),
             neighbours=stage.neighbours,
             popularity=stage.popularity,
-            config=stage.config(),
+            config=stage.config().model_copy(update={"verbs": verbs(tables.config.objectives)}),
             towers=stage.towers_dir,
             index=stage.index_dir,
             ranker=made.ranker_dir,

@@ -138,7 +138,7 @@ def test_contents_are_aligned_and_always_titled():
 
 def test_verbs_say_only_what_the_events_say():
     objectives = {"click": ["view"], "engage": ["long_view"], "convert": ["like", "purchase"], "other": ["forward"]}
-    assert verbs(objectives) == {"click": "viewed", "engage": "watched", "convert": "liked"}
+    assert verbs(objectives) == {"click": "viewed {}", "engage": "watched {}", "convert": "liked {}"}
 
 
 def test_spans_of_users_are_the_users_asked_alone():

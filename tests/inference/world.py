@@ -208,7 +208,7 @@ def artifacts(repeats: str = "until-converted", **changes: object) -> Artifacts:
         "encoder": MeanEncoder(vectors),
         "index": ItemIndex.build(vectors),
         "embeddings": vectors,
-        "config": RecommenderConfig(verbs={"click": "viewed", "convert": "bought"}),
+        "config": RecommenderConfig(verbs={"click": "viewed {}", "convert": "bought {}"}),
     }
     return Artifacts(**{**parts, **changes})
 
