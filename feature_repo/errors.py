@@ -90,8 +90,8 @@ class RequestError(KuberecError):
 def exit_with_sentence() -> Iterator[None]:
     """End the process with one sentence and the error's exit code, without a traceback.
 
-    Every command line and pipeline component runs its work inside; anything that is not a `KuberecError` is a defect and
-    keeps its traceback.
+    Every command line and pipeline component runs its work inside; anything that is not a `KuberecError` is a defect
+    and keeps its traceback.
     """
     try:
         yield
