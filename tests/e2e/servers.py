@@ -72,10 +72,10 @@ class Serving:
     def store(self) -> BundleStore:
         return BundleStore(str(self.store_dir))
 
-    def get(self, user: str = "u1", **parameters: object) -> httpx.Response:
+    def get(self, user: str = "u1", **parameters: str | int) -> httpx.Response:
         return self.client.get("/api/v1/recommendations", params={"user_id": user, **parameters})
 
-    def feed(self, user: str = "u1", **parameters: object) -> dict:
+    def feed(self, user: str = "u1", **parameters: str | int) -> dict:
         answer = self.get(user, **parameters)
         assert answer.status_code == 200, answer.text
         return answer.json()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,11 +28,13 @@ ids = st.lists(
 @given(ids.filter(len), st.text(max_size=20), st.sampled_from(["home", "email"]))
 def test_cursor_comes_back(shown, user, surface):
     text = cursor.encode(shown, user, surface, None)
+    assert text is not None
     assert cursor.decode(text, user, surface, None) == shown
 
 
 def test_cursor_is_bound_bounded_and_checked():
     text = cursor.encode(["a", "b"], "u1", "home", None)
+    assert text is not None
     for user, surface, item in (("u2", "home", None), ("u1", "email", None), ("u1", "home", "i1")):
         with pytest.raises(RequestError, match="another user"):
             cursor.decode(text, user, surface, item)
@@ -97,13 +100,14 @@ def test_tensors_become_requests():
         ("u1", 5, "home", None),
         ("u2", 5, "similar", "i1"),
     ]
-    for tensors, field in (
+    wrong: list[tuple[dict[str, list[Any]], str]] = [
         ({}, "user_id"),
         ({"user_id": ["u"] * 2000}, "user_id"),
         ({"user_id": ["u1", "u2"], "surface": ["home"] * 3}, "surface"),
         ({"user_id": ["u1", "u2"], "count": [1, 2]}, "count"),
         ({"user_id": ["u1"], "colour": ["red"]}, "colour"),
-    ):
+    ]
+    for tensors, field in wrong:
         with pytest.raises(RequestError) as caught:
             from_tensors(tensors)
         assert caught.value.field == field
@@ -219,6 +223,6 @@ def test_large_bodies_are_refused_however_they_come(client):
 
 
 def test_json_of_problems_is_plain():
-    content = problems.problem(422, "x", "f", [{"field": "f", "detail": "d"}]).body
+    content = bytes(problems.problem(422, "x", "f", [{"field": "f", "detail": "d"}]).body)
     assert json.loads(content)["errors"] == [{"field": "f", "detail": "d"}]
     assert not np.isnan(json.loads(content)["status"])

@@ -25,7 +25,7 @@ def merged(one, other, weights=(1.0, 1.0)):
 def test_merge_is_reciprocal_rank_fusion(one, other):
     result = merged(one, other, (1.0, 0.5))
     for query in range(3):
-        score = {}
+        score: dict[int, float] = {}
         for weight, rows in ((1.0, one[query]), (0.5, other[query])):
             for rank, row in enumerate(rows):
                 score[row] = score.get(row, 0.0) + weight / (61 + rank)

@@ -20,7 +20,9 @@ from inference.merge import bare, with_rows
 from inference.metrics import Metrics
 from inference.rankers import Rankers
 from inference.reasons import verbs
-from inference.releases import Releases
+from inference.recommender import Timeouts
+from inference.releases import Release, Releases
+from inference.scorers.local import LocalScorer
 from inference.sources.own import OwnSource
 from inference.store import BundleStore
 from inference.users import cold_users, span
@@ -218,7 +220,7 @@ def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundl
     held: set[str] = set()
     opened = []
 
-    away = []
+    away: list[bool] = []
 
     def reading(release):
         if away:
@@ -233,14 +235,20 @@ def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundl
         store,
         opening,
         reading,
-        None,
+        LocalScorer(bundles[0].ranker()),
         held.__contains__,
         Executor(strict=False),
-        None,
+        Timeouts(),
         metrics,
         poll_seconds=60,
         items_seconds=60,
     )
+
+    def current() -> Release:
+        release = releases.current()
+        assert release is not None
+        return release
+
     releases.step()
     assert releases.current() is None
     for bundle in bundles[:2]:
@@ -248,25 +256,24 @@ def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundl
     first, second = bundles[0].version, bundles[1].version
     store.set_current(first)
     releases.step()
-    release = releases.current()
-    assert release is not None
+    release = current()
     assert release.bundle.version == first
     assert not (release.artifacts.items.price == 5.0).all()
     releases.renew()
-    assert (releases.current().artifacts.items.price == 5.0).all()
+    assert (current().artifacts.items.price == 5.0).all()
     store.set_current(second)
     releases.step()
     releases.step()
-    assert releases.current().bundle.version == first
+    assert current().bundle.version == first
     assert opened == [first, second]  # loaded once, and waiting
     held.add(second)
     releases.step()
-    assert releases.current().bundle.version == second
+    assert current().bundle.version == second
     away.append(True)
     with pytest.raises(FeatureStoreError):
         releases.renew()
-    assert releases.current().bundle.version == second
-    slate = releases.current().recommender.recommend([world.query("u1")])[0]
+    assert current().bundle.version == second
+    slate = current().recommender.recommend([world.query("u1")])[0]
     assert slate.bundle_version == second
 
 
@@ -286,9 +293,12 @@ def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path, bundles):
         read = process.items(key, world.NOW, now, bundle.feature_set)
         for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
             assert np.array_equal(getattr(read, name), getattr(now, name), equal_nan=name != "regions"), name
-        process._process.kill()
-        process._process.wait()
+        worker = process._process
+        assert worker is not None
+        worker.kill()
+        worker.wait()
         assert (process.items(key, world.NOW, now, bundle.feature_set).price == now.price).all()
     finally:
         process.close()
+    assert process._process is not None
     assert process._process.poll() == 0

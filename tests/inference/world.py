@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -72,7 +73,7 @@ class Store:
             np.array([grade for _, grade, _ in flat], dtype=np.int8),
             np.array([time for _, _, time in flat], dtype=np.float64),
         )
-        own = [{} for _ in events]
+        own: list[dict[int, tuple[int, int, float, float]]] = [{} for _ in events]
         for place, part in enumerate(events):
             for row, grade, time in part:
                 count, best, first, last = own[place].get(row, (0, 0, time, time))
@@ -135,7 +136,7 @@ def embeddings() -> FloatArray:
     return (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
 
 
-def items(**changes: object) -> ItemColumns:
+def items(**changes: Any) -> ItemColumns:
     rng = np.random.default_rng(3)
     available = np.ones(NUM_ITEMS, dtype=bool)
     available[::17] = False
@@ -146,7 +147,7 @@ def items(**changes: object) -> ItemColumns:
     min_age = np.zeros(NUM_ITEMS, dtype=np.float32)
     min_age[4::31] = 18
     numeric = np.column_stack([rng.poisson(5, NUM_ITEMS), rng.normal(2, 1, NUM_ITEMS)]).astype(np.float32)
-    columns = {
+    columns: dict[str, Any] = {
         "item_ids": np.array([item_id(row) for row in range(NUM_ITEMS)], dtype=object),
         "numeric": numeric,
         "categorical": (np.arange(NUM_ITEMS, dtype=np.int32) % 4 + 1)[:, None],
@@ -196,9 +197,9 @@ def contents() -> Contents:
     return Contents.from_table(table, np.array(ids, dtype=object))
 
 
-def artifacts(repeats: str = "until-converted", **changes: object) -> Artifacts:
+def artifacts(repeats: str = "until-converted", **changes: Any) -> Artifacts:
     vectors = embeddings()
-    parts = {
+    parts: dict[str, Any] = {
         "version": "v1",
         "feature_set": feature_set(repeats),
         "items": items(),
@@ -213,5 +214,6 @@ def artifacts(repeats: str = "until-converted", **changes: object) -> Artifacts:
     return Artifacts(**{**parts, **changes})
 
 
-def query(user: str = "u1", **changes: object) -> Query:
-    return Query(**{"user_id": user, "time": NOW, "request_id": f"r-{user}", **changes})
+def query(user: str = "u1", **changes: Any) -> Query:
+    fields: dict[str, Any] = {"user_id": user, "time": NOW, "request_id": f"r-{user}", **changes}
+    return Query(**fields)
