@@ -31,6 +31,15 @@ def test_the_transformer_has_no_package_of_another_image(serving_python: Path, p
     assert "ModuleNotFoundError" in found.stderr
 
 
-@pytest.mark.parametrize("module", ["inference.recommender", "inference.encoder", "inference.feature_store"])
-def test_the_transformer_can_do_with_its_own_packages(serving_python: Path, module: str) -> None:
+@pytest.mark.parametrize(
+    "module",
+    [
+        "inference.recommender",
+        "inference.encoder",
+        "inference.feature_store",
+        "inference.transformer",
+        "inference.predictor",
+    ],
+)
+def test_both_servers_import_with_the_packages_of_the_transformer(serving_python: Path, module: str) -> None:
     subprocess.run([serving_python, "-c", f"import {module}"], cwd=ROOT, check=True)
