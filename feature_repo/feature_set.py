@@ -24,11 +24,12 @@ from feature_repo.files import write_json
 if TYPE_CHECKING:
     from feature_repo.tables import PreparedTables
 
-TRANSFORMS_VERSION = 1  # raise by hand whenever a snapshot or transform computes a column differently
+TRANSFORMS_VERSION = 2  # raise by hand whenever a snapshot or transform computes a column differently
 
 WINDOWS = (1, 7, 30)  # days of the activity windows
 RATE_WINDOWS = (7, 30)  # days of the smoothed rates
 HALF_LIVES = (2, 7)  # days of the decayed popularities
+OWN_HALF_LIVES = (3, 15, 60)  # days of the decayed counts of the user's own items
 SOURCES = ("two_tower", "covisitation", "own", "popular")  # in the order of `CandidateSet.source_bits`
 MAX_VOCABULARY = 50_000  # values a categorical column keeps, the most frequent first
 
@@ -43,6 +44,7 @@ OWN_COLUMNS = (
     "own_days_since_first",
     "own_mean_gap_days",
     "own_due",
+    *(f"own_decayed_{days}d" for days in OWN_HALF_LIVES),
     "own_grade",
     "history_contains",
 )

@@ -64,6 +64,14 @@ class Split(BaseModel):
         steps = math.ceil((self.log_end - self.log_start) / step - 1e-9)
         return np.round(self.log_end - np.arange(max(steps, 1))[::-1] * step, 6)
 
+    def stage_time(self, stage: str) -> float:
+        """Events before it are what a stage is made of: `rank`, `test`, or `final` (all of them).
+
+        Raises:
+            KeyError: The stage is none of these.
+        """
+        return {"rank": self.rank_start, "test": self.test_start, "final": self.stamp(self.log_end)}[stage]
+
     def stamp(self, cut: float) -> float:
         """When the snapshot of a cut becomes known: the cut, but a microsecond later for the log's end."""
         return round(cut + MICROSECOND, 6) if cut >= self.log_end else cut

@@ -16,11 +16,12 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.feature_set import FeatureSet
+from feature_repo.feature_set import OWN_HALF_LIVES, FeatureSet
 from feature_repo.state import FloatArray, History, IntArray, ItemColumns, OffsetArray, TimeArray, UserColumns
 
 DAY = 86400.0
 SMALLEST_PRICE_STD = 0.1  # of log prices; a user who always paid the same has no spread to divide by
+SMALLEST_SPREAD = 1e-6  # half-lives; events closer together are one moment
 SMALLEST_GAP_DAYS = 1.0  # items bought twice in a day are not due every minute
 
 IndexArray = npt.NDArray[np.int64]
@@ -204,6 +205,31 @@ def anchor_rows(queries: Sequence[RequestContext], items: ItemColumns) -> IndexA
     return found
 
 
+def decayed_count(
+    counts: FloatArray, first: TimeArray, last: TimeArray, now: TimeArray, half_life_days: float
+) -> npt.NDArray[np.float64]:
+    """Events that fade, as if those before the last were spread evenly from the first to the last.
+
+    Args:
+        counts: Events [n], at least 1.
+        first: Unix seconds of the first [n].
+        last: Unix seconds of the latest [n].
+        now: Unix seconds to fade up to [n].
+        half_life_days: Days in which an event loses half its weight.
+
+    Returns:
+        2^-age of the latest plus (counts - 1) times the mean of 2^-age over the spread, ages in half-lives [n].
+    """
+    newest = np.maximum(days_between(last, now), 0.0) / half_life_days
+    oldest = np.maximum(days_between(first, now), newest * half_life_days) / half_life_days
+    spread = np.log(2.0) * (oldest - newest)
+    latest = np.exp2(-newest)
+    mean = latest.copy()
+    np.divide(latest - np.exp2(-oldest), spread, out=mean, where=spread > SMALLEST_SPREAD)
+    faded: npt.NDArray[np.float64] = latest + np.maximum(counts - 1.0, 0.0) * mean
+    return faded
+
+
 def days_between(earlier: TimeArray, later: TimeArray) -> npt.NDArray[np.float64]:
     """Days from unix seconds [n] to unix seconds [n]; NaN where either is."""
     days: npt.NDArray[np.float64] = (later - earlier) / DAY
@@ -238,6 +264,10 @@ def _own_columns(
         "own_grade": np.where(hit, own.grades[at], np.nan),
         "own_negatives": np.where(hit, own.negatives[at], 0.0).astype(np.float64),
     }
+    seen = hit & (count > 0)
+    for days in OWN_HALF_LIVES:
+        decayed = decayed_count(own.counts[at], own.first[at], own.last[at], now, days)
+        columns[f"own_decayed_{days}d"] = np.where(seen, decayed, 0.0)
     if "own_share_of_sessions" in feature_set.cross_numeric:
         sessions = users.numeric[:, feature_set.user_numeric.index("num_sessions_total")][query_index]
         columns["own_share_of_sessions"] = np.where(hit, np.minimum(count / np.maximum(sessions, 1.0), 1.0), np.nan)

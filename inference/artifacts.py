@@ -36,6 +36,7 @@ class RecommenderConfig(BaseModel):
         fallback_weight: Weight of the popular list beside a seed item: below every similar item.
         verbs: Objective -> what the user did, for reasons ("bought {}"); "chose {}" where it is not said.
         rank_constant: k of reciprocal rank fusion, 1 / (k + rank): larger is flatter.
+        own_half_life_days: Days in which an event with an own item loses half its weight.
         rank_cold: Whether users whom the store does not know are ranked too; else they get the popular order.
     """
 
@@ -47,6 +48,7 @@ class RecommenderConfig(BaseModel):
     fallback_weight: float = Field(default=0.01, gt=0)
     verbs: dict[str, str] = {}
     rank_constant: float = Field(default=60.0, gt=0)
+    own_half_life_days: float = Field(default=30.0, gt=0)
     rank_cold: bool = False
 
 

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import resource
 import sys
 import warnings
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -82,9 +84,11 @@ def run_training(arguments: dict[str, object], settings: PipelineSettings, *, ru
     os.environ["KUBEREC_VALIDATION_PYTHON"] = settings.validation_python
     console = RunConsole(sys.stdout, run_dir / "pipeline.log")
     try:
-        with contextlib.redirect_stdout(console), warnings.catch_warnings():
-            # Resource requests matter in the cluster; the local runner warns that it ignores them.
+        with contextlib.redirect_stdout(console), _kept_steps_logged(console), warnings.catch_warnings():
+            # Resource requests and images matter in the cluster; the local runner warns that it ignores them.
             warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
+            warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom")
+            warnings.filterwarnings("ignore", message="You may be attemp")
             training(**arguments, code_version=code_version())
     except RuntimeError as failure:
         # kfp.local raises a bare RuntimeError when a task ends non-zero; the task has printed why.
@@ -95,3 +99,18 @@ def run_training(arguments: dict[str, object], settings: PipelineSettings, *, ru
         console.close()
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     return LocalRun(seconds=console.seconds, peak_bytes=peak)
+
+
+@contextlib.contextmanager
+def _kept_steps_logged(console: RunConsole) -> Iterator[None]:
+    """Kfp says that it kept a step outside of the logging it sets up for the steps it runs."""
+    logger, handler = logging.getLogger(), logging.StreamHandler(console)
+    handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d - %(levelname)s - %(message)s", "%H:%M:%S"))
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)

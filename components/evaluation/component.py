@@ -49,6 +49,7 @@ def evaluate_op(
 
     from components.evaluation.run import REPORT_FILE, SUMMARY_FILE, evaluate_funnel
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
     from inference.store import BundleStore
 
     out = Path(evaluation.path)
@@ -73,6 +74,9 @@ def evaluate_op(
     false_rates, true_rates, thresholds = done.curve
     if false_rates:
         curve.log_roc_curve(false_rates, true_rates, thresholds)
+    # A step is kept for the next run only where each of its artifacts is a file.
+    write_json(metrics.path, metrics.metadata)
+    write_json(curve.path, curve.metadata)
     evaluation.metadata.update({"code_version": code_version, "decision": done.decision.sentence})
     decided = NamedTuple("Decided", [("release", str)])  # type: ignore[name-match]  # noqa: UP014 - only the body ships
     return decided("yes" if done.decision.release else "no")

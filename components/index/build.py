@@ -6,6 +6,7 @@ from pathlib import Path
 
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.events import Events
+from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
 from components.index.stage import INDEX, NEIGHBOURS, POPULARITY, STAGE, TOWERS
 from components.retrieval.towers import embed_items
@@ -50,6 +51,8 @@ def build_stage(
     out_dir.mkdir(parents=True, exist_ok=True)
     half_life = choose_half_life(events, len(item_ids), split.validation_start, split.test_start)
     fit_popularity(events, len(item_ids), until, half_life).save(out_dir / POPULARITY)
+    before = fit_popularity(events, len(item_ids), split.validation_start, half_life)
+    own_half_life = choose_own_half_life(events, len(item_ids), split.validation_start, split.test_start, before.score)
     fit_neighbours(events, len(item_ids), until, covisitation or CovisitationConfig()).save(out_dir / NEIGHBOURS)
     embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
     built = ItemIndex.build(embeddings, index or IndexConfig())
@@ -59,10 +62,14 @@ def build_stage(
         "name": name,
         "until": until,
         "half_life_days": half_life,
+        "own_half_life_days": own_half_life,
         "index": built.kind,
         "index_recall": 1.0 if built.recall is None else built.recall,
         "num_items": len(item_ids),
     }
     write_json(out_dir / STAGE, description)
-    say(f"stage {name}: {built.kind} index of {len(item_ids):,} items, popularity halves every {half_life:g} days")
+    say(
+        f"stage {name}: {built.kind} index of {len(item_ids):,} items; popularity halves every {half_life:g} days, "
+        f"own items every {own_half_life:g}"
+    )
     return {key: float(value) for key, value in description.items() if isinstance(value, int | float)}

@@ -29,9 +29,12 @@ def build_stage_op(
 
     from components.index.build import build_stage
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
 
     with exit_with_sentence():
         numbers = build_stage(Path(tables.path), Path(features.path), Path(towers.path), Path(built.path), name=stage)
     for name, value in numbers.items():
         metrics.log_metric(name, value)
+    # A step is kept for the next run only where each of its artifacts is a file.
+    write_json(metrics.path, metrics.metadata)
     built.metadata.update({"stage": stage, "code_version": code_version})

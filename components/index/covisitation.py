@@ -36,9 +36,9 @@ class CovisitationConfig(BaseModel):
 
     num_neighbours: int = 100
     session_weight: float = 0.5
-    half_life_days: float = 60.0
+    half_life_days: float = 20.0
     most_items: int = 300
-    shrinkage: float = 1.0
+    shrinkage: float = 5.0
 
 
 def fit_neighbours(events: Events, num_items: int, as_of: float, config: CovisitationConfig) -> Neighbours:

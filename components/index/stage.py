@@ -104,5 +104,5 @@ class Stage:
         )
 
     def config(self) -> RecommenderConfig:
-        """How candidates are gathered, for the objectives of this dataset."""
-        return RecommenderConfig()
+        """How candidates are gathered, with what was chosen on the validation span."""
+        return RecommenderConfig(own_half_life_days=self.description["own_half_life_days"])

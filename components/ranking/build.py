@@ -1,9 +1,8 @@
 """Builds the ranker's rows by asking the recommender itself, as of each query's time.
 
-For every group the sources' candidates are joined by what was shown or acted on and by a few random items; the user's
-and the items' state is that of the last cut before the query. Towers and neighbours come from a stage that was fitted
-on events before the first query. Rows are bounded: groups are sampled, and of each group's candidates the best by
-retrieval and a random share of the rest stay.
+For every group the sources' candidates are joined by what was shown or acted on; the user's and the items' state is
+that of the last cut before the query. Towers and neighbours come from a stage that was fitted on events before the
+first query. Rows are bounded: groups are sampled, and of each group's candidates an even draw stays.
 """
 
 from __future__ import annotations
@@ -26,24 +25,18 @@ from inference.recommender import Batch, Recommender, Retrieved, UserReader
 
 @dataclass(frozen=True, slots=True)
 class RowSampling:
-    """What of a group's candidates stays.
+    """What of a group's candidates stays besides its outcomes.
+
+    Negatives are drawn evenly from all candidates. Keeping the best by retrieval and few of the rest would keep every
+    positive of the rest, and teach that a low place in retrieval is a good sign.
 
     Attributes:
-        best: So many by retrieval order.
-        others: So many drawn from the remaining candidates.
-        uniform: So many drawn from the whole catalogue, which keeps what no source brings from being all positive.
-        seed: Of the draws.
+        negatives: So many of each group's candidates without an outcome.
+        seed: Of the draw.
     """
 
-    best: int = 50
-    others: int = 40
-    uniform: int = 10
+    negatives: int = 40
     seed: int = 0
-
-    @property
-    def rows_per_group(self) -> int:
-        """Rows a group has besides its outcomes."""
-        return self.best + self.others + self.uniform
 
 
 def build_rows(
@@ -115,19 +108,12 @@ def _batch_rows(
     num_items = len(recommender.artifacts.items)
     retrieved = recommender.retrieve(batch)
     owners, rows = np.divmod(outcomes.keys, num_items)
-    random_owners = np.repeat(np.arange(len(batch)), sampling.uniform)
-    random_rows = rng.integers(num_items, size=len(random_owners))
-    joined = with_rows(
-        retrieved.candidates,
-        np.concatenate([owners, random_owners]),
-        np.concatenate([rows, random_rows]).astype(np.int32),
-        num_items,
-    )
+    joined = with_rows(retrieved.candidates, owners.astype(np.int32), rows.astype(np.int32), num_items)
     # What filters rule out is never ranked in serving, so it teaches nothing here.
     candidates = recommender.complete(Retrieved(recommender.filter(batch, joined), retrieved.found))
     keys = candidates.query_index * num_items + candidates.rows
     happened = contains(keys, outcomes.keys)
-    sampled = candidates.keep(happened | _sample(candidates, sampling, rng))
+    sampled = candidates.keep(_sample(candidates, happened, sampling, rng))
     keys = sampled.query_index * num_items + sampled.rows
     at = np.minimum(np.searchsorted(outcomes.keys, keys), len(outcomes.keys) - 1)
     hit = outcomes.keys[at] == keys
@@ -145,15 +131,14 @@ def _batch_rows(
     )
 
 
-def _sample(candidates: CandidateSet, sampling: RowSampling, rng: np.random.Generator) -> npt.NDArray[np.bool_]:
-    """Which candidates stay: the best by retrieval, a draw of the rest, and what no source brought."""
+def _sample(
+    candidates: CandidateSet, happened: npt.NDArray[np.bool_], sampling: RowSampling, rng: np.random.Generator
+) -> npt.NDArray[np.bool_]:
+    """Which candidates stay: outcomes, and an even draw of the others."""
     owners = candidates.query_index
-    brought = candidates.source_bits > 0
-    order = np.lexsort((-candidates.score, owners))
-    best = np.zeros(len(candidates), dtype=np.bool_)
-    best[order] = ranks(candidates.offsets) < sampling.best
-    rest = np.flatnonzero(brought & ~best)
-    drawn = rest[np.lexsort((rng.random(len(rest)), owners[rest]))]
+    others = np.flatnonzero(~happened)
+    drawn = others[np.lexsort((rng.random(len(others)), owners[others]))]
     offsets = offsets_from_owners(owners[drawn], candidates.num_queries)
-    best[drawn[ranks(offsets) < sampling.others]] = True
-    return best | ~brought
+    kept = happened.copy()
+    kept[drawn[ranks(offsets) < sampling.negatives]] = True
+    return kept

@@ -31,6 +31,7 @@ def train_ranker_op(
 
     from components.ranking.train import train_ranker
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
 
     with exit_with_sentence():
         numbers = train_ranker(
@@ -43,4 +44,6 @@ def train_ranker_op(
         )
     for name, value in numbers.items():
         metrics.log_metric(name, value)
+    # A step is kept for the next run only where each of its artifacts is a file.
+    write_json(metrics.path, metrics.metadata)
     ranker.metadata.update({"code_version": code_version})

@@ -33,6 +33,7 @@ class RankerConfig(BaseModel):
     min_rows_in_leaf: int = 100
     feature_fraction: float = 0.6
     lambda_l2: float = 5.0
+    category_smoothing: float = 500.0
     truncation: int = 30
     patience: int = 40
     num_threads: int = 2
@@ -54,6 +55,8 @@ def fit_ranker(
     Returns:
         Numbers for the run's metrics: trees, validation NDCG@20, rows and groups.
     """
+    judged = validation
+    train, validation = train.learnable(), validation.learnable()
     has_positions = bool((train.positions >= 0).any())
     params = {
         "objective": "lambdarank",
@@ -66,8 +69,10 @@ def fit_ranker(
         "min_data_in_leaf": min(config.min_rows_in_leaf, max(1, len(train) // 50)),
         "feature_fraction": config.feature_fraction,
         "lambda_l2": config.lambda_l2,
-        "cat_smooth": 30.0,
-        "min_data_per_group": 100,
+        "cat_smooth": config.category_smoothing,
+        "cat_l2": config.category_smoothing,
+        "min_data_per_group": 500,
+        "max_cat_threshold": 16,
         "num_threads": config.num_threads,
         "seed": config.seed,
         "deterministic": True,
@@ -92,8 +97,8 @@ def fit_ranker(
     )
     with atomic_write(out_dir / "model.txt") as path:
         path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
-    raw = booster.predict(validation.features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
-    write_json(out_dir / "calibration.json", calibrate(np.asarray(raw), validation, feature_set.objectives))
+    raw = booster.predict(judged.features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
+    write_json(out_dir / "calibration.json", calibrate(np.asarray(raw), judged, feature_set.objectives))
     gains = booster.feature_importance("gain", iteration=booster.best_iteration)
     order = np.argsort(-gains)
     write_json(out_dir / "importance.json", {feature_set.ranker_features[i]: float(gains[i]) for i in order})
@@ -143,19 +148,29 @@ def calibrate(
 def _dataset(
     rows: RankingRows, feature_set: FeatureSet, *, with_positions: bool = False, reference: lgb.Dataset | None = None
 ) -> lgb.Dataset:
-    # Unknown positions and rows that were not shown share one bucket of their own.
-    positions = np.where(rows.positions < 0, rows.positions.max(initial=0) + 1, rows.positions)
+    positions = _positions(rows) if with_positions else None
     return lgb.Dataset(
         rows.features,
         label=rows.grades,
         group=rows.group_sizes,
-        position=positions if with_positions else None,
+        position=positions,
         feature_name=list(feature_set.ranker_features),
         categorical_feature=list(feature_set.categorical_indices),
         reference=reference,
         params={"verbosity": -1},
         free_raw_data=True,
     )
+
+
+def _positions(rows: RankingRows) -> npt.NDArray[np.int32]:
+    """Positions of all rows; those of rows that were not shown are drawn from the shown ones.
+
+    A bucket of their own would let the position effect explain that rows without an outcome have none, and leave the
+    trees nothing to learn (NDCG@20 on the simulated world: 0.187 with it, 0.240 drawn).
+    """
+    shown = rows.positions[rows.positions >= 0]
+    drawn = np.random.default_rng(0).choice(shown, size=len(rows))
+    return np.where(rows.positions < 0, drawn, rows.positions).astype(np.int32)
 
 
 def _report_progress(every: int):  # type: ignore[no-untyped-def]

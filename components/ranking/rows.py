@@ -41,6 +41,28 @@ class RankingRows:
         """Which group each row belongs to [n]."""
         return np.repeat(np.arange(len(self.group_sizes)), self.group_sizes)
 
+    def learnable(self) -> RankingRows:
+        """Rows that LambdaMART compares: candidates that sources brought, of groups with a positive among them.
+
+        Items that were shown or acted on although no source brought them calibrate probabilities, but are no part of a
+        ranking: where nothing but an outcome puts a row into a group, a poor retrieval score would look like a virtue.
+        """
+        counts = np.bincount(self.group_index[self.brought & (self.grades > 0)], minlength=len(self.group_sizes))
+        return self.keep(self.brought & (counts > 0)[self.group_index])
+
+    def keep(self, mask: npt.NDArray[np.bool_]) -> RankingRows:
+        """The rows where `mask` [n] is true; groups left empty are dropped."""
+        sizes = np.bincount(self.group_index[mask], minlength=len(self.group_sizes))
+        return RankingRows(
+            features=self.features[mask],
+            grades=self.grades[mask],
+            labels=self.labels[mask],
+            brought=self.brought[mask],
+            shown=self.shown[mask],
+            positions=self.positions[mask],
+            group_sizes=sizes[sizes > 0],
+        )
+
     @staticmethod
     def concatenate(parts: Sequence[RankingRows]) -> RankingRows:
         """All parts one after the other; at least one."""

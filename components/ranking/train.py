@@ -27,7 +27,7 @@ from inference.neighbours import Neighbours
 MAX_ROWS = 1_000_000
 VALIDATION_SHARE = 0.3  # of MAX_ROWS, for early stopping and calibration
 MOST_REFITS = 8  # of the neighbours over all rows
-POSITIVE_ROWS = 10  # outcomes a group is expected to add to its sampled candidates
+OUTCOMES = 10  # rows a group is expected to have besides its sampled candidates
 
 
 def train_ranker(
@@ -60,7 +60,7 @@ def train_ranker(
     tables = PreparedTables.open(tables_dir)
     split = tables.split
     sampling = RowSampling(seed=seed)
-    most = max(1, max_rows // (sampling.rows_per_group + POSITIVE_ROWS))
+    most = max(1, max_rows // (sampling.negatives + OUTCOMES))
     learn, watch = int(most * (1 - VALIDATION_SHARE)), int(most * VALIDATION_SHARE)
     train = read_groups(
         tables, split.rank_start, split.validation_start, limit=learn, seed=seed, only_with_positive=True
@@ -112,7 +112,7 @@ def _as_of(tables: PreparedTables, stage: Stage, reader: HistoricalFeatures) -> 
         return fit_neighbours(events, len(first), refit, CovisitationConfig())
 
     def at(cut: float) -> Artifacts:
-        refit = float(refits[max(np.searchsorted(refits, cut, side="right") - 1, 0)])
+        refit = float(refits[max(int(np.searchsorted(refits, cut, side="right")) - 1, 0)])
         return replace(
             base,
             items=reader.items(cut),

@@ -34,6 +34,7 @@ def fit_towers_op(
 
     from components.retrieval.towers import fit_towers
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
     from feature_repo.tables import PreparedTables
 
     with exit_with_sentence():
@@ -43,6 +44,8 @@ def fit_towers_op(
         )
     for name, value in numbers.items():
         metrics.log_metric(name, value)
+    # A step is kept for the next run only where each of its artifacts is a file.
+    write_json(metrics.path, metrics.metadata)
     towers.metadata.update({"stage": stage, "until": until, "code_version": code_version})
-    fitted = NamedTuple("Fitted", [("epochs", int)])  # noqa: UP014 - only the body ships
+    fitted = NamedTuple("Fitted", [("epochs", int)])  # type: ignore[name-match]  # noqa: UP014 - only the body ships
     return fitted(int(numbers["epochs"]))

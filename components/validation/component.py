@@ -31,11 +31,14 @@ def check_rows_op(
     """
     from components.validation.checks import check_rows
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
 
     with exit_with_sentence():
         result = check_rows(tables.path, clean.path, quarantine.path, report.path)
     for name, value in result.metrics().items():
         metrics.log_metric(name, value)
+    # A step is kept for the next run only where each of its artifacts is a file.
+    write_json(metrics.path, metrics.metadata)
     clean.metadata.update({"code_version": code_version, "quality_rate": result.rate})
 
 
@@ -82,6 +85,7 @@ def statistics_op(
 
     from components.validation.environment import compute_statistics
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
 
     with exit_with_sentence():
         python = os.environ.get("KUBEREC_VALIDATION_PYTHON", "")
@@ -89,6 +93,8 @@ def statistics_op(
     content = json.loads((Path(statistics.path) / "statistics.json").read_text())
     metrics.log_metric("num_anomalies", sum(found["severity"] == "error" for found in content["anomalies"]))
     metrics.log_metric("num_drifted_columns", sum(one["drifted"] for one in content["drift"]))
+    # A step is kept for the next run only where each of its artifacts is a file.
+    write_json(metrics.path, metrics.metadata)
     statistics.metadata.update({"schema_version": schema_version, "code_version": code_version})
 
 

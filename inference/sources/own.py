@@ -8,14 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from feature_repo.state import UserColumns
+from feature_repo.transforms import decayed_count
 from inference.artifacts import Artifacts
 from inference.query import Query
 from inference.ragged import best, offsets_from_owners, owners_from_offsets
 from inference.repeats import ruled_out
 from inference.sources.protocol import Found
-
-SECONDS_PER_DAY = 86_400.0
-RECENCY_DAYS = 30.0
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class OwnSource:
     name: str = "own"
 
     def __call__(self, queries: Sequence[Query], users: UserColumns, k: int) -> Found:
-        """At most k own items of each query, scored by events damped with days since the last one."""
+        """At most k own items of each query, scored by their fading events times the root of what all others do."""
         own = users.own
         owners = owners_from_offsets(own.offsets)
         personal = np.array([query.surface != "similar" for query in queries], dtype=np.bool_)
@@ -36,7 +34,8 @@ class OwnSource:
             return Found.nothing(len(queries))
         owners = owners[kept]
         times = np.array([query.time for query in queries])
-        days = np.maximum(times[owners] - own.last[kept], 0.0) / SECONDS_PER_DAY
-        scores = (own.counts[kept] / np.sqrt(1.0 + days / RECENCY_DAYS)).astype(np.float32)
+        days = self.artifacts.config.own_half_life_days
+        faded = decayed_count(own.counts[kept], own.first[kept], own.last[kept], times[owners], days)
+        scores = (faded * np.sqrt(1.0 + self.artifacts.popularity.score[own.rows[kept]])).astype(np.float32)
         chosen = best(owners, scores, k, len(queries))
         return Found(offsets_from_owners(owners[chosen], len(queries)), own.rows[kept[chosen]], scores[chosen])

@@ -1,0 +1,61 @@
+"""`make serve`: both servers over the current bundle of a dataset, until interrupted.
+
+python -m pipelines.serve --dataset DIR [--port 8080]
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import signal
+import time
+from pathlib import Path
+
+from feature_repo.dataset import DatasetConfig
+from feature_repo.errors import BundleError, exit_with_sentence
+from inference.store import BundleStore
+from pipelines.servers import serve
+from pipelines.settings import PipelineSettings
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `make serve`."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.serve", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory whose bundle is served")
+    parser.add_argument("--port", type=int, default=8080, help="HTTP port of the transformer")
+    options = parser.parse_args(arguments)
+    # A terminated run ends its servers like an interrupted one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with exit_with_sentence(), contextlib.suppress(KeyboardInterrupt):
+        serve_until_interrupted(options.dataset, options.port, PipelineSettings.from_environment())
+
+
+def serve_until_interrupted(dataset: Path, port: int, settings: PipelineSettings) -> None:
+    """Serve the dataset's current bundle.
+
+    Args:
+        dataset: Dataset directory; its name finds the store.
+        port: HTTP port of the transformer.
+        settings: Of this process.
+
+    Raises:
+        BundleError: Nothing was released for the dataset yet.
+        ServerFailed: A server ended.
+    """
+    store = settings.store_dir(DatasetConfig.load(dataset).name)
+    bundles = BundleStore(str(store))
+    version = bundles.current()
+    if version is None:
+        raise BundleError(f"{store} has no current bundle: run `make run DATASET={dataset}` first")
+    log_dir = settings.build_dir / "serve"
+    log_dir.mkdir(parents=True, exist_ok=True)
+    with serve(store, log_dir, port=port, settings=settings.serving(bundles)) as servers:
+        print(f"bundle {version} is served at {servers.url}; logs are in {log_dir}; stop with Ctrl-C", flush=True)
+        print(f"  curl '{servers.url}/api/v1/recommendations?user_id=somebody&count=5'", flush=True)
+        while True:
+            servers.check()
+            time.sleep(1.0)
+
+
+if __name__ == "__main__":
+    main()
