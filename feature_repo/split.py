@@ -65,12 +65,13 @@ class Split(BaseModel):
         return np.round(self.log_end - np.arange(max(steps, 1))[::-1] * step, 6)
 
     def stage_time(self, stage: str) -> float:
-        """Events before it are what a stage is made of: `rank`, `test`, or `final` (all of them).
+        """Events before it are what a stage is made of: `rank`, `validation`, `test`, or `final` (all of them).
 
         Raises:
             KeyError: The stage is none of these.
         """
-        return {"rank": self.rank_start, "test": self.test_start, "final": self.stamp(self.log_end)}[stage]
+        times = {"rank": self.rank_start, "validation": self.validation_start, "test": self.test_start}
+        return self.stamp(self.log_end) if stage == "final" else times[stage]
 
     def stamp(self, cut: float) -> float:
         """When the snapshot of a cut becomes known: the cut, but a microsecond later for the log's end."""

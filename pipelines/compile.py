@@ -11,9 +11,10 @@ from pathlib import Path
 from kfp import compiler
 
 from feature_repo.errors import exit_with_sentence
+from pipelines.evaluation import leave_one_out, temporal
 from pipelines.training import training
 
-PIPELINES = {"training": training}
+PIPELINES = {"training": training, "evaluation": temporal, "evaluation-leave-one-out": leave_one_out}
 
 
 def compile_all(out_dir: Path) -> list[Path]:

@@ -1,4 +1,4 @@
-"""Run the training pipeline on this machine: the same definition that is compiled for a cluster, through kfp.local.
+"""Run a pipeline on this machine: the same definition that is compiled for a cluster, through kfp.local.
 
 Finished steps are kept by kfp's cache (keyed by arguments, component source, data fingerprint and code version), so a
 stopped run goes on where it was.
@@ -18,11 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kfp import local
+from kfp.dsl.graph_component import GraphComponent
 
 from feature_repo.errors import KuberecError
 from pipelines.console import RunConsole
 from pipelines.settings import PipelineSettings
-from pipelines.training import training
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE_FOLDERS = ("feature_repo", "inference", "components", "pipelines")
@@ -60,18 +60,22 @@ def code_version() -> str:
     return digest.hexdigest()[:12]
 
 
-def run_training(arguments: dict[str, object], settings: PipelineSettings, *, run_dir: Path) -> LocalRun:
-    """Run the training pipeline to its end.
+def run_pipeline(
+    pipeline: GraphComponent, arguments: dict[str, object], settings: PipelineSettings, *, name: str, run_dir: Path
+) -> LocalRun:
+    """Run a pipeline to its end.
 
     Args:
-        arguments: Parameters of `pipelines.training.training`, without `code_version`.
+        pipeline: Its definition.
+        arguments: Its parameters, without `code_version`.
         settings: Where artifacts and the cache live.
+        name: Name of the dataset; its runs share a cache.
         run_dir: Receives pipeline.log; exists.
 
     Raises:
         RunFailed: A step failed; the message is that step's own sentence.
     """
-    root = settings.build_dir / "pipeline" / Path(str(arguments["store"])).name
+    root = settings.build_dir / "pipeline" / name
     root.mkdir(parents=True, exist_ok=True)
     local.init(
         local.SubprocessRunner(use_venv=False),
@@ -89,7 +93,7 @@ def run_training(arguments: dict[str, object], settings: PipelineSettings, *, ru
             warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
             warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom")
             warnings.filterwarnings("ignore", message="You may be attemp")
-            training(**arguments, code_version=code_version())
+            pipeline(**arguments, code_version=code_version())
     except RuntimeError as failure:
         # kfp.local raises a bare RuntimeError when a task ends non-zero; the task has printed why.
         if console.error is None:

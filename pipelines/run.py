@@ -24,10 +24,11 @@ from feature_repo.errors import exit_with_sentence
 from feature_repo.files import write_json
 from inference.store import BundleStore
 from pipelines.latency import measure
-from pipelines.local import RunFailed, run_training
+from pipelines.local import RunFailed, run_pipeline
 from pipelines.parameters import TrainingParameters
 from pipelines.servers import serve
 from pipelines.settings import PipelineSettings
+from pipelines.training import training
 
 NUM_EXAMPLES = 200
 SOMEBODY = "somebody-new"
@@ -98,7 +99,7 @@ def train(
         **parameters.model_dump(),
     }
     try:
-        finished = run_training(arguments, settings, run_dir=run_dir)
+        finished = run_pipeline(training, arguments, settings, name=store.name, run_dir=run_dir)
     except RunFailed as failure:
         served = bundles.current()
         stays = f"bundle {served} stays served" if served else "nothing is served yet"

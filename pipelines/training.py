@@ -10,13 +10,12 @@ from components.evaluation.component import evaluate_op, publish_report_op
 from components.features.component import build_feature_snapshots
 from components.index.component import build_stage_op
 from components.ingest.component import ingest_dataset
-from components.ranking.component import train_ranker_op
 from components.release.component import refuse_op, release_op
 from components.retrieval.component import fit_towers_op
 from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
+from pipelines.fitting import fit
 
 NAME = "kuberec-training"
-MAX_RANKER_ROWS = 300_000
 
 
 def _never_cached(*tasks: dsl.PipelineTask) -> None:
@@ -39,7 +38,6 @@ def training(
     refit: bool = False,
     recipe: str = "fast",
     seed: int = 0,
-    max_ranker_rows: int = MAX_RANKER_ROWS,
 ) -> None:
     """Train, measure and release.
 
@@ -56,7 +54,6 @@ def training(
         refit: Fit the towers again up to the log's end after they were measured.
         recipe: fast or best.
         seed: Of every random choice.
-        max_ranker_rows: Bound on the ranker's training rows.
     """
     ingested = ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version)
     checked = check_rows_op(tables=ingested.outputs["tables"], code_version=code_version)
@@ -73,17 +70,10 @@ def training(
     features = build_feature_snapshots(tables=clean, code_version=code_version).after(schema).outputs["features"]
     keys = {"seed": seed, "code_version": code_version}
     tables = {"tables": clean, "features": features}
-
-    early = fit_towers_op(**tables, stage="rank", epochs=0, **keys)
-    late = fit_towers_op(**tables, stage="test", epochs=early.outputs["epochs"], **keys)
-    towers = {"rank": early.outputs["towers"], "test": late.outputs["towers"]}
-    stages = {
-        name: build_stage_op(**tables, towers=fitted, stage=name, code_version=code_version).outputs["built"]
-        for name, fitted in towers.items()
-    }
-    ranker = train_ranker_op(**tables, stage=stages["rank"], max_rows=max_ranker_rows, **keys).outputs["ranker"]
+    fitted = fit(clean, features, seed, code_version)
+    ranker = fitted.ranker
     evaluated = evaluate_op(
-        **tables, stage=stages["test"], ranker=ranker, store=store, served_version=served_version, gate=gate,
+        **tables, stage=fitted.stage, ranker=ranker, store=store, served_version=served_version, gate=gate,
         recipe=recipe, **keys,
     )  # fmt: skip
     publish = publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir)
@@ -93,15 +83,15 @@ def training(
     released |= {"fingerprint": fingerprint, "code_version": code_version}
     with dsl.If(evaluated.outputs["release"] == "yes", name="released"):
         with dsl.If(refit == True, name="refitted"):  # noqa: E712 - kfp compiles the comparison
-            fitted = fit_towers_op(**tables, stage="final", epochs=early.outputs["epochs"], **keys)
+            again = fit_towers_op(**tables, stage="final", epochs=fitted.epochs, **keys)
             final = build_stage_op(
-                **tables, towers=fitted.outputs["towers"], stage="final", code_version=code_version
+                **tables, towers=again.outputs["towers"], stage="final", code_version=code_version
             ).outputs["built"]
             _never_cached(release_op(**tables, stage=final, ranker=ranker, refitted=True, **released).after(publish))
         with dsl.Else(name="measured"):
-            final = build_stage_op(
-                **tables, towers=late.outputs["towers"], stage="final", code_version=code_version
-            ).outputs["built"]
+            final = build_stage_op(**tables, towers=fitted.towers, stage="final", code_version=code_version).outputs[
+                "built"
+            ]
             _never_cached(release_op(**tables, stage=final, ranker=ranker, refitted=False, **released).after(publish))
     with dsl.Else(name="refused"):
         _never_cached(refuse_op(evaluation=evaluated.outputs["evaluation"]).after(publish))

@@ -97,3 +97,22 @@ def publish_report_op(evaluation: Input[Artifact], report_dir: str) -> None:
 
     with exit_with_sentence():
         publish(Path(evaluation.path), Path(report_dir) if report_dir else None)
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def leave_one_out_op(tables: Input[Dataset], code_version: str, held_out: Output[Dataset]) -> None:
+    """Moves every user's last item to the test span and the last but one to the validation span.
+
+    Args:
+        tables: Clean prepared tables.
+        code_version: A cache key.
+        held_out: Prepared tables again.
+    """
+    from pathlib import Path
+
+    from components.evaluation.leave_one_out import leave_one_out
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        numbers = leave_one_out(Path(tables.path), Path(held_out.path))
+    held_out.metadata.update({"code_version": code_version, **numbers})

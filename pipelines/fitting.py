@@ -1,0 +1,62 @@
+"""What training and evaluation share: towers, stages and ranker of clean tables. Wiring only."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from kfp import dsl
+
+from components.index.component import build_stage_op
+from components.ranking.component import train_ranker_op
+from components.retrieval.component import fit_towers_op
+
+MAX_RANKER_ROWS = 300_000
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Channels of what was fitted.
+
+    Attributes:
+        epochs: Epochs that early stopping found.
+        towers: Towers of the measured stage.
+        stage: The measured stage.
+        ranker: The ranker.
+    """
+
+    epochs: Any
+    towers: Any
+    stage: Any
+    ranker: Any
+
+
+def fit(tables: Any, features: Any, seed: Any, code_version: Any, measured: str = "test") -> Fitted:
+    """Wire the fitting steps of one run.
+
+    Args:
+        tables: Clean prepared tables.
+        features: Their features.
+        seed: Of every random choice.
+        code_version: A cache key.
+        measured: Stage whose models are measured; `validation` where validation items must not be fitted on.
+    """
+    both = {"tables": tables, "features": features}
+    keys = {"seed": seed, "code_version": code_version}
+    early = _sized(fit_towers_op(**both, stage="rank", epochs=0, **keys), memory="4G")
+    late = _sized(fit_towers_op(**both, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
+    stages = {
+        name: _sized(build_stage_op(**both, towers=towers, stage=name, code_version=code_version), memory="2G")
+        for name, towers in (("rank", early.outputs["towers"]), (measured, late.outputs["towers"]))
+    }
+    ranker = train_ranker_op(**both, stage=stages["rank"].outputs["built"], max_rows=MAX_RANKER_ROWS, **keys)
+    return Fitted(
+        epochs=early.outputs["epochs"],
+        towers=late.outputs["towers"],
+        stage=stages[measured].outputs["built"],
+        ranker=_sized(ranker, memory="4G").outputs["ranker"],
+    )
+
+
+def _sized(task: dsl.PipelineTask, *, memory: str, cpu: str = "2") -> dsl.PipelineTask:
+    """The task with what its pod asks for; limits are twice the memory."""
+    task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(f"{2 * int(memory[:-1])}G")
+    return task
