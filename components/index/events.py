@@ -50,7 +50,7 @@ class Events:
                 """
                 SELECT dense_rank() OVER (ORDER BY i.user_id) - 1 AS user_code,
                        dense_rank() OVER (
-                           ORDER BY i.user_id, coalesce(session_id, (epoch(timestamp) // 86400)::VARCHAR)
+                           ORDER BY i.user_id, coalesce(session_id, floor(epoch(timestamp) / 86400)::BIGINT::VARCHAR)
                        ) - 1 AS session_code,
                        item_id, epoch(timestamp) AS time, grade, coalesce(i.country, u.country, '') AS country
                 FROM interactions i

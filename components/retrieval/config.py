@@ -25,6 +25,8 @@ class TrainingConfig(BaseModel):
         max_epochs, patience: Epochs at most, and epochs without a better recall before training stops.
         default_epochs: Epochs where there is nothing to watch.
         max_examples: Examples at most, the latest.
+        num_threads: Threads of the arithmetic on a CPU. Steps are short: on a busy machine of two cores two threads
+            waited for each other so much that a fit took five times as long as with one.
         recall_at: List length of the recall that is watched.
         max_watched: Users at most whose recall is watched.
     """
@@ -48,5 +50,6 @@ class TrainingConfig(BaseModel):
     patience: int = Field(default=2, ge=1)
     default_epochs: int = Field(default=5, ge=0)
     max_examples: int = Field(default=2_000_000, ge=1)
+    num_threads: int = Field(default=1, ge=1)
     recall_at: int = Field(default=100, ge=1)
     max_watched: int = Field(default=4_000, ge=1)

@@ -22,7 +22,7 @@ from components.retrieval.files import load_item_tower, save_embeddings, save_to
 from components.retrieval.log import HISTORY_LENGTH, PositiveLog, codes_of
 from components.retrieval.model import Towers, TrainingData
 from components.retrieval.recall import Watch
-from components.retrieval.training import Fit, train
+from components.retrieval.training import Fit, limited_threads, train
 from feature_repo.feature_set import FeatureSet
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.progress import say
@@ -67,28 +67,21 @@ def fit_towers(
     config = config or TrainingConfig()
     tables, features = PreparedTables.open(tables_dir), FeaturesDirectory(features_dir)
     feature_set, item_ids = features.feature_set(), features.item_ids()
-    recall = math.nan
-    data: TrainingData | None = None
-    if epochs is None:
-        start, end = watched_span(tables.split, until)
-        data = training_data(tables, feature_set, item_ids, start, end, config)
-        watch = Watch.of(data, start, end, config.max_watched)
-        most = config.max_epochs if len(watch) else config.default_epochs
-        towers, fitted = fit(data, config, start, watch if len(watch) else None, most, seed)
-        epochs, recall = fitted.epochs, fitted.recall
-        if start < until:
-            data = None
-    if data is None:
-        data = training_data(tables, feature_set, item_ids, until, until, config)
-        towers, _ = fit(data, config, until, None, epochs, seed)
-    numbers: dict[str, float] = {"epochs": epochs, "num_examples": len(data.examples), "num_items": len(item_ids)}
-    if not math.isnan(recall):
-        numbers[f"recall_at_{config.recall_at}"] = recall
+    with limited_threads(config.num_threads):
+        towers, data, fitted = _fitted(tables, feature_set, item_ids, until, epochs, seed, config)
+        embeddings = towers.embed_items(data.items, data.item_index, until)
+    numbers: dict[str, float] = {
+        "epochs": fitted.epochs,
+        "num_examples": len(data.examples),
+        "num_items": len(item_ids),
+    }
+    if math.isfinite(fitted.recall):
+        numbers[f"recall_at_{config.recall_at}"] = fitted.recall
     description: dict[str, Any] = {"until": until, "seed": seed, "training": config.model_dump(), **numbers}
     save_towers(towers, feature_set, item_ids[data.item_index > 0], description, out_dir)
-    save_embeddings(towers.embed_items(data.items, data.item_index, until), out_dir)
+    save_embeddings(embeddings, out_dir)
     numbers["seconds"] = time.monotonic() - started
-    say(f"towers: {len(data.examples):,} examples, {epochs} epochs, {numbers['seconds']:.0f} s")
+    say(f"towers: {len(data.examples):,} examples, {fitted.epochs} epochs, {numbers['seconds']:.0f} s")
     return numbers
 
 
@@ -142,6 +135,31 @@ def training_data(
         item_index=np.where(own, np.cumsum(own), 0),
         feature_set=feature_set,
     )
+
+
+def _fitted(
+    tables: PreparedTables,
+    feature_set: FeatureSet,
+    item_ids: npt.NDArray[np.object_],
+    until: float,
+    epochs: int | None,
+    seed: int,
+    config: TrainingConfig,
+) -> tuple[Towers, TrainingData, Fit]:
+    """Towers on events before `until`, what they learned from, and how that went; see `fit_towers`."""
+    recall = math.nan
+    if epochs is None:
+        start, end = watched_span(tables.split, until)
+        data = training_data(tables, feature_set, item_ids, start, end, config)
+        watch = Watch.of(data, start, end, config.max_watched)
+        most = config.max_epochs if len(watch) else config.default_epochs
+        towers, found = fit(data, config, start, watch if len(watch) else None, most, seed)
+        if start >= until:
+            return towers, data, found
+        epochs, recall = found.epochs, found.recall
+    data = training_data(tables, feature_set, item_ids, until, until, config)
+    towers, _ = fit(data, config, until, None, epochs, seed)
+    return towers, data, Fit(epochs, recall)
 
 
 def fit(

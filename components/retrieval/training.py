@@ -6,6 +6,7 @@ import copy
 import math
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -65,6 +66,17 @@ def train(
         towers.users.load_state_dict(weights[0])
         towers.items.load_state_dict(weights[1])
     return best
+
+
+@contextmanager
+def limited_threads(num_threads: int) -> Iterator[None]:
+    """Torch with so many threads within the block."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(num_threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _optimiser(towers: Towers, config: TrainingConfig) -> torch.optim.Optimizer:
