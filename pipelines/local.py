@@ -92,7 +92,6 @@ def run_pipeline(
             # Resource requests and images matter in the cluster; the local runner warns that it ignores them.
             warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
             warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom")
-            warnings.filterwarnings("ignore", message="You may be attemp")
             pipeline(**arguments, code_version=code_version())
     except RuntimeError as failure:
         # kfp.local raises a bare RuntimeError when a task ends non-zero; the task has printed why.

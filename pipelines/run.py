@@ -103,7 +103,7 @@ def train(
     except RunFailed as failure:
         served = bundles.current()
         stays = f"bundle {served} stays served" if served else "nothing is served yet"
-        raise RunFailed(f"{failure} ({stays})") from failure
+        raise RunFailed(f"{str(failure).removesuffix('.')}; {stays}") from failure
     slowest = sorted(finished.seconds.items(), key=lambda step: -step[1])[:4]
     shares = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in slowest)
     memory = f"peak memory of a step {finished.peak_bytes / 2**30:.1f} GiB"
