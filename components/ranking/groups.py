@@ -86,7 +86,7 @@ def read_groups(
 def _outcomes(tables: PreparedTables) -> str:
     """SQL of one row for every item of every group: what was shown, and what was acted on."""
     labels = {name: label_column(name) for name in tables.objectives}
-    day = "concat('day ', (epoch(timestamp) // 86400)::BIGINT::VARCHAR)"
+    day = "concat('day ', floor(epoch(timestamp) / 86400)::BIGINT::VARCHAR)"
     session = f"coalesce(session_id, {day})"
     context = "user_id, item_id, epoch(timestamp) AS time, surface, device, country, grade"
     shown = ", ".join(labels.values())
