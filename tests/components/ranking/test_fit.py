@@ -1,0 +1,143 @@
+"""The ranker: what it learns from rows whose truth is known, and probabilities that can be trusted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from components.ranking.fit import RankerConfig, calibrate, fit_ranker, load_importance
+from components.ranking.rows import RankingRows
+from inference.scorers.lightgbm import RankerModel
+from tests.inference import world
+
+FEATURES = world.feature_set()
+NAMES = FEATURES.ranker_features
+GOOD = NAMES.index("own_count")
+CONFIG = RankerConfig(num_trees=60, min_rows_in_leaf=20, patience=15, num_threads=1)
+SIZE = 20  # rows a group
+
+
+def make_rows(num_groups: int, seed: int, *, with_positions: bool = True) -> RankingRows:
+    """Groups in which `own_count` makes a positive likely; what stood above was looked at more."""
+    rng = np.random.default_rng(seed)
+    n = num_groups * SIZE
+    features = rng.normal(size=(n, len(NAMES))).astype(np.float32)
+    features[:, list(FEATURES.categorical_indices)] = rng.integers(0, 3, (n, len(FEATURES.categorical_indices)))
+    position = np.tile(np.arange(SIZE), num_groups)
+    seen = rng.random(n) < (1.0 / (1.0 + 0.3 * position) if with_positions else 1.0)
+    click = seen & (rng.random(n) < 1 / (1 + np.exp(2.5 - 2 * features[:, GOOD])))
+    convert = click & (rng.random(n) < 0.4)
+    return RankingRows(
+        features=features,
+        grades=(click.astype(np.int8) + convert).astype(np.int8),
+        labels=np.stack([click, convert], axis=1).astype(np.int8),
+        brought=np.ones(n, dtype=bool),
+        shown=np.full(n, with_positions),
+        positions=(position if with_positions else np.full(n, -1)).astype(np.int32),
+        group_sizes=np.full(num_groups, SIZE, dtype=np.int64),
+    )
+
+
+@pytest.fixture(scope="module", params=[True, False], ids=["positions", "no positions"])
+def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
+    out = tmp_path_factory.mktemp("ranker")
+    train, validation = (make_rows(groups, seed, with_positions=request.param) for groups, seed in ((200, 0), (100, 1)))
+    return out, fit_ranker(train, validation, FEATURES, out, CONFIG)
+
+
+def test_the_trees_find_what_matters(fitted: tuple[Path, dict[str, float]]) -> None:
+    out, numbers = fitted
+    assert next(iter(load_importance(out))) == "own_count"
+    assert set(load_importance(out)) == set(NAMES)
+    assert 0 < numbers["validation_group_ndcg@20"] <= 1
+    fresh = make_rows(100, 2, with_positions=False)
+    score, _ = RankerModel.load(out).score(fresh.features)
+    order = np.lexsort((-score, fresh.group_index)).reshape(100, SIZE)
+    grades = fresh.grades[order]
+    assert grades[:, :5].mean() > 3 * grades[:, -5:].mean()
+
+
+def test_a_position_is_no_feature(fitted: tuple[Path, dict[str, float]]) -> None:
+    booster = lgb.Booster(model_str=(fitted[0] / "model.txt").read_text())
+    assert booster.feature_name() == list(NAMES)
+    assert not [name for name in NAMES if "position" in name]
+
+
+def test_the_loaded_model_scores_as_the_booster(fitted: tuple[Path, dict[str, float]]) -> None:
+    out, numbers = fitted
+    features = make_rows(30, 3).features
+    booster = lgb.Booster(model_str=(out / "model.txt").read_text())
+    score, probabilities = RankerModel.load(out).score(features)
+    np.testing.assert_array_equal(score, booster.predict(features).astype(np.float32))
+    assert booster.num_trees() == numbers["trees"]
+    assert tuple(probabilities) == FEATURES.objectives
+
+
+def test_probabilities_rise_with_the_score(fitted: tuple[Path, dict[str, float]]) -> None:
+    score, probabilities = RankerModel.load(fitted[0]).score(make_rows(100, 1).features)
+    order = np.argsort(score, kind="stable")
+    for values in probabilities.values():
+        assert ((values > 0) & (values < 1)).all()
+        assert (np.diff(values[order]) >= 0).all()
+    assert (probabilities["convert"] <= probabilities["click"] + 0.05).all()
+
+
+def test_the_same_seed_grows_the_same_trees(tmp_path: Path) -> None:
+    texts = []
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        (tmp_path / name).mkdir()
+        config = CONFIG.model_copy(update={"seed": seed})
+        fit_ranker(make_rows(60, 0), make_rows(40, 1), FEATURES, tmp_path / name, config)
+        # What follows the trees lists the parameters, the seed among them.
+        texts.append((tmp_path / name / "model.txt").read_text().split("end of trees")[0])
+    assert texts[0] == texts[1] != texts[2]
+
+
+def judged_rows(labels: npt.NDArray[np.bool_], shown: npt.NDArray[np.bool_]) -> RankingRows:
+    n = len(labels)
+    return RankingRows(
+        features=np.zeros((n, 1), dtype=np.float32),
+        grades=labels.astype(np.int8),
+        labels=labels.astype(np.int8)[:, None],
+        brought=np.ones(n, dtype=bool),
+        shown=shown,
+        positions=np.full(n, -1, dtype=np.int32),
+        group_sizes=np.array([n], dtype=np.int64),
+    )
+
+
+@settings(deadline=None)
+@given(
+    st.lists(st.tuples(st.floats(-30, 30), st.booleans(), st.booleans()), min_size=1, max_size=60), st.integers(2, 8)
+)
+def test_calibration_is_an_ascending_table_of_probabilities(
+    rows: list[tuple[float, bool, bool]], num_knots: int
+) -> None:
+    raw = np.array([score for score, _, _ in rows])
+    labels, shown = (np.array(column) for column in list(zip(*rows, strict=True))[1:])
+    table = calibrate(raw, judged_rows(labels, shown), ("click",), num_knots=num_knots)["click"]
+    x, y = np.array(table["x"]), np.array(table["y"])
+    assert 1 <= len(x) == len(y) <= num_knots
+    assert (np.diff(x) >= 0).all()
+    assert (np.diff(y) >= 0).all()
+    assert ((y > 0) & (y < 1)).all()
+
+
+def test_calibrated_probabilities_are_the_rates_of_what_was_shown() -> None:
+    rng = np.random.default_rng(0)
+    raw = rng.normal(size=20_000)
+    chance = 1 / (1 + np.exp(1 - raw))
+    labels, shown = rng.random(20_000) < chance, rng.random(20_000) < 0.5
+    # What was not shown was never chosen: it must not pull the probabilities down.
+    table = calibrate(raw, judged_rows(labels & shown, shown), ("click",))["click"]
+    found = np.interp(raw, table["x"], table["y"])
+    inner = abs(raw) < 2
+    assert abs(found - chance)[inner].mean() < 0.03
+    unshown = calibrate(raw, judged_rows(labels, np.zeros(20_000, dtype=bool)), ("click",))["click"]
+    assert abs(np.interp(raw, unshown["x"], unshown["y"]) - chance)[inner].mean() < 0.03
