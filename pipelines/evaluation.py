@@ -8,20 +8,22 @@ from components.evaluation.component import evaluate_op, leave_one_out_op, publi
 from components.features.component import build_feature_snapshots
 from components.ingest.component import ingest_dataset
 from components.validation.component import check_rows_op
-from pipelines.fitting import fit
+from pipelines.fitting import fit, sized
 
 
 def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
     """Clean tables of a dataset."""
-    ingested = ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version)
-    return check_rows_op(tables=ingested.outputs["tables"], code_version=code_version).outputs["clean"]
+    ingested = sized(ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version), memory="2G")
+    checked = check_rows_op(tables=ingested.outputs["tables"], code_version=code_version)
+    return sized(checked, memory="4G").outputs["clean"]
 
 
 def _measure(tables: Any, stage: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any) -> None:
     """Features, models, figures."""
-    features = build_feature_snapshots(tables=tables, code_version=code_version).outputs["features"]
+    built = build_feature_snapshots(tables=tables, code_version=code_version)
+    features = sized(built, memory="4G").outputs["features"]
     fitted = fit(tables, features, seed, code_version, measured=stage)
-    evaluated = evaluate_op(
+    evaluation = evaluate_op(
         tables=tables,
         features=features,
         stage=fitted.stage,
@@ -33,6 +35,7 @@ def _measure(tables: Any, stage: str, code_version: Any, report_dir: Any, recipe
         seed=seed,
         code_version=code_version,
     )
+    evaluated = sized(evaluation, memory="4G")
     publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir).set_caching_options(False)
 
 
@@ -67,5 +70,6 @@ def leave_one_out(
         recipe: Named in the figures.
         seed: Of every random choice.
     """
-    held_out = leave_one_out_op(tables=_clean(dataset, fingerprint, code_version), code_version=code_version)
+    clean = _clean(dataset, fingerprint, code_version)
+    held_out = sized(leave_one_out_op(tables=clean, code_version=code_version), memory="4G")
     _measure(held_out.outputs["held_out"], "validation", code_version, report_dir, recipe, seed)

@@ -41,10 +41,10 @@ def fit(tables: Any, features: Any, seed: Any, code_version: Any, measured: str 
     """
     both = {"tables": tables, "features": features}
     keys = {"seed": seed, "code_version": code_version}
-    early = _sized(fit_towers_op(**both, stage="rank", epochs=0, **keys), memory="4G")
-    late = _sized(fit_towers_op(**both, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
+    early = sized(fit_towers_op(**both, stage="rank", epochs=0, **keys), memory="4G")
+    late = sized(fit_towers_op(**both, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
     stages = {
-        name: _sized(build_stage_op(**both, towers=towers, stage=name, code_version=code_version), memory="2G")
+        name: sized(build_stage_op(**both, towers=towers, stage=name, code_version=code_version), memory="2G")
         for name, towers in (("rank", early.outputs["towers"]), (measured, late.outputs["towers"]))
     }
     ranker = train_ranker_op(**both, stage=stages["rank"].outputs["built"], max_rows=MAX_RANKER_ROWS, **keys)
@@ -52,11 +52,11 @@ def fit(tables: Any, features: Any, seed: Any, code_version: Any, measured: str 
         epochs=early.outputs["epochs"],
         towers=late.outputs["towers"],
         stage=stages[measured].outputs["built"],
-        ranker=_sized(ranker, memory="4G").outputs["ranker"],
+        ranker=sized(ranker, memory="4G").outputs["ranker"],
     )
 
 
-def _sized(task: dsl.PipelineTask, *, memory: str, cpu: str = "2") -> dsl.PipelineTask:
+def sized(task: dsl.PipelineTask, *, memory: str, cpu: str = "2") -> dsl.PipelineTask:
     """The task with what its pod asks for; limits are twice the memory."""
     task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(f"{2 * int(memory[:-1])}G")
     return task

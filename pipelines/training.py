@@ -4,6 +4,8 @@ ingest -> row rules -> gate -> TFDV statistics -> gate -> features -> towers and
        -> release, or the gate's refusal
 """
 
+from typing import Any
+
 from kfp import dsl
 
 from components.evaluation.component import evaluate_op, publish_report_op
@@ -13,7 +15,7 @@ from components.ingest.component import ingest_dataset
 from components.release.component import refuse_op, release_op
 from components.retrieval.component import fit_towers_op
 from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
-from pipelines.fitting import fit
+from pipelines.fitting import fit, sized
 
 NAME = "kuberec-training"
 
@@ -55,43 +57,47 @@ def training(
         recipe: fast or best.
         seed: Of every random choice.
     """
-    ingested = ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version)
-    checked = check_rows_op(tables=ingested.outputs["tables"], code_version=code_version)
+    ingested = sized(ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version), memory="2G")
+    checked = sized(check_rows_op(tables=ingested.outputs["tables"], code_version=code_version), memory="4G")
     quality = require_quality_op(
         quarantine=checked.outputs["quarantine"], report=checked.outputs["report"], report_dir=report_dir
     )
     clean = checked.outputs["clean"]
-    statistics = statistics_op(
-        clean=clean, store=store, schema_version=schema_version, code_version=code_version
+    statistics = sized(
+        statistics_op(clean=clean, store=store, schema_version=schema_version, code_version=code_version), memory="4G"
     ).after(quality)
     schema = require_schema_op(
         statistics=statistics.outputs["statistics"], report=statistics.outputs["report"], report_dir=report_dir
     )
-    features = build_feature_snapshots(tables=clean, code_version=code_version).after(schema).outputs["features"]
+    built = sized(build_feature_snapshots(tables=clean, code_version=code_version), memory="4G").after(schema)
+    features = built.outputs["features"]
     keys = {"seed": seed, "code_version": code_version}
     tables = {"tables": clean, "features": features}
     fitted = fit(clean, features, seed, code_version)
     ranker = fitted.ranker
-    evaluated = evaluate_op(
+    evaluation = evaluate_op(
         **tables, stage=fitted.stage, ranker=ranker, store=store, served_version=served_version, gate=gate,
         recipe=recipe, **keys,
     )  # fmt: skip
+    evaluated = sized(evaluation, memory="4G")
     publish = publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir)
     _never_cached(quality, schema, publish)
 
-    released = {"evaluation": evaluated.outputs["evaluation"], "store": store, "redis": redis}
-    released |= {"fingerprint": fingerprint, "code_version": code_version}
+    def release(towers: Any, *, refitted: bool) -> None:
+        stage = sized(
+            build_stage_op(**tables, towers=towers, stage="final", code_version=code_version), memory="2G"
+        ).outputs["built"]
+        released = release_op(
+            **tables, stage=stage, ranker=ranker, evaluation=evaluated.outputs["evaluation"], store=store, redis=redis,
+            fingerprint=fingerprint, refitted=refitted, code_version=code_version,
+        )  # fmt: skip
+        _never_cached(sized(released, memory="4G").after(publish))
+
     with dsl.If(evaluated.outputs["release"] == "yes", name="released"):
         with dsl.If(refit == True, name="refitted"):  # noqa: E712 - kfp compiles the comparison
-            again = fit_towers_op(**tables, stage="final", epochs=fitted.epochs, **keys)
-            final = build_stage_op(
-                **tables, towers=again.outputs["towers"], stage="final", code_version=code_version
-            ).outputs["built"]
-            _never_cached(release_op(**tables, stage=final, ranker=ranker, refitted=True, **released).after(publish))
+            again = sized(fit_towers_op(**tables, stage="final", epochs=fitted.epochs, **keys), memory="4G")
+            release(again.outputs["towers"], refitted=True)
         with dsl.Else(name="measured"):
-            final = build_stage_op(**tables, towers=fitted.towers, stage="final", code_version=code_version).outputs[
-                "built"
-            ]
-            _never_cached(release_op(**tables, stage=final, ranker=ranker, refitted=False, **released).after(publish))
+            release(fitted.towers, refitted=False)
     with dsl.Else(name="refused"):
         _never_cached(refuse_op(evaluation=evaluated.outputs["evaluation"]).after(publish))

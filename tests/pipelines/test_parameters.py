@@ -1,0 +1,72 @@
+"""Parameters and settings: what a person may say, and the sentence where it does not fit."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from feature_repo.errors import SettingsError
+from inference.store import BundleStore
+from pipelines.parameters import TrainingParameters
+from pipelines.settings import PipelineSettings
+from tests.inference.bundles import make_bundle
+
+
+def test_defaults() -> None:
+    assert TrainingParameters.parse([]).model_dump() == {"gate": "refuse", "refit": False, "recipe": "fast", "seed": 0}
+
+
+def test_values_are_read_as_what_they_are() -> None:
+    parsed = TrainingParameters.parse(["gate=warn", "refit=true", "recipe=best", "seed=7"])
+    assert parsed.model_dump() == {"gate": "warn", "refit": True, "recipe": "best", "seed": 7}
+
+
+@pytest.mark.parametrize(
+    ("pair", "named"),
+    [
+        ("gate", "'gate' is not of the form name=value"),
+        ("gate=maybe", "parameter gate: "),
+        ("refit=perhaps", "parameter refit: "),
+        ("seed=-1", "parameter seed: "),
+        ("seed=", "parameter seed: "),
+        ("colour=red", "parameter colour: "),
+        ("=1", "parameter : "),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(pair: str, named: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        TrainingParameters.parse([pair])
+    message = str(caught.value)
+    assert named in message
+    assert "\n" not in message
+    assert message.endswith("name=value") or "gate, refit, recipe, seed" in message
+
+
+def test_settings_come_from_the_environment(tmp_path: Path) -> None:
+    environment = {
+        "KUBEREC_BUILD": str(tmp_path / "made"),
+        "KUBEREC_VALIDATION_PYTHON": sys.executable,
+        "KUBEREC_REDIS": "localhost:1",
+    }
+    settings = PipelineSettings.from_environment(environment)
+    assert settings == PipelineSettings(tmp_path / "made", sys.executable, "localhost:1")
+    assert settings.store_dir("shop") == tmp_path / "made" / "store" / "shop"
+    default = PipelineSettings.from_environment({})
+    assert default == PipelineSettings(Path("build").resolve(), sys.executable, "")
+
+
+def test_an_absent_interpreter_is_refused() -> None:
+    with pytest.raises(SettingsError, match=r"KUBEREC_VALIDATION_PYTHON names /nowhere/python, .*make setup"):
+        PipelineSettings.from_environment({"KUBEREC_VALIDATION_PYTHON": "/nowhere/python"})
+
+
+def test_a_log_that_ended_long_ago_is_served_by_its_own_clock(tmp_path: Path) -> None:
+    settings = PipelineSettings(tmp_path, sys.executable, "")
+    store = BundleStore(str(tmp_path / "store"))
+    assert settings.serving(store)["KUBEREC_CLOCK"] == "wall"
+    bundle = make_bundle(tmp_path / "bundle")
+    store.publish(bundle)
+    store.set_current(bundle.version)
+    assert settings.serving(store) == {"KUBEREC_CLOCK": "log", "KUBEREC_REDIS": ""}
