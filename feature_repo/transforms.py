@@ -242,10 +242,11 @@ def _own_columns(
     """What the user did with this very item, over the whole history."""
     own = users.own
     keys = _owners(own.offsets) * num_items + own.rows
+    faded = [f"own_decayed_{days}d" for days in OWN_HALF_LIVES]
     if not len(keys):
         nothing = np.full(len(rows), np.nan)
         return dict.fromkeys(feature_set.cross_numeric, nothing) | dict.fromkeys(
-            ("own_count", "own_negatives"), np.zeros(len(rows))
+            ("own_count", "own_negatives", *faded), np.zeros(len(rows))
         )
     wanted = query_index * num_items + rows
     at = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
@@ -265,9 +266,9 @@ def _own_columns(
         "own_negatives": np.where(hit, own.negatives[at], 0.0).astype(np.float64),
     }
     seen = hit & (count > 0)
-    for days in OWN_HALF_LIVES:
+    for name, days in zip(faded, OWN_HALF_LIVES, strict=True):
         decayed = decayed_count(own.counts[at], own.first[at], own.last[at], now, days)
-        columns[f"own_decayed_{days}d"] = np.where(seen, decayed, 0.0)
+        columns[name] = np.where(seen, decayed, 0.0)
     if "own_share_of_sessions" in feature_set.cross_numeric:
         sessions = users.numeric[:, feature_set.user_numeric.index("num_sessions_total")][query_index]
         columns["own_share_of_sessions"] = np.where(hit, np.minimum(count / np.maximum(sessions, 1.0), 1.0), np.nan)

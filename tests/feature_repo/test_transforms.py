@@ -127,6 +127,16 @@ def _candidates(rows: Sequence[Sequence[int]]) -> CandidateSet:
     )
 
 
+def _faded(ages: list[float], half_life: float) -> float:
+    """Events that fade, those before the last spread evenly over the time since the first: a fine sum of them."""
+    if not ages:
+        return 0.0
+    points = np.linspace(min(ages), max(ages), 20_001)
+    spread = np.trapezoid(np.exp2(-points / half_life), points) / max(float(np.ptp(points)), 1e-12)
+    mean = spread if max(ages) > min(ages) else 2.0 ** (-min(ages) / half_life)
+    return float(2.0 ** (-min(ages) / half_life) + (len(ages) - 1) * mean)
+
+
 def _expected(user: User, row: int, anchor: int | None) -> dict[str, float]:
     """One candidate's features of user and item together, by the book."""
     nan = math.nan
@@ -138,6 +148,7 @@ def _expected(user: User, row: int, anchor: int | None) -> dict[str, float]:
     first = max(mine) if mine else (40.0 if known else nan)
     gap = (first - last) / (len(mine) - 1) if len(mine) > 1 else nan
     return {
+        **{f"own_decayed_{days}d": _faded(mine, days) for days in (3, 15, 60)},
         "own_count": len(mine),
         "own_share_of_sessions": min(len(mine) / user.sessions, 1.0) if known else nan,
         "own_days_since_last": last,

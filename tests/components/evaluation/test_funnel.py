@@ -83,7 +83,7 @@ def make_stage(tables_dir: Path, features_dir: Path, out: Path, name: str) -> Pa
     out.mkdir(parents=True)
     fit_popularity(events, len(item_ids), until, 7.0).save(out / POPULARITY)
     fit_neighbours(events, len(item_ids), until, CovisitationConfig()).save(out / NEIGHBOURS)
-    write_json(out / STAGE, {"name": name, "until": until, "half_life_days": 7.0})
+    write_json(out / STAGE, {"name": name, "until": until, "half_life_days": 7.0, "own_half_life_days": 30.0})
     return out
 
 
