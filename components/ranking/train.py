@@ -55,7 +55,8 @@ def train_ranker(
         Numbers for the run's metrics.
 
     Raises:
-        DatasetError: No request, session or day before the test span has a positive event to learn from.
+        DatasetError: No request, session or day before the test span has a positive event to learn from, or none
+            that any source brings.
     """
     tables = PreparedTables.open(tables_dir)
     split = tables.split
@@ -69,11 +70,7 @@ def train_ranker(
         tables, split.validation_start, split.test_start, limit=watch, seed=seed, only_with_positive=False
     )
     for span, groups in (("rank", train), ("validation", validation)):
-        if not groups.grades.any():
-            raise DatasetError(
-                f"the {span} span of the log holds no positive event to train a ranker on: give it a longer log, or "
-                "shorter [split] spans in dataset.toml"
-            )
+        _require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")
     with HistoricalFeatures(features_dir) as reader:
         artifacts_at = _as_of(tables, Stage(stage_dir, features_dir), reader)
@@ -87,9 +84,20 @@ def train_ranker(
 
         train_rows = rows(train, "training rows")
         validation_rows = rows(validation, "validation rows")
+    for span, built in (("rank", train_rows), ("validation", validation_rows)):
+        _require(len(built.learnable()) > 0, f"no source brings an item that was liked in the {span} span of the log")
     feature_set = Stage(stage_dir, features_dir).feature_set
     out_dir.mkdir(parents=True, exist_ok=True)
     return fit_ranker(train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed))
+
+
+def _require(given: object, otherwise: str) -> None:
+    """Refuses a log that no ranker can be trained on."""
+    if not given:
+        raise DatasetError(
+            f"{otherwise}, so there is nothing to train a ranker on: give it a longer log, or shorter [split] spans in "
+            "dataset.toml"
+        )
 
 
 def _as_of(tables: PreparedTables, stage: Stage, reader: HistoricalFeatures) -> Callable[[float], Artifacts]:

@@ -74,7 +74,7 @@ def test_the_loaded_model_scores_as_the_booster(fitted: tuple[Path, dict[str, fl
     features = make_rows(30, 3).features
     booster = lgb.Booster(model_str=(out / "model.txt").read_text())
     score, probabilities = RankerModel.load(out).score(features)
-    np.testing.assert_array_equal(score, booster.predict(features).astype(np.float32))
+    np.testing.assert_array_equal(score, np.asarray(booster.predict(features), dtype=np.float32))
     assert booster.num_trees() == numbers["trees"]
     assert tuple(probabilities) == FEATURES.objectives
 

@@ -17,7 +17,7 @@ from tests.components.validation.prepared import START, config, event, write_pre
 from tests.feature_repo import logs
 
 DAY = 86_400.0
-EVERYTHING = {"start": -math.inf, "end": math.inf, "limit": 10_000, "seed": 0}
+EVERYTHING: dict[str, Any] = {"start": -math.inf, "end": math.inf, "limit": 10_000, "seed": 0}
 
 
 def prepared(directory: Path, **tables: Any) -> PreparedTables:
