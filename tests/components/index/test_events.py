@@ -49,7 +49,7 @@ def test_sessions_are_of_one_user_and_days_end_at_midnight(tmp_path: Path) -> No
 
 
 def test_a_country_is_the_events_else_the_users_latest(tmp_path: Path) -> None:
-    users = [
+    users: list[dict[str, Any]] = [
         {"user_id": "u1", "country": "SE"},
         {"user_id": "u1", "country": "NO", "valid_from": START},
         {"user_id": "u2", "country": None},
