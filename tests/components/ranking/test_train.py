@@ -30,7 +30,7 @@ def stage(directory: Path, tables: Path, features: Path) -> Path:
     return directory / "rank"
 
 
-def log(directory: Path, keep) -> tuple[Path, Path]:  # type: ignore[no-untyped-def]
+def log(directory: Path, keep) -> tuple[Path, Path]:
     """The shop with the events that `keep(event, split)` wants, its log as long as before."""
     rows = shop.rows(num_events=800)
     whole = directory / "whole"
@@ -56,7 +56,7 @@ def test_a_ranker_is_trained_on_rows_before_the_test_span(tmp_path: Path) -> Non
 
 
 def test_a_span_without_a_positive_is_named(tmp_path: Path) -> None:
-    def keep(event, split) -> bool:  # type: ignore[no-untyped-def]
+    def keep(event, split) -> bool:
         return not split.rank_start <= event["timestamp"].timestamp() < split.validation_start
 
     tables, features = log(tmp_path, keep)
@@ -69,7 +69,7 @@ def test_positives_that_no_source_brings_are_no_reason_to_crash(tmp_path: Path) 
     """From the ranker's span on, users take only what they had before, and nothing may come again."""
     had: set[tuple[str, str]] = set()
 
-    def keep(event, split) -> bool:  # type: ignore[no-untyped-def]
+    def keep(event, split) -> bool:
         pair = event["user_id"], event["item_id"]
         if event["timestamp"].timestamp() < split.rank_start - shop.DAY:
             had.add(pair)
