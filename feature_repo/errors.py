@@ -11,14 +11,20 @@ KuberecError
 ├── FeatureStoreError   the online store cannot be read or filled
 ├── PredictorError      the predictor is down, too slow, or does not hold the bundle
 ├── RequestError        a request is malformed: names the field and why
-└── SettingsError       an environment variable or parameter cannot be used
+├── SettingsError       an environment variable or parameter cannot be used
+└── StorageError        a disk is full, or a folder may not be written
 """
 
 from __future__ import annotations
 
+import errno
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import NoReturn
+
+INTERRUPTED = 130  # as a shell counts it: 128 and SIGINT
+STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class KuberecError(Exception):
@@ -69,6 +75,12 @@ class SettingsError(KuberecError):
     exit_code = 8
 
 
+class StorageError(KuberecError):
+    """Files cannot be written: the disk is full or the folder is closed to us."""
+
+    exit_code = 10
+
+
 class RequestError(KuberecError):
     """A request the client has to change.
 
@@ -90,11 +102,24 @@ class RequestError(KuberecError):
 def exit_with_sentence() -> Iterator[None]:
     """End the process with one sentence and the error's exit code, without a traceback.
 
-    Every command line and pipeline component runs its work inside; anything that is not a `KuberecError` is a defect
-    and keeps its traceback.
+    Every command line and pipeline component runs its work inside. A disk that is full or closed and an interrupt end
+    it the same way; anything else that is not a `KuberecError` is a defect and keeps its traceback.
     """
     try:
         yield
     except KuberecError as error:
-        print(f"error: {error}", file=sys.stderr, flush=True)
-        raise SystemExit(error.exit_code) from None
+        _exit(error)
+    except OSError as error:
+        if error.errno not in STORAGE_ERRORS:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        advice = "make room on the disk or open the folder, and run the same command again"
+        _exit(StorageError(f"{where}{error.strerror}; {advice}"))
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr, flush=True)
+        raise SystemExit(INTERRUPTED) from None
+
+
+def _exit(error: KuberecError) -> NoReturn:
+    print(f"error: {error}", file=sys.stderr, flush=True)
+    raise SystemExit(error.exit_code) from None

@@ -16,7 +16,11 @@ _TASK = re.compile(r"Executing task .*?'?([a-z][a-z0-9-]+)'?\x1b?")
 _CACHED = re.compile(r"Task ([a-z0-9-]+) cache hit")
 _LOGGING = re.compile(r"^\d\d:\d\d:\d\d\.\d{3} - [A-Z]+ - ")
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
-_NOISE = re.compile(r"^\s*(\[KFP Executor|-{20,}|ModuleNotFoundError\(.No module named .faiss\.)")
+_NOISE = re.compile(
+    r"^\s*(\[KFP Executor|-{20,}|ModuleNotFoundError\(.No module named .faiss\."
+    r"|The above exception was the direct cause|During handling of the above exception)"
+)
+_TRACEBACK = "Traceback (most recent call last):"
 _INPUT_END = "    }"  # of the JSON that kfp prints of a task's input
 
 
@@ -29,6 +33,8 @@ class RunConsole(io.TextIOBase):
 
     Attributes:
         error: The last sentence a step ended with ("error: ..."), None while all is well.
+        crash: Last line of the last traceback; its other lines are for the log alone. None while there is none.
+        step: Name of the step that runs, None between steps.
         seconds: Wall seconds of each finished step by name, in order.
     """
 
@@ -37,12 +43,14 @@ class RunConsole(io.TextIOBase):
         self._terminal = terminal
         self._log = log_path.open("w", encoding="utf-8")
         self._pending = ""
-        self._step: str | None = None
+        self.step: str | None = None
         self._started = time.monotonic()
         self._step_started = self._started
         self._in_outputs = False
         self._in_input = False
+        self._traceback_depth: int | None = None
         self.error: str | None = None
+        self.crash: str | None = None
         self.seconds: dict[str, float] = {}
 
     def writable(self) -> bool:
@@ -76,7 +84,7 @@ class RunConsole(io.TextIOBase):
             self._in_outputs = "outputs:" in line
             if task := _TASK.search(line):
                 self._end_step()
-                self._step, self._step_started = task[1], time.monotonic()
+                self.step, self._step_started = task[1], time.monotonic()
                 self._terminal.write(f"== {task[1]} (at {self._step_started - self._started:.0f} s)\n")
                 self._terminal.flush()
             return
@@ -86,12 +94,20 @@ class RunConsole(io.TextIOBase):
             return
         if self._in_outputs or not text or _NOISE.search(line):
             return
+        depth = len(line) - len(line.lstrip())
+        if text == _TRACEBACK:
+            self._traceback_depth = depth
+            return
+        if self._traceback_depth is not None:
+            if depth > self._traceback_depth:
+                return
+            self._traceback_depth, self.crash = None, text
         if text.startswith("error: "):
             self.error = text.removeprefix("error: ")
         self._terminal.write(f"   {text}\n")
         self._terminal.flush()
 
     def _end_step(self) -> None:
-        if self._step is not None:
-            self.seconds[self._step] = time.monotonic() - self._step_started
-            self._step = None
+        if self.step is not None:
+            self.seconds[self.step] = time.monotonic() - self._step_started
+            self.step = None

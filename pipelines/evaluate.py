@@ -6,12 +6,13 @@ python -m pipelines.evaluate --dataset DIR [--protocol temporal|leave-one-out] [
 from __future__ import annotations
 
 import argparse
-import shutil
+import signal
 from pathlib import Path
 
 from components.ingest import dataset_fingerprint
 from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import exit_with_sentence
+from pipelines.alone import fresh_folder
 from pipelines.evaluation import leave_one_out, temporal
 from pipelines.local import run_pipeline
 from pipelines.settings import PipelineSettings
@@ -27,6 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--recipe", choices=("fast", "best"), default="fast", help="named in the figures")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice")
     options = parser.parse_args(arguments)
+    # A terminated run ends its steps and servers like an interrupted one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with exit_with_sentence():
         settings = PipelineSettings.from_environment()
         measure(options.dataset, options.protocol, options.recipe, options.seed, settings)
@@ -45,19 +48,17 @@ def measure(dataset: Path, protocol: str, recipe: str, seed: int, settings: Pipe
     Raises:
         RunFailed: A step ended the run; the message is its own sentence.
     """
-    out = settings.build_dir / "evaluation"
-    shutil.rmtree(out, ignore_errors=True)
-    out.mkdir(parents=True)
-    arguments = {
-        "dataset": str(dataset.resolve()),
-        "fingerprint": dataset_fingerprint(dataset),
-        "recipe": recipe,
-        "seed": seed,
-        "report_dir": str(out),
-    }
-    name = DatasetConfig.load(dataset).name
-    run_pipeline(PROTOCOLS[protocol], arguments, settings, name=name, run_dir=out)
-    (out / "metrics.json").replace(settings.build_dir / "evaluation.json")
+    with fresh_folder(settings.build_dir / "evaluation") as out:
+        name = DatasetConfig.load(dataset).name
+        arguments = {
+            "dataset": str(dataset.resolve()),
+            "fingerprint": dataset_fingerprint(dataset),
+            "recipe": recipe,
+            "seed": seed,
+            "report_dir": str(out),
+        }
+        run_pipeline(PROTOCOLS[protocol], arguments, settings, name=name, run_dir=out)
+        (out / "metrics.json").replace(settings.build_dir / "evaluation.json")
     print(f"figures are in {settings.build_dir / 'evaluation.json'}, lists and report in {out}")
 
 

@@ -17,21 +17,29 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
-from feature_repo.errors import KuberecError
+from feature_repo.errors import INTERRUPTED, KuberecError
 from pipelines.console import RunConsole
 from pipelines.settings import PipelineSettings
 
 ROOT = Path(__file__).resolve().parent.parent
 CODE_FOLDERS = ("feature_repo", "inference", "components", "pipelines")
+END_SECONDS = 5.0
 
 
 class RunFailed(KuberecError):
     """A step of a local run ended with this sentence."""
 
     exit_code = 1
+
+
+class Stopped(KuberecError):
+    """Somebody interrupted a local run."""
+
+    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +81,8 @@ def run_pipeline(
         run_dir: Receives pipeline.log; exists.
 
     Raises:
-        RunFailed: A step failed; the message is that step's own sentence.
+        RunFailed: A step failed; the message is that step's own sentence, where it had one.
+        Stopped: An interrupt came; no step runs on.
     """
     root = settings.build_dir / "pipeline" / name
     root.mkdir(parents=True, exist_ok=True)
@@ -95,13 +104,35 @@ def run_pipeline(
             pipeline(**arguments, code_version=code_version())
     except RuntimeError as failure:
         # kfp.local raises a bare RuntimeError when a task ends non-zero; the task has printed why.
-        if console.error is None:
+        if "FAILURE" not in str(failure):
             raise
-        raise RunFailed(console.error) from failure
+        raise RunFailed(_why(console, run_dir)) from failure
+    except KeyboardInterrupt as stop:
+        _end_children()
+        raise Stopped("stopped; finished steps are kept, so the same command goes on from them") from stop
     finally:
         console.close()
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     return LocalRun(seconds=console.seconds, peak_bytes=peak)
+
+
+def _why(console: RunConsole, run_dir: Path) -> str:
+    """The sentence of the step that failed; where it gave none, how it ended and where its output is."""
+    if console.error is not None:
+        return console.error
+    ended = f"crashed with {console.crash}" if console.crash else "was killed, perhaps because memory ran out"
+    return f"step {console.step} {ended}; all it printed is in {run_dir / 'pipeline.log'}"
+
+
+def _end_children() -> None:
+    """An interrupt may have reached this process alone: its step must not run on."""
+    children = psutil.Process().children(recursive=True)
+    for child in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.terminate()
+    for child in psutil.wait_procs(children, timeout=END_SECONDS)[1]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            child.kill()
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
-import shutil
+import signal
 import time
 import urllib.parse
 import urllib.request
@@ -23,6 +23,7 @@ from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import exit_with_sentence
 from feature_repo.files import write_json
 from inference.store import BundleStore
+from pipelines.alone import fresh_folder
 from pipelines.latency import measure
 from pipelines.local import RunFailed, run_pipeline
 from pipelines.parameters import TrainingParameters
@@ -40,6 +41,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
     parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters of the training pipeline")
     options = parser.parse_args(arguments)
+    # A terminated run ends its steps and servers like an interrupted one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     with exit_with_sentence():
         run(options.dataset, TrainingParameters.parse(options.parameters), PipelineSettings.from_environment())
 
@@ -56,17 +59,15 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
         KuberecError: The run ended early; the message says why. What was served before stays served.
     """
     started = time.monotonic()
-    run_dir = settings.build_dir / "run"
-    shutil.rmtree(run_dir, ignore_errors=True)
-    run_dir.mkdir(parents=True)
-    store = settings.store_dir(DatasetConfig.load(dataset).name)
-    train(dataset, store, parameters, settings, run_dir)
-    examples = example_users(run_dir / "lists.parquet")
-    with serve(store, run_dir, settings=settings.serving(BundleStore(str(store)))) as servers:
-        feed, timing = fetch_feed(servers.url, examples[0])
-        write_json(run_dir / "feed.json", feed)
-        print(describe_feed(feed, examples[0], timing), flush=True)
-        print(measure(servers.url, examples), flush=True)
+    with fresh_folder(settings.build_dir / "run") as run_dir:
+        store = settings.store_dir(DatasetConfig.load(dataset).name)
+        train(dataset, store, parameters, settings, run_dir)
+        examples = example_users(run_dir / "lists.parquet")
+        with serve(store, run_dir, settings=settings.serving(BundleStore(str(store)))) as servers:
+            feed, timing = fetch_feed(servers.url, examples[0])
+            write_json(run_dir / "feed.json", feed)
+            print(describe_feed(feed, examples[0], timing), flush=True)
+            print(measure(servers.url, examples), flush=True)
     print(f"done in {time.monotonic() - started:.0f} s; figures, reports and the feed are in {run_dir}")
 
 

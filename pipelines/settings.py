@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.errors import SettingsError
 from inference.store import BundleStore
 
@@ -21,7 +21,8 @@ class PipelineSettings:
 
     Attributes:
         build_dir: Everything generated lives below (`KUBEREC_BUILD`).
-        validation_python: Interpreter of the validation environment (`KUBEREC_VALIDATION_PYTHON`).
+        validation_python: Interpreter of the validation environment (`KUBEREC_VALIDATION_PYTHON`); `.venv-validation`
+            beside the code by default.
         redis: Address of a Redis online store, "" for the embedded SQLite (`KUBEREC_REDIS`).
     """
 
@@ -37,14 +38,14 @@ class PipelineSettings:
             environment: Variables to read; the process's own if None.
 
         Raises:
-            SettingsError: The validation interpreter is named but absent.
+            SettingsError: The validation interpreter is absent.
         """
         env = os.environ if environment is None else environment
-        python = env.get("KUBEREC_VALIDATION_PYTHON", sys.executable)
+        python = env.get("KUBEREC_VALIDATION_PYTHON") or str(DEFAULT_PYTHON)
         if not Path(python).is_file():
             raise SettingsError(
-                f"KUBEREC_VALIDATION_PYTHON names {python}, which is not there: run `make setup`, or name an "
-                "interpreter that has tensorflow-data-validation"
+                f"{python}, the interpreter of the validation environment, is not there: run `make setup`, or name in "
+                "KUBEREC_VALIDATION_PYTHON one that has tensorflow-data-validation"
             )
         return cls(
             build_dir=Path(env.get("KUBEREC_BUILD", "build")).resolve(),
