@@ -300,4 +300,6 @@ def _sentence(error: ValidationError) -> str:
         return f"the key '{key}' is missing."
     if kind == "value_error":
         return str(first["ctx"]["error"]) + "."
+    if key == "name":
+        return f"the key 'name' is {first['input']!r}; it must be 1 to 64 of the characters a-z, 0-9 and -."
     return f"the key '{key}' is refused: {first['msg'][0].lower()}{first['msg'][1:]}."

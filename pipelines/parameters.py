@@ -34,16 +34,20 @@ class TrainingParameters(BaseModel):
         Raises:
             SettingsError: A pair has no "=", an unknown name, or a value that does not fit.
         """
+        known = ", ".join(cls.model_fields)
         values: dict[str, str] = {}
         for pair in pairs:
             name, equals, value = pair.partition("=")
-            if not equals:
-                raise SettingsError(f"parameter {pair!r} is not of the form name=value")
+            if not (name and equals):
+                raise SettingsError(f"parameter {pair!r} is not of the form name=value (parameters are {known})")
+            if name not in cls.model_fields:
+                raise SettingsError(f"parameter {name} is unknown (parameters are {known})")
             values[name] = value
         try:
             return cls.model_validate(values)
         except ValidationError as error:
             first = error.errors()[0]
-            name = ".".join(str(part) for part in first["loc"])
-            known = ", ".join(cls.model_fields)
-            raise SettingsError(f"parameter {name}: {first['msg']} (parameters are {known})") from error
+            wrong, fault = first["loc"][0], first["msg"].removeprefix("Input ")
+            raise SettingsError(
+                f"parameter {wrong} {fault}, not {first['input']!r} (parameters are {known})"
+            ) from error

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import duckdb
 import numpy as np
 
 from components.ingest.expressions import literal
-from feature_repo.dataset import TABLES, DatasetConfig
+from feature_repo.dataset import REQUIRED_COLUMNS, TABLES, DatasetConfig
 from feature_repo.errors import DatasetError
 from feature_repo.files import write_json
 from feature_repo.split import clean_span, make_split
@@ -55,8 +55,7 @@ def describe_tables(
             connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({path})")
         first, last = _span(connection, "interactions", _usable_interaction(config), now)
         if math.isnan(first):
-            raise DatasetError("interactions hold no usable row: each lacks user_id, item_id, event_type or timestamp, "
-                               "has a negative price, or is of a type or time that is set aside.")  # fmt: skip
+            _refuse_all(connection, config)
         _check_objectives(connection, config, first, last)
         shown_first, shown_last = _span(connection, "impressions", USABLE_IMPRESSION, now)
         log_start, log_end = float(np.nanmin([first, shown_first])), float(np.nanmax([last, shown_last]))
@@ -92,6 +91,24 @@ def _usable_interaction(config: DatasetConfig) -> str:
     return (
         "user_id IS NOT NULL AND item_id IS NOT NULL AND event_type IS NOT NULL AND timestamp IS NOT NULL "
         f"AND (price IS NULL OR price >= 0){kept}"
+    )
+
+
+def _refuse_all(connection: duckdb.DuckDBPyConnection, config: DatasetConfig) -> NoReturn:
+    """Says what is wrong with interactions of which none is usable, most frequent fault first."""
+    faults = {f"{column} is missing": f"{column} IS NULL" for column in REQUIRED_COLUMNS["interactions"]}
+    faults["price is below zero"] = "price < 0"
+    if config.known_event_types is not None:
+        kinds = sorted(config.known_event_types)
+        words = f"event_type is none of {', '.join(kinds)} (all that dataset.toml names)"
+        faults[words] = f"event_type NOT IN ({', '.join(map(literal, kinds))})"
+    counts = ", ".join(f"count(*) FILTER ({condition})" for condition in faults.values())
+    total, *found = connection.execute(f"SELECT count(*), {counts} FROM interactions").fetchall()[0]
+    worst = sorted(zip(found, faults, strict=True), key=lambda each: -each[0])
+    named = "; ".join(f"{words} in {count:,}" for count, words in worst if count)
+    raise DatasetError(
+        f"interactions hold no usable row among {total:,}: "
+        f"{named or 'every timestamp is over a day past the wall clock'}."
     )
 
 

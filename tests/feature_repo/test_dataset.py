@@ -87,7 +87,7 @@ def test_contract_columns_listed_as_features_are_no_extras(tmp_path: Path) -> No
         ('name = "shop"\n[objectives]\n"a b" = ["view"]\n', ["'objectives.a b'"]),
         ('name = "shop"\n[objectives]\n', ["'objectives'"]),
         ('name = "shop"\n', ["the key 'objectives' is missing"]),
-        ('name = "My Shop"\n[objectives]\nclick = ["view"]\n', ["'name'"]),
+        ('name = "My Shop"\n[objectives]\nclick = ["view"]\n', ["'name' is 'My Shop'", "a-z, 0-9 and -"]),
         ("name = ", ["cannot be read as TOML"]),
     ],
 )

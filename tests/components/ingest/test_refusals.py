@@ -158,7 +158,14 @@ def test_columns_that_differ_in_case_only(dataset: DatasetFactory) -> None:
 
 def test_no_usable_row(dataset: DatasetFactory) -> None:
     message = refusal(dataset(interactions=replaced("user_id", pa.nulls(5))))
-    assert "interactions hold no usable row" in message
+    assert message.endswith("interactions hold no usable row among 5: user_id is missing in 5.")
+
+
+def test_no_usable_row_names_every_fault_worst_first(dataset: DatasetFactory) -> None:
+    table = replaced("event_type", pa.array(["zoom"] * 3)).append_column("price", pa.array([-1.0, -1.0, 1.0]))
+    message = refusal(dataset(CONFIG + 'allowed = ["share"]\n', interactions=table))
+    assert "event_type is none of purchase, return, share, view" in message
+    assert message.endswith(" in 3; price is below zero in 2.")
 
 
 def test_no_event_fulfils_an_objective(dataset: DatasetFactory) -> None:
