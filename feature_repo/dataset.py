@@ -81,6 +81,7 @@ REQUIRED_COLUMNS: Mapping[str, tuple[str, ...]] = {
     "impressions": ("request_id", "user_id", "item_id", "timestamp"),
 }
 RESERVED_COLUMNS = ("row", "row_hash", "grade")
+UNNAMEABLE = frozenset('",:[]{}\n\r\t')  # LightGBM keeps no column with one of these in its name, and a space as "_"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 ObjectiveName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
@@ -268,9 +269,14 @@ class DatasetConfig(_Section):
             names = [*extras.categorical, *extras.numerical]
             taken = {name.lower(): name for name in (*CONTRACT_COLUMNS[table], *RESERVED_COLUMNS)}
             for name in names:
+                if UNNAMEABLE.intersection(name):
+                    raise ValueError(
+                        f"features.{table} lists {name!r}, which a model cannot keep as a name; "
+                        f"list another name and say in columns.{table} that it is {name!r}"
+                    )
                 if names.count(name) > 1:
                     raise ValueError(f"features.{table} lists '{name}' twice")
-                other = taken.setdefault(name.lower(), name)
+                other = taken.setdefault(name.lower().replace(" ", "_"), name)
                 if other != name or name in RESERVED_COLUMNS:
                     raise ValueError(
                         f"features.{table} lists '{name}', which cannot be told from '{other}'; "

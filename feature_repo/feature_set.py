@@ -24,7 +24,7 @@ from feature_repo.files import write_json
 if TYPE_CHECKING:
     from feature_repo.tables import PreparedTables
 
-TRANSFORMS_VERSION = 2  # raise by hand whenever a snapshot or transform computes a column differently
+TRANSFORMS_VERSION = 3  # raise by hand whenever a snapshot or transform computes a column differently
 
 WINDOWS = (1, 7, 30)  # days of the activity windows
 RATE_WINDOWS = (7, 30)  # days of the smoothed rates
@@ -72,6 +72,12 @@ HISTORY_ARRAYS: Mapping[str, str] = {
     "own_first": "float64",
     "own_last": "float64",
 }
+
+OPTIONAL_FACTS = (
+    *("impressions", "prices", "negatives", "users.signup_at"),
+    *("items.category", "items.rating", "items.num_ratings"),
+)
+SNAPSHOT_KEYS = ("event_timestamp", "from_day", "to_day", "valid_from_us", "created_at_us", "signup_at_us")
 
 Vocabulary = tuple[str, ...]
 
@@ -123,13 +129,14 @@ class FeatureSet(BaseModel):
         config = tables.config
         vocabularies = _vocabularies(tables)
         present = _present(tables)
+        _check_extras(tables)
         user_extras, item_extras = config.extras("users").numerical, config.extras("items").numerical
         return cls(
             objectives=tuple(tables.objectives),
             repeats=config.recommend.repeats,
-            user_numeric=_with_extras(_user_numeric(tables.objectives, present), user_extras, "users"),
+            user_numeric=(*_user_numeric(tables.objectives, present), *user_extras),
             user_categorical=_columns_of("users", vocabularies),
-            item_numeric=_with_extras(_item_numeric(tables.objectives, present), item_extras, "items"),
+            item_numeric=(*_item_numeric(tables.objectives, present), *item_extras),
             item_categorical=_columns_of("items", vocabularies),
             user_extras=user_extras,
             item_extras=item_extras,
@@ -258,13 +265,22 @@ def _cross_numeric(repeats: str, present: frozenset[str], vocabularies: Mapping[
     return tuple(names)
 
 
-def _with_extras(names: list[str], extras: Sequence[str], table: str) -> tuple[str, ...]:
-    for extra in extras:
-        if extra in names:
-            raise DatasetError(
-                f"[features.{table}] numerical names {extra!r}, which is computed from the log: rename that column."
-            )
-    return (*names, *extras)
+def _check_extras(tables: PreparedTables) -> None:
+    """Refuses extra columns with the name of a computed one, whether or not this log has the data for it."""
+    facts = {f"labels.{objective}" for objective in tables.objectives}
+    everything = frozenset({*facts, *OPTIONAL_FACTS})
+    computed = {
+        "users": {*_user_numeric(tables.objectives, everything), *USER_AGES.values(), *HISTORY_ARRAYS},
+        "items": {*_item_numeric(tables.objectives, everything)},
+    }
+    for table, names in computed.items():
+        extras = tables.config.extras(table)
+        for extra in (*extras.categorical, *extras.numerical):
+            if extra in names or extra in SNAPSHOT_KEYS:
+                raise DatasetError(
+                    f"[features.{table}] of dataset.toml lists {extra!r}, the name of a column that is computed from "
+                    f"the log; list another name and say in [columns.{table}] that it is {extra!r} in the file."
+                )
 
 
 def _columns_of(side: str, vocabularies: Mapping[str, Vocabulary]) -> tuple[str, ...]:
@@ -272,7 +288,7 @@ def _columns_of(side: str, vocabularies: Mapping[str, Vocabulary]) -> tuple[str,
 
 
 def _present(tables: PreparedTables) -> frozenset[str]:
-    """Which optional facts the tables hold at all."""
+    """Which optional facts the tables hold at all: some of `OPTIONAL_FACTS`, and `labels.<objective>`."""
     present = set()
     if tables.impressions.num_rows:
         present.add("impressions")

@@ -13,6 +13,7 @@ import ibis
 from feature_repo.feature_set import HALF_LIVES, ITEM_AGES, ITEM_FACTS, RATE_WINDOWS, WINDOWS, FeatureSet
 from feature_repo.snapshots import (
     FIXED_POINT,
+    STATIC,
     Calendar,
     Column,
     LogTables,
@@ -29,6 +30,7 @@ from feature_repo.snapshots import (
 
 RATE_STRENGTH = 20.0  # impressions that the global rate is worth
 EVENT_STRENGTH = 5.0  # positive events that a global share is worth
+CONTENT = ("in_stock", "regions", "min_age", "rating", "num_ratings", "created_at_us", "category", "price")
 TREND_FLOOR = 0.1  # events a day under which a trend is noise
 
 
@@ -49,9 +51,12 @@ def item_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> T
     rows = spine("item_id", activity, intervals, tuple(sums), calendar, extremes={"first_us": "min"})
     rows = finished(_windows(rows, calendar, feature_set), calendar)
     rows = rows.inner_join(_priors(events, shown, calendar, feature_set), "day")
-    rows = at_day(rows, intervals.select("item_id", "from_day", "to_day", *_static(feature_set)), "item_id")
+    static = dict.fromkeys((*CONTENT, *feature_set.item_categorical, *feature_set.item_extras))
+    rows = at_day(rows, intervals, "item_id", static)
     rows = _with_price(rows, intervals, calendar, feature_set)
     rows = rows.mutate(**_derived(rows, calendar, feature_set))
+    taken = [name for name in static if name not in ("price", "created_at_us")]
+    rows = rows.mutate(**{name: rows[STATIC + name] for name in taken})
     stored = [name for name in feature_set.item_numeric if name not in ITEM_AGES]
     return rows.select(
         "item_id",
@@ -142,7 +147,7 @@ def _priors(events: Table, shown: Table, calendar: Calendar, feature_set: Featur
 def _with_price(rows: Table, intervals: Table, calendar: Calendar, feature_set: FeatureSet) -> Table:
     """Adds `price`: listed, else the mean paid so far; and `category_log_price`, the category's mean."""
     paid = (rows.log_price_total / rows.priced_total.cast("float64").nullif(0.0) / FIXED_POINT).exp() - 1.0
-    rows = rows.mutate(price=ibis.coalesce(rows.list_price, paid))
+    rows = rows.mutate(price=ibis.coalesce(rows.static_price, paid))
     if "price_to_category" not in feature_set.item_numeric:
         return rows
     priced = intervals.filter(intervals.category.notnull() & intervals.price.notnull())
@@ -164,13 +169,13 @@ def _with_price(rows: Table, intervals: Table, calendar: Calendar, feature_set: 
         / daily["count"].sum().over(so_far).cast("float64").nullif(0.0)
         / FIXED_POINT,
     )
-    joined = rows.left_join(means, [rows.day == means.day, rows.category == means.price_category])
+    joined = rows.left_join(means, [rows.day == means.day, rows.static_category == means.price_category])
     return joined.drop("day_right", "price_category")
 
 
 def _derived(rows: Table, calendar: Calendar, feature_set: FeatureSet) -> dict[str, Any]:
     """Columns computed from windows and content."""
-    created = rows.created_at_us
+    created = rows.static_created_at_us
     known_days = (rows.day + 1).cast("float64") / calendar.steps(1)  # a young log has had no full month
     columns: dict[str, Any] = {
         "trend": (_per_day(rows.positives_7d, 7, known_days) / _per_day(rows.positives_30d, 30, known_days)).ln(),
@@ -183,7 +188,7 @@ def _derived(rows: Table, calendar: Calendar, feature_set: FeatureSet) -> dict[s
         ).cast("float64")
         / 1e6,
         "log_price": (rows.price + 1.0).ln(),
-        "log_num_ratings": (ibis.greatest(rows.num_ratings, 0.0) + 1.0).ln(),
+        "log_num_ratings": (ibis.greatest(rows.static_num_ratings, 0.0) + 1.0).ln(),
     }
     if "price_to_category" in feature_set.item_numeric:
         columns["price_to_category"] = columns["log_price"] - rows.category_log_price
@@ -201,10 +206,3 @@ def _derived(rows: Table, calendar: Calendar, feature_set: FeatureSet) -> dict[s
 
 def _per_day(count: Column, days: int, known_days: Column) -> Column:
     return count / ibis.least(known_days, float(days)) + TREND_FLOOR
-
-
-def _static(feature_set: FeatureSet) -> list[Any]:
-    """Content columns that are stored or that computed ones need."""
-    names = ("in_stock", "regions", "min_age", "rating", "num_ratings", "created_at_us", "category")
-    wanted = dict.fromkeys((*names, *feature_set.item_categorical, *feature_set.item_extras))
-    return [*wanted, ibis._.price.name("list_price")]

@@ -26,6 +26,7 @@ Table = Any  # ibis.Table: its columns are known only to the data, so that a typ
 Column = Any
 
 LONGEST_WINDOW = max(WINDOWS)
+STATIC = "static_"  # before an owner's column, which may have the name of one that is counted here
 FIXED_POINT = 1_000_000  # logs are summed as whole millionths: whole sums do not depend on the order of the rows
 
 
@@ -117,9 +118,16 @@ def attributes(table: Table, key: str, calendar: Calendar) -> Table:
     return following.filter(following.from_day < following.to_day)
 
 
-def at_day(spine: Table, intervals: Table, key: str) -> Table:
-    """Adds to rows of (key, day) the columns of the interval that holds on the day, null where none does."""
-    renamed = intervals.rename(_key=key)
+def at_day(spine: Table, intervals: Table, key: str, columns: Iterable[str]) -> Table:
+    """Adds to rows of (key, day) columns of the interval that holds on the day, null where none does.
+
+    Args:
+        spine: The rows.
+        intervals: See `attributes`.
+        key: The entity's column.
+        columns: Columns of the intervals; each is added as `static_<name>`.
+    """
+    renamed = intervals.select("from_day", "to_day", _key=key, **{STATIC + name: intervals[name] for name in columns})
     joined = spine.left_join(
         renamed,
         [spine[key] == renamed["_key"], renamed.from_day <= spine.day, spine.day < renamed.to_day],

@@ -115,8 +115,9 @@ class PreparedTables:
         return self.directory / f"{table}.parquet"
 
     def read(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        """Some columns of a table (all by default), not kept."""
-        return pq.read_table(self.path(table), columns=columns, partitioning=None)
+        """Some columns of a table (all by default), not kept; any may be null, even where no row of the file is."""
+        found = pq.read_table(self.path(table), columns=columns, partitioning=None)
+        return found.cast(pa.schema([field.with_nullable(True) for field in found.schema]))
 
     @cached_property
     def interactions(self) -> pa.Table:

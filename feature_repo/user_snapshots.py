@@ -12,6 +12,7 @@ import ibis
 from feature_repo.feature_set import HISTORY_ARRAYS, USER_AGES, WINDOWS, FeatureSet
 from feature_repo.snapshots import (
     FIXED_POINT,
+    STATIC,
     Calendar,
     Column,
     LogTables,
@@ -57,8 +58,9 @@ def user_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> T
     )
     rows = finished(_windows(rows, calendar, feature_set), calendar)
     rows = rows.inner_join(_priors(shown, events, calendar, feature_set), "day")
-    rows = at_day(rows, intervals.select("user_id", "from_day", "to_day", *_static(feature_set)), "user_id")
-    rows = rows.mutate(**_derived(rows, feature_set))
+    static = ("signup_at_us", *feature_set.user_categorical, *feature_set.user_extras)
+    rows = at_day(rows, intervals, "user_id", static)
+    rows = rows.mutate(**_derived(rows, feature_set), **{name: rows[STATIC + name] for name in static})
     stored = [name for name in feature_set.user_numeric if name not in USER_AGES]
     moments = [USER_AGES[name] for name in feature_set.user_numeric if name in USER_AGES]
     return rows.select(
@@ -95,9 +97,8 @@ def with_prices(log: LogTables, calendar: Calendar) -> Table:
     """Interactions with their day and `unit_price`: their own price, else the item's on that day."""
     interactions = log.interactions
     events = calendar.with_day(interactions.filter(interactions.user_id.notnull() & interactions.item_id.notnull()))
-    prices = attributes(log.items, "item_id", calendar).select("item_id", "from_day", "to_day", list_price="price")
-    events = at_day(events, prices, "item_id")
-    return events.mutate(unit_price=ibis.coalesce(events.price, events.list_price))
+    events = at_day(events, attributes(log.items, "item_id", calendar), "item_id", ["price"])
+    return events.mutate(unit_price=ibis.coalesce(events.price, events.static_price))
 
 
 def with_sessions(events: Table) -> Table:
@@ -185,7 +186,7 @@ def _derived(rows: Table, feature_set: FeatureSet) -> dict[str, Any]:
         "mean_log_price": mean,
         "std_log_price": ibis.greatest(variance, 0.0).sqrt(),
         "mean_order_value": rows.order_cents_total / rows.orders_total.cast("float64").nullif(0.0) / CENTS,
-        "signup_at": rows.signup_at_us.cast("float64") / 1e6,
+        "signup_at": rows.static_signup_at_us.cast("float64") / 1e6,
     }
     if "ctr_30d" in feature_set.user_numeric:
         columns["ctr_30d"] = smoothed(rows.clicks_30d, rows.num_impressions_30d, rows.click_prior, RATE_STRENGTH)
@@ -194,11 +195,6 @@ def _derived(rows: Table, feature_set: FeatureSet) -> dict[str, Any]:
             rows[f"num_{strongest}_30d"], rows[f"num_{first}_30d"], rows.conversion_prior, RATE_STRENGTH
         )
     return columns
-
-
-def _static(feature_set: FeatureSet) -> list[str]:
-    """Columns of the users table that are stored, and the moment of sign-up."""
-    return ["signup_at_us", *feature_set.user_categorical, *feature_set.user_extras]
 
 
 def _last_events(events: Table, changes: Table) -> Table:

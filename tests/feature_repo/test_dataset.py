@@ -81,6 +81,8 @@ def test_contract_columns_listed_as_features_are_no_extras(tmp_path: Path) -> No
         (MINIMAL + '[features.users]\nnumerical = ["row"]\n', ["features.users lists 'row'", "columns.users"]),
         (MINIMAL + '[features.items]\nnumerical = ["Price"]\n', ["'Price', which cannot be told from 'price'"]),
         (MINIMAL + '[features.items]\nnumerical = ["a", "A"]\n', ["'A', which cannot be told from 'a'"]),
+        (MINIMAL + '[features.items]\nnumerical = ["a b", "a_b"]\n', ["'a_b', which cannot be told from 'a b'"]),
+        (MINIMAL + '[features.items]\nnumerical = ["weight [kg]"]\n', ["lists 'weight [kg]'", "say in columns.items"]),
         (MINIMAL + '[surfaces]\nhome = ["1"]\nemail = ["1"]\n', ["surfaces.email lists '1'", "surfaces.home"]),
         ('name = "shop"\n[objectives]\nclick = []\n', ["'objectives.click'"]),
         ('name = "shop"\n[objectives]\nposition = ["view"]\n', ["objectives.position has the name of a column"]),

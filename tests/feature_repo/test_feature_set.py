@@ -60,10 +60,16 @@ def test_own_columns_are_for_those_who_may_see_items_again(tmp_path: Path) -> No
         assert ("own_count" in FeatureSet.fit(tables).cross_numeric) is expected
 
 
-def test_an_extra_column_of_a_computed_name_is_refused(tmp_path: Path) -> None:
-    settings = config(features={"items": {"numerical": ["trend"]}})
-    rows: dict[str, Any] = {"interactions": [event(n) for n in range(30)], "items": [{"item_id": "i1", "trend": 1.0}]}
-    with pytest.raises(DatasetError, match=r"features\.items.*'trend'"):
+@pytest.mark.parametrize("kind", ["numerical", "categorical"])
+@pytest.mark.parametrize(
+    ("table", "name"),
+    [("items", "trend"), ("items", "return_rate_30d"), ("users", "ctr_30d"), ("users", "own_ids")],
+)
+def test_an_extra_column_of_a_computed_name_is_refused(tmp_path: Path, table: str, name: str, kind: str) -> None:
+    """Also where this log has no data for the computed one: the next log may."""
+    settings = config(features={table: {kind: [name]}})
+    rows = {"interactions": [event(n) for n in range(30)]}
+    with pytest.raises(DatasetError, match=rf"features\.{table}.*'{name}'.*columns\.{table}"):
         FeatureSet.fit(PreparedTables.open(write_prepared(tmp_path, settings, **rows)))
 
 

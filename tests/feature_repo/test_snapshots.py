@@ -21,7 +21,8 @@ from feature_repo.item_snapshots import item_stats
 from feature_repo.snapshots import Calendar
 from feature_repo.tables import PreparedTables
 from feature_repo.user_snapshots import user_history, user_stats
-from tests.components.validation.prepared import START
+from tests.components.validation.prepared import START, config, write_prepared
+from tests.components.validation.prepared import event as make_event
 from tests.feature_repo import logs
 
 DAY = 86400.0
@@ -266,6 +267,25 @@ def test_an_event_at_a_cut_belongs_to_the_next_day(tmp_path: Path) -> None:
     tables["interactions"].append({**tables["interactions"][0], "user_id": "fresh", "timestamp": at_cut})
     found = _built(tmp_path, tables)["user_history"]
     assert [stamp for user, stamp in found if user == "fresh"] == [end - 2 * DAY]
+
+
+def test_extra_columns_may_have_the_names_of_sums(tmp_path: Path) -> None:
+    """An owner's `sessions` is not the number of sessions that a snapshot counts on its way."""
+    names = ["day", "emit", "sessions", "clicks", "orders", "positives", "impressions", "users", "repeats"]
+    settings = config(features={table: {"numerical": names} for table in ("users", "items")})
+    own = {name: 1000.5 + place for place, name in enumerate(names)}
+    rows = {
+        "interactions": [make_event(number) for number in range(200)],
+        "users": [{"user_id": f"u{number}", **own} for number in range(7)],
+        "items": [{"item_id": f"i{number}", **own} for number in range(11)],
+    }
+    write_prepared(tmp_path / "tables", settings, **rows)
+    build_features(tmp_path / "tables", tmp_path / "features")
+    found = _read(FeaturesDirectory(tmp_path / "features").snapshots)
+    for view in ("user_stats", "item_stats"):
+        assert found[view]
+        for row in found[view].values():
+            assert {name: row[name] for name in names} == own
 
 
 def test_snapshots_may_begin_earlier(tmp_path: Path, tables: dict[str, list[dict[str, Any]]]) -> None:

@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.features import build_features
+from components.validation.checks import check_rows
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.files import sha256
 from feature_repo.tables import PreparedTables, item_universe
@@ -40,6 +41,18 @@ def test_content_is_aligned_to_the_row_map(tables: Path, tmp_path: Path) -> None
     assert rows["i0"]["price"] == 99.0  # the newest of its history
     assert rows["i1"]["title"] == "thing 1"
     assert rows["i16"]["title"] is None  # seen in the log only
+
+
+def test_items_without_a_row_have_no_content(tmp_path: Path) -> None:
+    """After the row rules too: the engine marks columns of the clean tables in which it sees no null."""
+    rows = {"interactions": [event(n) for n in range(60)], "items": [{"item_id": "i1", "title": "thing", "price": 2.0}]}
+    tables = write_prepared(tmp_path / "tables", config(), **rows)
+    check_rows(tables, tmp_path / "clean", tmp_path / "quarantine", tmp_path / "report.html")
+    build_features(tmp_path / "clean", tmp_path / "features")
+    content = pq.read_table(FeaturesDirectory(tmp_path / "features").items_static_file).to_pylist()
+    assert {row["item_id"]: row["title"] for row in content} == {
+        f"i{n}": "thing" if n == 1 else None for n in range(11)
+    }
 
 
 @pytest.mark.parametrize(
