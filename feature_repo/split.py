@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import time
+from datetime import UTC, datetime
 from typing import Self
 
 import numpy as np
@@ -26,6 +27,7 @@ SHORT_STEPS = 25  # so many in the whole of it, a fifth of which is a whole numb
 SHORT_STEPS_A_DAY = 6  # or so many a day where days are declared and fit
 OUTLYING_SHARE = 0.001
 OUTLYING_GAP = 365 * DAY
+EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()  # what calendars cannot write is no time of a log
 
 
 class Split(BaseModel):
@@ -123,8 +125,8 @@ def make_split(config: DatasetConfig, log_start: float, log_end: float) -> Split
 def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tuple[float, float]:
     """First and last moment of a log once outlying rows are set aside.
 
-    Outlying is what lies over a day past the wall clock, and what is cut off from the rest by a gap of over 365 days
-    while it is at most 0.1 % of the rows.
+    Outlying is what lies over a day past the wall clock or before the year 1, and what is cut off from the rest by a
+    gap of over 365 days while it is at most 0.1 % of the rows.
 
     Args:
         times: Unix seconds [n], any order; NaN is no time.
@@ -135,7 +137,7 @@ def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tupl
     """
     now = time.time() if now is None else now
     known = times[~np.isnan(times)]
-    known = np.sort(known[known <= now + DAY])
+    known = np.sort(known[(known >= EARLIEST) & (known <= now + DAY)])
     if not len(known):
         return math.nan, math.nan
     few = int(OUTLYING_SHARE * len(times))

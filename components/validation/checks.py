@@ -21,7 +21,7 @@ from ibis.expr.types import Table
 from components.ingest.description import describe_tables
 from components.validation.oddities import daily_volumes, outliers
 from components.validation.quality_page import quality_page
-from components.validation.report import NUM_EXAMPLES, BotDay, Finding, QualityReport, TableQuality, row_as_text
+from components.validation.report import BotDay, Finding, QualityReport, TableQuality, rows_as_text
 from components.validation.rules import BOT, FLAG, TIMED_TABLES, Rule, bot_days, flagged, table_rules
 from feature_repo.dataset import TABLES
 from feature_repo.errors import DatasetError
@@ -173,10 +173,8 @@ def _quality(table: Checked) -> TableQuality:
 
 
 def _examples(table: Checked, rule: Rule) -> tuple[dict[str, str | None], ...]:
-    broken = (
-        table.rows.filter(table.rows[FLAG + rule.reason]).select(*table.columns).order_by("row").limit(NUM_EXAMPLES)
-    )
-    return tuple(row_as_text(row, rule.column) for row in broken.to_pyarrow().to_pylist())
+    broken = table.rows.filter(table.rows[FLAG + rule.reason]).select(*table.columns).order_by("row")
+    return rows_as_text(broken, rule.column)
 
 
 def _write(table: Checked, clean_dir: Path, quarantine_dir: Path) -> None:

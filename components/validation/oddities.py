@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 from ibis.expr.types import NumericValue, Table
 
-from components.validation.report import NUM_EXAMPLES, DayVolume, Outlier, row_as_text
+from components.validation.report import DayVolume, Outlier, rows_as_text
 
 SPIKE_SCORE = 4.0
 SPIKE_RATIO = 1.5
@@ -123,7 +123,6 @@ def _outlier(name: str, kept: Table, column: str, low: float, high: float) -> Ou
     values = kept[column]
     far = kept.filter((values < low) | (values > high))
     bounds = kept.aggregate(least=values.min(), greatest=values.max()).to_pyarrow().to_pylist()[0]
-    examples = far.order_by([far[column].abs().desc(), far.row]).limit(NUM_EXAMPLES).to_pyarrow().to_pylist()
     return Outlier(
         table=name,
         column=column,
@@ -131,7 +130,7 @@ def _outlier(name: str, kept: Table, column: str, low: float, high: float) -> Ou
         low=low,
         high=high,
         **bounds,
-        examples=tuple(row_as_text(row, column) for row in examples),
+        examples=rows_as_text(far.order_by([far[column].abs().desc(), far.row]), column),
     )
 
 

@@ -6,29 +6,37 @@ compares the rate with the minimum (`gate.py`).
 
 from __future__ import annotations
 
-from datetime import datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
 from feature_repo.files import read_json, write_json
 
+if TYPE_CHECKING:
+    from ibis.expr.types import Table
+
 NUM_EXAMPLES = 3
 REPORT_FILE = "report.json"
-
-
 HIDDEN_COLUMNS = ("row_hash", "grade")
+UTC_SUFFIX = "+00"
 
 
-def row_as_text(row: dict[str, Any], column: str = "*") -> dict[str, str | None]:
-    """An example row as text: `row` first, then what it holds, and `column` even where it is missing."""
-    shown = {name: value for name, value in row.items() if name not in HIDDEN_COLUMNS}
-    return {
-        name: None if value is None else f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
-        for name, value in shown.items()
-        if value is not None or name == column
-    }
+def rows_as_text(rows: Table, column: str = "*") -> tuple[dict[str, str | None], ...]:
+    """The first example rows as text: `row` first, then what they hold, and `column` even where it is missing.
+
+    The engine writes times as text: a row is an example because its time is one that Python has no value for.
+    """
+    times = {name: rows[name].cast("string") for name, kind in rows.schema().items() if kind.is_timestamp()}
+    shown = rows.limit(NUM_EXAMPLES).mutate(**times).drop(*(set(HIDDEN_COLUMNS) & set(rows.columns)))
+    return tuple(
+        {
+            name: None if value is None else str(value).removesuffix(UTC_SUFFIX) if name in times else str(value)
+            for name, value in row.items()
+            if value is not None or name == column
+        }
+        for row in shown.to_pyarrow().to_pylist()
+    )
 
 
 class Value(BaseModel):

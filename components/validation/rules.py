@@ -25,7 +25,7 @@ PRICED_TABLES = ("interactions", "items")
 WORDS: Mapping[str, str] = {
     "null": "is missing",
     "negative_price": "is below zero",
-    "outlying_time": "is over a day past the wall clock, or cut off from the rest by over 365 days",
+    "outlying_time": "is over a day past the wall clock, before the year 1, or cut off from the rest by over 365 days",
     "unknown_event_type": "is neither allowed, an objective's nor negative",
     DUPLICATE: "repeats an earlier row in every column",
 }

@@ -81,6 +81,11 @@ def test_a_row_dated_2099_is_outlying_however_few_there_are() -> None:
     assert outlying_times(np.array([END + 0.9 * DAY]), now=END).tolist() == [False]
 
 
+def test_a_time_before_the_year_1_is_outlying_however_few_there_are() -> None:
+    times = np.array([-1e11, END - DAY, END])
+    assert outlying_times(times, now=END).tolist() == [True, False, False]
+
+
 def test_few_rows_across_a_gap_of_a_year_are_outlying_at_either_end() -> None:
     log = np.linspace(END - 30 * DAY, END, 3000)
     early, late = END - 31 * DAY - 366 * DAY, END + 366 * DAY

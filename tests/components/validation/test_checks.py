@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -12,7 +13,7 @@ from components.validation.checks import check_rows
 from components.validation.report import QualityReport
 from feature_repo.dataset import TABLES, DatasetConfig
 from feature_repo.errors import DatasetError
-from feature_repo.tables import PreparedTables
+from feature_repo.tables import TIMESTAMP, PreparedTables
 from tests.components.validation.prepared import START, Row, config, event, write_prepared
 
 NOW = (START + timedelta(days=30)).timestamp()
@@ -102,6 +103,22 @@ def test_the_clean_log_ends_with_its_last_clean_row(tmp_path: Path) -> None:
     clean = PreparedTables.open(tmp_path / "clean")
     assert clean.split.log_end == (START + timedelta(hours=58)).timestamp()
     assert clean.num_rows["interactions"] == 59
+
+
+@pytest.mark.parametrize("seconds", [1_772_000_000_000, -100_000_000_000, -(2**63) // 10**6 + 1])
+def test_times_no_calendar_has_are_put_aside_and_shown(seconds: int, tmp_path: Path) -> None:
+    """Milliseconds written as seconds lie in the year 58,000."""
+    column = pa.array([seconds * 10**6], TIMESTAMP)
+    tables = write_prepared(tmp_path / "tables", config(), interactions=events())
+    read = pq.read_table(tables / "interactions.parquet")
+    times = pa.chunked_array([*read["timestamp"].slice(0, 7).chunks, column, *read["timestamp"].slice(8).chunks])
+    place = read.schema.get_field_index("timestamp")
+    pq.write_table(read.set_column(place, "timestamp", times), tables / "interactions.parquet")
+    report = check_rows(tables, tmp_path / "clean", tmp_path / "quarantine", tmp_path / "report.html", now=NOW)
+    found = next(finding for finding in report.tables["interactions"].findings if finding.count)
+    assert (found.reason, found.count, found.examples[0]["row"]) == ("outlying_time", 1, "7")
+    assert str(found.examples[0]["timestamp"]) in (tmp_path / "report.html").read_text()
+    assert PreparedTables.open(tmp_path / "clean").split.log_start == START.timestamp()
 
 
 def test_several_reasons_are_all_named(tmp_path: Path) -> None:
