@@ -48,7 +48,7 @@ def score_impressions(
         return None
     # The bound leaves the log's very last moment in: spans end with it.
     end = split.stamp(split.log_end)
-    groups = read_groups(tables, split.test_start, end, limit=MAX_GROUPS, seed=seed, only_with_positive=False)
+    groups = read_groups(tables, split.test_start, end, limit=MAX_GROUPS, seed=seed)
     if not groups.shown.any():
         return None
     times = np.array([query.time for query in groups.queries])

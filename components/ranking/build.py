@@ -2,7 +2,8 @@
 
 For every group the sources' candidates are joined by what was shown or acted on; the user's and the items' state is
 that of the last cut before the query. Towers and neighbours come from a stage that was fitted on events before the
-first query. Rows are bounded: groups are sampled, and of each group's candidates an even draw stays.
+first query. Rows are bounded: groups are sampled, and of each group's candidates an even draw stays. Silent groups
+keep what was shown and nothing else: there is nothing to compare in them.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class RowSampling:
     positive of the rest, and teach that a low place in retrieval is a good sign.
 
     Attributes:
-        negatives: So many of each group's candidates without an outcome.
+        negatives: So many of a group's candidates without an outcome, where something was liked.
         seed: Of the draw.
     """
 
@@ -113,7 +114,9 @@ def _batch_rows(
     candidates = recommender.complete(Retrieved(recommender.filter(batch, joined), retrieved.found))
     keys = candidates.query_index * num_items + candidates.rows
     happened = contains(keys, outcomes.keys)
-    sampled = candidates.keep(_sample(candidates, happened, sampling, rng))
+    liked = np.zeros(candidates.num_queries, dtype=np.bool_)
+    liked[owners[outcomes.groups.grades[outcomes.places] > 0]] = True
+    sampled = candidates.keep(_sample(candidates, happened, liked, sampling, rng))
     keys = sampled.query_index * num_items + sampled.rows
     at = np.minimum(np.searchsorted(outcomes.keys, keys), len(outcomes.keys) - 1)
     hit = outcomes.keys[at] == keys
@@ -132,11 +135,15 @@ def _batch_rows(
 
 
 def _sample(
-    candidates: CandidateSet, happened: npt.NDArray[np.bool_], sampling: RowSampling, rng: np.random.Generator
+    candidates: CandidateSet,
+    happened: npt.NDArray[np.bool_],
+    liked: npt.NDArray[np.bool_],
+    sampling: RowSampling,
+    rng: np.random.Generator,
 ) -> npt.NDArray[np.bool_]:
-    """Which candidates stay: outcomes, and an even draw of the others."""
+    """Which candidates [n] stay: outcomes, and an even draw of the others in queries [q] where something was liked."""
     owners = candidates.query_index
-    others = np.flatnonzero(~happened)
+    others = np.flatnonzero(~happened & liked[owners])
     drawn = others[np.lexsort((rng.random(len(others)), owners[others]))]
     offsets = offsets_from_owners(owners[drawn], candidates.num_queries)
     kept = happened.copy()

@@ -1,4 +1,4 @@
-"""LightGBM LambdaMART over the rows of `rows.py`, and its calibration to probabilities.
+"""LightGBM LambdaMART over the rows of `rows.py`, and its probabilities (`heads.py`).
 
 Reference: Burges, "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82. Positions, where the log has them, go to
 LightGBM's unbiased lambdarank, which estimates and removes their effect (Hu et al., "Unbiased LambdaMART", WWW 2019);
@@ -14,8 +14,8 @@ import lightgbm as lgb
 import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
-from sklearn.isotonic import IsotonicRegression
 
+from components.ranking.heads import HeadConfig, fit_probabilities
 from components.ranking.rows import RankingRows
 from feature_repo.feature_set import FeatureSet
 from feature_repo.files import atomic_write, write_json
@@ -43,19 +43,19 @@ class RankerConfig(BaseModel):
 def fit_ranker(
     train: RankingRows, validation: RankingRows, feature_set: FeatureSet, out_dir: Path, config: RankerConfig
 ) -> dict[str, float]:
-    """Fit the trees, stop early on validation NDCG@20, calibrate every objective, and write the model.
+    """Fit the trees, stop early on validation NDCG@20, fit a probability of every objective, and write the model.
 
     Args:
         train: Rows of the ranking span.
         validation: Rows of the validation span, later than all of `train`.
         feature_set: Names and categorical columns of the features.
-        out_dir: Receives model.txt, calibration.json, importance.json; exists.
+        out_dir: Receives model.txt, importance.json and what `fit_probabilities` writes; exists.
         config: Tree growing.
 
     Returns:
-        Numbers for the run's metrics: trees, validation NDCG@20, rows and groups.
+        Numbers for the run's metrics: trees, validation NDCG@20, rows and groups, trees of the heads.
     """
-    judged = validation
+    shown, judged = train, validation
     train, validation = train.learnable(), validation.learnable()
     has_positions = bool((train.positions >= 0).any())
     params = {
@@ -98,7 +98,14 @@ def fit_ranker(
     with atomic_write(out_dir / "model.txt") as path:
         path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
     raw = booster.predict(judged.features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
-    write_json(out_dir / "calibration.json", calibrate(np.asarray(raw), judged, feature_set.objectives))
+    heads = fit_probabilities(
+        shown,
+        judged,
+        np.asarray(raw),
+        feature_set,
+        out_dir,
+        HeadConfig(num_threads=config.num_threads, seed=config.seed),
+    )
     gains = booster.feature_importance("gain", iteration=booster.best_iteration)
     order = np.argsort(-gains)
     write_json(out_dir / "importance.json", {feature_set.ranker_features[i]: float(gains[i]) for i in order})
@@ -110,39 +117,8 @@ def fit_ranker(
         "train_rows": float(len(train)),
         "train_groups": float(len(train.group_sizes)),
         "validation_rows": float(len(validation)),
+        **{f"trees_{objective}": float(trees) for objective, trees in heads.items()},
     }
-
-
-def calibrate(
-    raw: npt.NDArray[np.float64], rows: RankingRows, objectives: tuple[str, ...], *, num_knots: int = 200
-) -> dict[str, dict[str, list[float]]]:
-    """Monotone maps from the ranker's score to the probability of each objective.
-
-    Isotonic regression (Zadrozny and Elkan, KDD 2002) on the shown rows where the log has impressions, else on all
-    candidates, thinned to a piecewise linear table.
-
-    Args:
-        raw: Ranker scores [n].
-        rows: The validation rows they belong to.
-        objectives: Names in the order of `rows.labels`.
-        num_knots: Most points of a table.
-
-    Returns:
-        Objective -> {"x": scores ascending, "y": probabilities}.
-    """
-    use = rows.shown if rows.shown.any() else np.ones(len(rows), dtype=bool)
-    tables: dict[str, dict[str, list[float]]] = {}
-    for column, objective in enumerate(objectives):
-        labels = rows.labels[use, column]
-        model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw[use], labels)
-        x, y = model.X_thresholds_, model.y_thresholds_
-        if len(x) > num_knots:
-            picked = np.unique(np.linspace(0, len(x) - 1, num_knots).astype(int))
-            x, y = x[picked], y[picked]
-        # An isotonic block without a positive says "rare", not "never": log loss must stay finite.
-        floor = 0.5 / (len(labels) + 1)
-        tables[objective] = {"x": x.tolist(), "y": np.clip(y, floor, 1.0 - floor).tolist()}
-    return tables
 
 
 def _dataset(

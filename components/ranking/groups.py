@@ -1,8 +1,8 @@
 """Which queries the ranker learns from, and what happened in each.
 
 A group is a request where the log has slates, else a user's session, else a user's day. Its query is asked at the
-group's first moment, and the state it sees is that of the last cut before it. Groups without a positive teach
-LambdaMART nothing and are left out of training; where probabilities are calibrated they stay, for the true rates.
+group's first moment, and the state it sees is that of the last cut before it. Silent groups, in which nothing was
+liked, teach LambdaMART nothing; probabilities need them for the true rates, so they are drawn at the same rate.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ import pyarrow as pa
 
 from feature_repo.tables import PreparedTables, label_column
 from inference.query import Query
+
+MOST_DRAWN = 4  # groups for each that counts: asking costs the same for a silent one
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +47,7 @@ class Groups:
 
 
 def read_groups(
-    tables: PreparedTables, start: float, end: float, *, limit: int, seed: int, only_with_positive: bool
+    tables: PreparedTables, start: float, end: float, *, limit: int, seed: int, count_silent: bool = True
 ) -> Groups:
     """The groups of a span, in order of time.
 
@@ -55,7 +57,8 @@ def read_groups(
         end: Unix seconds.
         limit: Most groups; above it a sample by a hash of the group's key and the seed.
         seed: Of that sample.
-        only_with_positive: Leave out groups in which nothing was liked.
+        count_silent: Whether silent groups count towards the limit; if not, they come along at the others' rate, up to
+            `MOST_DRAWN` times the limit in all.
     """
     objectives = tables.objectives
     keys = "user_id, group_key"
@@ -66,12 +69,17 @@ def read_groups(
         connection.execute(
             f"""
             CREATE TABLE picked AS
-            SELECT {keys}, min(time) AS asked, min(surface) AS surface, min(device) AS device, min(country) AS country
-            FROM outcomes GROUP BY {keys}
-            HAVING asked >= $start AND asked < $end {"AND max(grade) > 0" if only_with_positive else ""}
-            ORDER BY hash(concat_ws('|', user_id, group_key, $seed::VARCHAR)), {keys} LIMIT $limit
+            FROM (
+                SELECT {keys}, min(time) AS asked, min(surface) AS surface, min(device) AS device,
+                       min(country) AS country, max(grade) > 0 AS liked,
+                       hash(concat_ws('|', user_id, group_key, $seed::VARCHAR)) AS draw
+                FROM outcomes GROUP BY {keys} HAVING asked >= $start AND asked < $end
+            )
+            QUALIFY count_if({"true" if count_silent else "liked"})
+                    OVER (ORDER BY draw, {keys} ROWS UNBOUNDED PRECEDING) <= $limit
+            ORDER BY draw, {keys} LIMIT $most
             """,
-            {"start": start, "end": end, "seed": seed, "limit": limit},
+            {"start": start, "end": end, "seed": seed, "limit": limit, "most": MOST_DRAWN * limit},
         )
         rows = connection.sql(
             f"""

@@ -1,4 +1,4 @@
-"""Trains the ranker of a run: rows by the recommender of stage `rank`, LambdaMART, calibration."""
+"""Trains the ranker of a run: rows by the recommender of stage `rank`, LambdaMART, probabilities."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def train_ranker(
         tables_dir: Clean prepared tables.
         features_dir: Their features.
         stage_dir: Stage `rank`, fitted on events before the first group.
-        out_dir: Receives model.txt, calibration.json and importance.json.
+        out_dir: Receives the files of a ranker, see `fit_ranker`.
         config: Tree growing.
         max_rows: Bound on all rows; groups are sampled to keep it (about 400 bytes a row).
         seed: Of the sampling and the trees.
@@ -63,12 +63,8 @@ def train_ranker(
     sampling = RowSampling(seed=seed)
     most = max(1, max_rows // (sampling.negatives + OUTCOMES))
     learn, watch = int(most * (1 - VALIDATION_SHARE)), int(most * VALIDATION_SHARE)
-    train = read_groups(
-        tables, split.rank_start, split.validation_start, limit=learn, seed=seed, only_with_positive=True
-    )
-    validation = read_groups(
-        tables, split.validation_start, split.test_start, limit=watch, seed=seed, only_with_positive=False
-    )
+    train = read_groups(tables, split.rank_start, split.validation_start, limit=learn, seed=seed, count_silent=False)
+    validation = read_groups(tables, split.validation_start, split.test_start, limit=watch, seed=seed)
     for span, groups in (("rank", train), ("validation", validation)):
         _require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")

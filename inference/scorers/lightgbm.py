@@ -1,4 +1,7 @@
-"""The LightGBM ranker as a bundle holds it: trees in text form and the tables that make probabilities of scores."""
+"""The LightGBM ranker as a bundle holds it: trees in text form and the tables that make probabilities of scores.
+
+An objective may have trees of its own, its head; without, its probability is read off the ranker's score.
+"""
 
 from __future__ import annotations
 
@@ -16,21 +19,36 @@ from feature_repo.state import FloatArray
 MODEL_FILE = "model.txt"
 CALIBRATION_FILE = "calibration.json"
 
+HEAD_PREFIX, HEAD_SUFFIX = "head_", ".txt"
+
 Table = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
+
+
+def head_file(objective: str) -> str:
+    """Name of the file with an objective's own trees."""
+    return f"{HEAD_PREFIX}{objective}{HEAD_SUFFIX}"
 
 
 class RankerModel:
     """Scores feature rows; safe to share between threads.
 
     Args:
-        booster: The trees.
+        booster: The trees that order.
         calibration: Objective -> scores ascending and the probabilities at them, linear between, constant beyond.
+        heads: Objective -> trees whose raw score its calibration reads; the ranker's score for the others.
         num_threads: Threads of one call; 1 is best where several requests run at a time.
     """
 
-    def __init__(self, booster: lgb.Booster, calibration: Mapping[str, Table], num_threads: int = 1) -> None:
+    def __init__(
+        self,
+        booster: lgb.Booster,
+        calibration: Mapping[str, Table],
+        heads: Mapping[str, lgb.Booster] | None = None,
+        num_threads: int = 1,
+    ) -> None:
         self._booster = booster
         self._calibration = dict(calibration)
+        self._heads = dict(heads or {})
         self._num_threads = num_threads
         self.num_features = int(booster.num_feature())
 
@@ -41,24 +59,31 @@ class RankerModel:
 
     @classmethod
     def load(cls, directory: Path, num_threads: int = 1) -> RankerModel:
-        """Opens `model.txt` and `calibration.json`.
+        """Opens `model.txt`, `calibration.json` and the heads.
 
         Raises:
             BundleError: If one is missing or damaged.
         """
         try:
-            text = (directory / MODEL_FILE).read_text(encoding="utf-8")
-            booster = lgb.Booster(model_str=text)
+            booster = _read(directory / MODEL_FILE)
             tables = {
                 str(objective): (np.asarray(table["x"], dtype=np.float64), np.asarray(table["y"], dtype=np.float64))
                 for objective, table in read_json(directory / CALIBRATION_FILE).items()
+            }
+            heads = {
+                name: _read(directory / head_file(name)) for name in tables if (directory / head_file(name)).exists()
             }
         except (OSError, ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
             raise BundleError(f"The ranker in {directory} cannot be read: {error}") from error
         for objective, (x, y) in tables.items():
             if len(x) == 0 or len(x) != len(y) or (np.diff(x) < 0).any():
                 raise BundleError(f"The calibration of {objective} in {directory} is no ascending table.")
-        return cls(booster, tables, num_threads)
+        for objective, head in heads.items():
+            if head.num_feature() != booster.num_feature():
+                raise BundleError(
+                    f"The head of {objective} in {directory} was fitted on other features than the ranker."
+                )
+        return cls(booster, tables, heads, num_threads)
 
     def score(self, features: FloatArray) -> tuple[FloatArray, Mapping[str, FloatArray]]:
         """Scores [n] and, by objective, probabilities [n] of feature rows [n, F].
@@ -73,6 +98,17 @@ class RankerModel:
         if len(features) == 0:
             nothing = np.zeros(0, dtype=np.float32)
             return nothing, dict.fromkeys(self._calibration, nothing)
-        raw = np.asarray(self._booster.predict(features, num_threads=self._num_threads), dtype=np.float64)
-        probabilities = {name: np.interp(raw, x, y).astype(np.float32) for name, (x, y) in self._calibration.items()}
+        raw = self._raw(self._booster, features)
+        probabilities = {}
+        for name, (x, y) in self._calibration.items():
+            head = self._heads.get(name)
+            score = raw if head is None else self._raw(head, features)
+            probabilities[name] = np.interp(score, x, y).astype(np.float32)
         return raw.astype(np.float32), probabilities
+
+    def _raw(self, booster: lgb.Booster, features: FloatArray) -> npt.NDArray[np.float64]:
+        return np.asarray(booster.predict(features, raw_score=True, num_threads=self._num_threads), dtype=np.float64)
+
+
+def _read(path: Path) -> lgb.Booster:
+    return lgb.Booster(model_str=path.read_text(encoding="utf-8"))

@@ -122,6 +122,15 @@ def test_negatives_are_drawn_evenly_over_retrieval_order() -> None:
     assert max(tenths) / min(tenths) < 1.15
 
 
+def test_a_silent_group_keeps_only_what_was_shown() -> None:
+    query = world.query("u1")
+    found = candidates(query)
+    silent = {int(found[2]): 0, int(found[7]): 0}
+    rows = build(make_groups([(query, silent), (query, {int(found[0]): 1})]))
+    assert rows.group_sizes.tolist() == [2, 31]
+    assert sorted(item_rows(rows)[:2].tolist()) == sorted(silent)
+
+
 def test_a_seed_draws_the_same_rows() -> None:
     groups = make_groups(
         [(world.query(f"u{number}"), {int(candidates(world.query("u0"))[0]): 1}) for number in range(5)]

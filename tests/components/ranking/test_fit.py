@@ -6,12 +6,9 @@ from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
-import numpy.typing as npt
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
-from components.ranking.fit import RankerConfig, calibrate, fit_ranker, load_importance
+from components.ranking.fit import RankerConfig, fit_ranker, load_importance
 from components.ranking.rows import RankingRows
 from inference.scorers.lightgbm import RankerModel
 from tests.inference import world
@@ -79,15 +76,6 @@ def test_the_loaded_model_scores_as_the_booster(fitted: tuple[Path, dict[str, fl
     assert tuple(probabilities) == FEATURES.objectives
 
 
-def test_probabilities_rise_with_the_score(fitted: tuple[Path, dict[str, float]]) -> None:
-    score, probabilities = RankerModel.load(fitted[0]).score(make_rows(100, 1).features)
-    order = np.argsort(score, kind="stable")
-    for values in probabilities.values():
-        assert ((values > 0) & (values < 1)).all()
-        assert (np.diff(values[order]) >= 0).all()
-    assert (probabilities["convert"] <= probabilities["click"] + 0.05).all()
-
-
 def test_the_same_seed_grows_the_same_trees(tmp_path: Path) -> None:
     texts = []
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
@@ -97,47 +85,3 @@ def test_the_same_seed_grows_the_same_trees(tmp_path: Path) -> None:
         # What follows the trees lists the parameters, the seed among them.
         texts.append((tmp_path / name / "model.txt").read_text().split("end of trees")[0])
     assert texts[0] == texts[1] != texts[2]
-
-
-def judged_rows(labels: npt.NDArray[np.bool_], shown: npt.NDArray[np.bool_]) -> RankingRows:
-    n = len(labels)
-    return RankingRows(
-        features=np.zeros((n, 1), dtype=np.float32),
-        grades=labels.astype(np.int8),
-        labels=labels.astype(np.int8)[:, None],
-        brought=np.ones(n, dtype=bool),
-        shown=shown,
-        positions=np.full(n, -1, dtype=np.int32),
-        group_sizes=np.array([n], dtype=np.int64),
-    )
-
-
-@settings(deadline=None)
-@given(
-    st.lists(st.tuples(st.floats(-30, 30), st.booleans(), st.booleans()), min_size=1, max_size=60), st.integers(2, 8)
-)
-def test_calibration_is_an_ascending_table_of_probabilities(
-    rows: list[tuple[float, bool, bool]], num_knots: int
-) -> None:
-    raw = np.array([score for score, _, _ in rows])
-    labels, shown = (np.array(column) for column in list(zip(*rows, strict=True))[1:])
-    table = calibrate(raw, judged_rows(labels, shown), ("click",), num_knots=num_knots)["click"]
-    x, y = np.array(table["x"]), np.array(table["y"])
-    assert 1 <= len(x) == len(y) <= num_knots
-    assert (np.diff(x) >= 0).all()
-    assert (np.diff(y) >= 0).all()
-    assert ((y > 0) & (y < 1)).all()
-
-
-def test_calibrated_probabilities_are_the_rates_of_what_was_shown() -> None:
-    rng = np.random.default_rng(0)
-    raw = rng.normal(size=20_000)
-    chance = 1 / (1 + np.exp(1 - raw))
-    labels, shown = rng.random(20_000) < chance, rng.random(20_000) < 0.5
-    # What was not shown was never chosen: it must not pull the probabilities down.
-    table = calibrate(raw, judged_rows(labels & shown, shown), ("click",))["click"]
-    found = np.interp(raw, table["x"], table["y"])
-    inner = abs(raw) < 2
-    assert abs(found - chance)[inner].mean() < 0.03
-    unshown = calibrate(raw, judged_rows(labels, np.zeros(20_000, dtype=bool)), ("click",))["click"]
-    assert abs(np.interp(raw, unshown["x"], unshown["y"]) - chance)[inner].mean() < 0.03

@@ -60,7 +60,7 @@ def test_a_request_is_a_group_where_the_log_has_slates(tmp_path: Path) -> None:
     ]
     tables = prepared(tmp_path, interactions=[event(0, user_id="u1")], impressions=rows)
     assert tables.has_slates
-    groups = read_groups(tables, **EVERYTHING, only_with_positive=False)
+    groups = read_groups(tables, **EVERYTHING)
     assert content(groups) == {("u1", "r1"): {"a": 0, "b": 1, "c": 2}, ("u1", "r2"): {"a": 0}}
     assert groups.labels.tolist() == [[0, 0], [1, 0], [1, 1], [0, 0]]
     assert groups.positions.tolist() == [0, 1, -1, 0]
@@ -68,8 +68,6 @@ def test_a_request_is_a_group_where_the_log_has_slates(tmp_path: Path) -> None:
     query = groups.queries[0]
     assert (query.surface, query.device, query.country) == ("email", "phone", None)
     assert query.time == START.timestamp()
-    only = read_groups(tables, **EVERYTHING, only_with_positive=True)
-    assert list(content(only)) == [("u1", "r1")]
 
 
 def test_a_session_is_a_group_where_the_log_has_none(tmp_path: Path) -> None:
@@ -82,7 +80,7 @@ def test_a_session_is_a_group_where_the_log_has_none(tmp_path: Path) -> None:
         event(3, user_id="u2", item_id="b", session_id="s1", timestamp=START + timedelta(hours=3)),
         event(4, user_id="u2", item_id="c", session_id="s1", timestamp=START + timedelta(hours=4), event_type="return"),
     ]
-    groups = read_groups(prepared(tmp_path, interactions=rows), **EVERYTHING, only_with_positive=False)
+    groups = read_groups(prepared(tmp_path, interactions=rows), **EVERYTHING)
     assert content(groups) == {("u1", "s1"): {"a": 2, "b": 1}, ("u2", "s1"): {"b": 1}}
     assert groups.labels.tolist() == [[1, 1], [1, 0], [1, 0]]
     assert not groups.shown.any()
@@ -95,7 +93,7 @@ def test_a_day_is_a_group_where_there_are_no_sessions(tmp_path: Path) -> None:
         event(number, user_id="u1", item_id=item, timestamp=START + timedelta(hours=hour))
         for number, (item, hour) in enumerate(hours.items())
     ]
-    groups = read_groups(prepared(tmp_path, interactions=rows), **EVERYTHING, only_with_positive=False)
+    groups = read_groups(prepared(tmp_path, interactions=rows), **EVERYTHING)
     assert [sorted(items) for items in content(groups).values()] == [["a", "b", "c", "d"], ["e"]]
 
 
@@ -104,7 +102,7 @@ def test_a_single_shown_item_is_no_slate_but_counts_as_shown(tmp_path: Path) -> 
     events = [event(0, user_id="u1", item_id="b", session_id="s1", timestamp=START + timedelta(hours=2))]
     tables = prepared(tmp_path, interactions=events, impressions=rows)
     assert not tables.has_slates
-    groups = read_groups(tables, **EVERYTHING, only_with_positive=False)
+    groups = read_groups(tables, **EVERYTHING)
     assert content(groups) == {("u1", "s1"): {"a": 0, "b": 1}}
     assert groups.shown.tolist() == [True, True]
     assert groups.positions.tolist() == [3, -1]
@@ -117,7 +115,7 @@ def test_groups_agree_with_a_plain_reading(tmp_path: Path, seed: int) -> None:
         rows["impressions"] = []
     tables = PreparedTables.open(logs.write(tmp_path / "tables", rows))
     start, end = tables.split.rank_start, tables.split.test_start
-    groups = read_groups(tables, start, end, limit=10_000, seed=0, only_with_positive=False)
+    groups = read_groups(tables, start, end, limit=10_000, seed=0)
     expected = plain(rows, tables, start, end)
     assert content(groups) == {key: items for key, (_, items) in expected.items()}
     times = [query.time for query in groups.queries]
@@ -157,7 +155,7 @@ def test_a_sample_is_drawn_by_the_seed_and_spread_over_the_span(tmp_path: Path) 
     tables = prepared(tmp_path, interactions=rows)
 
     def drawn(seed: int) -> list[float]:
-        groups = read_groups(tables, -math.inf, math.inf, limit=300, seed=seed, only_with_positive=True)
+        groups = read_groups(tables, -math.inf, math.inf, limit=300, seed=seed)
         return [query.time for query in groups.queries]
 
     assert drawn(1) == drawn(1) != drawn(2)
@@ -166,6 +164,24 @@ def test_a_sample_is_drawn_by_the_seed_and_spread_over_the_span(tmp_path: Path) 
     assert (abs(shares - 0.25) < 0.1).all()
 
 
+@pytest.mark.parametrize("liked", [0.5, 0.02], ids=["half", "few"])
+def test_silent_groups_come_along_at_the_rate_of_the_others(tmp_path: Path, liked: float) -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(2_000):
+        label = int(rng.random() < liked)
+        rows += [shown(f"r{number}", "a", 0, label_click=label, grade=label), shown(f"r{number}", "b", 1)]
+    tables = prepared(tmp_path, interactions=[event(0, user_id="u1")], impressions=rows)
+    groups = read_groups(tables, -math.inf, math.inf, limit=200, seed=0, count_silent=False)
+    found = np.maximum.reduceat(groups.grades, groups.offsets[:-1]) > 0
+    if liked == 0.5:
+        assert found.sum() == 200
+        assert 330 < len(groups) < 470
+    else:
+        assert len(groups) == 4 * 200
+        assert 4 <= found.sum() <= 36
+
+
 def test_no_group_at_all(tmp_path: Path) -> None:
     tables = prepared(tmp_path, interactions=[event(number) for number in range(5)])
-    assert len(read_groups(tables, 0.0, 1.0, limit=10, seed=0, only_with_positive=True)) == 0
+    assert len(read_groups(tables, 0.0, 1.0, limit=10, seed=0)) == 0

@@ -1,0 +1,149 @@
+"""A calibrated probability of every objective, beside the ranker's order.
+
+LambdaMART learns which of the candidates will be shown and liked, mostly from candidates that were never shown; how
+likely an item is clicked once it is shown is another question. Where the log has impressions, an objective with enough
+positives gets a head of its own, trees over the shown rows with log loss. The others, and every objective of a log
+without impressions, are read off the ranker's score. Both go through isotonic regression (Zadrozny and Elkan, KDD
+2002) on the validation span.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import lightgbm as lgb
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict
+from sklearn.isotonic import IsotonicRegression
+
+from components.ranking.rows import RankingRows
+from feature_repo.feature_set import FeatureSet
+from feature_repo.files import atomic_write, write_json
+from inference.scorers.lightgbm import CALIBRATION_FILE, head_file
+
+
+class HeadConfig(BaseModel):
+    """How a head's trees are grown: small ones, for they answer beside the ranker within its milliseconds.
+
+    Attributes:
+        fewest_positives: An objective reached by fewer shown rows has no head of its own.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    fewest_positives: int = 200
+    num_trees: int = 120
+    num_leaves: int = 15
+    learning_rate: float = 0.08
+    min_rows_in_leaf: int = 100
+    feature_fraction: float = 0.6
+    lambda_l2: float = 5.0
+    category_smoothing: float = 100.0
+    patience: int = 20
+    num_threads: int = 2
+    seed: int = 0
+
+
+def fit_probabilities(
+    train: RankingRows,
+    validation: RankingRows,
+    scores: npt.NDArray[np.float64],
+    feature_set: FeatureSet,
+    out_dir: Path,
+    config: HeadConfig,
+) -> dict[str, int]:
+    """Fit the heads, calibrate, and write them.
+
+    Args:
+        train: Rows of the ranking span, silent groups among them.
+        validation: Rows of the validation span, later than all of `train`.
+        scores: The ranker's scores of `validation` [n].
+        feature_set: Names and categorical columns of the features.
+        out_dir: Receives calibration.json and a `head_file` for each head; exists.
+        config: Tree growing.
+
+    Returns:
+        Objective -> trees of its head, for those that have one.
+    """
+    objectives = feature_set.objectives
+    use = validation.shown if validation.shown.any() else np.ones(len(validation), dtype=np.bool_)
+    tables: dict[str, dict[str, list[float]]] = {}
+    trees: dict[str, int] = {}
+    learn, judge = train.keep(train.shown), validation.keep(use)
+    for column, objective in enumerate(objectives):
+        raw = scores[use]
+        given, wanted = learn.labels[:, column], judge.labels[:, column]
+        if validation.shown.any() and _enough(given, config) and wanted.any():
+            booster = _fit(learn.features, given, judge.features, wanted, feature_set, config)
+            with atomic_write(out_dir / head_file(objective)) as path:
+                path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
+            raw = np.asarray(booster.predict(judge.features, num_threads=config.num_threads, raw_score=True))
+            trees[objective] = booster.best_iteration
+        tables[objective] = calibrate(raw, wanted)
+    write_json(out_dir / CALIBRATION_FILE, tables)
+    return trees
+
+
+def calibrate(
+    raw: npt.NDArray[np.float64], labels: npt.NDArray[np.int8], *, num_knots: int = 200
+) -> dict[str, list[float]]:
+    """A monotone map from scores to probabilities, by isotonic regression thinned to a piecewise linear table.
+
+    Args:
+        raw: Scores [n], n > 0.
+        labels: 0/1 [n].
+        num_knots: Most points of the table.
+
+    Returns:
+        {"x": scores ascending, "y": probabilities}.
+    """
+    model = IsotonicRegression(y_min=0.0, y_max=1.0, out_of_bounds="clip").fit(raw, labels)
+    x, y = model.X_thresholds_, model.y_thresholds_
+    if len(x) > num_knots:
+        picked = np.unique(np.linspace(0, len(x) - 1, num_knots).astype(int))
+        x, y = x[picked], y[picked]
+    # An isotonic block without a positive says "rare", not "never": log loss must stay finite.
+    floor = 0.5 / (len(labels) + 1)
+    return {"x": x.tolist(), "y": np.clip(y, floor, 1.0 - floor).tolist()}
+
+
+def _enough(labels: npt.NDArray[np.int8], config: HeadConfig) -> bool:
+    """Whether both outcomes were seen often enough to learn from."""
+    positives = int(labels.sum())
+    return min(positives, len(labels) - positives) >= config.fewest_positives
+
+
+def _fit(
+    features: npt.NDArray[np.float32],
+    labels: npt.NDArray[np.int8],
+    later_features: npt.NDArray[np.float32],
+    later_labels: npt.NDArray[np.int8],
+    feature_set: FeatureSet,
+    config: HeadConfig,
+) -> lgb.Booster:
+    names, categorical = list(feature_set.ranker_features), list(feature_set.categorical_indices)
+    quiet = {"verbosity": -1}
+    dataset = lgb.Dataset(features, labels, feature_name=names, categorical_feature=categorical, params=quiet)
+    return lgb.train(
+        {
+            "objective": "binary",
+            "num_leaves": config.num_leaves,
+            "learning_rate": config.learning_rate,
+            "min_data_in_leaf": config.min_rows_in_leaf,
+            "feature_fraction": config.feature_fraction,
+            "lambda_l2": config.lambda_l2,
+            "cat_smooth": config.category_smoothing,
+            "cat_l2": config.category_smoothing,
+            "max_cat_threshold": 16,
+            "num_threads": config.num_threads,
+            "seed": config.seed,
+            "deterministic": True,
+            "force_row_wise": True,
+            **quiet,
+        },
+        dataset,
+        num_boost_round=config.num_trees,
+        valid_sets=[dataset.create_valid(later_features, later_labels)],
+        callbacks=[lgb.early_stopping(config.patience, verbose=False)],
+    )
