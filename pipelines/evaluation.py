@@ -30,7 +30,7 @@ def _measure(tables: Any, stage: str, code_version: Any, report_dir: Any, recipe
         ranker=fitted.ranker,
         store="",
         served_version="",
-        gate="warn",
+        gate="measure",
         recipe=recipe,
         seed=seed,
         code_version=code_version,

@@ -33,11 +33,11 @@ def evaluate_op(
         ranker: The ranker.
         store: The dataset's store, which holds the bundle now served.
         served_version: That bundle, "" for none.
-        gate: refuse or warn.
+        gate: refuse or warn; measure where nothing is released.
         recipe: Written into the figures.
         seed: Of bootstrap and searches.
         code_version: A cache key.
-        evaluation: Directory with evaluation.json, lists, reports and the decision.
+        evaluation: Directory with evaluation.json, lists and reports.
         metrics: Figures of every method.
         curve: ROC of the first objective on impressions.
         report: The page.
@@ -77,9 +77,11 @@ def evaluate_op(
     # A step is kept for the next run only where each of its artifacts is a file.
     write_json(metrics.path, metrics.metadata)
     write_json(curve.path, curve.metadata)
-    evaluation.metadata.update({"code_version": code_version, "decision": done.decision.sentence})
+    evaluation.metadata.update(
+        {"code_version": code_version, "decision": done.decision.sentence if done.decision else ""}
+    )
     decided = NamedTuple("Decided", [("release", str)])  # type: ignore[name-match]  # noqa: UP014 - only the body ships
-    return decided("yes" if done.decision.release else "no")
+    return decided("yes" if done.decision and done.decision.release else "no")
 
 
 @dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)

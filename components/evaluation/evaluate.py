@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,8 @@ import pyarrow as pa
 
 from components.evaluation import metrics
 from components.evaluation.baselines.method import Method
-from components.evaluation.bootstrap import Resampled, resample
+from components.evaluation.bootstrap import Interval, Resampled, resample
+from components.evaluation.gate import FUNNEL
 from components.evaluation.log import EventLog, ObjectArray
 from components.evaluation.metrics import LIST_LENGTH
 from components.evaluation.protocol import Task, Tasks
@@ -77,6 +78,13 @@ class EvaluationResult:
         """NDCG@20 of each test user by method, as the gate wants it."""
         return {name: outcome.values["ndcg@20"] for name, outcome in self.outcomes.items()}
 
+    def leads(self) -> dict[str, Interval]:
+        """Other method -> NDCG@20 of the funnel minus its own, paired by user; empty without users."""
+        drawn = self.intervals
+        if drawn is None or FUNNEL not in self.outcomes:
+            return {}
+        return {name: drawn.difference(FUNNEL, name) for name in self.outcomes if name != FUNNEL}
+
     def summary(self) -> dict[str, Any]:
         """The part of `evaluation.json` that is measured here."""
         methods: dict[str, Any] = {}
@@ -90,11 +98,13 @@ class EvaluationResult:
             for name in self.outcomes:
                 interval = self.intervals.interval(name)
                 intervals[name] = {"ndcg@20": [interval.low, interval.high]}
+        leads = {name: asdict(lead) for name, lead in self.leads().items()}
         return {
             "users": len(self.tasks.test),
             "items": len(self.item_ids),
             "methods": methods,
             "intervals": intervals,
+            "leads": leads,
             "slices": {
                 name: {"users": users, "methods": {method: dict(figures) for method, figures in methods.items()}}
                 for name, (users, methods) in self.slices.items()
@@ -187,18 +197,18 @@ def write_evaluation(out_dir: Path, result: EvaluationResult, about: Mapping[str
     """
     content = {**{key: about[key] for key in ("dataset", "protocol", "recipe")}, **result.summary(), **about}
     write_parquet(out_dir / LISTS_FILE, result.lists())
-    write_json(out_dir / EVALUATION_FILE, rounded(content))
+    write_json(out_dir / EVALUATION_FILE, finite(content))
     return content
 
 
-def rounded(content: Any, digits: int = 6) -> Any:
-    """The same nested content with floats to `digits` places; what is not finite becomes None."""
+def finite(content: Any) -> Any:
+    """The same nested content with what is not finite as None; figures keep all digits, so that lists give them."""
     if isinstance(content, Mapping):
-        return {key: rounded(value, digits) for key, value in content.items()}
+        return {key: finite(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
-        return [rounded(value, digits) for value in content]
+        return [finite(value) for value in content]
     if isinstance(content, (float, np.floating)):
-        return round(float(content), digits) if math.isfinite(content) else None
+        return float(content) if math.isfinite(content) else None
     return content
 
 

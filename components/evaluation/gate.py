@@ -2,7 +2,8 @@
 
 Decides from NDCG@20 of each user, paired, with 95 % bootstrap intervals. It refuses a funnel that is below any
 baseline, or below the bundle now served, by an interval that excludes zero, and one that is not above popular by one
-that does. It never acts: the release step does what the decision says.
+that does. It never acts: the release step does what the decision says, and where nothing can be released the
+decision says what it would be.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ ENOUGH_USERS = 200
 NUM_TOLD = 2  # reasons in the sentence, the widest gaps first; the others are counted
 FUNNEL = "funnel"
 POPULAR = "popular"
-Mode = Literal["refuse", "warn"]
+Mode = Literal["refuse", "warn", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,9 +38,10 @@ class Decision:
     """What the gate says.
 
     Attributes:
-        release: Whether the bundle may be served.
+        release: Whether the bundle may be served; never of a measurement.
         evidence: weak where fewer than `ENOUGH_USERS` users could be asked.
         passed: Whether nothing spoke against it; a release that did not pass was forced by `warn`.
+        verdict: The decision in two or three words.
         reasons: What spoke against it, one sentence each, the widest gap first.
         sentence: The whole decision in a sentence that names the number.
         differences: Other method -> funnel's NDCG@20 minus its own.
@@ -48,6 +50,7 @@ class Decision:
     release: bool
     evidence: Literal["strong", "weak"]
     passed: bool
+    verdict: str
     reasons: tuple[str, ...]
     sentence: str
     differences: Mapping[str, Interval]
@@ -66,13 +69,14 @@ def decide(
         values: Method -> NDCG@20 of each test user [q], same users in the same order; must hold `funnel`. Methods
             that do not apply are left out.
         served: The comparison with the bundle now served, None where there is none.
-        mode: `warn` releases in spite of what speaks against it.
+        mode: `warn` releases in spite of what speaks against it; `measure` releases nothing and says what would be.
         seed: Of the bootstrap.
     """
     num_users = len(values[FUNNEL])
     if num_users < ENOUGH_USERS:
-        sentence = f"released on weak evidence: {num_users} test users, {ENOUGH_USERS} are needed for a comparison"
-        return Decision(True, "weak", True, (), sentence, {})
+        verdict = "would be released" if mode == "measure" else "released"
+        sentence = f"{verdict} on weak evidence: {num_users} test users, {ENOUGH_USERS} are needed for a comparison"
+        return Decision(mode != "measure", "weak", True, verdict, (), _measured(mode) + sentence, {})
     resampled = resample(values, seed=seed)
     differences = {name: resampled.difference(FUNNEL, name) for name in values if name != FUNNEL}
     means = {name: resampled.interval(name).mean for name in values}
@@ -90,11 +94,20 @@ def decide(
             reasons.append(_below(f"the served bundle {served.version}", new, old, difference))
     if not reasons:
         margin = "" if beats_popular is None else f", above popular by {_interval(beats_popular)}"
-        sentence = f"released: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
-        return Decision(True, "strong", True, (), sentence, differences)
+        verdict = "would be released" if mode == "measure" else "released"
+        sentence = (
+            f"{_measured(mode)}{verdict}: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
+        )
+        return Decision(mode != "measure", "strong", True, verdict, (), sentence, differences)
     told = "; ".join(reasons[:NUM_TOLD]) + (f"; and {len(reasons) - NUM_TOLD} more" if len(reasons) > NUM_TOLD else "")
-    sentence = f"released by gate=warn although {told}" if mode == "warn" else f"not released: {told}"
-    return Decision(mode == "warn", "strong", False, tuple(reasons), sentence, differences)
+    verdict = {"refuse": "not released", "warn": "released", "measure": "would not be released"}[mode]
+    because = " by gate=warn although" if mode == "warn" else ":"
+    sentence = f"{_measured(mode)}{verdict}{because} {told}"
+    return Decision(mode == "warn", "strong", False, verdict, tuple(reasons), sentence, differences)
+
+
+def _measured(mode: Mode) -> str:
+    return "measured, nothing is released; the funnel " if mode == "measure" else ""
 
 
 def _below(name: str, funnel: float, other: float, difference: Interval) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from html import escape
 from typing import Any
 
@@ -19,20 +20,20 @@ def text_table(content: Mapping[str, Any], decision: Decision | None) -> str:
 
     Args:
         content: Content of `evaluation.json`.
-        decision: The gate's, None where it was not asked.
+        decision: The gate's, None where it was not asked: the last line is then `finding`.
     """
     headers = ["method", "NDCG@20", "95 % interval", *COLUMNS[1:], "funnel is ahead by"]
     rows = [headers]
     for name, figures in _ordered(content):
         low, high = content["intervals"][name]["ndcg@20"]
-        lead = decision.differences.get(name) if decision else None
+        lead = content["leads"].get(name)
         rows.append(
             [
                 name,
                 f"{figures['ndcg@20']:.4f}",
                 f"{low:.4f}-{high:.4f}",
                 *(f"{figures[column]:.4f}" for column in COLUMNS[1:]),
-                "" if lead is None else f"{lead.mean:+.4f} ({lead.low:+.4f} to {lead.high:+.4f})",
+                "" if lead is None else f"{lead['mean']:+.4f} ({lead['low']:+.4f} to {lead['high']:+.4f})",
             ]
         )
     lines = [
@@ -40,9 +41,23 @@ def text_table(content: Mapping[str, Any], decision: Decision | None) -> str:
     ]
     lines += _aligned(rows)
     lines += [f"  {name}: absent, {reason}" for name, reason in _absent(content)]
-    if decision is not None:
-        lines.append(f"{decision.sentence} (evidence: {decision.evidence})")
+    lines.append(finding(content) if decision is None else f"{decision.sentence} (evidence: {decision.evidence})")
     return "\n".join(lines)
+
+
+def finding(content: Mapping[str, Any]) -> str:
+    """Where the funnel stands among the methods, in a sentence; it says nothing of a release."""
+    leads: Mapping[str, Mapping[str, float]] = content["leads"]
+    if FUNNEL not in content["intervals"]:
+        return "measured: nobody could be asked"
+    groups = {
+        "above": [name for name, lead in leads.items() if lead["low"] > 0],
+        "below": [name for name, lead in leads.items() if lead["high"] < 0],
+        "not shown to differ from": [name for name, lead in leads.items() if lead["low"] <= 0 <= lead["high"]],
+    }
+    told = "; ".join(f"{words} {', '.join(names)}" for words, names in groups.items() if names)
+    start = f"measured: funnel's NDCG@20 is {content['methods'][FUNNEL]['ndcg@20']:.4f} over {content['users']:,} users"
+    return f"{start}; {told}" if told else start
 
 
 def markdown(content: Mapping[str, Any], decision: Decision | None) -> str:
@@ -62,7 +77,9 @@ def markdown(content: Mapping[str, Any], decision: Decision | None) -> str:
         strong = "**" if name == FUNNEL else ""
         lines.append("| " + " | ".join(f"{strong}{cell}{strong}" for cell in cells) + " |")
     lines += ["", *(f"- {name} is absent: {reason}" for name, reason in _absent(content))]
-    if decision is not None:
+    if decision is None:
+        lines += ["", f"{_capital(finding(content))}."]
+    else:
         lines += ["", f"**{_capital(decision.sentence)}.** Evidence: {decision.evidence}."]
     return "\n".join(lines) + "\n"
 
@@ -80,10 +97,11 @@ def html(content: Mapping[str, Any], decision: Decision | None) -> str:
     if best is not None:
         headline.append(("best baseline, NDCG@20", f"{best:.4f}", ""))
     if decision is not None:
-        tone = (
-            "bad" if not decision.release else "good" if decision.passed and decision.evidence == "strong" else "warn"
-        )
-        headline.append(("gate", "released" if decision.release else "not released", tone))
+        doubtful = decision.release or decision.evidence == "weak"
+        tone = "warn" if doubtful else "bad"
+        if decision.passed and decision.evidence == "strong":
+            tone = "good"
+        headline.append(("gate", decision.verdict, tone))
         parts.append(
             Markup(f"<p>{badge(decision.evidence + ' evidence', tone)} {escape(_capital(decision.sentence))}.</p>")
         )
@@ -91,13 +109,14 @@ def html(content: Mapping[str, Any], decision: Decision | None) -> str:
     chart = _chart([(name, figures["ndcg@20"], *content["intervals"][name]["ndcg@20"]) for name, figures in ordered])
     parts.append(section("NDCG@20 and its 95 % interval", chart, note="Bootstrap over users; all methods drawn alike."))
     parts.append(section("Methods", _figures(ordered), note="; ".join(absent)))
-    if decision is not None and decision.differences:
+    leads = content["leads"] if decision is None else {name: asdict(gap) for name, gap in decision.differences.items()}
+    if leads:
         rows = [
-            (name, f"{gap.mean:+.4f}", f"{gap.low:+.4f} to {gap.high:+.4f}", _verdict(gap.low, gap.high))
-            for name, gap in decision.differences.items()
+            (name, f"{gap['mean']:+.4f}", f"{gap['low']:+.4f} to {gap['high']:+.4f}", _verdict(gap["low"], gap["high"]))
+            for name, gap in leads.items()
         ]
-        leads = table(("against", "lead", "95 % interval", ""), rows, numeric=(1, 2))
-        parts.append(section("Lead of the funnel in NDCG@20", leads, note="Paired by user."))
+        against = table(("against", "lead", "95 % interval", ""), rows, numeric=(1, 2))
+        parts.append(section("Lead of the funnel in NDCG@20", against, note="Paired by user."))
     for name, part in content["slices"].items():
         if not part["users"]:
             continue

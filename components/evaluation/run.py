@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from components.evaluation.baselines.method import Listed, Method
-from components.evaluation.evaluate import EvaluationResult, evaluate, rounded, write_evaluation
+from components.evaluation.evaluate import EvaluationResult, evaluate, finite, write_evaluation
 from components.evaluation.funnel import ask
-from components.evaluation.gate import Decision, Mode, Served, decide
+from components.evaluation.gate import Decision, Mode, decide
 from components.evaluation.impressions import judge, roc
 from components.evaluation.judged import score_impressions
 from components.evaluation.report import html, markdown, text_table
@@ -25,7 +25,7 @@ from components.evaluation.search import Absent, Fitted, fit_baselines
 from components.evaluation.served import compare
 from components.evaluation.setting import Setting
 from components.index.stage import Stage
-from feature_repo.files import atomic_write, write_json, write_text
+from feature_repo.files import atomic_write, write_text
 from feature_repo.tables import PreparedTables
 from inference.bundle import Bundle
 from inference.historical_features import HistoricalFeatures
@@ -33,7 +33,7 @@ from inference.recommender import Recommender
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 
-REPORT_FILE, SUMMARY_FILE, DECISION_FILE, TABLE_FILE = "report.html", "report.md", "decision.json", "table.txt"
+REPORT_FILE, SUMMARY_FILE, TABLE_FILE = "report.html", "report.md", "table.txt"
 NUM_THREADS = 2
 
 
@@ -44,13 +44,13 @@ class Evaluation:
     Attributes:
         content: Content of evaluation.json.
         result: Lists and figures behind it.
-        decision: The gate's.
+        decision: The gate's; None under leave-one-out, which says nothing of a release.
         curve: ROC of the first objective on impressions: false and true positive rates, thresholds; empty without.
     """
 
     content: Mapping[str, Any]
     result: EvaluationResult
-    decision: Decision
+    decision: Decision | None
     curve: tuple[list[float], list[float], list[float]]
 
 
@@ -73,9 +73,9 @@ def evaluate_funnel(
         features_dir: Their features.
         stage_dir: Stage `test`: retrieval as of the test start.
         ranker_dir: The ranker, None to measure the retrieval order alone.
-        out_dir: Receives evaluation.json, evaluation/lists.parquet and, beside the lists, the reports and the decision.
+        out_dir: Receives evaluation.json, evaluation/lists.parquet and, beside the lists, the reports.
         served: The bundle now served for this dataset, None where there is none.
-        mode: `warn` lets a refused bundle pass, marked.
+        mode: `warn` lets a refused bundle pass, marked; `measure` where none is released.
         recipe: Written into the file.
         seed: Of everything random.
     """
@@ -103,12 +103,12 @@ def evaluate_funnel(
     clock = time.perf_counter()
     impressions, curve = _impressions(tables, stage, ranker, seed)
     seconds["impressions"] = time.perf_counter() - clock
-    paired: Served | None = None
-    if served is not None and setting.protocol == "temporal":
-        paired = compare(served, setting, tables.split, stage, ranker)
-    decision = decide(result.ndcg(), served=paired, mode=mode, seed=seed)
+    decision: Decision | None = None
+    if setting.protocol == "temporal":
+        paired = None if served is None else compare(served, setting, tables.split, stage, ranker)
+        decision = decide(result.ndcg(), served=paired, mode=mode, seed=seed)
     seconds["total"] = time.perf_counter() - started
-    about = {
+    about: dict[str, Any] = {
         "dataset": setting.dataset,
         "protocol": setting.protocol,
         "recipe": recipe,
@@ -117,19 +117,19 @@ def evaluate_funnel(
             name: baseline.config.model_dump() for name, baseline in fitted.items() if isinstance(baseline, Fitted)
         },
         "impressions": impressions,
-        "gate": _told(decision),
     }
+    if decision is not None:
+        about["gate"] = _told(decision)
     content = write_evaluation(out_dir, result, about)
     write_reports(out_dir / "evaluation", content, decision)
     return Evaluation(content, result, decision, curve)
 
 
-def write_reports(folder: Path, content: Mapping[str, Any], decision: Decision) -> None:
-    """Write the page, the Markdown, the table and the decision."""
+def write_reports(folder: Path, content: Mapping[str, Any], decision: Decision | None) -> None:
+    """Write the page, the Markdown and the table."""
     write_text(folder / REPORT_FILE, html(content, decision))
     write_text(folder / SUMMARY_FILE, markdown(content, decision))
     write_text(folder / TABLE_FILE, text_table(content, decision) + "\n")
-    write_json(folder / DECISION_FILE, _told(decision))
 
 
 def _recommender_lists(
@@ -162,7 +162,7 @@ def _impressions(
 
 
 def _told(decision: Decision) -> dict[str, Any]:
-    told: dict[str, Any] = rounded(
+    told: dict[str, Any] = finite(
         {
             "release": decision.release,
             "passed": decision.passed,

@@ -16,7 +16,7 @@ from components.evaluation.evaluate import METHODS, EvaluationResult, evaluate, 
 from components.evaluation.gate import decide
 from components.evaluation.log import EventLog
 from components.evaluation.protocol import make_tasks
-from components.evaluation.report import html, markdown, text_table
+from components.evaluation.report import finding, html, markdown, text_table
 from components.evaluation.search import Absent, fit_baselines
 from tests.components.evaluation.logs import Taste, at, log
 
@@ -113,8 +113,8 @@ def test_figures_are_recomputed_from_the_lists_alone(written: Path, events: Even
             values["hr@10"].append(any(gains[:10]))
             values["mrr@10"].append(next((1 / (p + 1) for p, g in enumerate(gains[:10]) if g), 0))
         for name, column in values.items():
-            assert content["methods"][method][name] == pytest.approx(np.mean(column), abs=2e-6), (method, name)
-        assert content["methods"][method]["coverage@10"] == pytest.approx(len(shown) / 151, abs=1e-6)
+            assert content["methods"][method][name] == pytest.approx(np.mean(column), abs=1e-9), (method, name)
+        assert content["methods"][method]["coverage@10"] == pytest.approx(len(shown) / 151, abs=1e-9)
 
 
 def test_own_items_are_in_no_list_of_the_slice_of_new_items(result: EvaluationResult, events: EventLog) -> None:
@@ -160,6 +160,24 @@ def test_reports_tell_methods_intervals_and_decision(result: EvaluationResult, w
     assert len({len(line) for line in lines}) == 1
     order = [line.split()[0] for line in lines[1:]]
     assert order == sorted(order, key=lambda name: -content["methods"][name]["ndcg@20"])
+
+
+def test_without_a_gate_reports_say_what_was_found_and_nothing_of_a_release(
+    result: EvaluationResult, written: Path
+) -> None:
+    content = json.loads((written / "evaluation.json").read_text())
+    told = finding(content)
+    for words, name in re.findall(r"(above|below|not shown to differ from) ([a-z, ]+)", told):
+        for method in name.split(", "):
+            lead = content["leads"][method]
+            sign = "above" if lead["low"] > 0 else "below" if lead["high"] < 0 else "not shown to differ from"
+            assert sign == words
+    assert all(method in told for method in content["leads"])
+    table, summary, page = text_table(content, None), markdown(content, None), html(content, None)
+    assert table.splitlines()[-1] == told
+    assert f"{content['leads']['popular']['mean']:+.4f}" in table
+    for text in (table, summary, page):
+        assert "release" not in text
 
 
 def test_the_page_needs_no_network(result: EvaluationResult, written: Path) -> None:

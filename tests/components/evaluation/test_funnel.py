@@ -124,6 +124,7 @@ def test_everything_is_measured_and_written(run: Run, tmp_path: Path, capsys: py
     assert content["impressions"]["log_loss"] < 1
     assert content["impressions"]["num_slates"] > 100
     assert done.curve[0][-1] == 1.0
+    assert done.decision is not None
     assert content["gate"]["sentence"] == done.decision.sentence
     publish(tmp_path / "build", tmp_path / "run")
     assert done.decision.sentence in capsys.readouterr().out
@@ -159,7 +160,9 @@ def test_items_of_another_log_are_refused(run: Run) -> None:
             ask(recommender, other, np.array([0], dtype=np.int32), start)
 
 
-def test_leave_one_out_runs_through_the_same_recommender(run: Run, tmp_path: Path) -> None:
+def test_leave_one_out_runs_through_the_same_recommender(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     tables_dir = tmp_path / "tables"
     told = leave_one_out(run.tables_dir, tables_dir)
     build_features(tables_dir, tmp_path / "features")
@@ -168,6 +171,13 @@ def test_leave_one_out_runs_through_the_same_recommender(run: Run, tmp_path: Pat
     assert done.content["protocol"] == "leave-one-out"
     assert done.content["users"] == told["users"]
     assert done.content["methods"]["funnel"]["hr@10"] == done.content["methods"]["retrieval"]["hr@10"] > 0
+    assert done.decision is None
+    assert "gate" not in done.content
+    capsys.readouterr()
+    publish(tmp_path / "build", None)
+    last = capsys.readouterr().out.strip().splitlines()[-1]
+    assert last.startswith("measured: funnel's NDCG@20 is ")
+    assert "release" not in last
 
 
 def test_impressions_are_scored_once_each(run: Run) -> None:

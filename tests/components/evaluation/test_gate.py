@@ -66,6 +66,20 @@ def test_warn_releases_marked() -> None:
     assert "gate=warn" in decision.sentence
 
 
+@pytest.mark.parametrize(("by", "words"), [(0.1, "would be released"), (-0.1, "would not be released")])
+def test_a_measurement_releases_nothing_and_says_what_would_be(by: float, words: str) -> None:
+    values = {"popular": BASE, "funnel": better(by)}
+    decision = decide(values, mode="measure")
+    assert not decision.release
+    assert decision.passed is (by > 0)
+    assert decision.verdict == words
+    assert decision.sentence.startswith(f"measured, nothing is released; the funnel {words}: ")
+    assert f"{values['funnel'].mean():.4f}" in decision.sentence
+    few = decide({name: column[:50] for name, column in values.items()}, mode="measure")
+    assert not few.release
+    assert "would be released on weak evidence: 50 test users" in few.sentence
+
+
 def test_the_served_bundle_counts_only_with_enough_users() -> None:
     values = {"popular": better(-0.1), "funnel": BASE}
     worse = Served("v1", candidate=BASE, served=better(0.05))
