@@ -68,7 +68,7 @@ class Ease:
 
     def axes(self) -> Mapping[str, Sequence[object]]:
         """Ridge, then half-life."""
-        return {"ridge": (100.0, 300.0, 1000.0), "half_life_days": self.training.half_lives()}
+        return {"ridge": (10.0, 30.0, 100.0, 300.0, 1000.0), "half_life_days": self.training.half_lives()}
 
     def fit(self, config: EaseConfig) -> EaseScores:
         """Invert the ridged Gram matrix of decayed, log-scaled histories."""
