@@ -12,7 +12,6 @@ import pyarrow as pa
 from pyarrow import types
 
 LARGEST_EXACT = 2**53  # whole floats beyond it are not told apart
-HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 
 # Way of reading -> SQL type of the prepared column, and what it may be read from in words.
 SQL_TYPES = {
@@ -76,11 +75,10 @@ def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | No
     return None if expression is None else Expression(expression.sql, expression.bad, source)
 
 
-def read_folder(filename: str, key: str, reading: str) -> Expression | None:
-    """The expression that reads the value of a hive folder `key=value` from a path (SQL); None refuses the reading."""
-    value = f"nullif(url_decode(regexp_extract({filename}, {literal(f'/{key}=([^/]*)/')}, 1)), {literal(HIVE_NULL)})"
+def read_folder(value: str, reading: str) -> Expression | None:
+    """The expression that reads the value of a hive folder (SQL of a text); None refuses the reading."""
     if reading in ("id", "text", "text!", "regions"):
-        return Expression(f"nullif({value}, '')")
+        return Expression(value)
     if reading in ("time", "number"):
         cast = f"TRY_CAST({value} AS {SQL_TYPES[reading]})"
         return Expression(cast, f"{value} IS NOT NULL AND {cast} IS NULL", value)

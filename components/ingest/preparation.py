@@ -30,7 +30,7 @@ SQL_OF_ARROW = {
     pa.int32(): "INTEGER",
     pa.int8(): "TINYINT",
 }
-PLACE = "starts.first_row + source.file_row_number"
+PLACE = "place.first_row + source.file_row_number"
 
 
 @dataclass(frozen=True)
@@ -51,11 +51,15 @@ class GroupSelect:
     checks: list[Check] = field(default_factory=list)
 
     def relation(self) -> str:
-        """SQL of the files with, beside their columns, `filename`, `file_row_number` and `first_row` of each file."""
-        files = ", ".join(literal(_no_glob(path)) for path, _ in self.group.files)
+        """SQL of the rows as `source`, with `filename` and `file_row_number`, and what their file says as `place`."""
+        files = ", ".join(literal(_no_glob(file.path)) for file in self.group.files)
         scan = f"read_parquet([{files}], hive_partitioning = false, filename = true, file_row_number = true)"
-        starts = ", ".join(f"({literal(str(path))}, {start})" for path, start in self.group.files)
-        return f"{scan} AS source JOIN (VALUES {starts}) AS starts(path, first_row) ON source.filename = starts.path"
+        places = ", ".join(
+            f"({literal(str(file.path))}, {file.first_row}{''.join(f', {_text(value)}' for value in file.folders)})"
+            for file in self.group.files
+        )
+        names = ", ".join(["path", "first_row", *(_folder(key) for key in range(len(self.group.hive_keys)))])
+        return f"{scan} AS source JOIN (VALUES {places}) AS place({names}) ON source.filename = place.path"
 
     def sql(self, hashed: list[str]) -> str:
         """The whole SELECT; `hashed` are the table's source names, over which `row_hash` is computed."""
@@ -141,7 +145,7 @@ def _check_declared(source: Source, config: DatasetConfig) -> None:
             for group in source.groups:
                 if column not in group.names:
                     renamed = "" if column == name else f" ({name} by dataset.toml)"
-                    raise DatasetError(f"{group.files[0][0]} has no column '{column}'{renamed}, which is required.")
+                    raise DatasetError(f"{group.files[0].path} has no column '{column}'{renamed}, which is required.")
 
 
 def _group_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupSelect:
@@ -172,9 +176,9 @@ def _value(select: GroupSelect, column: str, reading: str) -> str:
         expression = read_column(f"source.{quoted(column)}", group.columns[column], reading)
         kind = f"of type {group.columns[column]}"
     else:
-        expression, kind = read_folder("source.filename", column, reading), "the name of a folder"
+        expression, kind = read_folder(_folder_value(group, column), reading), "the name of a folder"
     if expression is None:
-        raise DatasetError(f"{group.files[0][0]}: column '{column}' is {kind}; it must hold {EXPECTED[reading]}.")
+        raise DatasetError(f"{group.files[0].path}: column '{column}' is {kind}; it must hold {EXPECTED[reading]}.")
     if expression.bad is not None:
         select.checks.append(Check(column, EXPECTED[reading], expression))
     return expression.sql
@@ -213,9 +217,21 @@ def _hashable(group: FileGroup, name: str) -> str:
     if name in group.columns:
         return f"source.{quoted(name)}"
     if name in group.hive_keys:
-        folder = read_folder("source.filename", name, "text")
-        return folder.sql if folder else "NULL"
+        return _folder_value(group, name)
     return "NULL"
+
+
+def _folder(place: int) -> str:
+    """The column of a relation that holds the value of a group's hive folder."""
+    return f"folder_{place}"
+
+
+def _folder_value(group: FileGroup, key: str) -> str:
+    return f"place.{_folder(group.hive_keys.index(key))}"
+
+
+def _text(value: str | None) -> str:
+    return "CAST(NULL AS VARCHAR)" if value is None else literal(value)
 
 
 def _no_glob(path: Path) -> str:

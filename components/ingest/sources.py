@@ -10,6 +10,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,7 +20,25 @@ from feature_repo.errors import DatasetError
 from feature_repo.files import sha256
 from feature_repo.progress import track
 
+SUFFIX = ".parquet"
+MAGIC = b"PAR1"
+HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 RESERVED_SOURCE_COLUMNS = ("filename", "file_row_number", "file_index")
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """A file of a table.
+
+    Attributes:
+        path: Where it is.
+        first_row: Place of its first row in the table, counted from 0.
+        folders: Values of the group's hive folders, None where a folder says there is none.
+    """
+
+    path: Path
+    first_row: int
+    folders: tuple[str | None, ...]
 
 
 @dataclass(frozen=True)
@@ -27,12 +46,12 @@ class FileGroup:
     """Files of a table with the same columns, types and hive folders.
 
     Attributes:
-        files: Paths with the place of their first row in the table, counted from 0.
+        files: The files.
         columns: Column name -> Arrow type.
         hive_keys: Names of `key=value` folders that are no column of the files.
     """
 
-    files: tuple[tuple[Path, int], ...]
+    files: tuple[SourceFile, ...]
     columns: dict[str, pa.DataType]
     hive_keys: tuple[str, ...]
 
@@ -68,10 +87,10 @@ def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
     """The path of a table and its Parquet files in path order, none where it is absent.
 
     A table is `<table>.parquet` or `<table>/`, either a file or a directory. Files and folders whose names begin with
-    a dot or an underscore are passed over, as other readers do.
+    a dot or an underscore are passed over, as other readers do, and so are files that are no Parquet.
 
     Raises:
-        DatasetError: Both are there.
+        DatasetError: Both are there, or a Parquet file that is not named so, whose rows would be lost.
     """
     found = [path for path in (directory / f"{table}.parquet", directory / table) if path.exists()]
     if len(found) > 1:
@@ -81,8 +100,11 @@ def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
     path = found[0]
     if path.is_file():
         return path, [path]
-    inside = (file for file in path.rglob("*.parquet") if file.is_file())
-    return path, sorted(file for file in inside if not _is_hidden(file.relative_to(path)))
+    inside = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
+    for file in inside:
+        if file.suffix != SUFFIX and _begins_as_parquet(file):
+            raise DatasetError(f"{file} is a Parquet file but not named so: end its name in {SUFFIX}, or take it away.")
+    return path, [file for file in inside if file.suffix == SUFFIX]
 
 
 def read_source(directory: Path, table: str) -> Source:
@@ -92,17 +114,17 @@ def read_source(directory: Path, table: str) -> Source:
         DatasetError: A file is no complete Parquet file or its columns cannot be told apart.
     """
     path, files = find_files(directory, table)
-    groups: dict[tuple[object, ...], tuple[list[tuple[Path, int]], dict[str, pa.DataType], tuple[str, ...]]] = {}
+    groups: dict[tuple[object, ...], tuple[list[SourceFile], dict[str, pa.DataType], tuple[str, ...]]] = {}
     num_rows = 0
     for file in track(files, f"reading the footers of {table}"):
         schema, rows = _read_footer(file)
         _check_names(file, schema.names)
         columns = dict(zip(schema.names, schema.types, strict=True))
-        folders = file.relative_to(path).parts[:-1] if file != path else ()
-        keys = tuple(folder.partition("=")[0] for folder in folders if "=" in folder)
-        keys = tuple(key for key in keys if key not in columns)
+        folders = _hive_folders(file.relative_to(path).parts[:-1] if file != path else ())
+        keys = tuple(key for key in folders if key not in columns)
+        found = SourceFile(file, num_rows, tuple(folders[key] for key in keys))
         signature = (*((name, str(kind)) for name, kind in columns.items()), keys)
-        groups.setdefault(signature, ([], columns, keys))[0].append((file, num_rows))
+        groups.setdefault(signature, ([], columns, keys))[0].append(found)
         num_rows += rows
     return Source(
         table, path, tuple(FileGroup(tuple(f), columns, keys) for f, columns, keys in groups.values()), num_rows
@@ -122,6 +144,20 @@ def dataset_fingerprint(directory: Path | str) -> str:
         except OSError as error:
             raise DatasetError(f"{file} cannot be read: {error.strerror}.") from error
     return digest.hexdigest()
+
+
+def _hive_folders(names: tuple[str, ...]) -> dict[str, str | None]:
+    """Key -> value of folders named `key=value`."""
+    pairs = (name.partition("=") for name in names if "=" in name)
+    return {key: None if value in ("", HIVE_NULL) else unquote(value) for key, _, value in pairs}
+
+
+def _begins_as_parquet(file: Path) -> bool:
+    try:
+        with file.open("rb") as handle:
+            return handle.read(len(MAGIC)) == MAGIC
+    except OSError as error:
+        raise DatasetError(f"{file} cannot be read: {error.strerror}.") from error
 
 
 def _is_hidden(path: Path) -> bool:

@@ -293,6 +293,23 @@ def test_directories_of_files_and_hive_folders_are_one_table(dataset: DatasetFac
     assert column(tables, "interactions", "user_id")[-2:] == ["7", "8"]
 
 
+def test_hive_folders_are_those_inside_the_table(dataset: DatasetFactory) -> None:
+    """A folder above the table may have the same key, and a key may hold what a pattern would read otherwise."""
+    config = CONFIG + '[columns.interactions]\nevent_type = "a.type(1)"\ndevice = "on"\n'
+    directory = dataset(config, interactions=interactions(4).drop_columns(["event_type"]))
+    above = directory.parent / "a.type(1)=search" / "on=nothing"
+    above.parent.mkdir()
+    directory = directory.rename(above)
+    for number, device in enumerate(("a%20b", "__HIVE_DEFAULT_PARTITION__")):
+        folder = directory / "interactions" / "a.type(1)=view" / f"on={device}"
+        folder.mkdir(parents=True)
+        pq.write_table(pq.read_table(directory / "interactions.parquet"), folder / f"{number}.parquet")
+    (directory / "interactions.parquet").unlink()
+    tables = prepared(directory)
+    assert column(tables, "interactions", "event_type") == ["view"] * 8
+    assert column(tables, "interactions", "device") == [None] * 4 + ["a b"] * 4
+
+
 def test_names_of_files_with_pattern_characters_are_read_literally(dataset: DatasetFactory) -> None:
     directory = dataset()
     odd = directory.rename(directory.parent / "it's [1]*?")

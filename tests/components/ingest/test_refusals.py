@@ -203,6 +203,18 @@ def test_the_command_line_prints_one_sentence(dataset: DatasetFactory, tmp_path:
     assert '"interactions": 60' in accepted.stdout
 
 
+@pytest.mark.parametrize("name", ["b.pq", "part-00000", "c.PARQUET"])
+def test_parquet_files_of_another_name_are_not_left_out_unsaid(dataset: DatasetFactory, name: str) -> None:
+    directory = dataset()
+    folder = directory / "interactions"
+    folder.mkdir()
+    (directory / "interactions.parquet").rename(folder / "a.parquet")
+    (folder / "README.md").write_text("what the columns mean")
+    ingest(directory, directory / "prepared")
+    pq.write_table(interactions(5), folder / name)
+    assert f"{folder / name} is a Parquet file but not named so" in refusal(directory)
+
+
 def test_a_log_far_in_the_future_only_is_refused(dataset: DatasetFactory) -> None:
     times = pa.array([START + timedelta(days=40000 + day) for day in range(9)], pa.timestamp("us", tz="UTC"))
     assert "no usable row" in refusal(dataset(interactions=replaced("timestamp", times)))
