@@ -105,7 +105,7 @@ def evaluate_funnel(
     seconds["impressions"] = time.perf_counter() - clock
     decision: Decision | None = None
     if setting.protocol == "temporal":
-        paired = None if served is None else compare(served, setting, tables.split, stage, ranker)
+        paired = None if served is None else compare(served, setting, tables_dir, stage, ranker)
         decision = decide(result.ndcg(), served=paired, mode=mode, seed=seed)
     seconds["total"] = time.perf_counter() - started
     about: dict[str, Any] = {

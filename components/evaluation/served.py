@@ -1,7 +1,9 @@
 """The new bundle beside the one now served, on events that neither has seen.
 
 Only events after the served bundle's own feature and weight times count, and after the test start. Both answer the
-same queries at that moment with users and catalogue as known then; each keeps its own models and feature set.
+same queries at that moment with users and catalogue as known then; each keeps its own models and feature set. What
+the new bundle would take at its release (neighbours, popular lists, item embeddings) it takes as of that moment:
+otherwise a served bundle would win by being days fresher than what a test start allows.
 """
 
 from __future__ import annotations
@@ -21,12 +23,14 @@ from components.evaluation.gate import ENOUGH_USERS, Served
 from components.evaluation.log import microseconds
 from components.evaluation.protocol import Task, make_task, ruled_out
 from components.evaluation.setting import Setting
+from components.index.build import build_stage
 from components.index.stage import Stage
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.files import write_parquet
 from feature_repo.progress import say
 from feature_repo.split import Split
 from feature_repo.state import IntArray
+from feature_repo.tables import PreparedTables
 from inference.bundle import Bundle
 from inference.historical_features import HistoricalFeatures
 from inference.query import Query
@@ -36,13 +40,13 @@ from inference.scorers.protocol import Ranker
 from inference.state_columns import stored_item_numbers, stored_item_texts, stored_user_numbers
 
 
-def compare(bundle: Bundle, setting: Setting, split: Split, stage: Stage, ranker: Ranker | None) -> Served | None:
+def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ranker: Ranker | None) -> Served | None:
     """NDCG@20 of both on the span after the served bundle's times.
 
     Args:
         bundle: What is served now.
         setting: The new log.
-        split: Its spans.
+        tables_dir: Its prepared tables.
         stage: Stage `test` of the new run.
         ranker: The new ranker.
 
@@ -51,6 +55,7 @@ def compare(bundle: Bundle, setting: Setting, split: Split, stage: Stage, ranker
         features are not in the new log; a line says which.
     """
     facts = bundle.manifest.facts
+    split = PreparedTables.open(tables_dir).split
     start = _next_cut(split, max(split.test_start, facts.weights_until, facts.features_as_of))
     excluded = ruled_out(setting.log.before(microseconds(start)), setting.repeats, setting.strongest)
     task = make_task(setting.log, microseconds(start), setting.end, excluded)
@@ -62,13 +67,24 @@ def compare(bundle: Bundle, setting: Setting, split: Split, stage: Stage, ranker
         say(f"gate: this log has no {', '.join(missing)} for the served bundle {bundle.version}; not compared")
         return None
     served = _served_lists(bundle, setting, stage.features_dir, task, start)
-    with HistoricalFeatures(stage.features_dir) as reader:
-        scorer = None if ranker is None else LocalScorer(ranker)
-        recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
-        candidate = ask(recommender, setting.log, task.users, start)[1].lists(task.users, task.excluded)
+    if start > split.test_start:
+        with tempfile.TemporaryDirectory(prefix="kuberec-candidate-") as scratch:
+            later = Path(scratch)
+            build_stage(tables_dir, stage.features_dir, stage.towers_dir, later, name="test", until=start)
+            candidate = _candidate_lists(setting, Stage(later, stage.features_dir), ranker, task, start)
+    else:
+        candidate = _candidate_lists(setting, stage, ranker, task, start)
     counts = task.relevant.counts
     figures = [metrics.ndcg(metrics.hits(rows, task.relevant), counts, 20) for rows in (candidate, served)]
     return Served(bundle.version, figures[0], figures[1])
+
+
+def _candidate_lists(setting: Setting, stage: Stage, ranker: Ranker | None, task: Task, start: float) -> IntArray:
+    """The new bundle's lists, users and catalogue as of `start`."""
+    with HistoricalFeatures(stage.features_dir) as reader:
+        scorer = None if ranker is None else LocalScorer(ranker)
+        recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
+        return ask(recommender, setting.log, task.users, start)[1].lists(task.users, task.excluded)
 
 
 def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Task, start: float) -> IntArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.events import Events
@@ -20,10 +21,11 @@ from inference.index import IndexConfig, ItemIndex
 def build_stage(
     tables_dir: Path,
     features_dir: Path,
-    towers_dir: Path,
+    towers_dir: Path | None,
     out_dir: Path,
     *,
     name: str,
+    until: float | None = None,
     covisitation: CovisitationConfig | None = None,
     index: IndexConfig | None = None,
 ) -> dict[str, float]:
@@ -32,9 +34,10 @@ def build_stage(
     Args:
         tables_dir: Clean prepared tables.
         features_dir: Features of the same tables.
-        towers_dir: Towers fitted on events before the stage's time at the latest.
+        towers_dir: Towers fitted on events before the stage's time at the latest; None leaves them and the index out.
         out_dir: Where to write.
-        name: rank, test or final; events at or after its time (`Split.stage_time`) are not counted.
+        name: rank, validation, test or final.
+        until: Unix seconds; events at or after are not counted. The stage's own time where None (`Split.stage_time`).
         covisitation: How neighbours are counted.
         index: How items are indexed.
 
@@ -47,29 +50,30 @@ def build_stage(
     tables = PreparedTables.open(tables_dir)
     item_ids = FeaturesDirectory(features_dir).item_ids()
     events = Events.read(tables, item_ids)
-    split, until = tables.split, tables.split.stage_time(name)
+    split = tables.split
+    until = split.stage_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
     half_life = choose_half_life(events, len(item_ids), split.validation_start, split.test_start)
     fit_popularity(events, len(item_ids), until, half_life).save(out_dir / POPULARITY)
     before = fit_popularity(events, len(item_ids), split.validation_start, half_life)
     own_half_life = choose_own_half_life(events, len(item_ids), split.validation_start, split.test_start, before.score)
     fit_neighbours(events, len(item_ids), until, covisitation or CovisitationConfig()).save(out_dir / NEIGHBOURS)
-    embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
-    built = ItemIndex.build(embeddings, index or IndexConfig())
-    (out_dir / INDEX).mkdir(exist_ok=True)
-    built.save(out_dir / INDEX)
-    description = {
+    description: dict[str, Any] = {
         "name": name,
         "until": until,
         "half_life_days": half_life,
         "own_half_life_days": own_half_life,
-        "index": built.kind,
-        "index_recall": 1.0 if built.recall is None else built.recall,
         "num_items": len(item_ids),
     }
+    if towers_dir is not None:
+        embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
+        built = ItemIndex.build(embeddings, index or IndexConfig())
+        (out_dir / INDEX).mkdir(exist_ok=True)
+        built.save(out_dir / INDEX)
+        description |= {"index": built.kind, "index_recall": 1.0 if built.recall is None else built.recall}
     write_json(out_dir / STAGE, description)
     say(
-        f"stage {name}: {built.kind} index of {len(item_ids):,} items; popularity halves every {half_life:g} days, "
-        f"own items every {own_half_life:g}"
+        f"stage {name}: {description.get('index', 'no')} index of {len(item_ids):,} items; popularity halves every "
+        f"{half_life:g} days, own items every {own_half_life:g}"
     )
     return {key: float(value) for key, value in description.items() if isinstance(value, int | float)}

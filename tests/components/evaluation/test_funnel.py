@@ -22,13 +22,9 @@ from components.evaluation.run import evaluate_funnel, publish
 from components.evaluation.served import compare
 from components.evaluation.setting import Setting
 from components.features.build import build_features
-from components.index.covisitation import CovisitationConfig, fit_neighbours
-from components.index.events import Events
-from components.index.popular import fit_popularity
-from components.index.stage import NEIGHBOURS, POPULARITY, STAGE, Stage
+from components.index.build import build_stage
+from components.index.stage import Stage
 from components.ranking.train import train_ranker
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import write_json
 from feature_repo.tables import PreparedTables
 from inference.bundle import Bundle, Parts, write_bundle
 from inference.historical_features import HistoricalFeatures
@@ -75,15 +71,9 @@ def write_log(directory: Path, world: Taste) -> Path:
     return write_prepared(directory, SETTINGS, interactions=interactions, impressions=impressions, items=items)
 
 
-def make_stage(tables_dir: Path, features_dir: Path, out: Path, name: str) -> Path:
+def make_stage(tables_dir: Path, features_dir: Path, out: Path, name: str, until: float | None = None) -> Path:
     """A stage without towers."""
-    tables = PreparedTables.open(tables_dir)
-    item_ids = FeaturesDirectory(features_dir).item_ids()
-    events, until = Events.read(tables, item_ids), tables.split.stage_time(name)
-    out.mkdir(parents=True)
-    fit_popularity(events, len(item_ids), until, 7.0).save(out / POPULARITY)
-    fit_neighbours(events, len(item_ids), until, CovisitationConfig()).save(out / NEIGHBOURS)
-    write_json(out / STAGE, {"name": name, "until": until, "half_life_days": 7.0, "own_half_life_days": 30.0})
+    build_stage(tables_dir, features_dir, None, out, name=name, until=until)
     return out
 
 
@@ -213,11 +203,21 @@ def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
 
 
 def test_the_served_bundle_is_compared_after_its_own_times_only(run: Run, tmp_path: Path) -> None:
-    tables = run.tables
-    setting, stage = Setting.open(tables), Stage(run.stage_dir, run.features_dir)
-    ranker, split = RankerModel.load(run.ranker_dir), tables.split
-    same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, split, stage, ranker)
+    setting, stage = Setting.open(run.tables), Stage(run.stage_dir, run.features_dir)
+    ranker, split = RankerModel.load(run.ranker_dir), run.tables.split
+    same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, run.tables_dir, stage, ranker)
     assert same is not None
     assert len(same.candidate) >= ENOUGH_USERS
     np.testing.assert_allclose(same.candidate, same.served)  # the same models, the same questions
-    assert compare(bundle_of(run, tmp_path / "b", split.log_end), setting, split, stage, ranker) is None
+    assert compare(bundle_of(run, tmp_path / "b", split.log_end), setting, run.tables_dir, stage, ranker) is None
+
+
+def test_a_served_bundle_does_not_win_by_being_fresher_than_the_test_start(run: Run, tmp_path: Path) -> None:
+    split = run.tables.split
+    later = split.test_start + split.step
+    fresh = replace(run, stage_dir=make_stage(run.tables_dir, run.features_dir, tmp_path / "later", "test", later))
+    served = bundle_of(fresh, tmp_path / "a", later)
+    stage, ranker = Stage(run.stage_dir, run.features_dir), RankerModel.load(run.ranker_dir)
+    compared = compare(served, Setting.open(run.tables), run.tables_dir, stage, ranker)
+    assert compared is not None
+    np.testing.assert_allclose(compared.candidate, compared.served)
