@@ -22,6 +22,7 @@ from feature_repo.snapshots import (
     attributes,
     finished,
     log_price_of,
+    outcomes,
     over_days,
     prior,
     smoothed,
@@ -42,7 +43,7 @@ def item_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> T
         creation and first event, unix seconds) and the categorical columns as text; one row an item and emitted day.
     """
     events = calendar.with_day(log.interactions.filter(log.interactions.item_id.notnull()))
-    shown = calendar.with_day(log.impressions.filter(log.impressions.item_id.notnull()))
+    shown = outcomes(log.impressions, feature_set.objectives, calendar)
     intervals = attributes(log.items, "item_id", calendar)
     activity = _activity(events, shown, calendar, feature_set)
     sums = dict.fromkeys(name for table in activity for name in table.columns)
@@ -81,8 +82,8 @@ def _activity(events: Table, shown: Table, calendar: Calendar, feature_set: Feat
         first_us=events.time_us.min(),
     )
     impressions = shown.group_by("item_id", "day").agg(
-        **{f"label_{name}": shown[f"label_{name}"].cast("int64").sum() for name in feature_set.objectives},
-        impressions=shown.count(),
+        **{f"label_{name}": shown[f"label_{name}"].sum() for name in feature_set.objectives},
+        impressions=shown.shown.sum(),
         first_us=shown.time_us.min(),
     )
     repeats = again.group_by("item_id", "day").agg(repeats=again.again.sum())
@@ -139,7 +140,7 @@ def _priors(events: Table, shown: Table, calendar: Calendar, feature_set: Featur
     )
     priors = prior(daily, "negatives", "all", "return_prior", calendar)
     for name in feature_set.objectives:
-        labels = shown.group_by("day").agg(hits=shown[f"label_{name}"].cast("int64").sum(), trials=shown.count())
+        labels = shown.group_by("day").agg(hits=shown[f"label_{name}"].sum(), trials=shown.shown.sum())
         priors = priors.inner_join(prior(labels, "hits", "trials", f"{name}_prior", calendar), "day")
     return priors
 

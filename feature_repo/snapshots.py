@@ -36,7 +36,7 @@ class LogTables:
 
     Attributes:
         interactions: With time_us.
-        impressions: With time_us.
+        impressions: With time_us, see also `with_label_times`.
         items: With valid_from_us, created_at_us.
         users: With valid_from_us, signup_at_us.
     """
@@ -104,6 +104,47 @@ class Calendar:
         """First day whose cut is at or after a moment; null moments hold since ever."""
         back = ((self.log_end_us - moment_us) / self.step_us).floor().cast("int64")
         return ibis.greatest(self.last - back.fill_null(self.last), 0)
+
+
+def with_label_times(shown: Table, events: Table, joined: Mapping[str, Sequence[str]]) -> Table:
+    """Adds known_<objective>_us to impressions: when the event that a label was joined from happened.
+
+    Args:
+        shown: Impressions with time_us.
+        events: Interactions with time_us.
+        joined: Objective -> event types that fulfil it, of the objectives whose labels ingest joined through request
+            and item. Labels that came as columns say no time and count as known at once; so do those of events that
+            the row rules set aside.
+    """
+    if not joined:
+        return shown
+    requested = events.filter(events.request_id.notnull())
+    known = requested.group_by(_request="request_id", _item="item_id").agg(
+        **{f"known_{name}_us": requested.time_us.min(where=requested.event_type.isin(joined[name])) for name in joined}
+    )
+    found = shown.left_join(known, [shown.request_id == known["_request"], shown.item_id == known["_item"]])
+    moments = {name: found[f"known_{name}_us"].fill_null(found.time_us) for name in joined}
+    later = {f"known_{name}_us": ibis.greatest(moment, found.time_us) for name, moment in moments.items()}
+    return found.drop("_request", "_item").mutate(**later)
+
+
+def outcomes(shown: Table, objectives: Sequence[str], calendar: Calendar) -> Table:
+    """Impressions and the labels that came true as events of their own, each on the day it became known.
+
+    What was bought a week after it was shown is no fact of the day it was shown on.
+
+    Returns:
+        user_id, item_id, time_us, day, and 0 or 1: `shown`, and label_<objective> of each objective.
+    """
+    keys = ("user_id", "item_id")
+    nothing = {name: ibis.literal(0, "int64") for name in ("shown", *(f"label_{name}" for name in objectives))}
+    one = ibis.literal(1, "int64")
+    parts = [shown.select(*keys, "time_us", **(nothing | {"shown": one}))]
+    for name in objectives:
+        true = shown.filter(shown[f"label_{name}"] == 1)
+        moment = f"known_{name}_us" if f"known_{name}_us" in shown.columns else "time_us"
+        parts.append(true.select(*keys, time_us=moment, **(nothing | {f"label_{name}": one})))
+    return calendar.with_day(ibis.union(*parts))
 
 
 def attributes(table: Table, key: str, calendar: Calendar) -> Table:

@@ -21,6 +21,7 @@ from feature_repo.snapshots import (
     attributes,
     finished,
     log_price_of,
+    outcomes,
     over_days,
     prior,
     smoothed,
@@ -42,7 +43,7 @@ def user_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> T
     """
     events = with_sessions(with_prices(log, calendar))
     intervals = attributes(log.users, "user_id", calendar)
-    shown = calendar.with_day(log.impressions.filter(log.impressions.user_id.notnull()))
+    shown = outcomes(log.impressions, feature_set.objectives[:1], calendar)
     sums = [
         *(f"num_{objective}" for objective in feature_set.objectives),
         *("positives", "active", "sessions", "priced", "log_price", "log_price_squared", "order_cents", "orders"),
@@ -102,14 +103,15 @@ def with_prices(log: LogTables, calendar: Calendar) -> Table:
 
 
 def with_sessions(events: Table) -> Table:
-    """Adds `new_session` and `new_order`: 1 at the first event (the first conversion) of a session, else 0.
+    """Adds `new_session` and `new_order`: 1 at the first event (first priced one of its grade) of a session, else 0.
 
     Where the log names no session it is the user's day. First is decided by what came before, never after.
     """
     own_day = (events.time_us / DAY_US).floor().cast("int64").cast("string")
     keyed = events.mutate(session_key=ibis.coalesce(ibis.literal("s") + events.session_id, own_day))
     order = ibis.window(group_by=["user_id", "session_key"], order_by=[keyed.time_us, keyed.row])
-    by_grade = ibis.window(group_by=["user_id", "session_key", "grade"], order_by=[keyed.time_us, keyed.row])
+    alike = ["user_id", "session_key", "grade", keyed.unit_price.notnull()]
+    by_grade = ibis.window(group_by=alike, order_by=[keyed.time_us, keyed.row])
     return keyed.mutate(
         new_session=(ibis.row_number().over(order) == 0).cast("int64"),
         new_order=(ibis.row_number().over(by_grade) == 0).cast("int64"),
@@ -140,7 +142,7 @@ def _daily_events(events: Table, feature_set: FeatureSet) -> Table:
 
 def _daily_impressions(shown: Table, feature_set: FeatureSet) -> Table:
     clicked = shown[f"label_{feature_set.objectives[0]}"]
-    return shown.group_by("user_id", "day").agg(impressions=shown.count(), clicks=clicked.cast("int64").sum())
+    return shown.group_by("user_id", "day").agg(impressions=shown.shown.sum(), clicks=clicked.sum())
 
 
 def _windows(rows: Table, calendar: Calendar, feature_set: FeatureSet) -> Table:
@@ -167,7 +169,7 @@ def _priors(shown: Table, events: Table, calendar: Calendar, feature_set: Featur
     """The global rates of clicks an impression and of conversions a first step, by day."""
     first, strongest = 1, len(feature_set.objectives)
     daily_shown = shown.group_by("day").agg(
-        clicks=shown[f"label_{feature_set.objectives[0]}"].cast("int64").sum(), impressions=shown.count()
+        clicks=shown[f"label_{feature_set.objectives[0]}"].sum(), impressions=shown.shown.sum()
     )
     daily_events = events.group_by("day").agg(
         converted=(events.grade == strongest).sum(), tried=(events.grade == first).sum()

@@ -21,7 +21,7 @@ from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.files import atomic_write, write_parquet
 from feature_repo.item_snapshots import item_stats
 from feature_repo.progress import say
-from feature_repo.snapshots import Calendar, LogTables
+from feature_repo.snapshots import Calendar, LogTables, with_label_times
 from feature_repo.tables import PreparedTables, item_universe
 from feature_repo.user_snapshots import user_history, user_stats
 
@@ -79,13 +79,16 @@ def connect(spill: Path) -> Any:
 
 
 def read_log(connection: Any, tables: PreparedTables) -> LogTables:
-    """The prepared tables as Ibis tables of a DuckDB connection, times as microseconds."""
+    """The prepared tables as Ibis tables of a DuckDB connection, times as microseconds, labels with theirs."""
     found = {}
     for name, times in TIME_COLUMNS.items():
         columns = ", ".join(f"epoch_us({column}) AS {renamed}" for column, renamed in times.items())
         path = str(tables.path(name)).replace("'", "''")
         connection.raw_sql(f"CREATE TEMP VIEW {name} AS SELECT *, {columns} FROM read_parquet('{path}')")
         found[name] = connection.table(name)
+    sources = tables.description["label_sources"]
+    joined = {name: kinds for name, kinds in tables.config.objectives.items() if sources[name] == "joined"}
+    found["impressions"] = with_label_times(found["impressions"], found["interactions"], joined)
     return LogTables(**found)
 
 
