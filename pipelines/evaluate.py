@@ -25,7 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.evaluate", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="temporal")
-    parser.add_argument("--recipe", choices=("fast", "best"), default="fast", help="named in the figures")
+    parser.add_argument(
+        "--recipe", choices=("fast", "best"), default="fast", help="how long models and baselines are searched"
+    )
     parser.add_argument("--seed", type=int, default=0, help="of every random choice")
     options = parser.parse_args(arguments)
     # A terminated run ends its steps and servers like an interrupted one.

@@ -10,6 +10,8 @@ from components.ingest.component import ingest_dataset
 from components.validation.component import check_rows_op
 from pipelines.fitting import fit, sized
 
+RANKER_ROWS = 1_000_000
+
 
 def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
     """Clean tables of a dataset."""
@@ -22,7 +24,7 @@ def _measure(tables: Any, stage: str, code_version: Any, report_dir: Any, recipe
     """Features, models, figures."""
     built = build_feature_snapshots(tables=tables, code_version=code_version)
     features = sized(built, memory="4G").outputs["features"]
-    fitted = fit(tables, features, seed, code_version, measured=stage)
+    fitted = fit(tables, features, RANKER_ROWS, recipe, seed, code_version, measured=stage)
     evaluation = evaluate_op(
         tables=tables,
         features=features,
@@ -50,7 +52,7 @@ def temporal(
         fingerprint: Content hash of the dataset; a cache key.
         code_version: Version of the code; a cache key.
         report_dir: Local folder that receives figures and reports, "" for none.
-        recipe: Named in the figures.
+        recipe: fast or best.
         seed: Of every random choice.
     """
     _measure(_clean(dataset, fingerprint, code_version), "test", code_version, report_dir, recipe, seed)
@@ -67,7 +69,7 @@ def leave_one_out(
         fingerprint: Content hash of the dataset; a cache key.
         code_version: Version of the code; a cache key.
         report_dir: Local folder that receives figures and reports, "" for none.
-        recipe: Named in the figures.
+        recipe: fast or best.
         seed: Of every random choice.
     """
     clean = _clean(dataset, fingerprint, code_version)

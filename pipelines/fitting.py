@@ -9,8 +9,6 @@ from components.index.component import build_stage_op
 from components.ranking.component import train_ranker_op
 from components.retrieval.component import fit_towers_op
 
-MAX_RANKER_ROWS = 300_000
-
 
 @dataclass(frozen=True)
 class Fitted:
@@ -29,25 +27,29 @@ class Fitted:
     ranker: Any
 
 
-def fit(tables: Any, features: Any, seed: Any, code_version: Any, measured: str = "test") -> Fitted:
+def fit(
+    tables: Any, features: Any, ranker_rows: Any, recipe: Any, seed: Any, code_version: Any, measured: str = "test"
+) -> Fitted:
     """Wire the fitting steps of one run.
 
     Args:
         tables: Clean prepared tables.
         features: Their features.
+        ranker_rows: Bound on the ranker's rows.
+        recipe: fast or best.
         seed: Of every random choice.
         code_version: A cache key.
         measured: Stage whose models are measured; `validation` where validation items must not be fitted on.
     """
     both = {"tables": tables, "features": features}
-    keys = {"seed": seed, "code_version": code_version}
+    keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
     early = sized(fit_towers_op(**both, stage="rank", epochs=0, **keys), memory="4G")
     late = sized(fit_towers_op(**both, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
     stages = {
         name: sized(build_stage_op(**both, towers=towers, stage=name, code_version=code_version), memory="2G")
         for name, towers in (("rank", early.outputs["towers"]), (measured, late.outputs["towers"]))
     }
-    ranker = train_ranker_op(**both, stage=stages["rank"].outputs["built"], max_rows=MAX_RANKER_ROWS, **keys)
+    ranker = train_ranker_op(**both, stage=stages["rank"].outputs["built"], max_rows=ranker_rows, **keys)
     return Fitted(
         epochs=early.outputs["epochs"],
         towers=late.outputs["towers"],

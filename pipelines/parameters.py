@@ -16,6 +16,7 @@ class TrainingParameters(BaseModel):
     Attributes:
         gate: `refuse` keeps what is served when the new bundle is not better; `warn` releases all the same, marked.
         refit: Fit the weights again up to the log's end after they were measured.
+        ranker_rows: Rows the ranker is trained on at most, about 400 bytes each.
         recipe: `fast` for minutes on a laptop, `best` for longer searches.
         seed: Of every random choice.
     """
@@ -24,6 +25,7 @@ class TrainingParameters(BaseModel):
 
     gate: Literal["refuse", "warn"] = "refuse"
     refit: bool = False
+    ranker_rows: int = Field(default=1_000_000, ge=10_000, le=20_000_000)
     recipe: Literal["fast", "best"] = "fast"
     seed: int = Field(default=0, ge=0)
 

@@ -38,6 +38,7 @@ def training(
     redis: str = "",
     gate: str = "refuse",
     refit: bool = False,
+    ranker_rows: int = 1_000_000,
     recipe: str = "fast",
     seed: int = 0,
 ) -> None:
@@ -54,6 +55,7 @@ def training(
         redis: Address of a Redis online store, "" for SQLite in the store.
         gate: refuse or warn.
         refit: Fit the towers again up to the log's end after they were measured.
+        ranker_rows: Bound on the rows the ranker is trained on.
         recipe: fast or best.
         seed: Of every random choice.
     """
@@ -71,13 +73,13 @@ def training(
     )
     built = sized(build_feature_snapshots(tables=clean, code_version=code_version), memory="4G").after(schema)
     features = built.outputs["features"]
-    keys = {"seed": seed, "code_version": code_version}
+    keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
     tables = {"tables": clean, "features": features}
-    fitted = fit(clean, features, seed, code_version)
+    fitted = fit(clean, features, ranker_rows, recipe, seed, code_version)
     ranker = fitted.ranker
     evaluation = evaluate_op(
         **tables, stage=fitted.stage, ranker=ranker, store=store, served_version=served_version, gate=gate,
-        recipe=recipe, **keys,
+        **keys,
     )  # fmt: skip
     evaluated = sized(evaluation, memory="4G")
     publish = publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir)

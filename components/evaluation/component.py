@@ -34,7 +34,7 @@ def evaluate_op(
         store: The dataset's store, which holds the bundle now served.
         served_version: That bundle, "" for none.
         gate: refuse or warn; measure where nothing is released.
-        recipe: Written into the figures.
+        recipe: fast or best.
         seed: Of bootstrap and searches.
         code_version: A cache key.
         evaluation: Directory with evaluation.json, lists and reports.

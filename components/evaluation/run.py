@@ -76,7 +76,7 @@ def evaluate_funnel(
         out_dir: Receives evaluation.json, evaluation/lists.parquet and, beside the lists, the reports.
         served: The bundle now served for this dataset, None where there is none.
         mode: `warn` lets a refused bundle pass, marked; `measure` where none is released.
-        recipe: Written into the file.
+        recipe: fast or best, how long baselines are searched.
         seed: Of everything random.
     """
     started = time.perf_counter()
@@ -85,7 +85,7 @@ def evaluate_funnel(
     setting, stage = Setting.open(tables), Stage(stage_dir, features_dir)
     ranker = None if ranker_dir is None else RankerModel.load(ranker_dir, num_threads=NUM_THREADS)
     fitted = fit_baselines(
-        setting.training("validation", seed), setting.validation_task(), setting.training("test", seed)
+        setting.training("validation", seed), setting.validation_task(), setting.training("test", seed), recipe=recipe
     )
     methods: dict[str, Method | Absent] = {}
     for name, baseline in fitted.items():

@@ -10,6 +10,7 @@ def train_ranker_op(
     features: Input[Dataset],
     stage: Input[Model],
     max_rows: int,
+    recipe: str,
     seed: int,
     code_version: str,
     ranker: Output[Model],
@@ -22,6 +23,7 @@ def train_ranker_op(
         features: Their features.
         stage: Stage `rank`.
         max_rows: Bound on all rows.
+        recipe: fast or best.
         seed: Of sampling and trees.
         code_version: A cache key.
         ranker: The ranker, a directory.
@@ -29,6 +31,7 @@ def train_ranker_op(
     """
     from pathlib import Path
 
+    from components.ranking.fit import RankerConfig
     from components.ranking.train import train_ranker
     from feature_repo.errors import exit_with_sentence
     from feature_repo.files import write_json
@@ -39,6 +42,7 @@ def train_ranker_op(
             Path(features.path),
             Path(stage.path),
             Path(ranker.path),
+            config=RankerConfig.of(recipe, seed),
             max_rows=max_rows,
             seed=seed,
         )

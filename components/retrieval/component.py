@@ -12,6 +12,7 @@ def fit_towers_op(
     features: Input[Dataset],
     stage: str,
     epochs: int,
+    recipe: str,
     seed: int,
     code_version: str,
     towers: Output[Model],
@@ -24,6 +25,7 @@ def fit_towers_op(
         features: Their features.
         stage: rank, test or final.
         epochs: Epochs to run; 0 finds them by early stopping on the span that follows.
+        recipe: fast or best.
         seed: Of weights, order and negatives.
         code_version: A cache key.
         towers: The towers, a directory.
@@ -32,6 +34,7 @@ def fit_towers_op(
     from pathlib import Path
     from typing import NamedTuple
 
+    from components.retrieval.config import TrainingConfig
     from components.retrieval.towers import fit_towers
     from feature_repo.errors import exit_with_sentence
     from feature_repo.files import write_json
@@ -40,7 +43,13 @@ def fit_towers_op(
     with exit_with_sentence():
         until = PreparedTables.open(tables.path).split.stage_time(stage)
         numbers = fit_towers(
-            Path(tables.path), Path(features.path), Path(towers.path), until=until, epochs=epochs or None, seed=seed
+            Path(tables.path),
+            Path(features.path),
+            Path(towers.path),
+            until=until,
+            epochs=epochs or None,
+            seed=seed,
+            config=TrainingConfig.of(recipe),
         )
     for name, value in numbers.items():
         metrics.log_metric(name, value)

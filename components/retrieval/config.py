@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 from pydantic import BaseModel, ConfigDict, Field
 
 
@@ -53,3 +55,8 @@ class TrainingConfig(BaseModel):
     num_threads: int = Field(default=1, ge=1)
     recall_at: int = Field(default=100, ge=1)
     max_watched: int = Field(default=4_000, ge=1)
+
+    @classmethod
+    def of(cls, recipe: str) -> Self:
+        """The defaults for `fast`; wider towers and a more patient search for `best`."""
+        return cls(dimension=128, hidden=256, max_epochs=40, patience=4) if recipe == "best" else cls()

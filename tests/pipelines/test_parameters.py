@@ -16,12 +16,18 @@ from tests.inference.bundles import make_bundle
 
 
 def test_defaults() -> None:
-    assert TrainingParameters.parse([]).model_dump() == {"gate": "refuse", "refit": False, "recipe": "fast", "seed": 0}
+    assert TrainingParameters.parse([]).model_dump() == {
+        "gate": "refuse",
+        "refit": False,
+        "ranker_rows": 1_000_000,
+        "recipe": "fast",
+        "seed": 0,
+    }
 
 
 def test_values_are_read_as_what_they_are() -> None:
     parsed = TrainingParameters.parse(["gate=warn", "refit=true", "recipe=best", "seed=7"])
-    assert parsed.model_dump() == {"gate": "warn", "refit": True, "recipe": "best", "seed": 7}
+    assert parsed.model_dump() == {"gate": "warn", "refit": True, "ranker_rows": 1_000_000, "recipe": "best", "seed": 7}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +48,7 @@ def test_what_does_not_fit_is_one_sentence(pair: str, named: str) -> None:
     message = str(caught.value)
     assert named in message
     assert "\n" not in message
-    assert message.endswith("(parameters are gate, refit, recipe, seed)")
+    assert message.endswith("(parameters are gate, refit, ranker_rows, recipe, seed)")
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:

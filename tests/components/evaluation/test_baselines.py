@@ -175,6 +175,20 @@ def test_search_takes_the_best_setting_of_each_axis() -> None:
     assert tried == len(options)
 
 
+def test_a_longer_search_ends_where_no_axis_improves() -> None:
+    events = Taste(num_users=60, num_items=30).log()
+    task = make_tasks(events, at(14), at(28), "always", 2).test
+    family = ItemKnn(training(events, 14, repeats_some=True))
+    _, short, few = choose(family, task)
+    best, long, more = choose(family, task, rounds=5)
+    assert long >= short
+    assert more >= few
+    for name, values in family.axes().items():
+        for value in values:
+            rows = family.fit(best.model_copy(update={name: value})).lists(task.users, task.excluded, 20)
+            assert ndcg(hits(rows, task.relevant), task.relevant.counts, 20).mean() <= long
+
+
 @pytest.mark.parametrize("events", [[(0, 0, 1, 1)], [(0, 0, 1, 1), (0, 0, 2, 1)], [(0, 0, 1, 0)]])
 def test_smallest_logs(events) -> None:
     made = training(log(events), 5)
