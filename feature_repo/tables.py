@@ -22,6 +22,7 @@ What the columns promise beyond their types:
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,6 +120,12 @@ class PreparedTables:
         found = pq.read_table(self.path(table), columns=columns, partitioning=None)
         return found.cast(pa.schema([field.with_nullable(True) for field in found.schema]))
 
+    def batches(self, table: str, column: str) -> Iterator[pa.Array]:
+        """The values of a column a batch at a time: memory does not grow with the table."""
+        with pq.ParquetFile(self.path(table)) as file:
+            for batch in file.iter_batches(columns=[column]):
+                yield batch.column(0)
+
     @cached_property
     def interactions(self) -> pa.Table:
         """All of `interactions.parquet`."""
@@ -174,8 +181,8 @@ def item_universe(tables: PreparedTables) -> npt.NDArray[np.object_]:
     """Every item id of items, interactions and impressions, as text [m], sorted by code point: the row map."""
     ids: set[str] = set()
     for table in ("items", "interactions", "impressions"):
-        column = pc.unique(tables.read(table, ["item_id"])["item_id"])
-        ids.update(value for value in column.to_pylist() if value is not None)
+        for values in tables.batches(table, "item_id"):
+            ids.update(value for value in pc.unique(values).to_pylist() if value is not None)
     return np.array(sorted(ids), dtype=object)
 
 

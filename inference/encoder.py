@@ -19,8 +19,9 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 from feature_repo.errors import BundleError
 from feature_repo.feature_set import FeatureSet
 from feature_repo.files import read_json
+from feature_repo.split import DAY
 from feature_repo.state import FloatArray, History, TimeArray, UserColumns
-from feature_repo.transforms import DAY, RequestContext, request_features
+from feature_repo.transforms import RequestContext, request_features
 
 TOWERS_FILE = "towers.json"
 USER_TOWER_FILE = "user_tower.onnx"

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from feature_repo.feature_choice import choose_features
 from feature_repo.feature_set import FeatureSet
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.files import atomic_write, write_parquet
@@ -47,7 +48,7 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
         DatasetError: A declared extra column has the name of a computed one.
     """
     tables, out = PreparedTables.open(tables_dir), FeaturesDirectory(out_dir)
-    feature_set = FeatureSet.fit(tables)
+    feature_set = choose_features(tables)
     item_ids = item_universe(tables)
     write_parquet(out.item_ids_file, pa.table({"item_id": pa.array(item_ids, pa.string())}))
     write_parquet(out.items_static_file, newest_content(tables.items, item_ids))

@@ -32,6 +32,7 @@ def rows_of(features: Path, view: str, key: str, entity: str) -> dict[datetime, 
 def test_a_joined_label_counts_from_the_day_it_was_known(tmp_path: Path) -> None:
     """Two items are shown alike; one is bought five days later, and until then nothing may tell them apart."""
     shown, bought = START + timedelta(days=40), START + timedelta(days=45)
+    events: list[tuple[str, str, str, datetime, str | None]]
     events = [("u1", f"i{n % 5}", "view", START + timedelta(days=n), None) for n in range(60)]
     events += [("u2", "late", "purchase", bought, "r1")]
     impressions = [("r1", "u2", item, shown) for item in ("late", "twin")]

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.features.build import build_features, connect, read_log
-from feature_repo.feature_set import FeatureSet
+from feature_repo.feature_choice import choose_features
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.item_snapshots import item_stats
 from feature_repo.snapshots import Calendar
@@ -301,7 +301,7 @@ def test_snapshots_may_begin_earlier(tmp_path: Path, tables: dict[str, list[dict
 def test_spark_has_sql_for_them(folder: Path, snapshots: Snapshots, make: str) -> None:
     """Databricks' SQL is Spark's, and Ibis writes it without Spark being installed."""
     tables = PreparedTables.open(folder / "tables")
-    feature_set = FeatureSet.fit(tables)
+    feature_set = choose_features(tables)
     calendar = Calendar.of(tables.split)
     connection = connect(folder)
     log = read_log(connection, tables)

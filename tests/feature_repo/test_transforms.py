@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.feature_set import OWN_COLUMNS, FeatureSet
+from feature_repo.feature_choice import OWN_COLUMNS
+from feature_repo.feature_set import FeatureSet
 from feature_repo.state import History, ItemColumns, OwnItems, UserColumns
 from feature_repo.transforms import anchor_rows, assemble, request_features
 from inference.query import CandidateSet, Query

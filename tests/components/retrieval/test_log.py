@@ -7,7 +7,7 @@ import pytest
 
 from components.retrieval.examples import Examples
 from components.retrieval.log import HISTORY_LENGTH, Cells, PositiveLog, codes_of, ragged
-from feature_repo.feature_set import FeatureSet
+from feature_repo.feature_choice import choose_features
 from feature_repo.tables import PreparedTables, item_universe, unix_seconds
 from tests.components.retrieval import shop
 from tests.components.validation.prepared import write_prepared
@@ -31,7 +31,7 @@ def events(tables: PreparedTables) -> list[Event]:
 
 
 def read(tables: PreparedTables, until: float) -> PositiveLog:
-    return PositiveLog.read(tables, FeatureSet.fit(tables), item_universe(tables), until)
+    return PositiveLog.read(tables, choose_features(tables), item_universe(tables), until)
 
 
 def test_a_cell_begins_at_a_cut_and_knows_what_came_before(tables: PreparedTables) -> None:
