@@ -142,7 +142,7 @@ def _answer(questions: TextIO, channel: TextIO) -> None:
                 opened = (name, *_open(Path(question["bundle"]), question["store"]))
             save_items(Path(question["out"]), opened[2].items(question["time"]))
         except KuberecError as failure:
-            error = str(failure)
+            opened, error = None, str(failure)  # a store that was replaced is opened anew
         channel.write(json.dumps({"error": error}) + "\n")
         channel.flush()
 

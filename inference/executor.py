@@ -2,13 +2,16 @@
 
 Online (`strict=False`) a failing or late stage yields nothing, is counted and marked in `Trace.degraded`; the slate
 goes on without it. Offline (`strict=True`) the failure is raised: an evaluation on half the sources measures nothing.
-Stages know none of this.
+A stage that asks another process and fails again and again is left alone for a while, so that one hanging dependency
+does not hold the threads that every request needs. Stages know none of this.
 """
 
 from __future__ import annotations
 
 import logging
+import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +19,8 @@ from typing import Protocol, TypeVar
 
 T = TypeVar("T")
 SILENT_SECONDS = 10.0  # between two log lines of the same failure; the counter misses none
+FAILURES = 5  # in a row, until a dependency is left alone
+REST_SECONDS = 0.5  # between two requests that try a dependency which is left alone
 log = logging.getLogger("kuberec")
 
 
@@ -45,6 +50,43 @@ class Trace:
             self.degraded.append(reason)
 
 
+class Resting(Exception):
+    """A stage was not run: its dependency failed every time of late."""
+
+
+class Breaker:
+    """Whether a dependency is worth asking; shared by all requests.
+
+    After `FAILURES` in a row it lets one request through every `REST_SECONDS`; the first success opens the way again.
+    """
+
+    def __init__(self) -> None:
+        self._failures = 0
+        self._next = 0.0
+        self._lock = threading.Lock()
+
+    def enter(self) -> None:
+        """Raise where the dependency rests.
+
+        Raises:
+            Resting: It failed too often, and was tried a moment ago.
+        """
+        with self._lock:
+            if self._failures < FAILURES:
+                return
+            now = time.monotonic()
+            if now < self._next:
+                raise Resting(f"not asked after {self._failures} failures in a row")
+            self._next = now + REST_SECONDS
+
+    def leave(self, succeeded: bool) -> None:
+        """Note how an attempt ended."""
+        with self._lock:
+            self._failures = 0 if succeeded else self._failures + 1
+            if self._failures == FAILURES:
+                self._next = time.monotonic() + REST_SECONDS
+
+
 class Executor:
     """Runs stages under one failure policy; shared by all requests and safe for threads.
 
@@ -58,6 +100,7 @@ class Executor:
         self.strict = strict
         self.observer = observer
         self._silent_until: dict[str, float] = {}
+        self._breakers: defaultdict[str, Breaker] = defaultdict(Breaker)
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="stage") if threads else None
 
     def run(
@@ -73,6 +116,22 @@ class Executor:
             timeout: Seconds it may take; only kept with threads.
         """
         return self.run_all(trace, {name: stage}, reasons={name: reason or name}, timeout=timeout)[name]
+
+    def ask(
+        self, trace: Trace, name: str, stage: Callable[[], T], *, reason: str = "", timeout: float | None = None
+    ) -> T | None:
+        """Like `run`, for a stage that asks another process: left alone while that keeps failing."""
+        reason = reason or name
+        breaker = self._breakers[name]
+        try:
+            if not self.strict:
+                breaker.enter()
+        except Resting as error:
+            self.fail(trace, reason, error)
+            return None
+        result = self.run(trace, name, stage, reason=reason, timeout=timeout)
+        breaker.leave(succeeded=result is not None)
+        return result
 
     def run_all(
         self,

@@ -140,6 +140,10 @@ class OnlineFeatures:
         self._provider = get_provider(self._config)
         self._objects = feature_objects(feature_set, settings.directory)
         self._failures = _failures(settings)
+        self._file = None if settings.redis else file
+        self._inode = 0 if settings.redis else file.stat().st_ino
+        if settings.redis:
+            _retry_once(self._provider, self._config)
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
         """See `FeatureReader.users`; two reads of the store, whatever the number of users."""
@@ -170,6 +174,8 @@ class OnlineFeatures:
     def _read(self, view: FeatureView, keys: list[EntityKey]) -> list[Record | None]:
         names = [field.name for field in view.features]
         try:
+            if self._file is not None and self._file.stat().st_ino != self._inode:
+                raise OSError(f"{self._file} was replaced")  # the kept connection reads on in the old file
             answers = self._provider.online_read(self._config, view, keys, names)
         except self._failures as error:
             raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}") from error
@@ -309,6 +315,18 @@ def _failures(settings: StoreSettings) -> tuple[type[Exception], ...]:
     from redis.exceptions import RedisError  # only where Redis is configured
 
     return (RedisError, OSError)
+
+
+def _retry_once(provider: Provider, config: RepoConfig) -> None:
+    """Lets reads fail fast: by default the client tries four times and sleeps for seconds in between.
+
+    Once more at once, because a connection kept from before a restart fails on first use.
+    """
+    from redis.backoff import NoBackoff  # only where Redis is configured
+    from redis.retry import Retry
+
+    client = cast(Any, provider).online_store._get_client(config.online_store)
+    client.set_retry(Retry(NoBackoff(), 1))
 
 
 def _write_ahead(path: Path) -> None:

@@ -17,7 +17,7 @@ RETRY_SECONDS = 2.0
 
 
 class LateReader:
-    """Opens the reader behind it on demand; between attempts it fails at once.
+    """Opens the reader behind it on demand, and anew after a failure; between failed attempts it fails at once.
 
     Args:
         open_reader: Opens the store; raises FeatureStoreError while it cannot.
@@ -38,7 +38,14 @@ class LateReader:
         Raises:
             FeatureStoreError: The store cannot be opened or read.
         """
-        return self._opened().users(user_ids, times)
+        reader = self._opened()
+        try:
+            return reader.users(user_ids, times)
+        except FeatureStoreError:
+            with self._lock:
+                if self._reader is reader:
+                    self._reader = None
+            raise
 
     def _opened(self) -> UserReader:
         reader = self._reader
@@ -48,10 +55,10 @@ class LateReader:
             if self._reader is None:
                 if time.monotonic() < self._next_attempt:
                     raise self._failure
-                self._next_attempt = time.monotonic() + self._retry_seconds
                 try:
                     self._reader = self._open_reader()
                 except FeatureStoreError as error:
+                    self._next_attempt = time.monotonic() + self._retry_seconds
                     self._failure = error
                     raise
             return self._reader

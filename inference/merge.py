@@ -64,6 +64,26 @@ def merge(
     )
 
 
+def concatenate(parts: Sequence[CandidateSet], num_sources: int) -> CandidateSet:
+    """The candidates of consecutive batches as one set."""
+    if not parts:
+        return bare(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), num_sources)
+    counts = np.concatenate([np.diff(part.offsets) for part in parts])
+    offsets: OffsetArray = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+    names = set.intersection(*(set(part.probabilities) for part in parts))
+    features = [part.features for part in parts if part.features is not None]
+    return CandidateSet(
+        offsets=offsets,
+        rows=np.concatenate([part.rows for part in parts]),
+        source_bits=np.concatenate([part.source_bits for part in parts]),
+        source_scores=np.concatenate([part.source_scores for part in parts]),
+        source_ranks=np.concatenate([part.source_ranks for part in parts]),
+        score=np.concatenate([part.score for part in parts]),
+        probabilities={name: np.concatenate([part.probabilities[name] for part in parts]) for name in sorted(names)},
+        features=np.concatenate(features) if len(features) == len(parts) else None,
+    )
+
+
 def append(candidates: CandidateSet, extra: CandidateSet) -> CandidateSet:
     """Both sets as one: each query's own candidates, then its extra ones; neither is hydrated or ranked yet."""
     owners = np.concatenate([candidates.query_index, extra.query_index])

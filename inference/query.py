@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.state import FloatArray, IntArray, OffsetArray
+from inference.ragged import offsets_from_owners
 
 SURFACES = ("home", "similar", "email")
 
@@ -94,6 +95,22 @@ class CandidateSet:
             score=self.score[mask],
             probabilities={name: column[mask] for name, column in self.probabilities.items()},
             features=None if self.features is None else self.features[mask],
+        )
+
+    def best(self, counts: int | IntArray) -> CandidateSet:
+        """The best `counts` of each query (one number, or [q]), best first, ties by row, without features."""
+        owners = self.query_index
+        order = np.lexsort((self.rows, -self.score, owners))
+        place = np.arange(len(order)) - self.offsets[owners]
+        order = order[place < np.broadcast_to(counts, self.num_queries)[owners]]
+        return CandidateSet(
+            offsets=offsets_from_owners(owners[order], self.num_queries),
+            rows=self.rows[order],
+            source_bits=self.source_bits[order],
+            source_scores=self.source_scores[order],
+            source_ranks=self.source_ranks[order],
+            score=self.score[order],
+            probabilities={name: column[order] for name, column in self.probabilities.items()},
         )
 
     def with_features(self, features: FloatArray) -> CandidateSet:

@@ -22,15 +22,14 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.errors import PredictorError
-from feature_repo.state import FloatArray, IntArray, OffsetArray, TimeArray, UserColumns
+from feature_repo.state import FloatArray, TimeArray, UserColumns
 from feature_repo.transforms import assemble
 from inference.artifacts import Artifacts
 from inference.executor import Executor, Trace
 from inference.filters import availability, exclude, repeats, seed
 from inference.filters.protocol import Filter
-from inference.merge import merge
+from inference.merge import concatenate, merge
 from inference.query import CandidateSet, Query, Slate
-from inference.ragged import offsets_from_owners
 from inference.reasons import ReasonWriter
 from inference.scorers.protocol import Scorer
 from inference.source_scores import complete
@@ -39,12 +38,12 @@ from inference.sources.own import OwnSource
 from inference.sources.popular import PopularSource
 from inference.sources.protocol import Found, Source
 from inference.sources.two_tower import TwoTowerSource
+from inference.timeouts import PARALLEL_UP_TO, Timeouts, allowed
 from inference.topup import top_up
 from inference.users import cold_users, span
 
 HYDRATED_TOGETHER = 16_384  # users read from the store in one call
 BATCH = 512  # queries worked on at a time: 512 x 550 candidates x 100 features are 110 MB
-PARALLEL_UP_TO = 8  # queries for which sources run side by side; above, each is long enough to run alone
 
 
 class UserReader(Protocol):
@@ -52,15 +51,6 @@ class UserReader(Protocol):
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
         """State of users as of times [q]."""
-
-
-@dataclass(frozen=True, slots=True)
-class Timeouts:
-    """Seconds each part may take online, for few queries, before the slate goes on without it."""
-
-    users: float = 0.05
-    sources: float = 0.05
-    ranker: float = 0.06
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +147,7 @@ class Recommender:
         parts = []
         for batch in self.batches(queries):
             found = self.rank(batch, self.retrieve(batch))
-            parts.append(_ordered(found, len(found) if depth is None else depth))
+            parts.append(found.best(len(found) if depth is None else depth))
         return concatenate(parts, len(self.artifacts.feature_set.sources))
 
     def batches(self, queries: Sequence[Query], deadline: float | None = None) -> Iterator[Batch]:
@@ -182,7 +172,7 @@ class Recommender:
                 for name, source in self.sources.items()
                 if quotas.get(name, 0) > 0
             },
-            timeout=_allowed(self.timeouts.sources, len(batch), batch.deadline),
+            timeout=allowed(self.timeouts.sources, len(batch), batch.deadline),
             parallel=len(batch) <= PARALLEL_UP_TO,
         )
         start = time.perf_counter()
@@ -238,7 +228,7 @@ class Recommender:
         if features is None:
             return candidates
         hydrated = asked.with_features(features)
-        scored = self.executor.run(batch.trace, "ranker", lambda: self._score(batch, hydrated))
+        scored = self.executor.ask(batch.trace, "ranker", lambda: self._score(batch, hydrated))
         if scored is None:
             return candidates
         if asked is candidates:
@@ -250,7 +240,7 @@ class Recommender:
     def select(self, batch: Batch, candidates: CandidateSet) -> list[Slate]:
         """The best of each query with reasons; equal scores by row."""
         start = time.perf_counter()
-        top = _ordered(candidates, np.array([query.count for query in batch.queries]))
+        top = candidates.best(np.array([query.count for query in batch.queries]))
         sources = np.array(self.artifacts.feature_set.sources, dtype=object)
         brought = top.source_ranks if len(top) else np.zeros((0, len(sources)), dtype=np.float32)
         names = sources[np.argmin(np.where(np.isnan(brought), np.inf, brought), axis=1)]
@@ -277,15 +267,15 @@ class Recommender:
     def _hydrate(self, queries: Sequence[Query], trace: Trace) -> UserColumns:
         ids = [query.user_id for query in queries]
         times = np.array([query.time for query in queries], dtype=np.float64)
-        timeout = _allowed(self.timeouts.users, len(queries))
-        users = self.executor.run(
+        timeout = allowed(self.timeouts.users, len(queries))
+        users = self.executor.ask(
             trace, "users", lambda: self.users.users(ids, times), reason="features", timeout=timeout
         )
         return cold_users(len(queries), self.artifacts.feature_set) if users is None else users
 
     def _score(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
         assert self.scorer is not None
-        timeout = _allowed(self.timeouts.ranker, len(batch), batch.deadline)
+        timeout = allowed(self.timeouts.ranker, len(batch), batch.deadline)
         deadline = None if self.executor.strict else time.monotonic() + timeout
         score, probabilities = self.scorer.score(candidates, self.artifacts.version, deadline)
         if len(score) != len(candidates):
@@ -312,46 +302,3 @@ class Recommender:
         trace.seconds[name] = trace.seconds.get(name, 0.0) + seconds
         if self.executor.observer is not None:
             self.executor.observer.stage(name, seconds)
-
-
-def concatenate(parts: Sequence[CandidateSet], num_sources: int) -> CandidateSet:
-    """The candidates of consecutive batches as one set."""
-    if not parts:
-        return merge({}, ("",) * num_sources, np.zeros((0, num_sources)), 1.0, 1)
-    counts = np.concatenate([np.diff(part.offsets) for part in parts])
-    offsets: OffsetArray = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
-    names = set.intersection(*(set(part.probabilities) for part in parts))
-    features = [part.features for part in parts if part.features is not None]
-    return CandidateSet(
-        offsets=offsets,
-        rows=np.concatenate([part.rows for part in parts]),
-        source_bits=np.concatenate([part.source_bits for part in parts]),
-        source_scores=np.concatenate([part.source_scores for part in parts]),
-        source_ranks=np.concatenate([part.source_ranks for part in parts]),
-        score=np.concatenate([part.score for part in parts]),
-        probabilities={name: np.concatenate([part.probabilities[name] for part in parts]) for name in sorted(names)},
-        features=np.concatenate(features) if len(features) == len(parts) else None,
-    )
-
-
-def _ordered(candidates: CandidateSet, counts: int | IntArray) -> CandidateSet:
-    """The best `counts` of each query, best first, ties by row, without features."""
-    owners = candidates.query_index
-    order = np.lexsort((candidates.rows, -candidates.score, owners))
-    place = np.arange(len(order)) - candidates.offsets[owners]
-    order = order[place < np.broadcast_to(counts, candidates.num_queries)[owners]]
-    return CandidateSet(
-        offsets=offsets_from_owners(owners[order], candidates.num_queries),
-        rows=candidates.rows[order],
-        source_bits=candidates.source_bits[order],
-        source_scores=candidates.source_scores[order],
-        source_ranks=candidates.source_ranks[order],
-        score=candidates.score[order],
-        probabilities={name: column[order] for name, column in candidates.probabilities.items()},
-    )
-
-
-def _allowed(limit: float, num_queries: int, deadline: float | None = None) -> float:
-    """Seconds a stage may take: `limit` for up to `PARALLEL_UP_TO` queries, in proportion above, never past the end."""
-    seconds = limit * max(1.0, num_queries / PARALLEL_UP_TO)
-    return seconds if deadline is None else max(0.0, min(seconds, deadline - time.monotonic()))

@@ -12,10 +12,10 @@ from feature_repo.errors import RequestError
 from inference.clock import HEADER, Clock
 from inference.metrics import Metrics
 from inference.query import Slate
-from inference.recommender import PARALLEL_UP_TO
 from inference.releases import Release, Releases
 from inference.requests import RecommendationRequest
 from inference.responses import body
+from inference.timeouts import PARALLEL_UP_TO
 
 REQUEST_ID_HEADER = "x-request-id"
 MAX_REQUEST_ID = 128

@@ -89,6 +89,7 @@ def test_predictor_away_swap_and_return(running, bundles):
     assert running.feed("u1")["bundle_version"] == bundles[0].version
     running.predictor.process.send_signal(signal.SIGCONT)
     servers.wait_for(lambda: running.feed()["bundle_version"] == bundles[1].version, "the swap does not come")
+    servers.wait_for(lambda: running.feed()["degraded"] == [], "the ranker is not asked again")
     seen = [running.feed("u1") for _ in range(20)]
     assert {body["bundle_version"] for body in seen} == {bundles[1].version}
     assert all(body["degraded"] == [] for body in seen)
@@ -148,6 +149,19 @@ def test_redis_killed(tmp_path, free_port, bundles):
         start(serving)
         personal = serving.feed("u1")
         assert {item["source"] for item in personal["items"]} != {"popular"}
+
+        # Hung: soon nobody waits for it, the popular source goes on, and it is found again by itself.
+        redis.send_signal(signal.SIGSTOP)
+        hung = [serving.feed("u1", country="DE") for _ in range(8)]
+        begun = time.monotonic()
+        hung += [serving.feed("u1", country="DE") for _ in range(30)]
+        assert time.monotonic() - begun < 15  # at most one in half a second waits its second
+        assert {tuple(body["degraded"]) for body in hung} == {("features",)}
+        assert {item["reason"] for body in hung for item in body["items"]} == {"Popular in DE"}
+        redis.send_signal(signal.SIGCONT)
+        servers.wait_for(lambda: serving.feed("u1")["degraded"] == [], "the features do not come back")
+        assert ids(serving.feed("u1")) == ids(personal)
+
         redis.kill()
         redis.wait()
         body = serving.feed("u1")

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from feature_repo.errors import FeatureStoreError, PredictorError
 from inference.executor import Executor
-from inference.recommender import Recommender, Timeouts
+from inference.recommender import Recommender
+from inference.timeouts import Timeouts
 from tests.inference import world
 
 
