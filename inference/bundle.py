@@ -46,6 +46,7 @@ RECOMMENDER = "recommender.json"
 NEIGHBOURS = "neighbours.npz"
 POPULARITY = "popularity.npz"
 TOWERS, INDEX, RANKER, REFERENCE = "towers", "index", "ranker", "reference"
+REFUSED_SECONDS = 60.0  # until a bundle that could not be opened is tried again: the store may have been away
 
 
 @dataclass(frozen=True)

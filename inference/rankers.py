@@ -1,15 +1,17 @@
 """Which rankers a predictor holds: those of the current and the previous bundle, following the store.
 
-A bundle whose ranker cannot be loaded is counted, logged and not tried again; what is held goes on ranking.
+A bundle whose ranker cannot be loaded is counted, logged and tried again after a while; what is held goes on ranking.
 """
 
 from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Mapping
 
 from feature_repo.errors import BundleError, PredictorError
+from inference.bundle import REFUSED_SECONDS
 from inference.metrics import Metrics
 from inference.scorers.protocol import Ranker
 from inference.store import BundleStore
@@ -37,7 +39,7 @@ class Rankers:
         self._num_held = num_held
         self._poll_seconds = poll_seconds
         self._held: Mapping[str, Ranker] = {}
-        self._refused: set[str] = set()
+        self._refused_until: dict[str, float] = {}
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="rankers", daemon=True)
 
@@ -76,14 +78,15 @@ class Rankers:
         current = self._store.current()
         wanted = [current] if self._held else [self._store.previous(), current]
         for version in wanted:
-            if version is not None and version not in self._held and version not in self._refused:
-                self._take(version)
+            if version is None or version in self._held or time.monotonic() < self._refused_until.get(version, 0.0):
+                continue
+            self._take(version)
 
     def _take(self, version: str) -> None:
         try:
             ranker = self._store.fetch(version).ranker(self._num_threads)
         except BundleError as error:
-            self._refused.add(version)  # immutable: it will not get better
+            self._refused_until[version] = time.monotonic() + REFUSED_SECONDS
             self._metrics.load_failed()
             log.error("%s", error)
             return

@@ -3,7 +3,8 @@
 A thread looks at the store's `current`. A new bundle is loaded and warmed beside the one in use, and taken only when
 the predictor holds it too, so that no request meets a ranker of another release; the first bundle is taken at once,
 for a feed without ranker is better than none. A second thread renews the catalogue of the release in use. A bundle
-that cannot be loaded is counted and logged, and the one in use stays.
+that cannot be loaded is counted, logged and tried again after a while; the one in use stays, and a server that has
+none takes the one served before.
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ from dataclasses import dataclass, replace
 from feature_repo.errors import BundleError, KuberecError
 from feature_repo.state import ItemColumns
 from inference.artifacts import Artifacts
-from inference.bundle import Bundle
+from inference.bundle import REFUSED_SECONDS, Bundle
 from inference.executor import Executor
 from inference.metrics import Metrics
 from inference.query import SURFACES, Query
-from inference.recommender import Recommender, Timeouts, UserReader
+from inference.recommender import Recommender, UserReader
 from inference.scorers.protocol import Scorer
 from inference.store import BundleStore
+from inference.timeouts import Timeouts
 
 log = logging.getLogger("kuberec")
 
@@ -89,7 +91,7 @@ class Releases:
         self._release: Release | None = None
         self._changing = threading.Lock()
         self._waiting: Release | None = None
-        self._refused: str | None = None
+        self._refused_until: dict[str, float] = {}
         self._stop = threading.Event()
         self._threads = [
             threading.Thread(target=self._repeat, args=(self.step, poll_seconds, 0.0), name="releases", daemon=True),
@@ -119,8 +121,15 @@ class Releases:
             BundleError: The store or the bundle cannot be read.
         """
         version = self._store.current()
-        if version is not None and (self._release is None or version != self._release.bundle.version):
+        if version is None or (self._release is not None and version == self._release.bundle.version):
+            return
+        try:
             self._turn_to(version)
+        except BundleError:
+            before = self._store.previous()
+            if self._release is None and before is not None:
+                self._turn_to(before)
+            raise
 
     def renew(self) -> None:
         """Puts the catalogue as the online store has it now into the release in use.
@@ -154,13 +163,13 @@ class Releases:
             self._stop.wait(seconds)
 
     def _turn_to(self, version: str) -> None:
-        if version == self._refused:
+        if time.monotonic() < self._refused_until.get(version, 0.0):
             return
         if self._waiting is None or self._waiting.bundle.version != version:
             try:
                 self._waiting = self._load(version)
             except BundleError:
-                self._refused = version  # immutable: it will not get better
+                self._refused_until[version] = time.monotonic() + REFUSED_SECONDS
                 raise
         if self._release is None or self._holds(version):
             release, self._waiting = self._waiting, None

@@ -1,4 +1,4 @@
-"""Single parts of the recommender by hand: executor, sources, filters, contents, ages, late reader, rankers held."""
+"""Single parts of the recommender by hand: executor, sources, filters, contents, ages."""
 
 from __future__ import annotations
 
@@ -10,24 +10,16 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from feature_repo.errors import FeatureStoreError, PredictorError
+from feature_repo.errors import FeatureStoreError
 from inference.artifacts import least_age
 from inference.contents import Contents
-from inference.executor import Executor, Trace
+from inference.executor import FAILURES, Executor, Trace
 from inference.filters.availability import AvailabilityFilter
-from inference.late_reader import LateReader
 from inference.merge import bare, with_rows
-from inference.metrics import Metrics
-from inference.rankers import Rankers
 from inference.reasons import verbs
-from inference.recommender import Timeouts
-from inference.releases import Release, Releases
-from inference.scorers.local import LocalScorer
 from inference.sources.own import OwnSource
-from inference.store import BundleStore
 from inference.users import cold_users, span
 from tests.inference import world
-from tests.inference.bundles import make_bundle
 
 
 class Counter:
@@ -72,6 +64,39 @@ def test_executor_leaves_the_late_and_a_strict_one_raises():
     hold.set()
     with pytest.raises(ZeroDivisionError):
         Executor(strict=True).run(Trace(), "stage", lambda: 1 // 0)
+
+
+def test_executor_leaves_alone_what_keeps_failing_and_comes_back(monkeypatch):
+    monkeypatch.setattr("inference.executor.REST_SECONDS", 0.1)
+    counter, asked, healed = Counter(), [], threading.Event()
+    executor = Executor(strict=False, threads=2, observer=counter)
+
+    def dependency():
+        asked.append(1)
+        if not healed.is_set():
+            raise FeatureStoreError("away")
+        return 1
+
+    def ask() -> int | None:
+        trace = Trace()
+        result = executor.ask(trace, "users", dependency, reason="features", timeout=1.0)
+        assert trace.degraded == ([] if result else ["features"])
+        return result
+
+    assert [ask() for _ in range(50)] == [None] * 50
+    assert len(asked) == FAILURES
+    assert counter.marks == ["features"] * 50  # every request counts, asked or not
+    time.sleep(0.12)
+    assert [ask() for _ in range(5)] == [None] * 5
+    assert len(asked) == FAILURES + 1  # one tried
+    healed.set()
+    time.sleep(0.12)
+    assert [ask() for _ in range(5)] == [1] * 5
+    strict = Executor(strict=True)
+    for _ in range(2 * FAILURES):
+        with pytest.raises(ZeroDivisionError):
+            strict.ask(Trace(), "users", lambda: 1 // 0)
+    executor.close()
 
 
 def test_own_source_prefers_often_and_lately():
@@ -155,150 +180,3 @@ def test_spans_of_users_are_the_users_asked_alone():
         assert np.array_equal(getattr(part.history, name), getattr(alone.history, name))
     for name in ("offsets", "rows", "counts", "negatives", "grades", "first", "last"):
         assert np.array_equal(getattr(part.own, name), getattr(alone.own, name))
-
-
-def test_late_reader_opens_later_and_does_not_hammer():
-    attempts = []
-
-    def opening():
-        attempts.append(1)
-        if len(attempts) < 2:
-            raise FeatureStoreError("away")
-        return world.Store(world.feature_set())
-
-    reader = LateReader(opening, retry_seconds=0.2)
-    for _ in range(3):
-        with pytest.raises(FeatureStoreError, match="away"):
-            reader.users(["u1"], np.array([world.NOW]))
-    assert len(attempts) == 1
-    time.sleep(0.25)
-    assert reader.users(["u1"], np.array([world.NOW])).known.all()
-    assert len(attempts) == 2
-
-
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory):
-    directory = tmp_path_factory.mktemp("bundles")
-    return [make_bundle(directory / str(seed), seed=seed) for seed in range(3)]
-
-
-@pytest.fixture(scope="module")
-def metrics():
-    from prometheus_client import CollectorRegistry
-
-    return Metrics(CollectorRegistry())
-
-
-def test_rankers_held_are_the_current_and_the_one_before(tmp_path, bundles, metrics):
-    store = BundleStore(str(tmp_path / "store"))
-    rankers = Rankers(store, metrics, num_threads=1, num_held=2, poll_seconds=60)
-    rankers.step()
-    assert not rankers.holds()
-    assert rankers.newest() == ""
-    for bundle in bundles:
-        store.publish(bundle)
-    first, second, third = (bundle.version for bundle in bundles)
-    store.set_current(first)
-    store.set_current(second)
-    rankers.step()
-    assert (rankers.holds(first), rankers.holds(second), rankers.newest()) == (True, True, second)
-    store.set_current(third)
-    rankers.step()
-    rankers.step()
-    assert (rankers.holds(first), rankers.holds(second), rankers.holds(third)) == (False, True, True)
-    with pytest.raises(PredictorError, match=first):
-        rankers.get(first)
-    (tmp_path / "store" / "bundles" / first / "ranker" / "model.txt").write_text("x")
-    store.set_current(first)
-    rankers.step()
-    assert not rankers.holds(first)
-    assert rankers.holds(second)
-
-
-def test_releases_wait_for_the_predictor_and_renew_the_catalogue(tmp_path, bundles, metrics):
-    store = BundleStore(str(tmp_path / "store"))
-    held: set[str] = set()
-    opened = []
-
-    away: list[bool] = []
-
-    def reading(release):
-        if away:
-            raise FeatureStoreError("away")
-        return world.items(price=np.full(world.NUM_ITEMS, 5.0, np.float32))
-
-    def opening(bundle, artifacts):
-        opened.append(bundle.version)
-        return world.Store(artifacts.feature_set)
-
-    releases = Releases(
-        store,
-        opening,
-        reading,
-        LocalScorer(bundles[0].ranker()),
-        held.__contains__,
-        Executor(strict=False),
-        Timeouts(),
-        metrics,
-        poll_seconds=60,
-        items_seconds=60,
-    )
-
-    def current() -> Release:
-        release = releases.current()
-        assert release is not None
-        return release
-
-    releases.step()
-    assert releases.current() is None
-    for bundle in bundles[:2]:
-        store.publish(bundle)
-    first, second = bundles[0].version, bundles[1].version
-    store.set_current(first)
-    releases.step()
-    release = current()
-    assert release.bundle.version == first
-    assert not (release.artifacts.items.price == 5.0).all()
-    releases.renew()
-    assert (current().artifacts.items.price == 5.0).all()
-    store.set_current(second)
-    releases.step()
-    releases.step()
-    assert current().bundle.version == first
-    assert opened == [first, second]  # loaded once, and waiting
-    held.add(second)
-    releases.step()
-    assert current().bundle.version == second
-    away.append(True)
-    with pytest.raises(FeatureStoreError):
-        releases.renew()
-    assert current().bundle.version == second
-    slate = current().recommender.recommend([world.query("u1")])[0]
-    assert slate.bundle_version == second
-
-
-def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path, bundles):
-    from inference.catalogue import CatalogueKey, CatalogueProcess
-    from inference.feature_store import StoreSettings
-    from tests.inference.features import fill_store
-
-    bundle, process = bundles[0], CatalogueProcess()
-    now = bundle.artifacts().items
-    place = StoreSettings(tmp_path / "online", "world")
-    key = CatalogueKey(bundle.path, place)
-    try:
-        with pytest.raises(FeatureStoreError, match="missing"):
-            process.items(key, world.NOW, now, bundle.feature_set)
-        fill_store(tmp_path / "features", place)
-        read = process.items(key, world.NOW, now, bundle.feature_set)
-        for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
-            assert np.array_equal(getattr(read, name), getattr(now, name), equal_nan=name != "regions"), name
-        worker = process._process
-        assert worker is not None
-        worker.kill()
-        worker.wait()
-        assert (process.items(key, world.NOW, now, bundle.feature_set).price == now.price).all()
-    finally:
-        process.close()
-    assert process._process is not None
-    assert process._process.poll() == 0
