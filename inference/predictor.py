@@ -39,6 +39,8 @@ from inference.scorers.remote import DEADLINE_PARAMETER, MAX_MESSAGE, MODEL, PRO
 from inference.settings import ServingSettings
 from inference.store import BundleStore
 
+STATUS_CODES = {403: grpc.StatusCode.PERMISSION_DENIED, 404: grpc.StatusCode.NOT_FOUND}
+
 
 class RankerEndpoint(Model):
     """KServe's view of the rankers: features in, scores and probabilities out."""
@@ -70,10 +72,13 @@ class RankerEndpoint(Model):
         version = _parameter(payload.parameters, VERSION_PARAMETER)
         if not version:
             raise RequestError(f"The parameter {VERSION_PARAMETER} is missing.", field=VERSION_PARAMETER)
-        ranker = self._rankers.get(str(version))
+        try:
+            ranker = self._rankers.get(str(version))
+        except PredictorError as error:
+            raise RequestError(str(error), field=VERSION_PARAMETER, status=404) from error
         features = _features(payload)
-        allowed = _parameter(payload.parameters, DEADLINE_PARAMETER)
-        deadline = time.monotonic() + float(allowed) / 1000 if allowed else None
+        allowed = _milliseconds(payload.parameters)
+        deadline = None if allowed is None else time.monotonic() + allowed / 1000
         loop = asyncio.get_running_loop()
         score, probabilities = await loop.run_in_executor(self._pool, self._score, ranker, features, deadline)
         columns = {"score": score, **{PROBABILITY_PREFIX + name: column for name, column in probabilities.items()}}
@@ -92,7 +97,10 @@ class RankerEndpoint(Model):
         start = time.monotonic()
         if deadline is not None and start > deadline:
             raise PredictorError("The deadline had passed before the ranker was free.")
-        scores = ranker.score(features)
+        try:
+            scores = ranker.score(features)
+        except PredictorError as error:
+            raise RequestError(str(error), field="features") from error
         self._metrics.stage("score", time.monotonic() - start)
         return scores
 
@@ -129,9 +137,7 @@ class StatusInterceptor(ExceptionToStatusInterceptor):
         if isinstance(ex, PredictorError):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(ex))
         if isinstance(ex, RequestError):
-            denied = ex.status == 403
-            code = grpc.StatusCode.PERMISSION_DENIED if denied else grpc.StatusCode.INVALID_ARGUMENT
-            await context.abort(code, str(ex))
+            await context.abort(STATUS_CODES.get(ex.status, grpc.StatusCode.INVALID_ARGUMENT), str(ex))
         if isinstance(ex, InvalidInput):
             await context.abort(grpc.StatusCode.INVALID_ARGUMENT, ex.reason)
         await super().handle_exception(ex, request_or_iterator, context, method_name)
@@ -227,6 +233,19 @@ def _features(request: InferRequest) -> FloatArray:
     except (ValueError, TypeError) as error:
         raise RequestError(f"The input features cannot be read: {error}.", field="features") from error
     return features
+
+
+def _milliseconds(parameters: Any) -> float | None:
+    """The time the caller waits, None where it does not say."""
+    allowed = _parameter(parameters, DEADLINE_PARAMETER)
+    if allowed is None:
+        return None
+    if isinstance(allowed, str) or not allowed > 0:
+        raise RequestError(
+            f"The parameter {DEADLINE_PARAMETER} is {str(allowed)[:40]!r}, not milliseconds above 0.",
+            field=DEADLINE_PARAMETER,
+        )
+    return float(allowed)
 
 
 def _parameter(parameters: Any, name: str) -> str | int | float | None:

@@ -2,10 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
 
 from feature_repo.errors import RequestError
 from inference import cursor as cursors
@@ -13,6 +25,7 @@ from inference.query import Query
 
 MAX_COUNT = 100
 MAX_INSTANCES = 1024
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _as_text(value: object) -> object:
@@ -20,8 +33,14 @@ def _as_text(value: object) -> object:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
-Id = Annotated[str, BeforeValidator(_as_text), Field(min_length=1, max_length=256, pattern=r"^[^\x00-\x1f\x7f]+$")]
-Word = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[^\x00-\x1f\x7f]+$")]
+def _plain(text: str) -> str:
+    if CONTROL.search(text):
+        raise PydanticCustomError("control_character", "It holds a control character, which no id or word has")
+    return text
+
+
+Id = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain), BeforeValidator(_as_text)]
+Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
 
 
 class RecommendationRequest(BaseModel):
@@ -52,7 +71,7 @@ class RecommendationRequest(BaseModel):
     @classmethod
     def _seed(cls, item_id: str | None, info: ValidationInfo) -> str | None:
         if item_id is None and info.data.get("surface") == "similar":
-            raise ValueError("the surface similar needs the item whose like are wanted")
+            raise PydanticCustomError("seed_missing", "The surface similar needs the item whose like are wanted")
         return item_id
 
     def shown(self) -> list[str]:
@@ -102,8 +121,8 @@ def from_tensors(tensors: Mapping[str, Sequence[Any]]) -> list[RecommendationReq
         tensors: Name -> flat values: user_id [n], optional surface and item_id [n] or [1], count [1].
 
     Raises:
-        RequestError: If a tensor is missing, unknown or of the wrong length; names it.
-        pydantic.ValidationError: If a value cannot be used.
+        RequestError: If a tensor is missing, unknown or of the wrong length, or holds a value that cannot be used;
+            names it.
     """
     for name in tensors:
         if name not in ("user_id", "surface", "item_id", "count"):
@@ -128,4 +147,10 @@ def from_tensors(tensors: Mapping[str, Sequence[Any]]) -> list[RecommendationReq
         {name: value for name, value in zip(columns, row, strict=True) if not (name == "item_id" and value == "")}
         for row in zip(*columns.values(), strict=True)
     ]
-    return REQUESTS.validate_python(instances)
+    try:
+        return REQUESTS.validate_python(instances)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, field = first["loc"][:2]
+        said = f"The input {field} cannot be used at [{place}]: {first['msg']}."
+        raise RequestError(said, field=str(field)) from error

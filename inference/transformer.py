@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any
@@ -25,26 +26,16 @@ from kserve.model_server import app
 from kserve.protocol.rest.server import RESTServer
 from kserve.protocol.rest.v2_datamodels import InferenceRequest
 from pydantic import ValidationError
+from pydantic_core import from_json
 
 from feature_repo.errors import RequestError, exit_with_sentence
-from feature_repo.state import ItemColumns
 from inference import hosting, problems
-from inference.artifacts import Artifacts
-from inference.bundle import Bundle
-from inference.catalogue import CatalogueKey, CatalogueProcess
-from inference.clock import Clock
-from inference.executor import Executor
-from inference.feature_store import OnlineFeatures, StoreSettings
-from inference.late_reader import LateReader
+from inference.backend import Backend
 from inference.metrics import Metrics
-from inference.recommender import Timeouts, UserReader
-from inference.releases import Release, Releases
 from inference.requests import Instances, RecommendationRequest, from_tensors
 from inference.responses import server_timing
-from inference.scorers.remote import RemoteScorer
 from inference.service import REQUEST_ID_HEADER, Answer, Service
 from inference.settings import ServingSettings
-from inference.store import BundleStore
 
 MODEL = "recommender"
 BINARY_HEADER = "inference-header-content-length"
@@ -98,6 +89,7 @@ class RecommenderModel(Model):
 
     def _answer(self, payload: Any, headers: Mapping[str, str]) -> Any:
         if isinstance(payload, InferRequest):
+            _refuse_twice([tensor.name for tensor in payload.inputs])
             asked = from_tensors({tensor.name: _values(tensor) for tensor in payload.inputs})
             return _tensors(payload, self._service.answer(asked, headers))
         asked = Instances.model_validate(payload).instances
@@ -111,6 +103,7 @@ def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor
     @router.get(API_PATH, response_class=Response)
     async def recommendations(asked: Annotated[RecommendationRequest, Query()], request: Request) -> Response:
         """A slate."""
+        _refuse_twice([name for name, _ in request.query_params.multi_items()])
         request.scope["surface"] = asked.surface
         loop = asyncio.get_running_loop()
         (answer,) = await loop.run_in_executor(pool, service.answer, [asked], request.headers)
@@ -126,14 +119,15 @@ def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor
         """V1: {"instances": [...]} -> {"predictions": [...]}."""
         content = _parsed(await request.body())
         answer, _ = await _inferred(model_server, content, request)
-        return Response(_json(answer), media_type="application/json")
+        text = await asyncio.get_running_loop().run_in_executor(pool, _json, answer)  # of a batch, megabytes
+        return Response(text, media_type="application/json")
 
     @router.post(V2_PATH, response_class=Response, operation_id="infer")
     async def infer(request: Request) -> Response:
         """V2, the Open Inference Protocol, in JSON or with binary tensors."""
         decoded = _decoded(await request.body(), request.headers.get(BINARY_HEADER))
         answer, _ = await _inferred(model_server, decoded, request)
-        return _encoded(answer)
+        return await asyncio.get_running_loop().run_in_executor(pool, _encoded, answer)
 
     return router
 
@@ -147,29 +141,14 @@ def main() -> None:
 
 def _serve(settings: ServingSettings) -> None:
     metrics = Metrics()
-    executor = Executor(strict=False, threads=4 * settings.request_threads, observer=metrics)
-    scorer = RemoteScorer(settings.predictor)
-    catalogue = CatalogueProcess()
-    releases = Releases(
-        BundleStore(settings.store, settings.cache),
-        partial(_open_reader, settings=settings),
-        partial(_read_items, catalogue=catalogue, settings=settings),
-        scorer,
-        scorer.holds,
-        executor,
-        Timeouts(settings.users_seconds, settings.sources_seconds, settings.ranker_seconds),
-        metrics,
-        poll_seconds=settings.poll_seconds,
-        items_seconds=settings.items_seconds,
-    )
-    service = Service(releases, Clock(settings.clock), metrics, settings.deadline_seconds)
+    backend = Backend.open(settings, metrics)
     pool = ThreadPoolExecutor(settings.request_threads, thread_name_prefix="request")
     server = ModelServer(http_port=settings.http_port, enable_grpc=False, enable_latency_logging=False)
-    server.register_model(RecommenderModel(service, pool))
+    server.register_model(RecommenderModel(backend.service, pool))
     application: FastAPI = app
     problems.install(application, partial(_count_error, metrics))
-    application.include_router(hosting.guard_routes(lambda: service.ready, "No bundle is loaded yet."))
-    application.include_router(routes(service, server, pool))
+    application.include_router(hosting.guard_routes(lambda: backend.service.ready, "No bundle is loaded yet."))
+    application.include_router(routes(backend.service, server, pool))
     http = RESTServer(
         "kserve.model_server:app",
         server.dataplane,
@@ -177,35 +156,13 @@ def _serve(settings: ServingSettings) -> None:
         settings.http_port,
         grace_period=settings.grace_seconds,
     )
-    releases.start()
+    backend.releases.start()
 
     def stop() -> None:
-        releases.stop()
-        catalogue.close()
-        executor.close()
+        backend.close()
         pool.shutdown(wait=False, cancel_futures=True)
-        scorer.close()
 
     hosting.run(http, settings.host, on_stop=stop)
-
-
-def _place(bundle: Bundle, settings: ServingSettings) -> StoreSettings:
-    """Where a bundle's online features are."""
-    facts = bundle.manifest.facts
-    return StoreSettings(settings.online_dir, facts.dataset, facts.stage, settings.redis)
-
-
-def _open_reader(bundle: Bundle, artifacts: Artifacts, settings: ServingSettings) -> UserReader:
-    """The users of a bundle; opened once the store is there."""
-    place = _place(bundle, settings)
-    return LateReader(partial(OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place))
-
-
-def _read_items(release: Release, catalogue: CatalogueProcess, settings: ServingSettings) -> ItemColumns:
-    """The catalogue of a release as the online store has it now."""
-    bundle = release.bundle
-    key = CatalogueKey(bundle.path, _place(bundle, settings))
-    return catalogue.items(key, bundle.manifest.facts.features_as_of, release.artifacts.items, bundle.feature_set)
 
 
 def _count_error(metrics: Metrics, scope: Mapping[str, Any], status: int) -> None:
@@ -223,10 +180,18 @@ async def _inferred(server: ModelServer, content: Any, request: Request) -> Any:
         raise problems.InvalidFields(error.errors()) from error
 
 
+def _refuse_twice(names: Sequence[str]) -> None:
+    """One of two values would have to be left out."""
+    for name, times in Counter(names).items():
+        if times > 1:
+            raise RequestError(f"{name[:64]} is given {times} times; give it once.", field=name)
+
+
 def _parsed(content: bytes) -> dict[str, Any]:
+    """A JSON object; unlike the standard library's, without NaN and half surrogates, which no answer could echo."""
     try:
-        parsed = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        parsed = from_json(content, allow_inf_nan=False)
+    except ValueError as error:
         raise RequestError(f"The body is no JSON: {error}.", status=400) from error
     if not isinstance(parsed, dict):
         raise RequestError("The body is no JSON object.", status=400)
@@ -238,7 +203,12 @@ def _decoded(content: bytes, json_length: str | None) -> InferRequest:
     try:
         if json_length is None:
             return InferRequest.from_inference_request(InferenceRequest.model_validate(_parsed(content)), MODEL)
-        return InferRequest.from_bytes(content, int(json_length), MODEL)
+        length = int(json_length)
+        inputs = _parsed(content[: max(0, length)])["inputs"]
+        sizes = [(tensor.get("parameters") or {}).get("binary_data_size", 0) for tensor in inputs]
+        if length + sum(sizes) != len(content):  # KServe would make do with what is there
+            raise ValueError(f"JSON of {length} bytes and tensors of {sizes} are not the {len(content)} sent")
+        return InferRequest.from_bytes(content, length, MODEL)
     except ValidationError as error:
         raise problems.InvalidFields(error.errors()) from error
     except _UNREADABLE as error:
@@ -253,6 +223,10 @@ def _values(tensor: Any) -> list[Any]:
             f"The input {tensor.name[:64]} is {tensor.datatype[:16]}, not {expected}.", field=tensor.name
         )
     try:
+        if len(tensor.shape) == 0 or min(tensor.shape) < 0:
+            raise ValueError(f"its shape {tensor.shape} is not [n]")
+        if expected == "INT32" and not all(isinstance(value, int) for value in tensor.data or ()):
+            raise ValueError("it holds other things than whole numbers")
         flat = tensor.as_numpy().reshape(-1).tolist()
         return [value.decode() if isinstance(value, bytes) else value for value in flat]
     except (*_UNREADABLE, OverflowError) as error:
@@ -268,6 +242,7 @@ def _tensors(asked: InferRequest, answers: list[Answer]) -> InferResponse:
         shown = answer.body["items"]
         items[place, : len(shown)] = [item["item_id"] for item in shown]
         scores[place, : len(shown)] = answer.slate.scores
+    scores[np.isinf(scores)] = np.nan  # a score the ranker could not tell
     ids = np.array([answer.body["request_id"] for answer in answers], dtype=object)
     outputs = []
     for name, kind, values in (("item_id", "BYTES", items), ("score", "FP32", scores), ("request_id", "BYTES", ids)):

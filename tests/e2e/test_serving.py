@@ -164,6 +164,7 @@ V1, V2, API = "/v1/models/recommender:predict", "/v2/models/recommender/infer", 
         ("GET", f"{API}?user_id=u1&cursor=abc", None, 422, "cursor"),
         ("GET", f"{API}?user_id=u1&sort=price", None, 422, "sort"),
         ("GET", f"{API}?user_id=%00", None, 422, "user_id"),
+        ("GET", f"{API}?user_id=u1&user_id=u2", None, 422, "user_id"),
         ("POST", API, b"{}", 405, None),
         ("POST", V1, b"", 400, None),
         ("POST", V1, b"{", 400, None),
@@ -185,6 +186,11 @@ V1, V2, API = "/v1/models/recommender:predict", "/v2/models/recommender/infer", 
         ("POST", V2, tensor("user_id", 1, "FP32", "1.5"), 422, "user_id"),
         ("POST", V2, tensor("x", 1, "BYTES", '"a"'), 422, "x"),
         ("POST", V2, tensor("user_id", 1, "BYTES", '{"a": 1}'), 422, None),
+        ("POST", V2, tensor("user_id", 1, "BYTES", '""'), 422, "user_id"),
+        ("POST", V2, tensor("user_id", 1, "BYTES", '"\\ud800"'), 400, None),
+        ("POST", V2, b'{"id": "\\ud800", "inputs": []}', 400, None),
+        ("POST", V2, tensor("user_id", 1, "BYTES", '"a"')[:-2] + b", " + tensor("user_id", 1, "BYTES", '"b"')[12:],
+         422, "user_id"),
         ("GET", "/nowhere", None, 404, None),
         ("GET", "/v1/models/other", None, 404, None),
         ("POST", "/v1/models/other:predict", b"{}", 404, None),
@@ -254,11 +260,12 @@ def test_predictor_refuses_what_it_cannot_do(serving):
         assert not stub.ModelReady(pb.ModelReadyRequest(name="other")).ready
         assert stub.ServerReady(pb.ServerReadyRequest()).ready
 
-        def asked(version="", features=None, shape=None, datatype="FP32"):
+        def asked(version="", features=None, shape=None, datatype="FP32", deadline=""):
             rows = np.zeros((3, 4), np.float32) if features is None else features
+            texts = {"bundle_version": version, "deadline_ms": deadline}
             return pb.ModelInferRequest(
                 model_name="ranker",
-                parameters={"bundle_version": pb.InferParameter(string_param=version)} if version else {},
+                parameters={name: pb.InferParameter(string_param=text) for name, text in texts.items() if text},
                 inputs=[{"name": "features", "datatype": datatype, "shape": shape or list(rows.shape)}],
                 raw_input_contents=[rows.tobytes()],
             )
@@ -267,8 +274,10 @@ def test_predictor_refuses_what_it_cannot_do(serving):
         width = serving.bundles[0].ranker().num_features
         for request, code, words in (
             (asked(), grpc.StatusCode.INVALID_ARGUMENT, "bundle_version"),
-            (asked("elsewhere"), grpc.StatusCode.FAILED_PRECONDITION, "elsewhere"),
-            (asked(held), grpc.StatusCode.FAILED_PRECONDITION, f"{width} features"),
+            (asked("elsewhere"), grpc.StatusCode.NOT_FOUND, "elsewhere"),
+            (asked(held), grpc.StatusCode.INVALID_ARGUMENT, f"{width} features"),
+            (asked(held, deadline="soon"), grpc.StatusCode.INVALID_ARGUMENT, "deadline_ms"),
+            (asked(held, deadline="-5"), grpc.StatusCode.INVALID_ARGUMENT, "deadline_ms"),
             (asked(held, shape=[5, 5]), grpc.StatusCode.INVALID_ARGUMENT, "features"),
             (asked(held, datatype="INT32"), grpc.StatusCode.INVALID_ARGUMENT, "features"),
         ):
@@ -288,8 +297,12 @@ def test_predictor_refuses_what_it_cannot_do(serving):
 
 
 def test_predictor_http_errors_are_problems(serving):
+    rows = tensor("features", 1, "FP32", "1.0").replace(b'"shape": [1]', b'"shape": [1, 1]')
+    ask = lambda version: b'{"parameters": {"bundle_version": "' + version.encode() + b'"}, ' + rows[1:]  # noqa: E731
     for method, path, content in (
         ("GET", "/nowhere", None),
+        ("POST", "/v2/models/ranker/infer", ask("elsewhere")),
+        ("POST", "/v2/models/ranker/infer", ask(serving.bundles[0].version)),
         ("POST", "/v1/models/ranker:predict", b"{}"),
         ("POST", "/v2/models/ranker/infer", b'{"inputs": []}'),
         ("POST", "/v2/repository/models/ranker/unload", b""),

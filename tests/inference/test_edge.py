@@ -90,6 +90,23 @@ def test_bad_fields_are_named(fields, field):
     assert problems.InvalidFields(caught.value.errors()).field == f"instances.1.{field}"
 
 
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"user_id": ""}, "user_id: String should have at least 1 character."),
+        ({"user_id": "a\0b"}, "user_id: It holds a control character, which no id or word has."),
+        (
+            {"user_id": "u1", "surface": "similar"},
+            "item_id: The surface similar needs the item whose like are wanted.",
+        ),
+    ],
+)
+def test_bad_fields_are_explained_in_words(fields, words):
+    with pytest.raises(ValidationError) as caught:
+        RecommendationRequest.model_validate(fields)
+    assert str(problems.InvalidFields(caught.value.errors())) == words
+
+
 def test_integer_ids_are_text():
     assert RecommendationRequest.model_validate({"user_id": 5}).user_id == "5"
 
@@ -106,6 +123,9 @@ def test_tensors_become_requests():
         ({"user_id": ["u1", "u2"], "surface": ["home"] * 3}, "surface"),
         ({"user_id": ["u1", "u2"], "count": [1, 2]}, "count"),
         ({"user_id": ["u1"], "colour": ["red"]}, "colour"),
+        ({"user_id": ["u1"], "count": [0]}, "count"),
+        ({"user_id": ["u1", ""]}, "user_id"),
+        ({"user_id": ["u1"], "surface": ["similar"]}, "item_id"),
     ]
     for tensors, field in wrong:
         with pytest.raises(RequestError) as caught:
