@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from feature_repo.errors import KuberecError
+from feature_repo.errors import KuberecError, StorageError
 
 
 class Busy(KuberecError):
@@ -30,9 +30,13 @@ def fresh_folder(path: Path) -> Iterator[Path]:
 
     Raises:
         Busy: Another process has it.
+        StorageError: What should hold it is a file.
         OSError: The folder cannot be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileExistsError, NotADirectoryError) as error:
+        raise StorageError(f"{path.parent} is no folder: name one in KUBEREC_BUILD") from error
     with path.with_suffix(".lock").open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -6,6 +6,7 @@ gets what a person wants to follow.
 
 from __future__ import annotations
 
+import contextlib
 import io
 import re
 import time
@@ -41,7 +42,7 @@ class RunConsole(io.TextIOBase):
     def __init__(self, terminal: TextIO, log_path: Path) -> None:
         super().__init__()
         self._terminal = terminal
-        self._log = log_path.open("w", encoding="utf-8")
+        self._log: TextIO | None = log_path.open("w", encoding="utf-8")
         self._pending = ""
         self.step: str | None = None
         self._started = time.monotonic()
@@ -57,7 +58,7 @@ class RunConsole(io.TextIOBase):
         return True
 
     def write(self, text: str) -> int:
-        self._log.write(text)
+        self._keep(text)
         self._pending += text
         *lines, self._pending = self._pending.split("\n")
         for line in lines:
@@ -65,15 +66,30 @@ class RunConsole(io.TextIOBase):
         return len(text)
 
     def flush(self) -> None:
-        self._log.flush()
+        self._keep("")
         self._terminal.flush()
 
     def close(self) -> None:
         """Write the last step's time and close the log; the terminal stays open."""
         if not self.closed:
             self._end_step()
+            self._keep("")
             super().close()
-            self._log.close()
+            if self._log is not None:
+                self._log.close()
+
+    def _keep(self, text: str) -> None:
+        """Write to the log; where it cannot be written, say so once and go on without it: the steps end the run."""
+        if self._log is None:
+            return
+        try:
+            self._log.write(text)
+            self._log.flush()
+        except OSError as error:
+            self._terminal.write(f"{self._log.name} ends here: {error.strerror}\n")
+            log, self._log = self._log, None
+            with contextlib.suppress(OSError):  # closing writes what is buffered, which has just failed
+                log.close()
 
     def _line(self, line: str) -> None:
         if cached := _CACHED.search(line):

@@ -120,7 +120,7 @@ def _why(console: RunConsole, run_dir: Path) -> str:
     """The sentence of the step that failed; where it gave none, how it ended and where its output is."""
     if console.error is not None:
         return console.error
-    ended = f"crashed with {console.crash}" if console.crash else "was killed, perhaps because memory ran out"
+    ended = f"crashed with {console.crash:.300}" if console.crash else "was killed, perhaps because memory ran out"
     return f"step {console.step} {ended}; all it printed is in {run_dir / 'pipeline.log'}"
 
 

@@ -59,6 +59,20 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def _usable(port: int) -> int:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError) as error:
+            why = error.strerror if isinstance(error, OSError) else "ports are 1 to 65535"
+            raise ServerFailed(
+                f"port {port} cannot be listened on ({why}): stop what uses it, or name another, as in "
+                "`make serve PORT=8081`"
+            ) from error
+    return port
+
+
 @contextlib.contextmanager
 def serve(
     store: Path, log_dir: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None
@@ -72,9 +86,9 @@ def serve(
         settings: Further `KUBEREC_*` variables for both.
 
     Raises:
-        ServerFailed: A server ended or was not ready in time.
+        ServerFailed: The port cannot be used; a server ended or was not ready in time.
     """
-    ports = {"transformer": port or free_port(), "predictor": free_port()}
+    ports = {"transformer": _usable(port) if port else free_port(), "predictor": free_port()}
     grpc = free_port()
     shared = {
         **os.environ,

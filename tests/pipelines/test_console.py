@@ -88,3 +88,14 @@ def test_a_run_without_an_error_has_none(tmp_path: Path) -> None:
     console.close()  # a second time does nothing
     with pytest.raises(ValueError, match="closed"):
         console.write("more\n")
+
+
+def test_a_log_that_cannot_be_written_does_not_end_the_run() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        pytest.skip("this system has no /dev/full")
+    terminal = io.StringIO()
+    with RunConsole(terminal, full) as console:
+        console.write("    all\n")
+        console.write("    is well\n")
+    assert terminal.getvalue().splitlines() == ["/dev/full ends here: No space left on device", "   all", "   is well"]

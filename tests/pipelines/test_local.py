@@ -9,6 +9,7 @@ import psutil
 import pytest
 from kfp import dsl
 
+from feature_repo.errors import StorageError
 from pipelines.alone import Busy, fresh_folder
 from pipelines.local import RunFailed, Stopped, run_pipeline
 from pipelines.settings import PipelineSettings
@@ -144,3 +145,12 @@ def test_a_folder_is_one_process_s_and_free_after_it(tmp_path: Path) -> None:
         process.kill()
     with fresh_folder(folder) as empty:
         assert list(empty.iterdir()) == []
+
+
+def test_a_file_in_the_place_of_the_build_folder(tmp_path: Path) -> None:
+    (tmp_path / "build").touch()
+    with (
+        pytest.raises(StorageError, match="build is no folder: name one in KUBEREC_BUILD"),
+        fresh_folder(tmp_path / "build" / "run"),
+    ):
+        pass
