@@ -1,0 +1,89 @@
+"""Both protocols from the tiny world's own tables: `contract.py` and the written lists give every figure again."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+
+from components.evaluation.leave_one_out import leave_one_out
+from components.evaluation.run import evaluate_funnel
+from components.features.build import build_features
+from components.index.build import build_stage
+from components.ingest import ingest
+from components.ingest.marketplace.config import config_for
+from components.ingest.marketplace.directory import make_dataset
+from components.validation.checks import check_rows
+from tests.components.evaluation.contract import RawDataset, figures
+
+
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The tiny world with bad rows and bots, under a repeats rule: `dataset` and clean `tables` in a folder."""
+    made: dict[str, Path] = {}
+
+    def under(repeats: str) -> Path:
+        if repeats not in made:
+            folder = tmp_path_factory.mktemp(repeats)
+            make_dataset(config_for("tiny"), folder / "dataset")
+            toml = folder / "dataset" / "dataset.toml"
+            toml.write_text(toml.read_text().replace('repeats = "until-converted"', f'repeats = "{repeats}"'))
+            ingest(folder / "dataset", folder / "prepared")
+            check_rows(folder / "prepared", folder / "tables", folder / "quarantine", folder / "page.html")
+            made[repeats] = folder
+        return made[repeats]
+
+    return under
+
+
+def measured(tables: Path, stage: str, out: Path) -> dict[str, dict[str, list[str]]]:
+    """Evaluates without networks and trees; returns method -> user -> list."""
+    build_features(tables, out / "features")
+    build_stage(tables, out / "features", None, out / "stage", name=stage)
+    evaluate_funnel(tables, out / "features", out / "stage", None, out)
+    lists: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    for row in pq.read_table(out / "evaluation" / "lists.parquet").to_pylist():
+        mine = lists[row["method"]][row["user_id"]]
+        assert row["rank"] == len(mine)
+        mine.append(row["item_id"])
+    return lists
+
+
+@pytest.mark.parametrize(
+    ("protocol", "repeats"),
+    [
+        ("temporal", "until-converted"),
+        ("temporal", "always"),
+        ("leave-one-out", "until-converted"),
+        ("leave-one-out", "always"),
+    ],
+)
+def test_figures_follow_from_the_dataset_and_the_lists(
+    world: Callable[[str], Path], tmp_path: Path, protocol: str, repeats: str
+) -> None:
+    folder = world(repeats)
+    raw = RawDataset(folder / "dataset")
+    if protocol == "temporal":
+        expected = raw.temporal()
+        lists = measured(folder / "tables", "test", tmp_path)
+    else:
+        expected = raw.leave_one_out()
+        leave_one_out(folder / "tables", tmp_path / "held")
+        lists = measured(tmp_path / "held", "validation", tmp_path)
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert (content["users"], content["items"]) == (len(expected.relevant), len(expected.items))
+    assert content["users"] > 100
+    for name, users in expected.slices.items():
+        assert content["slices"][name]["users"] == users > 0
+    assert set(lists) == {name for name, told in content["methods"].items() if "absent" not in told}
+    for method, by_user in lists.items():
+        assert set(by_user) <= set(expected.relevant)
+        for user, listed in by_user.items():
+            assert len(set(listed)) == len(listed) <= 100
+            assert not {(user, item) for item in listed} & expected.banned
+        for name, value in figures(by_user, expected).items():
+            assert content["methods"][method][name] == pytest.approx(value, abs=1e-9), (method, name)
