@@ -45,7 +45,7 @@ OWN_COLUMNS = (
 )
 OPTIONAL_FACTS = (
     *("impressions", "prices", "negatives", "users.signup_at"),
-    *("items.category", "items.rating", "items.num_ratings"),
+    *("items.category", "items.seller_id", "items.rating", "items.num_ratings"),
 )
 SNAPSHOT_KEYS = ("event_timestamp", "from_day", "to_day", "valid_from_us", "created_at_us", "signup_at_us")
 
@@ -102,6 +102,9 @@ def _item_numeric(objectives: Sequence[str], present: frozenset[str]) -> list[st
     names += ["trend", "num_users_30d", "repeat_rate_30d"]
     if "negatives" in present:
         names.append("return_rate_30d")
+    if "items.seller_id" in present:
+        names += [f"seller_rate_{name}_30d" for name in labelled if name == objectives[0]]
+        names += ["seller_return_rate_30d"] if "negatives" in present else []
     names.append("age_days")
     if "prices" in present:
         names.append("log_price")
@@ -155,7 +158,7 @@ def _present(tables: PreparedTables) -> frozenset[str]:
         "prices": _has(tables, "interactions", "price") or _has(tables, "items", "price"),
         "negatives": any(pc.any(pc.less(grades, 0)).as_py() for grades in tables.batches("interactions", "grade")),
         "users.signup_at": _has(tables, "users", "signup_at"),
-        **{f"items.{name}": _has(tables, "items", name) for name in ("category", "rating", "num_ratings")},
+        **{f"items.{name}": _has(tables, "items", name) for name in ("category", "seller_id", "rating", "num_ratings")},
         **{f"labels.{name}": _has(tables, "impressions", label_column(name)) for name in tables.objectives},
     }
     return frozenset(fact for fact, holds in facts.items() if holds)

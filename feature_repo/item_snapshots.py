@@ -11,6 +11,7 @@ from typing import Any
 import ibis
 
 from feature_repo.feature_set import HALF_LIVES, ITEM_AGES, ITEM_FACTS, RATE_WINDOWS, WINDOWS, FeatureSet
+from feature_repo.seller_snapshots import seller_windows
 from feature_repo.snapshots import (
     FIXED_POINT,
     STATIC,
@@ -31,7 +32,10 @@ from feature_repo.snapshots import (
 
 RATE_STRENGTH = 20.0  # impressions that the global rate is worth
 EVENT_STRENGTH = 5.0  # positive events that a global share is worth
-CONTENT = ("in_stock", "regions", "min_age", "rating", "num_ratings", "created_at_us", "category", "price")
+CONTENT = (
+    *("in_stock", "regions", "min_age", "rating", "num_ratings"),
+    *("created_at_us", "category", "seller_id", "price"),
+)
 TREND_FLOOR = 0.1  # events a day under which a trend is noise
 
 
@@ -55,6 +59,9 @@ def item_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> T
     static = dict.fromkeys((*CONTENT, *feature_set.item_categorical, *feature_set.item_extras))
     rows = at_day(rows, intervals, "item_id", static)
     rows = _with_price(rows, intervals, calendar, feature_set)
+    if any(name.startswith("seller_") for name in feature_set.item_numeric):
+        sellers = seller_windows(events, shown, feature_set.objectives[0], intervals, calendar)
+        rows = rows.left_join(sellers, [rows.static_seller_id == sellers.seller, rows.day == sellers.seller_day])
     rows = rows.mutate(**_derived(rows, calendar, feature_set))
     taken = [name for name in static if name not in ("price", "created_at_us")]
     rows = rows.mutate(**{name: rows[STATIC + name] for name in taken})
@@ -193,6 +200,14 @@ def _derived(rows: Table, calendar: Calendar, feature_set: FeatureSet) -> dict[s
     }
     if "price_to_category" in feature_set.item_numeric:
         columns["price_to_category"] = columns["log_price"] - rows.category_log_price
+    first = feature_set.objectives[0]
+    if f"seller_rate_{first}_30d" in feature_set.item_numeric:
+        columns[f"seller_rate_{first}_30d"] = smoothed(
+            rows.seller_hits, rows.seller_shown, rows[f"{first}_prior"], RATE_STRENGTH
+        )
+    if "seller_return_rate_30d" in feature_set.item_numeric:
+        decided = rows.seller_positives + rows.seller_negatives
+        columns["seller_return_rate_30d"] = smoothed(rows.seller_negatives, decided, rows.return_prior, EVENT_STRENGTH)
     for name in feature_set.objectives:
         for days in RATE_WINDOWS:
             if f"smoothed_rate_{name}_{days}d" in feature_set.item_numeric:

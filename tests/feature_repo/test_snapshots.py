@@ -212,6 +212,31 @@ def test_price_to_category_is_against_the_days_mean(
     assert compared > 10
 
 
+def test_quality_of_sellers_is_of_all_their_items(
+    snapshots: Snapshots, tables: dict[str, list[dict[str, Any]]]
+) -> None:
+    compared = 0
+    for item, stamp in _sampled(snapshots["item_stats"]):
+        log, row = Log(tables, stamp), snapshots["item_stats"][item, stamp]
+        seller = log.content("items", "item_id", item).get("seller_id")
+        if seller is None:
+            assert row["seller_rate_click_30d"] is None
+            continue
+        whose = {f"i{number}": f"s{number % 4}" for number in range(logs.NUM_ITEMS)}  # see `logs.rows`
+        everyone = log.within(log.shown, 30)
+        shown = [other for other in everyone if whose.get(other["item_id"]) == seller]
+        prior = sum(other["label_click"] for other in everyone) / len(everyone)
+        expected = (sum(other["label_click"] for other in shown) + 20 * prior) / (len(shown) + 20)
+        assert row["seller_rate_click_30d"] == pytest.approx(expected, rel=1e-5)
+        acted = [other for other in log.within(log.events, 30) if other["grade"] != 0]
+        own = [other for other in acted if whose.get(other["item_id"]) == seller]
+        returned = [sum(other["grade"] < 0 for other in those) for those in (acted, own)]
+        expected = (returned[1] + 5 * returned[0] / len(acted)) / (len(own) + 5)
+        assert row["seller_return_rate_30d"] == pytest.approx(expected, rel=1e-5)
+        compared += 1
+    assert compared > 30
+
+
 def test_histories_hold_the_last_fifty_and_all_own_items(
     snapshots: Snapshots, tables: dict[str, list[dict[str, Any]]]
 ) -> None:
