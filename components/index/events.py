@@ -22,7 +22,7 @@ class Events:
         rows: Item row [n].
         times: Unix seconds [n].
         grades: Objective grade [n], 1 the weakest.
-        countries: Country of the event, else of its user, "" where unknown [n].
+        countries: Country of the event, else of its user at the time, "" where unknown [n].
     """
 
     users: IntArray
@@ -54,8 +54,11 @@ class Events:
                        ) - 1 AS session_code,
                        item_id, epoch(timestamp) AS time, grade, coalesce(i.country, u.country, '') AS country
                 FROM interactions i
-                LEFT JOIN (SELECT user_id, last(country ORDER BY row) AS country FROM users GROUP BY user_id) u
-                    USING (user_id)
+                ASOF LEFT JOIN (
+                    SELECT user_id, coalesce(valid_from, '-infinity'::TIMESTAMPTZ) AS since,
+                           last(country ORDER BY row) AS country
+                    FROM users GROUP BY ALL
+                ) u ON i.user_id = u.user_id AND i.timestamp >= u.since
                 WHERE grade > 0 ORDER BY timestamp, row
                 """
             ).to_arrow_table()

@@ -48,10 +48,11 @@ def test_sessions_are_of_one_user_and_days_end_at_midnight(tmp_path: Path) -> No
     assert pairs == {(0, 2), (3, 4)}
 
 
-def test_a_country_is_the_events_else_the_users_latest(tmp_path: Path) -> None:
+def test_a_country_is_the_events_else_the_users_at_the_time(tmp_path: Path) -> None:
     users: list[dict[str, Any]] = [
         {"user_id": "u1", "country": "SE"},
         {"user_id": "u1", "country": "NO", "valid_from": START},
+        {"user_id": "u1", "country": "FI", "valid_from": START + timedelta(days=300)},
         {"user_id": "u2", "country": None},
     ]
     known = [("u1", "IN"), ("u1", None), ("u2", None), ("u3", "DK"), ("u3", None)]
