@@ -189,6 +189,14 @@ def test_a_longer_search_ends_where_no_axis_improves() -> None:
             assert ndcg(hits(rows, task.relevant), task.relevant.counts, 20).mean() <= long
 
 
+def test_the_search_of_ease_does_not_end_at_the_edge_of_a_small_log() -> None:
+    events = Taste(num_users=60, num_items=30).log()
+    family = Ease(training(events, 14))
+    config, _, _ = choose(family, make_tasks(events, at(14), at(28), "never", 2).test)
+    ridges = family.axes()["ridge"]
+    assert config.ridge not in (ridges[0], ridges[-1])
+
+
 @pytest.mark.parametrize("events", [[(0, 0, 1, 1)], [(0, 0, 1, 1), (0, 0, 2, 1)], [(0, 0, 1, 0)]])
 def test_smallest_logs(events) -> None:
     made = training(log(events), 5)
