@@ -28,6 +28,8 @@ def describe_tables(
     fingerprint: str,
     label_sources: dict[str, str],
     now: float | None = None,
+    *,
+    are_clean: bool = False,
 ) -> dict[str, Any]:
     """Writes `dataset.json` beside prepared tables, as the last of the files.
 
@@ -40,6 +42,7 @@ def describe_tables(
         fingerprint: Of the source files.
         label_sources: Objective -> column, joined or absent: where labels of impressions come from.
         now: The wall clock in unix seconds, taken here where None.
+        are_clean: Whether bad rows have been set aside, so that every row that is left lies within the log.
 
     Returns:
         What was written.
@@ -53,11 +56,11 @@ def describe_tables(
         for table in TABLES:
             path = literal(str(directory / f"{table}.parquet"))
             connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({path})")
-        first, last = _span(connection, "interactions", _usable_interaction(config), now)
+        first, last = _span(connection, "interactions", _usable_interaction(config), now, are_clean=are_clean)
         if math.isnan(first):
             _refuse_all(connection, config)
         _check_objectives(connection, config, first, last)
-        shown_first, shown_last = _span(connection, "impressions", USABLE_IMPRESSION, now)
+        shown_first, shown_last = _span(connection, "impressions", USABLE_IMPRESSION, now, are_clean=are_clean)
         log_start, log_end = float(np.nanmin([first, shown_first])), float(np.nanmax([last, shown_last]))
         description = {
             "name": config.name,
@@ -112,7 +115,13 @@ def _refuse_all(connection: duckdb.DuckDBPyConnection, config: DatasetConfig) ->
     )
 
 
-def _span(connection: duckdb.DuckDBPyConnection, table: str, usable: str, now: float) -> tuple[float, float]:
+def _span(
+    connection: duckdb.DuckDBPyConnection, table: str, usable: str, now: float, *, are_clean: bool
+) -> tuple[float, float]:
+    if are_clean:
+        ends = f"SELECT epoch_us(min(timestamp)), epoch_us(max(timestamp)) FROM {table}"
+        first, last = connection.execute(ends).fetchall()[0]
+        return (math.nan, math.nan) if first is None else (first / 1e6, last / 1e6)
     micros = connection.execute(f"SELECT epoch_us(timestamp) AS micros FROM {table} WHERE {usable}").fetchnumpy()[
         "micros"
     ]

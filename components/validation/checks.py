@@ -80,7 +80,8 @@ def check_rows(
         engine.disconnect()
     _refuse_unusable(report)
     described = tables.description
-    describe_tables(Path(clean_dir), tables.config, described["fingerprint"], described["label_sources"], now)
+    fingerprint, labels = described["fingerprint"], described["label_sources"]
+    describe_tables(Path(clean_dir), tables.config, fingerprint, labels, now, are_clean=True)
     say(report.summary())
     return report
 

@@ -98,6 +98,18 @@ def test_few_rows_cut_off_by_a_year_are_outlying_and_do_not_move_the_log(tmp_pat
     assert quarantined(tmp_path / "more") == {}  # over 0.1 % of the rows
 
 
+def test_what_stays_is_within_the_log_however_few_the_rules_leave_of_it(tmp_path: Path) -> None:
+    """Three rows of 2,000 are no outliers; the one of them that is clean still is none among 1,998."""
+    late = START + timedelta(days=-400)
+    few = [event(n, timestamp=late, price=-1.0 if n else 1.0) for n in range(3)]
+    many = [event(n, timestamp=START + timedelta(minutes=n)) for n in range(1_997)]
+    check(tmp_path, interactions=[*few, *many])
+    assert set(quarantined(tmp_path).values()) == {"negative_price"}
+    clean = PreparedTables.open(tmp_path / "clean")
+    assert clean.split.log_start == late.timestamp()
+    assert clean.interactions["timestamp"][0].as_py() == late
+
+
 def test_the_clean_log_ends_with_its_last_clean_row(tmp_path: Path) -> None:
     check(tmp_path, interactions=events(60, row_59={"user_id": None}))
     clean = PreparedTables.open(tmp_path / "clean")
