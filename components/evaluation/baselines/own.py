@@ -53,7 +53,7 @@ class Own:
 
     def absent(self) -> str | None:
         """Where no own item may come again there is nothing to list."""
-        return None if self.training.repeats_some else "the dataset's repeats rule lets no own item come again"
+        return None if self.training.repeats_some else "no own item may come again under this protocol and repeats rule"
 
     def axes(self) -> Mapping[str, Sequence[object]]:
         """Half-life, then the step."""
