@@ -1,7 +1,7 @@
 """What `dataset.toml` says: the contract between an owner's log and everything that learns from it.
 
-Owns the configuration and the names of the contract's columns. Refuses, in one sentence naming file and key, a missing
-file, a key it does not know, and settings that contradict each other. Reading the tables is ingest's.
+Owns the configuration; the names of tables and columns are `contract.py`'s. Refuses, in one sentence naming file and
+key, a missing file, a key it does not know, and settings that contradict each other. Reading the tables is ingest's.
 """
 
 from __future__ import annotations
@@ -14,73 +14,10 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from feature_repo.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RESERVED_COLUMNS, TABLES
 from feature_repo.errors import DatasetError
 
 CONFIG_FILE = "dataset.toml"
-TABLES = ("interactions", "items", "users", "impressions")
-
-# Contract name -> how a value is read. Ids and text accept whole numbers as their decimal text; `text!` is text only.
-CONTRACT_COLUMNS: Mapping[str, Mapping[str, str]] = {
-    "interactions": {
-        "event_id": "id",
-        "user_id": "id",
-        "item_id": "id",
-        "event_type": "text!",
-        "timestamp": "time",
-        "value": "number",
-        "price": "number",
-        "quantity": "number",
-        "session_id": "id",
-        "request_id": "id",
-        "device": "text",
-        "country": "text",
-        "surface": "text",
-    },
-    "items": {
-        "item_id": "id",
-        "title": "text",
-        "description": "text",
-        "category": "text",
-        "brand": "text",
-        "seller_id": "id",
-        "price": "number",
-        "created_at": "time",
-        "in_stock": "flag",
-        "rating": "number",
-        "num_ratings": "number",
-        "regions": "regions",
-        "min_age": "number",
-        "valid_from": "time",
-    },
-    "users": {
-        "user_id": "id",
-        "country": "text",
-        "age_group": "text",
-        "gender": "text",
-        "language": "text",
-        "signup_at": "time",
-        "valid_from": "time",
-    },
-    "impressions": {
-        "request_id": "id",
-        "user_id": "id",
-        "item_id": "id",
-        "timestamp": "time",
-        "position": "position",
-        "propensity": "propensity",
-        "surface": "text",
-        "session_id": "id",
-        "device": "text",
-        "country": "text",
-    },
-}
-REQUIRED_COLUMNS: Mapping[str, tuple[str, ...]] = {
-    "interactions": ("user_id", "item_id", "event_type", "timestamp"),
-    "items": ("item_id",),
-    "users": ("user_id",),
-    "impressions": ("request_id", "user_id", "item_id", "timestamp"),
-}
-RESERVED_COLUMNS = ("row", "row_hash", "grade")
 UNNAMEABLE = frozenset('",:[]{}\n\r\t')  # LightGBM keeps no column with one of these in its name, and a space as "_"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]

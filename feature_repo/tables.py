@@ -34,7 +34,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feature_repo.dataset import CONTRACT_COLUMNS, TABLES, DatasetConfig
+from feature_repo.contract import CONTRACT_COLUMNS, TABLES
+from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import DatasetError
 from feature_repo.files import read_json
 from feature_repo.split import Split

@@ -15,7 +15,8 @@ import duckdb
 import numpy as np
 
 from components.ingest.expressions import literal
-from feature_repo.dataset import REQUIRED_COLUMNS, TABLES, DatasetConfig
+from feature_repo.contract import REQUIRED_COLUMNS, TABLES
+from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import DatasetError
 from feature_repo.files import write_json
 from feature_repo.split import clean_span, make_split

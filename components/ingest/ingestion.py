@@ -19,7 +19,8 @@ from components.ingest.description import describe_tables
 from components.ingest.labels import read_outcomes, with_grades, with_labels
 from components.ingest.preparation import connect, label_sources, prepare
 from components.ingest.sources import Source, dataset_fingerprint, one_line, read_source
-from feature_repo.dataset import TABLES, DatasetConfig
+from feature_repo.contract import TABLES
+from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import DatasetError
 from feature_repo.progress import say, waiting
 from feature_repo.tables import DESCRIPTION_FILE

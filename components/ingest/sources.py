@@ -15,7 +15,8 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_repo.dataset import CONFIG_FILE, TABLES
+from feature_repo.contract import TABLES
+from feature_repo.dataset import CONFIG_FILE
 from feature_repo.errors import DatasetError
 from feature_repo.files import sha256
 from feature_repo.progress import track

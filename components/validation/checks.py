@@ -23,7 +23,7 @@ from components.validation.oddities import daily_volumes, outliers
 from components.validation.quality_page import quality_page
 from components.validation.report import BotDay, Finding, QualityReport, TableQuality, rows_as_text
 from components.validation.rules import BOT, FLAG, TIMED_TABLES, Rule, bot_days, flagged, table_rules
-from feature_repo.dataset import TABLES
+from feature_repo.contract import TABLES
 from feature_repo.errors import DatasetError
 from feature_repo.files import atomic_write, write_text
 from feature_repo.progress import say

@@ -13,7 +13,8 @@ from datetime import datetime
 import ibis
 from ibis.expr.types import BooleanValue, Table
 
-from feature_repo.dataset import REQUIRED_COLUMNS, DatasetConfig
+from feature_repo.contract import REQUIRED_COLUMNS
+from feature_repo.dataset import DatasetConfig
 
 SEPARATOR = "|"
 BOT = "bot"

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.description import describe_tables
-from feature_repo.dataset import TABLES, DatasetConfig
+from feature_repo.contract import TABLES
+from feature_repo.dataset import DatasetConfig
 from feature_repo.files import write_parquet
 from feature_repo.tables import SORT_KEYS, table_schema
 

@@ -11,7 +11,8 @@ import pytest
 
 from components.validation.checks import check_rows
 from components.validation.report import QualityReport
-from feature_repo.dataset import TABLES, DatasetConfig
+from feature_repo.contract import TABLES
+from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import DatasetError
 from feature_repo.tables import TIMESTAMP, PreparedTables
 from tests.components.validation.prepared import START, Row, config, event, write_prepared
