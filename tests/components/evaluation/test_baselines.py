@@ -181,6 +181,8 @@ def test_a_longer_search_ends_where_no_axis_improves() -> None:
     family = ItemKnn(training(events, 14, repeats_some=True))
     _, short, few = choose(family, task)
     best, long, more = choose(family, task, rounds=5)
+    assert short is not None
+    assert long is not None
     assert long >= short
     assert more >= few
     for name, values in family.axes().items():
