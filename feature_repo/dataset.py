@@ -18,6 +18,7 @@ from feature_repo.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RESERVED_C
 from feature_repo.errors import DatasetError
 
 CONFIG_FILE = "dataset.toml"
+COUNTED = ("impressions", "users")  # snapshots count these as num_<name>, and events of an objective alike
 UNNAMEABLE = frozenset('",:[]{}\n\r\t')  # LightGBM keeps no column with one of these in its name, and a space as "_"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
@@ -180,7 +181,13 @@ class DatasetConfig(_Section):
                 raise ValueError(
                     f"events.negative lists '{kind}', which fulfils an objective; it can be only one of them"
                 )
+        seen: dict[str, str] = {}
         for objective in self.objectives:
+            other = seen.setdefault(objective.lower(), objective)
+            if other != objective:
+                raise ValueError(f"objectives.{objective} cannot be told from objectives.{other}; choose another name")
+            if objective.lower() in COUNTED:
+                raise ValueError(f"objectives.{objective} has the name of what is counted anyway; choose another name")
             if objective in CONTRACT_COLUMNS["impressions"]:
                 raise ValueError(f"objectives.{objective} has the name of a column of impressions; choose another name")
 

@@ -86,6 +86,8 @@ def test_contract_columns_listed_as_features_are_no_extras(tmp_path: Path) -> No
         (MINIMAL + '[surfaces]\nhome = ["1"]\nemail = ["1"]\n', ["surfaces.email lists '1'", "surfaces.home"]),
         ('name = "shop"\n[objectives]\nclick = []\n', ["'objectives.click'"]),
         ('name = "shop"\n[objectives]\nposition = ["view"]\n', ["objectives.position has the name of a column"]),
+        (MINIMAL + 'Click = ["look"]\n', ["objectives.Click cannot be told from objectives.click"]),
+        (MINIMAL + 'users = ["look"]\n', ["objectives.users has the name of what is counted anyway"]),
         ('name = "shop"\n[objectives]\n"a b" = ["view"]\n', ["'objectives.a b'"]),
         ('name = "shop"\n[objectives]\n', ["'objectives'"]),
         ('name = "shop"\n', ["the key 'objectives' is missing"]),
