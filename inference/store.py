@@ -9,23 +9,25 @@ It refuses to make a version current that it does not hold, and never changes a 
 
 from __future__ import annotations
 
-import posixpath
 import re
 import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 from uuid import uuid4
 
-import fsspec
-
-from feature_repo.errors import BundleError
+from feature_repo.errors import BundleError, StorageError
 from feature_repo.files import write_text
+from feature_repo.remote_folder import RemoteFolder
 from inference.bundle import Bundle, open_bundle, sync_tree
 from inference.manifest import MANIFEST_FILE, Manifest, list_files
 
 VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+BUNDLES = "bundles"
+DEFAULT_CACHE = Path(tempfile.gettempdir()) / "kuberec-bundles"
 
 
 @dataclass(frozen=True)
@@ -34,11 +36,11 @@ class BundleStore:
 
     Attributes:
         url: A local directory or a URL fsspec knows.
-        cache: Local directory for copies of remote bundles; unused by a local store.
+        cache: Local directory for copies of remote bundles, which processes may share; unused by a local store.
     """
 
     url: str
-    cache: Path | None = None
+    cache: Path = DEFAULT_CACHE
 
     def publish(self, bundle: Bundle) -> None:
         """Copies a bundle into the store; it is not served by that.
@@ -46,39 +48,31 @@ class BundleStore:
         Raises:
             BundleError: If the copy fails half-way (the store then lacks the manifest and ignores the rest).
         """
-        if bundle.version in self.versions():
+        if self._holds(bundle.version):
             return
-        target = self._path("bundles", bundle.version)
-        if self._is_local:
-            building = Path(target).with_name(f".{bundle.version}.{uuid4().hex[:8]}")
-            try:
-                shutil.copytree(bundle.path, building)
-                sync_tree(building)
-                building.rename(target)
-            except OSError as error:
-                raise BundleError(f"The bundle {bundle.version} cannot be published to {self.url}: {error}") from error
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
-            return
-        names = [name for name in list_files(bundle.path) if name != MANIFEST_FILE]
-        try:
-            for name in [*names, MANIFEST_FILE]:  # the manifest last: without it the bundle is not there
-                self._fs.put_file(str(bundle.path / name), posixpath.join(target, name))
-        except OSError as error:
-            raise BundleError(f"The bundle {bundle.version} cannot be published to {self.url}: {error}") from error
+        with self._doing(f"The bundle {bundle.version} cannot be published"):
+            if self._remote is None:
+                self._copy_in(bundle)
+                return
+            names = [name for name in list_files(bundle.path) if name != MANIFEST_FILE]
+            target = f"{BUNDLES}/{bundle.version}"
+            self._remote.upload(bundle.path, names, target)
+            # The manifest last: without it the bundle is not there.
+            self._remote.upload(bundle.path, [MANIFEST_FILE], target)
 
     def versions(self) -> list[str]:
-        """Published versions, oldest first."""
-        folder = self._path("bundles")
-        self._fs.invalidate_cache()
-        if not self._fs.isdir(folder):
-            return []
-        names = (posixpath.basename(str(path).rstrip("/")) for path in self._fs.ls(folder, detail=False))
-        return sorted(
-            name
-            for name in names
-            if VERSION.fullmatch(name) and self._fs.exists(posixpath.join(folder, name, MANIFEST_FILE))
-        )
+        """Published versions, oldest first.
+
+        Raises:
+            BundleError: If the store cannot be read.
+        """
+        with self._doing("Its bundles cannot be listed"):
+            if self._remote is not None:
+                names = self._remote.names(BUNDLES)
+            else:
+                folder = Path(self.url) / BUNDLES
+                names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        return [name for name in names if VERSION.fullmatch(name) and self._holds(name)]
 
     def current(self) -> str | None:
         """The version served, None before the first release.
@@ -98,7 +92,7 @@ class BundleStore:
         Raises:
             BundleError: If the store does not hold it.
         """
-        if version not in self.versions():
+        if not self._holds(version):
             raise BundleError(f"The store {self.url} does not hold bundle {version}: publish it first.")
         served = self.current()
         if served == version:
@@ -114,7 +108,7 @@ class BundleStore:
             BundleError: If there is none.
         """
         version = self.previous()
-        if version is None:
+        if version is None or version == self.current():
             raise BundleError(f"The store {self.url} has no earlier bundle to go back to.")
         self.set_current(version)
         return version
@@ -127,67 +121,101 @@ class BundleStore:
         """
         if not VERSION.fullmatch(version):
             raise BundleError(f"{version!r} is no bundle version.")
-        if self._is_local:
-            return open_bundle(Path(self._path("bundles", version)))
-        if self.cache is None:
-            raise BundleError(f"Bundles of {self.url} need a local folder to be copied to: set KUBEREC_CACHE.")
+        if self._remote is None:
+            return open_bundle(Path(self.url) / BUNDLES / version)
         local = self.cache / version
-        if not (local / MANIFEST_FILE).is_file():
-            self._download(version, local)
-        return open_bundle(local)
+        if local.is_dir():
+            try:
+                return open_bundle(local)
+            except BundleError:
+                shutil.rmtree(local, ignore_errors=True)  # the copy went bad: the store has the good one
+        return self._download(self._remote, version, local)
 
-    def _download(self, version: str, local: Path) -> None:
-        source = self._path("bundles", version)
+    def manifest(self, version: str) -> Manifest:
+        """What a published bundle says of itself; nothing else of it is copied or checked.
+
+        Raises:
+            BundleError: If the store does not hold it, or its manifest cannot be read.
+        """
+        if self._remote is None:
+            return Manifest.read(Path(self.url) / BUNDLES / version)
+        with tempfile.TemporaryDirectory(prefix="kuberec-manifest-") as scratch:
+            return self._download_manifest(self._remote, version, Path(scratch))
+
+    def _download(self, remote: RemoteFolder, version: str, local: Path) -> Bundle:
         building = local.with_name(f".{version}.{uuid4().hex[:8]}")
-        building.mkdir(parents=True)
+        with self._doing(f"The bundle {version} cannot be fetched"):
+            building.mkdir(parents=True)
+            try:
+                manifest = self._download_manifest(remote, version, building)
+                remote.download(f"{BUNDLES}/{version}", list(manifest.files), building)
+                open_bundle(building)  # damaged files never reach the cache
+                try:
+                    building.rename(local)
+                except OSError:
+                    if not local.is_dir():  # else another process was faster, with the same bundle
+                        raise
+            finally:
+                shutil.rmtree(building, ignore_errors=True)
+        return open_bundle(local, verify=False)
+
+    def _download_manifest(self, remote: RemoteFolder, version: str, directory: Path) -> Manifest:
+        with self._doing(f"The manifest of bundle {version} cannot be read"):
+            content = remote.read(f"{BUNDLES}/{version}/{MANIFEST_FILE}")
+        if content is None:
+            raise BundleError(f"The store {self.url} does not hold bundle {version}.")
+        (directory / MANIFEST_FILE).write_bytes(content)
+        return Manifest.read(directory)
+
+    def _copy_in(self, bundle: Bundle) -> None:
+        target = Path(self.url) / BUNDLES / bundle.version
+        building = target.with_name(f".{bundle.version}.{uuid4().hex[:8]}")
         try:
-            self._fs.get_file(posixpath.join(source, MANIFEST_FILE), str(building / MANIFEST_FILE))
-            for name in Manifest.read(building).files:
-                (building / name).parent.mkdir(parents=True, exist_ok=True)
-                self._fs.get_file(posixpath.join(source, name), str(building / name))
-            shutil.rmtree(local, ignore_errors=True)
-            building.rename(local)
-        except OSError as error:
-            raise BundleError(f"The bundle {version} cannot be fetched from {self.url}: {error}") from error
+            shutil.copytree(bundle.path, building)
+            sync_tree(building)
+            building.rename(target)
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
-    def _read(self, name: str) -> str | None:
-        path = self._path(name)
-        try:
-            self._fs.invalidate_cache()
-            text: str = self._fs.cat_file(path).decode("utf-8", errors="replace")
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise BundleError(f"{path} cannot be read: {error}") from error
-        version = text.strip()
+    def _holds(self, version: str) -> bool:
         if not VERSION.fullmatch(version):
-            raise BundleError(f"{path} does not name a bundle version: {text[:80]!r}.")
+            return False
+        manifest = f"{BUNDLES}/{version}/{MANIFEST_FILE}"
+        if self._remote is None:
+            return (Path(self.url) / manifest).is_file()
+        with self._doing(f"Whether bundle {version} is there cannot be seen"):
+            return self._remote.holds(manifest)
+
+    def _read(self, name: str) -> str | None:
+        with self._doing(f"`{name}` cannot be read"):
+            try:
+                content = (Path(self.url) / name).read_bytes() if self._remote is None else self._remote.read(name)
+            except FileNotFoundError:
+                return None
+        if content is None:
+            return None
+        version = content.decode("utf-8", errors="replace").strip()
+        if not VERSION.fullmatch(version):
+            raise BundleError(f"{self.url}/{name} does not name a bundle version: {version[:80]!r}.")
         return version
 
     def _write(self, name: str, version: str) -> None:
-        path = self._path(name)
-        if self._is_local:
-            write_text(path, version + "\n")
-        else:
-            self._fs.pipe_file(path, f"{version}\n".encode())  # an object is replaced as a whole
+        with self._doing(f"`{name}` cannot be written"):
+            if self._remote is None:
+                write_text(Path(self.url) / name, version + "\n")
+            else:
+                self._remote.write(name, f"{version}\n".encode())
+
+    @contextmanager
+    def _doing(self, failure: str) -> Iterator[None]:
+        """Says what failed, where and why, as the one kind of error a store raises."""
+        try:
+            yield
+        except StorageError as error:  # names the place itself
+            raise BundleError(f"{failure}: {error}") from error
+        except OSError as error:
+            raise BundleError(f"{failure}: {self.url}: {error}.") from error
 
     @cached_property
-    def _opened(self) -> tuple[Any, str]:
-        try:
-            filesystem, path = fsspec.core.url_to_fs(self.url)
-        except (ImportError, ValueError) as error:
-            raise BundleError(f"The store {self.url} cannot be opened: {error}") from error
-        return filesystem, str(path)
-
-    @property
-    def _fs(self) -> Any:
-        return self._opened[0]
-
-    @property
-    def _is_local(self) -> bool:
-        return "file" in (self._fs.protocol if isinstance(self._fs.protocol, tuple) else (self._fs.protocol,))
-
-    def _path(self, *parts: str) -> str:
-        return posixpath.join(self._opened[1], *parts)
+    def _remote(self) -> RemoteFolder | None:
+        return RemoteFolder(self.url) if "://" in self.url else None

@@ -60,6 +60,6 @@ class PipelineSettings:
     def serving(self, store: BundleStore) -> dict[str, str]:
         """Variables of servers on this machine; the clock of a log that ended over a day ago goes on from its end."""
         version = store.current()
-        ended = store.fetch(version).manifest.facts.log_end if version else time.time()
+        ended = store.manifest(version).facts.log_end if version else time.time()
         clock = "log" if ended < time.time() - DAY else "wall"
         return {"KUBEREC_CLOCK": clock, "KUBEREC_REDIS": self.redis}

@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import object_store
+
 ROOT = Path(__file__).resolve().parent.parent
 REDIS_START_SECONDS = 10.0
 
@@ -59,6 +61,21 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     finally:
         process.terminate()
         process.wait(timeout=10)
+
+
+@pytest.fixture(scope="session")
+def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object_store.ObjectStore]:
+    """An S3 server on a free port of the loopback; the session's tests share it, each with buckets of its own."""
+    with object_store.started(_free_port, tmp_path_factory.mktemp("s3") / "log") as made:
+        yield made
+
+
+@pytest.fixture
+def bucket(s3_server: object_store.ObjectStore, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty bucket of that server, which the environment of this process and of those it starts points at."""
+    for name, value in s3_server.environment.items():
+        monkeypatch.setenv(name, value)
+    return s3_server.make_bucket()
 
 
 @pytest.fixture(scope="session")

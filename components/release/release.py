@@ -65,7 +65,7 @@ def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
     as_of = tables.split.stamp(tables.split.log_end)
     materialize(made.features_dir, feature_set, online, as_of)
     served = store.current()
-    if served is not None and store.fetch(served).manifest.facts == made.facts:
+    if served is not None and store.manifest(served).facts == made.facts:
         say(f"release: bundle {served} was made of the same data, code and weights and stays served")
         return served
     stage = Stage(made.stage_dir, made.features_dir)

@@ -17,8 +17,10 @@ from typing import Any
 from components.validation.engine import tfdv
 from feature_repo.errors import QualityError
 from feature_repo.files import write_text
+from feature_repo.remote_folder import RemoteFolder
 
 SCHEMA_FOLDER = "schema"
+SUFFIX = ".pbtxt"
 IDENTIFIERS = ("event_id", "user_id", "item_id", "session_id", "request_id", "seller_id")
 FREE_TEXT = ("title", "description", "regions")
 ALWAYS_PRESENT = {
@@ -61,30 +63,36 @@ class Anomaly:
 
 @contextmanager
 def kept_schemas(store: str) -> Iterator[Path]:
-    """The store's schema directory; of a store behind a URL (fsspec) a local copy, written back after."""
+    """The store's schema directory; of a store behind a URL a local copy, written back after.
+
+    Raises:
+        StorageError: The store cannot be read or written: a schema that cannot be seen is not inferred again.
+        QualityError: As the block raised it, naming the store instead of the copy.
+    """
     if "://" not in store:
         yield Path(store) / SCHEMA_FOLDER
         return
-    import fsspec
-
-    files, root = fsspec.core.url_to_fs(f"{store.rstrip('/')}/{SCHEMA_FOLDER}")
+    folder = RemoteFolder(f"{store.rstrip('/')}/{SCHEMA_FOLDER}")
     with tempfile.TemporaryDirectory(prefix="kuberec-schema-") as scratch:
-        before: dict[str, bytes] = {}
-        for path in files.glob(f"{root}/*.pbtxt"):
-            before[Path(path).name] = files.cat_file(path)
-            (Path(scratch) / Path(path).name).write_bytes(before[Path(path).name])
-        yield Path(scratch)
-        for local in sorted(Path(scratch).glob("*.pbtxt")):
-            if local.read_bytes() != before.get(local.name):
-                files.makedirs(root, exist_ok=True)
-                files.pipe_file(f"{root}/{local.name}", local.read_bytes())
+        copy = Path(scratch)
+        names = [name for name in folder.names() if name.endswith(SUFFIX)]
+        folder.download("", names, copy)
+        before = {name: (copy / name).read_bytes() for name in names}
+        try:
+            yield copy
+        except QualityError as error:
+            raise QualityError(str(error).replace(str(copy), folder.url)) from error
+        for path in sorted(copy.glob(f"*{SUFFIX}")):
+            content = path.read_bytes()
+            if content != before.get(path.name):
+                folder.write(path.name, content)
 
 
 def schema_version(store: str) -> str:
     """Digest of the kept schemas, 16 hex digits: a cache key, so that statistics follow a schema that was edited."""
     digest = hashlib.sha256()
     with kept_schemas(store) as directory:
-        for path in sorted(directory.glob("*.pbtxt")):
+        for path in sorted(directory.glob(f"*{SUFFIX}")):
             digest.update(path.name.encode() + b"\0" + path.read_bytes())
     return digest.hexdigest()[:16]
 
@@ -103,7 +111,7 @@ def keep_schema(table: str, statistics: Any, directory: Path) -> tuple[Any, bool
     Raises:
         QualityError: The file was edited into something that is no schema.
     """
-    path = directory / f"{table}.pbtxt"
+    path = directory / f"{table}{SUFFIX}"
     if path.is_file():
         return _load(path), False
     schema = infer(table, statistics)
@@ -164,7 +172,7 @@ def append_columns(table: str, names: Iterable[str], statistics: Any, directory:
     features = [feature for feature in inferred.feature if feature.name in set(names)]
     domains = [domain for domain in inferred.string_domain if domain.name in {feature.domain for feature in features}]
     addition = type(inferred)(feature=features, string_domain=domains)
-    path = directory / f"{table}.pbtxt"
+    path = directory / f"{table}{SUFFIX}"
     write_text(path, f"{path.read_text(encoding='utf-8').rstrip()}\n{addition}")
 
 

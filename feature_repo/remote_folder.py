@@ -1,0 +1,169 @@
+"""A folder behind a URL (s3://, through fsspec): reads, writes and moves files, and says in a sentence what failed.
+
+Owns time limits, retries and what an error means. Every look is a look at the server: listings are not kept, so that a
+reader sees what another process has just written. Endpoint and credentials come from the environment alone, by their
+usual names (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...). Refuses nothing about content.
+"""
+
+from __future__ import annotations
+
+import posixpath
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from http.client import IncompleteRead
+from pathlib import Path
+from typing import Any, TypeVar
+
+import fsspec
+
+from feature_repo.errors import StorageError
+
+CONNECT_SECONDS = 3.0
+READ_SECONDS = 10.0  # without a byte
+# What fails is tried RETRIES times by s3fs, and each time CALL_ATTEMPTS times by botocore: a server that is away costs
+# seconds, one that hangs costs under a minute.
+RETRIES = 2
+CALL_ATTEMPTS = 2
+MAX_QUOTED = 300
+
+T = TypeVar("T")
+
+
+class RemoteFolder:
+    """Files below a URL; nothing is asked of the server before the first call.
+
+    Args:
+        url: Such as s3://bucket/folder; need not exist but for its bucket.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file, None where there is none of this name.
+
+        Raises:
+            StorageError: The folder cannot be read.
+        """
+        return self._ask(lambda: bytes(self._files.cat_file(self._path(name))))
+
+    def holds(self, name: str) -> bool:
+        """Whether there is a file of this name.
+
+        Raises:
+            StorageError: The folder cannot be read.
+        """
+        return self._ask(lambda: self._files.info(self._path(name))) is not None
+
+    def names(self, folder: str = "") -> list[str]:
+        """Names of the files and folders right below a folder, sorted; none where it does not exist.
+
+        Raises:
+            StorageError: The folder cannot be read.
+        """
+        paths = self._ask(lambda: self._files.ls(self._path(folder), detail=False)) or []
+        return sorted(posixpath.basename(str(path).rstrip("/")) for path in paths)
+
+    def write(self, name: str, content: bytes) -> None:
+        """Puts a file in place as a whole: a reader sees the old one or the new one.
+
+        Raises:
+            StorageError: It cannot be written.
+        """
+        self._tell(lambda: self._files.pipe_file(self._path(name), content))
+
+    def upload(self, directory: Path, names: Sequence[str], folder: str) -> None:
+        """Copies files of a directory into a folder, side by side; their order is nobody's.
+
+        Raises:
+            StorageError: One cannot be written; others may have been.
+        """
+        sources = [str(directory / name) for name in names]
+        targets = [self._path(posixpath.join(folder, name)) for name in names]
+        self._tell(lambda: self._files.put(sources, targets))
+
+    def download(self, folder: str, names: Sequence[str], directory: Path) -> None:
+        """Copies files of a folder into a directory, side by side.
+
+        Raises:
+            StorageError: One is missing or cannot be read; others may have been copied.
+        """
+        sources = [self._path(posixpath.join(folder, name)) for name in names]
+        targets = [str(directory / name) for name in names]
+        for target in targets:
+            Path(target).parent.mkdir(parents=True, exist_ok=True)
+        self._tell(lambda: self._files.get(sources, targets))
+
+    def _ask(self, work: Callable[[], T]) -> T | None:
+        """The answer, None for a file that is not there."""
+        try:
+            return work()
+        except self._failures as error:
+            if isinstance(error, FileNotFoundError) and _code(error) != "NoSuchBucket":
+                return None
+            raise self._worded(error) from error
+
+    def _tell(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except self._failures as error:
+            raise self._worded(error) from error
+
+    @cached_property
+    def _opened(self) -> tuple[Any, str]:
+        # One of our own, not fsspec's shared instance: that one keeps the credentials it was made with.
+        options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+        if self._is_s3:
+            options["config_kwargs"] = {
+                "connect_timeout": CONNECT_SECONDS,
+                "read_timeout": READ_SECONDS,
+                "retries": {"mode": "standard", "total_max_attempts": CALL_ATTEMPTS},
+            }
+        try:
+            files, root = fsspec.core.url_to_fs(self.url, **options)
+        except (ImportError, ValueError) as error:
+            raise StorageError(f"{self.url} cannot be opened: {error}.") from error
+        if self._is_s3:
+            if not root:
+                raise StorageError(f"{self.url} names no bucket: write s3://bucket/folder.")
+            files.retries = RETRIES
+        return files, str(root)
+
+    @property
+    def _files(self) -> Any:
+        return self._opened[0]
+
+    def _path(self, name: str) -> str:
+        return posixpath.join(self._opened[1], name) if name else self._opened[1]
+
+    @property
+    def _is_s3(self) -> bool:
+        return self.url.startswith(("s3://", "s3a://"))
+
+    @property
+    def _failures(self) -> tuple[type[Exception], ...]:
+        """What a file system raises when a server cannot be reached, refuses or stops half-way, or a disk fails."""
+        if not self._is_s3:
+            return (OSError,)
+        from aiohttp import ClientError  # only where there is S3: these imports take a while
+        from botocore.exceptions import BotoCoreError
+        from botocore.parsers import ResponseParserError
+
+        # ValueError is what botocore and s3fs say of addresses and names that cannot be.
+        return (OSError, BotoCoreError, ResponseParserError, ClientError, IncompleteRead, ValueError)
+
+    def _worded(self, error: Exception) -> StorageError:
+        said = " ".join(str(error).split()).rstrip(".")[:MAX_QUOTED] or type(error).__name__
+        if _code(error) == "NoSuchBucket":
+            said = "the bucket does not exist: create it, or name another"
+        elif isinstance(error, PermissionError) or "Credentials" in type(error).__name__:
+            said = f"access is refused ({said}): check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and what they may do"
+        elif not isinstance(error, OSError):
+            said = f"{said}: check the address, AWS_ENDPOINT_URL and the server"
+        return StorageError(f"{self.url}: {said}.")
+
+
+def _code(error: Exception) -> str:
+    """The S3 error code behind an exception of s3fs, "" where there is none."""
+    response = getattr(error.__cause__, "response", None) or {}
+    return str(response.get("Error", {}).get("Code", ""))
