@@ -41,6 +41,20 @@ def _truncated(dataset: Path) -> None:
     (dataset / EVENTS).write_bytes(content[: len(content) // 2])
 
 
+def _text_instead_of_items(dataset: Path) -> None:
+    (dataset / "items.parquet").write_text("item_id,title\ni1,A chair\n")
+
+
+def _damaged_inside(dataset: Path) -> None:
+    content = bytearray((dataset / EVENTS).read_bytes())
+    content[200 : len(content) // 2] = b"\xff" * (len(content) // 2 - 200)
+    (dataset / EVENTS).write_bytes(content)
+
+
+def _not_there(dataset: Path) -> None:
+    dataset.rename(dataset.with_name("elsewhere"))
+
+
 def _no_description(dataset: Path) -> None:
     (dataset / "dataset.toml").unlink()
 
@@ -58,7 +72,10 @@ def _no_positive(dataset: Path) -> None:
         (_empty, ("interactions",)),
         (_text_timestamp, ("interactions.parquet", "'timestamp'", "timestamps or dates")),
         (_unknown_key, ("dataset.toml", "extra")),
-        (_truncated, ("interactions.parquet",)),
+        (_truncated, ("interactions.parquet is no complete Parquet file",)),
+        (_text_instead_of_items, ("items.parquet is no complete Parquet file",)),
+        (_damaged_inside, ("interactions.parquet cannot be read",)),
+        (_not_there, ("world is not a directory",)),
         (_no_description, ("dataset.toml is missing",)),
         (_no_positive, ("objective",)),
     ],

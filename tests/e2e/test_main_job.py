@@ -6,6 +6,8 @@ One trained store serves all tests of it. The release gate may refuse so small a
 from __future__ import annotations
 
 import json
+import os
+import signal
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -33,6 +35,8 @@ class Trained:
     dataset: Path
     build: Path
     stopped_before: list[str]
+    stopped_with: tuple[int, str]
+    left_by_stop: list[int]
     done: subprocess.CompletedProcess[str]
     feed: Mapping[str, Any]
     metrics: Mapping[str, Any]
@@ -44,7 +48,7 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """The job, killed when the towers begin and then run to its end."""
+    """The job, interrupted when the towers begin and then run to its end."""
     main_job.validation_python()
     directory = tmp_path_factory.mktemp("job")
     dataset, build = directory / "world", directory / "build"
@@ -56,12 +60,24 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
             lines.append(line)
             if line.startswith(STOPPED_AT):
                 break
-    assert lines[-1].startswith(STOPPED_AT), "".join(lines)
+        assert lines[-1].startswith(STOPPED_AT), "".join(lines)
+        os.killpg(process.pid, signal.SIGINT)  # as Ctrl-C does
+        last = process.stdout.read().splitlines()[-1]
+        stopped = process.wait(timeout=60), last
+        left = main_job.left_behind(build)
     assert main_job.bundles(build) == []
     done = main_job.run(dataset, build, "gate=warn")
     assert done.returncode == 0, done.stdout + done.stderr
     feed, metrics = (json.loads((build / "run" / name).read_text()) for name in ("feed.json", "metrics.json"))
-    return Trained(dataset, build, main_job.steps("".join(lines)), done, feed, metrics)
+    return Trained(dataset, build, main_job.steps("".join(lines)), stopped, left, done, feed, metrics)
+
+
+def test_an_interrupt_says_how_to_go_on(trained: Trained) -> None:
+    assert trained.stopped_with == (
+        130,
+        "error: stopped; finished steps are kept, so the same command goes on from them",
+    )
+    assert trained.left_by_stop == []
 
 
 def test_a_stopped_run_goes_on(trained: Trained) -> None:
