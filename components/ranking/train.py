@@ -17,7 +17,7 @@ from components.ranking.build import RowSampling, build_rows
 from components.ranking.fit import RankerConfig, fit_ranker
 from components.ranking.groups import Groups, read_groups
 from components.ranking.rows import RankingRows
-from feature_repo.errors import DatasetError
+from components.ranking.spans import require
 from feature_repo.progress import say
 from feature_repo.tables import PreparedTables
 from inference.artifacts import Artifacts
@@ -66,7 +66,7 @@ def train_ranker(
     train = read_groups(tables, split.rank_start, split.validation_start, limit=learn, seed=seed, count_silent=False)
     validation = read_groups(tables, split.validation_start, split.test_start, limit=watch, seed=seed)
     for span, groups in (("rank", train), ("validation", validation)):
-        _require(groups.grades.any(), f"the {span} span of the log holds no positive event")
+        require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")
     with HistoricalFeatures(features_dir) as reader:
         artifacts_at = _as_of(tables, Stage(stage_dir, features_dir), reader)
@@ -81,19 +81,10 @@ def train_ranker(
         train_rows = rows(train, "training rows")
         validation_rows = rows(validation, "validation rows")
     for span, built in (("rank", train_rows), ("validation", validation_rows)):
-        _require(len(built.learnable()) > 0, f"no source brings an item that was liked in the {span} span of the log")
+        require(len(built.learnable()) > 0, f"no source brings an item that was liked in the {span} span of the log")
     feature_set = Stage(stage_dir, features_dir).feature_set
     out_dir.mkdir(parents=True, exist_ok=True)
     return fit_ranker(train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed))
-
-
-def _require(given: object, otherwise: str) -> None:
-    """Refuses a log that no ranker can be trained on."""
-    if not given:
-        raise DatasetError(
-            f"{otherwise}, so there is nothing to train a ranker on: give it a longer log, or shorter [split] spans in "
-            "dataset.toml"
-        )
 
 
 def _as_of(tables: PreparedTables, stage: Stage, reader: HistoricalFeatures) -> Callable[[float], Artifacts]:

@@ -10,7 +10,7 @@ from tests.feature_repo import logs
 
 
 def test_the_step_writes_features_and_their_hash(tmp_path: Path) -> None:
-    logs.write(tmp_path / "tables", logs.rows(seed=6, num_events=40))
+    logs.write(tmp_path / "tables", logs.rows(seed=6, num_events=400))
     tables = Dataset(name="tables", uri=str(tmp_path / "tables"), metadata={})
     features = Dataset(name="features", uri=str(tmp_path / "features"), metadata={})
     build_feature_snapshots.python_func(tables, "v1", features)

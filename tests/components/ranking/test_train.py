@@ -9,6 +9,7 @@ import pytest
 from components.features import build_features
 from components.index.build import build_stage
 from components.ranking.fit import RankerConfig
+from components.ranking.spans import require_positives
 from components.ranking.train import train_ranker
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
@@ -60,6 +61,10 @@ def test_a_span_without_a_positive_is_named(tmp_path: Path) -> None:
         return not split.rank_start <= event["timestamp"].timestamp() < split.validation_start
 
     tables, features = log(tmp_path, keep)
+    with pytest.raises(
+        DatasetError, match=r"the rank span of the log \(2.* to 2.*\) holds no positive event, so there"
+    ):
+        require_positives(PreparedTables.open(tables))
     with pytest.raises(DatasetError, match="the rank span of the log holds no positive event, so there is nothing"):
         train_ranker(tables, features, stage(tmp_path, tables, features), tmp_path / "ranker", config=TREES)
     assert not (tmp_path / "ranker").exists()
