@@ -85,7 +85,7 @@ class ItemIndex:
         Args:
             embeddings: Item embeddings [m, d]; row i is item row i.
             config: Sizes and limits.
-            queries: User embeddings [s, d] to measure recall with; items stand in for users where None.
+            queries: User embeddings [s, d] to measure recall with; items stand in where there are none.
 
         Raises:
             BundleError: If recall@500 stays below `config.minimum_recall` at the widest search.
@@ -98,7 +98,7 @@ class ItemIndex:
             raise BundleError("Item embeddings hold values that are not finite; train the towers again.")
         kind = config.kind(len(vectors))
         item_index = cls(_build(kind, vectors, config), kind)
-        sample = _sample(vectors if queries is None else queries, config.seed)
+        sample = _sample(queries if queries is not None and len(queries) else vectors, config.seed)
         target = min(1.0, config.minimum_recall + 0.02)
         for effort in _efforts(kind, item_index._index):
             item_index._set_effort(effort)

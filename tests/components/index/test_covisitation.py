@@ -8,17 +8,18 @@ import numpy as np
 import pytest
 
 from components.index import covisitation as module
+from components.index.asked import user_vectors
 from components.index.build import build_stage
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.events import Events
 from components.index.popular import HALF_LIVES, choose_half_life, fit_popularity
-from components.index.stage import Stage
+from components.index.stage import INDEX, TOWERS, Stage
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from feature_repo.files import read_json
 from feature_repo.tables import PreparedTables, item_universe, unix_seconds
 from inference.encoder import UserEncoder
-from inference.index import ItemIndex
+from inference.index import IndexConfig, ItemIndex
 from tests.components.retrieval import shop
 
 DAY = 86_400.0
@@ -141,3 +142,26 @@ def test_a_stage_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pat
     assert read_json(stage.index_dir / "index.json")["kind"] == index.kind == "flat"
     rows, _ = index.search(encoder.item_embeddings[:5], 1)
     assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
+
+
+def test_recall_of_a_large_index_is_measured_with_users(dirs: tuple[Path, Path], tmp_path: Path) -> None:
+    tables = PreparedTables.open(dirs[0])
+    until = tables.split.test_start
+    config = TrainingConfig(dimension=16, hidden=16, batch=128)
+    fit_towers(*dirs, tmp_path / "towers", until=until, epochs=1, config=config)
+    index = IndexConfig(hnsw_from=1)
+    numbers = build_stage(*dirs, tmp_path / "towers", tmp_path / "test", name="test", index=index)
+    towers = tmp_path / "test" / TOWERS
+    asked = user_vectors(tables, dirs[1], towers, until)
+    before = {user for user, time in zip(*user_times(tables), strict=True) if time < until}
+    assert len(asked) == min(200, len(before))
+    np.testing.assert_allclose(np.linalg.norm(asked, axis=1), 1.0, atol=1e-5)
+    built = ItemIndex.load(tmp_path / "test" / INDEX)
+    items = np.asarray(UserEncoder.load(towers).item_embeddings)
+    assert built.kind == "hnsw"
+    assert numbers["index_recall"] == built.recall_at(500, asked, items) >= 0.95
+
+
+def user_times(tables: PreparedTables) -> tuple[list[str], list[float]]:
+    table = tables.interactions
+    return table["user_id"].to_pylist(), unix_seconds(table["timestamp"]).tolist()
