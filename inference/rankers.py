@@ -10,7 +10,7 @@ import threading
 import time
 from collections.abc import Mapping
 
-from feature_repo.errors import BundleError, PredictorError
+from feature_repo.errors import BundleError, KuberecError, PredictorError
 from inference.bundle import REFUSED_SECONDS
 from inference.metrics import Metrics
 from inference.scorers.protocol import Ranker
@@ -98,6 +98,9 @@ class Rankers:
         while not self._stop.is_set():
             try:
                 self.step()
+            except KuberecError as error:
+                self._metrics.load_failed()
+                log.error("%s", error)
             except Exception:
                 # The thread must live: what is held goes on ranking while the store is away.
                 self._metrics.load_failed()

@@ -60,10 +60,11 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
     """
     started = time.monotonic()
     with fresh_folder(settings.build_dir / "run") as run_dir:
-        store = settings.store_dir(DatasetConfig.load(dataset).name)
-        train(dataset, store, parameters, settings, run_dir)
+        name = DatasetConfig.load(dataset).name
+        store = settings.store(name)
+        train(dataset, name, parameters, settings, run_dir)
         examples = example_users(run_dir / "lists.parquet")
-        with serve(store, run_dir, settings=settings.serving(BundleStore(str(store)))) as servers:
+        with serve(store, run_dir, settings=settings.serving(BundleStore(store))) as servers:
             feed, timing = fetch_feed(servers.url, examples[0])
             write_json(run_dir / "feed.json", feed)
             print(describe_feed(feed, examples[0], timing), flush=True)
@@ -71,14 +72,12 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
     print(f"done in {time.monotonic() - started:.0f} s; figures, reports and the feed are in {run_dir}")
 
 
-def train(
-    dataset: Path, store: Path, parameters: TrainingParameters, settings: PipelineSettings, run_dir: Path
-) -> None:
+def train(dataset: Path, name: str, parameters: TrainingParameters, settings: PipelineSettings, run_dir: Path) -> None:
     """Run the training pipeline on this machine and tell how it ended.
 
     Args:
         dataset: Dataset directory.
-        store: The dataset's serving store.
+        name: Name of the dataset; finds its store.
         parameters: Of the training pipeline.
         settings: Of this process.
         run_dir: Receives reports, figures and the log.
@@ -87,20 +86,21 @@ def train(
         RunFailed: A step ended the run; says which bundle stays served.
     """
     started = time.monotonic()
-    bundles = BundleStore(str(store))
+    store = settings.store(name)
+    bundles = BundleStore(store)
     print(f"training on {dataset}; progress in short, all of it in {run_dir / 'pipeline.log'}", flush=True)
     arguments = {
         "dataset": str(dataset.resolve()),
-        "store": str(store),
+        "store": store,
         "fingerprint": dataset_fingerprint(dataset),
-        "schema_version": schema_version(str(store)),
+        "schema_version": schema_version(store),
         "served_version": bundles.current() or "",
         "report_dir": str(run_dir),
         "redis": settings.redis,
         **parameters.model_dump(),
     }
     try:
-        finished = run_pipeline(training, arguments, settings, name=store.name, run_dir=run_dir)
+        finished = run_pipeline(training, arguments, settings, name=name, run_dir=run_dir)
     except RunFailed as failure:
         served = bundles.current()
         stays = f"bundle {served} stays served" if served else "nothing is served yet"

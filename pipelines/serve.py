@@ -42,8 +42,8 @@ def serve_until_interrupted(dataset: Path, port: int, settings: PipelineSettings
         BundleError: Nothing was released for the dataset yet.
         ServerFailed: A server ended.
     """
-    store = settings.store_dir(DatasetConfig.load(dataset).name)
-    bundles = BundleStore(str(store))
+    store = settings.store(DatasetConfig.load(dataset).name)
+    bundles = BundleStore(store)
     version = bundles.current()
     if version is None:
         raise BundleError(f"{store} has no current bundle: run `make run DATASET={dataset}` first")

@@ -75,12 +75,12 @@ def _usable(port: int) -> int:
 
 @contextlib.contextmanager
 def serve(
-    store: Path, log_dir: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None
+    store: str, log_dir: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[Servers]:
     """Both servers over the store's current bundle, ready to answer; ended when the block is left.
 
     Args:
-        store: The dataset's serving store.
+        store: The dataset's serving store, a directory or URL.
         log_dir: Receives the servers' logs; exists.
         port: HTTP port of the transformer; a free one if None.
         settings: Further `KUBEREC_*` variables for both.
@@ -92,7 +92,7 @@ def serve(
     grpc = free_port()
     shared = {
         **os.environ,
-        "KUBEREC_STORE": str(store),
+        "KUBEREC_STORE": store,
         "KUBEREC_HOST": "127.0.0.1",
         "KUBEREC_GRPC_PORT": str(grpc),
         "KUBEREC_PREDICTOR": f"127.0.0.1:{grpc}",

@@ -24,11 +24,13 @@ class PipelineSettings:
         validation_python: Interpreter of the validation environment (`KUBEREC_VALIDATION_PYTHON`); `.venv-validation`
             beside the code by default.
         redis: Address of a Redis online store, "" for the embedded SQLite (`KUBEREC_REDIS`).
+        stores: Where the datasets' stores are, a directory or s3:// (`KUBEREC_STORES`); `store` in `build_dir` if "".
     """
 
     build_dir: Path
     validation_python: str
     redis: str
+    stores: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> PipelineSettings:
@@ -38,7 +40,7 @@ class PipelineSettings:
             environment: Variables to read; the process's own if None.
 
         Raises:
-            SettingsError: The validation interpreter is absent.
+            SettingsError: The validation interpreter is absent, or stores behind a URL are named without a Redis.
         """
         env = os.environ if environment is None else environment
         python = env.get("KUBEREC_VALIDATION_PYTHON") or str(DEFAULT_PYTHON)
@@ -47,19 +49,24 @@ class PipelineSettings:
                 f"{python}, the interpreter of the validation environment, is not there: run `make setup`, or name in "
                 "KUBEREC_VALIDATION_PYTHON one that has tensorflow-data-validation"
             )
-        return cls(
-            build_dir=Path(env.get("KUBEREC_BUILD", "build")).resolve(),
-            validation_python=python,
-            redis=env.get("KUBEREC_REDIS", ""),
-        )
+        stores, redis = env.get("KUBEREC_STORES", ""), env.get("KUBEREC_REDIS", "")
+        if "://" in stores and not redis:
+            raise SettingsError(
+                f"KUBEREC_STORES is {stores}, which cannot hold online features: name a Redis server for them in "
+                "KUBEREC_REDIS (host:port)"
+            )
+        return cls(Path(env.get("KUBEREC_BUILD", "build")).resolve(), python, redis, stores)
 
-    def store_dir(self, dataset_name: str) -> Path:
-        """The serving store of one dataset: bundles, online features, schemas."""
-        return self.build_dir / "store" / dataset_name
+    def store(self, dataset_name: str) -> str:
+        """The serving store of one dataset: bundles, schemas, and online features where no Redis holds them."""
+        if "://" in self.stores:
+            return f"{self.stores.rstrip('/')}/{dataset_name}"
+        stores = Path(self.stores).resolve() if self.stores else self.build_dir / "store"
+        return str(stores / dataset_name)
 
     def serving(self, store: BundleStore) -> dict[str, str]:
         """Variables of servers on this machine; the clock of a log that ended over a day ago goes on from its end."""
         version = store.current()
         ended = store.manifest(version).facts.log_end if version else time.time()
         clock = "log" if ended < time.time() - DAY else "wall"
-        return {"KUBEREC_CLOCK": clock, "KUBEREC_REDIS": self.redis}
+        return {"KUBEREC_CLOCK": clock, "KUBEREC_REDIS": self.redis, "KUBEREC_CACHE": str(self.build_dir / "cache")}

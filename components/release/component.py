@@ -26,8 +26,8 @@ def release_op(
         stage: Stage `final`.
         ranker: The ranker.
         evaluation: What was measured, and the gate's decision.
-        store: The dataset's store, a directory.
-        redis: Address of a Redis online store, "" for SQLite in the store.
+        store: The dataset's store, a directory or URL.
+        redis: Address of a Redis online store, "" for SQLite in the store, which is a directory then.
         fingerprint: Of the dataset.
         refitted: Whether the towers were fitted again up to the log's end.
         code_version: Of the code that made it.
@@ -36,14 +36,14 @@ def release_op(
     Returns:
         The version that is served.
     """
+    import tempfile
     from pathlib import Path
 
-    from components.release.release import Release, release, release_facts
+    from components.release.release import Release, online_settings, release, release_facts
     from feature_repo.errors import exit_with_sentence
-    from inference.feature_store import StoreSettings
     from inference.store import BundleStore
 
-    with exit_with_sentence():
+    with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
         facts = release_facts(
             Path(tables.path),
             Path(evaluation.path),
@@ -52,7 +52,7 @@ def release_op(
             refitted=refitted,
         )
         made = Release(Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), facts)
-        online = StoreSettings(Path(store) / "online", facts.dataset, "final", redis)
+        online = online_settings(store, facts, redis, Path(scratch))
         version = release(made, BundleStore(store), online)
     metrics.log_metric("weights_until", facts.weights_until)
     metrics.log_metric("features_as_of", facts.features_as_of)

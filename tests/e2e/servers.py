@@ -70,7 +70,7 @@ class Serving:
 
     @property
     def store(self) -> BundleStore:
-        return BundleStore(str(self.store_dir))
+        return BundleStore(self.transformer.environment["KUBEREC_STORE"])
 
     def get(self, user: str = "u1", **parameters: str | int) -> httpx.Response:
         return self.client.get("/api/v1/recommendations", params={"user_id": user, **parameters})
@@ -89,17 +89,23 @@ class Serving:
         return self.client.get("/metrics").text
 
 
-def make(directory: Path, free_port, bundles: list[Bundle], *, redis: str = "", **settings: str) -> Serving:
-    """Servers over a store with the bundles published, the first of them current, and its features online."""
+def make(
+    directory: Path, free_port, bundles: list[Bundle], *, redis: str = "", url: str = "", **settings: str
+) -> Serving:
+    """Servers over a store with the bundles published, the first of them current, and its features online.
+
+    The store is at `url`, or a directory; its features are in a directory or in Redis.
+    """
     store_dir = directory / "store"
-    store = BundleStore(str(store_dir))
+    store = BundleStore(url or str(store_dir))
     for bundle in bundles:
         store.publish(bundle)
     store.set_current(bundles[0].version)
     fill_store(directory / "features", StoreSettings(store_dir / "online", "world", "final", redis))
     http, grpc, predictor_http = free_port(), free_port(), free_port()
     shared = {
-        "KUBEREC_STORE": str(store_dir),
+        "KUBEREC_STORE": store.url,
+        **({"KUBEREC_ONLINE": str(store_dir / "online"), "KUBEREC_CACHE": str(directory / "cache")} if url else {}),
         "KUBEREC_HOST": "127.0.0.1",
         "KUBEREC_PREDICTOR": f"127.0.0.1:{grpc}",
         "KUBEREC_GRPC_PORT": str(grpc),

@@ -18,6 +18,7 @@ import pytest
 
 from components.ingest.marketplace.config import config_for
 from components.ingest.marketplace.directory import make_dataset
+from feature_repo.remote_folder import RemoteFolder
 from inference.store import BundleStore
 from tests.e2e import main_job
 
@@ -159,6 +160,27 @@ def test_a_second_run_is_kept_and_the_same_bundle_stays(trained: Trained) -> Non
     assert trained.store.current() == version
     assert len(list((trained.build / "store" / "simulated-tiny" / "bundles").iterdir())) == 1
     assert json.loads((trained.build / "run" / "metrics.json").read_text())["methods"] == trained.metrics["methods"]
+
+
+def test_a_run_releases_into_a_bucket_and_serves_from_it(
+    trained: Trained, bucket: str, redis_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    local = trained.store.current()
+    monkeypatch.setenv("KUBEREC_STORES", f"s3://{bucket}/stores")
+    monkeypatch.setenv("KUBEREC_REDIS", redis_server)
+    done = main_job.run(trained.dataset, trained.build, "gate=warn")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "fit-towers-op" in main_job.steps(done.stdout, main_job.KEPT)
+    remote = BundleStore(f"s3://{bucket}/stores/simulated-tiny", trained.build / "elsewhere")
+    version = remote.current()
+    assert version is not None
+    assert remote.fetch(version).manifest.facts.dataset == "simulated-tiny"
+    feed = json.loads((trained.build / "run" / "feed.json").read_text())
+    assert (feed["bundle_version"], feed["degraded"]) == (version, [])
+    assert set(RemoteFolder(remote.url).names()) == {"bundles", "current", "schema"}
+    assert (trained.build / "cache" / version).is_dir()
+    assert trained.store.current() == local
+    assert not list(main_job.ROOT.glob("s3:*"))
 
 
 def test_lost_user_ids_stop_the_run_at_the_gate(tmp_path: Path) -> None:

@@ -59,7 +59,21 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
     }
     settings = PipelineSettings.from_environment(environment)
     assert settings == PipelineSettings(tmp_path / "made", sys.executable, "localhost:1")
-    assert settings.store_dir("shop") == tmp_path / "made" / "store" / "shop"
+    assert settings.store("shop") == str(tmp_path / "made" / "store" / "shop")
+
+
+@pytest.mark.parametrize("stores", ["s3://bucket/stores", "s3://bucket/stores/"])
+def test_stores_can_be_in_a_bucket_where_a_redis_holds_the_features(stores: str) -> None:
+    environment = {"KUBEREC_STORES": stores, "KUBEREC_VALIDATION_PYTHON": sys.executable}
+    with pytest.raises(SettingsError, match="KUBEREC_REDIS"):
+        PipelineSettings.from_environment(environment)
+    settings = PipelineSettings.from_environment({**environment, "KUBEREC_REDIS": "localhost:1"})
+    assert settings.store("shop") == "s3://bucket/stores/shop"
+
+
+def test_stores_can_be_in_another_directory(tmp_path: Path) -> None:
+    environment = {"KUBEREC_STORES": str(tmp_path / "kept"), "KUBEREC_VALIDATION_PYTHON": sys.executable}
+    assert PipelineSettings.from_environment(environment).store("shop") == str(tmp_path / "kept" / "shop")
 
 
 def test_defaults_lie_beside_the_code() -> None:
@@ -80,4 +94,5 @@ def test_a_log_that_ended_long_ago_is_served_by_its_own_clock(tmp_path: Path) ->
     bundle = make_bundle(tmp_path / "bundle")
     store.publish(bundle)
     store.set_current(bundle.version)
-    assert settings.serving(store) == {"KUBEREC_CLOCK": "log", "KUBEREC_REDIS": ""}
+    cache = str(tmp_path / "cache")
+    assert settings.serving(store) == {"KUBEREC_CLOCK": "log", "KUBEREC_REDIS": "", "KUBEREC_CACHE": cache}

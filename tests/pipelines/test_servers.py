@@ -16,12 +16,12 @@ def test_a_port_in_use(tmp_path: Path) -> None:
         taken.listen()
         port = taken.getsockname()[1]
         words = rf"port {port} cannot be listened on \(Address already in use\): .* PORT=8081"
-        with pytest.raises(ServerFailed, match=words), serve(tmp_path, tmp_path, port=port):
+        with pytest.raises(ServerFailed, match=words), serve(str(tmp_path), tmp_path, port=port):
             pass
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("port", [-1, 65536])
 def test_a_port_that_is_none(tmp_path: Path, port: int) -> None:
-    with pytest.raises(ServerFailed, match="ports are 1 to 65535"), serve(tmp_path, tmp_path, port=port):
+    with pytest.raises(ServerFailed, match="ports are 1 to 65535"), serve(str(tmp_path), tmp_path, port=port):
         pass
