@@ -13,6 +13,8 @@ SIMULATED := build/data/simulated-$(SIZE)
 DATASET ?= $(SIMULATED)
 PACKAGES := feature_repo inference components pipelines monitoring
 
+# OpenMP threads sleep while they wait: cores may be wanted elsewhere.
+export OMP_WAIT_POLICY ?= PASSIVE
 export KUBEREC_VALIDATION_PYTHON ?= $(CURDIR)/.venv-validation/bin/python
 
 .DEFAULT_GOAL := help

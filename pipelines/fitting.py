@@ -9,6 +9,10 @@ from components.index.component import build_stage_op
 from components.ranking.component import train_ranker_op
 from components.retrieval.component import fit_towers_op
 
+# OpenMP threads that wait for each other spin by default; where others want the cores, a fit with two threads takes
+# four times as long (LightGBM, 250,000 rows: 46 s, 11 s with waiting threads asleep, 14 s with one thread).
+STEP_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
+
 
 @dataclass(frozen=True)
 class Fitted:
@@ -61,4 +65,6 @@ def fit(
 def sized(task: dsl.PipelineTask, *, memory: str, cpu: str = "2") -> dsl.PipelineTask:
     """The task with what its pod asks for; limits are twice the memory."""
     task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(f"{2 * int(memory[:-1])}G")
+    for name, value in STEP_ENVIRONMENT.items():
+        task.set_env_variable(name, value)
     return task

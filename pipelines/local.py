@@ -23,6 +23,7 @@ from kfp.dsl.graph_component import GraphComponent
 
 from feature_repo.errors import INTERRUPTED, KuberecError
 from pipelines.console import RunConsole
+from pipelines.fitting import STEP_ENVIRONMENT
 from pipelines.settings import PipelineSettings
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -95,6 +96,8 @@ def run_pipeline(
         cache_root=str(root / "cache"),
     )
     os.environ["KUBEREC_VALIDATION_PYTHON"] = settings.validation_python
+    for name_of, value in STEP_ENVIRONMENT.items():
+        os.environ.setdefault(name_of, value)
     console = RunConsole(sys.stdout, run_dir / "pipeline.log")
     try:
         with contextlib.redirect_stdout(console), _kept_steps_logged(console), warnings.catch_warnings():

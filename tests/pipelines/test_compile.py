@@ -101,3 +101,10 @@ def test_steps_ask_for_what_they_need(compiled: Mapping[str, Path]) -> None:
             assert asked.get("resourceMemoryRequest"), label
             assert asked.get("resourceMemoryLimit"), label
             assert asked.get("resourceCpuRequest"), label
+
+
+def test_heavy_steps_let_waiting_threads_sleep(compiled: Mapping[str, Path]) -> None:
+    spec = read(compiled["training"])
+    executors = spec["deploymentSpec"]["executors"]
+    for name in ("exec-fit-towers-op", "exec-train-ranker-op", "exec-evaluate-op"):
+        assert {"name": "OMP_WAIT_POLICY", "value": "PASSIVE"} in executors[name]["container"]["env"]
