@@ -25,9 +25,10 @@ class Facts(BaseModel):
         code_version: Of the code that made it.
         stage: Stage of the features; with dataset and feature hash it names the online store's keys.
         log_end: Latest event of the log, unix seconds.
-        weights_until: Time up to which weights were fitted, unix seconds.
+        weights_until: Time up to which weights were fitted, unix seconds; the latest of all models'.
+        ranker_until: The same of the ranker, whose rows need towers fitted on earlier events.
         features_as_of: Time as of which features, neighbours and popularity were taken, unix seconds.
-        refitted: Whether weights were fitted again after they were measured.
+        refitted: Whether the towers were fitted again after they were measured.
         metrics: Offline figures, as measured.
         evidence: weak where too few users could be tested.
         gate: passed, or warn where the owner released it against the gate.
@@ -41,6 +42,7 @@ class Facts(BaseModel):
     stage: str = "final"
     log_end: float
     weights_until: float
+    ranker_until: float
     features_as_of: float
     refitted: bool = False
     metrics: dict[str, Any] = {}

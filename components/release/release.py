@@ -131,6 +131,7 @@ def release_facts(
         code_version=code_version,
         log_end=split.log_end,
         weights_until=end if refitted else split.test_start,
+        ranker_until=split.test_start,
         features_as_of=end,
         refitted=refitted,
         metrics={"methods": measured["methods"], "impressions": measured["impressions"]},

@@ -49,6 +49,7 @@ def make_bundle(directory: Path, seed: int = 0) -> Bundle:
         code_version="test",
         log_end=world.NOW,
         weights_until=world.NOW - 14 * world.DAY,
+        ranker_until=world.NOW - 14 * world.DAY,
         features_as_of=world.NOW,
         metrics={"ndcg@20": 0.1},
     )

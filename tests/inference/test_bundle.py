@@ -102,7 +102,9 @@ def test_a_failed_write_leaves_nothing(tmp_path):
         made.config,
         ranker=tmp_path / "none",
     )
-    facts = Facts(dataset="world", fingerprint="f", code_version="c", log_end=1, weights_until=1, features_as_of=1)
+    facts = Facts(
+        dataset="world", fingerprint="f", code_version="c", log_end=1, weights_until=1, ranker_until=1, features_as_of=1
+    )
     with pytest.raises(OSError, match="none"):
         write_bundle(parts, tmp_path / "out", facts)
     assert list((tmp_path / "out").iterdir()) == []

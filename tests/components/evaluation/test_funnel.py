@@ -197,7 +197,13 @@ def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
             ranker=run.ranker_dir,
         )
     facts = Facts(
-        dataset="shop", fingerprint="f", code_version="c", log_end=as_of, weights_until=as_of, features_as_of=as_of
+        dataset="shop",
+        fingerprint="f",
+        code_version="c",
+        log_end=as_of,
+        weights_until=as_of,
+        ranker_until=as_of,
+        features_as_of=as_of,
     )
     return write_bundle(parts, out, facts)
 

@@ -36,6 +36,7 @@ def test_facts_tell_until_when_weights_and_features_reach(tables: Path, tmp_path
         tables, evaluation(tmp_path / "e"), fingerprint="f" * 64, code_version="c0de", refitted=refitted
     )
     assert facts.weights_until == (facts.features_as_of if refitted else split.test_start)
+    assert facts.ranker_until == split.test_start
     # The last event is in the features: they are as of just after it.
     assert facts.log_end == split.log_end < facts.features_as_of < split.log_end + 1e-3
     assert (facts.dataset, facts.fingerprint, facts.code_version) == ("shop", "f" * 64, "c0de")
