@@ -1,0 +1,19 @@
+"""The one adapter to Feast: what is known of users and items at a time, as columns.
+
+Owns reading (online and historical) and filling of the feature store. Refuses Feast types beyond its edge: what
+leaves are `UserColumns` and `ItemColumns`, in integer rows of the row map.
+"""
+
+from inference.feature_store.filling import materialize
+from inference.feature_store.history import PointInTimeJoin
+from inference.feature_store.online import FeatureReader, OnlineFeatures
+from inference.feature_store.project import StoreSettings, redis_connection
+
+__all__ = [
+    "FeatureReader",
+    "OnlineFeatures",
+    "PointInTimeJoin",
+    "StoreSettings",
+    "materialize",
+    "redis_connection",
+]

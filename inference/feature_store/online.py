@@ -1,0 +1,139 @@
+"""Reads of the online store.
+
+They go to Feast's online store interface with the view at hand, not through `get_online_features`, which resolves
+names in the registry and assembles a response on every call: that takes four times as long, and a registry has to be
+refreshed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, cast
+
+import numpy as np
+import numpy.typing as npt
+from feast import FeatureView, RepoConfig
+from feast.infra.provider import Provider, get_provider
+from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+
+from feature_repo.definitions import feature_objects
+from feature_repo.errors import FeatureStoreError
+from feature_repo.feature_set import FeatureSet
+from feature_repo.state import ItemColumns, TimeArray, UserColumns
+from inference.feature_store.project import NEVER, StoreSettings, failures
+from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records
+from inference.state_columns import (
+    ItemRecords,
+    RowMap,
+    Strings,
+    item_columns,
+    stored_item_numbers,
+    stored_item_texts,
+    user_columns,
+)
+
+READ_ROWS = 2_000  # keys in one read of the item table
+
+
+class FeatureReader(Protocol):
+    """Reads state as of a time; the online and the historical store answer alike."""
+
+    def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
+        """State of users as of their queries' times.
+
+        Args:
+            user_ids: Ids [q], need not be known, may repeat.
+            times: Unix seconds [q]. The online store holds one state a user, the newest; times set the ages.
+
+        Raises:
+            FeatureStoreError: The store cannot be read.
+        """
+        ...
+
+    def items(self, time: float) -> ItemColumns:
+        """The catalogue as of a time, aligned to the row map; the online store has the newest only.
+
+        Raises:
+            FeatureStoreError: The store cannot be read.
+        """
+        ...
+
+
+class OnlineFeatures:
+    """Reads users by request and the item table in bulk from the online store. Safe to share between threads.
+
+    Args:
+        feature_set: What was materialised; another set has other keys.
+        item_ids: The row map [m].
+        settings: Where the features live.
+
+    Raises:
+        FeatureStoreError: The embedded store was never filled for this stage and feature set.
+    """
+
+    def __init__(self, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_], settings: StoreSettings) -> None:
+        file = settings.sqlite_file(feature_set)
+        if not settings.redis and not file.is_file():
+            raise FeatureStoreError(
+                f"{file} is missing: the online store holds no features of stage {settings.stage!r} and feature set"
+                f" {feature_set.hash}; materialise them first."
+            )
+        self._feature_set = feature_set
+        self._row_map = RowMap(item_ids)
+        self._config = settings.config(feature_set)
+        self._provider = get_provider(self._config)
+        self._objects = feature_objects(feature_set, settings.directory)
+        self._failures = failures(settings)
+        self._file = None if settings.redis else file
+        self._inode = 0 if settings.redis else file.stat().st_ino
+        if settings.redis:
+            _retry_once(self._provider, self._config)
+
+    def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
+        """See `FeatureReader.users`; two reads of the store, whatever the number of users."""
+        keys = [entity_key("user_id", user_id) for user_id in user_ids]
+        stats = self._read(self._objects.user_stats, keys)
+        histories = self._read(self._objects.user_history, keys)
+        return user_columns(user_records(stats, histories, self._feature_set), times, self._feature_set, self._row_map)
+
+    def items(self, time: float) -> ItemColumns:
+        """See `FeatureReader.items`."""
+        names = stored_item_numbers(self._feature_set), stored_item_texts(self._feature_set)
+        numbers: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in names[0]}
+        texts: dict[str, list[Strings]] = {name: [] for name in names[1]}
+        item_ids = self._row_map.item_ids
+        for start in range(0, len(item_ids), READ_ROWS):
+            keys = [entity_key("item_id", item_id) for item_id in item_ids[start : start + READ_ROWS]]
+            records = self._read(self._objects.item_stats, keys)
+            for name, parts in numbers.items():
+                parts.append(numbers_of(records, name))
+            for name, found in texts.items():
+                found.append(texts_of(records, name))
+        record = ItemRecords(
+            numbers={name: np.concatenate(parts) for name, parts in numbers.items()},
+            texts={name: np.concatenate(found) for name, found in texts.items()},
+        )
+        return item_columns(record, time, self._feature_set, self._row_map)
+
+    def _read(self, view: FeatureView, keys: list[EntityKey]) -> list[Record | None]:
+        names = [field.name for field in view.features]
+        try:
+            if self._file is not None and self._file.stat().st_ino != self._inode:
+                raise OSError(f"{self._file} was replaced")  # the kept connection reads on in the old file
+            answers = self._provider.online_read(self._config, view, keys, names)
+        except self._failures as error:
+            raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}") from error
+        # SQLite has no stamp for a key it does not know, Redis that of 1970.
+        return [record if stamp is not None and stamp > NEVER else None for stamp, record in answers]
+
+
+def _retry_once(provider: Provider, config: RepoConfig) -> None:
+    """Lets reads fail fast: by default the client tries four times and sleeps for seconds in between.
+
+    Once more at once, because a connection kept from before a restart fails on first use.
+    """
+    from redis.backoff import NoBackoff  # only where Redis is configured
+    from redis.retry import Retry
+
+    client = cast(Any, provider).online_store._get_client(config.online_store)
+    client.set_retry(Retry(NoBackoff(), 1))

@@ -1,0 +1,116 @@
+"""A Feast project of one dataset, stage and feature set: where it lives and how Feast is told."""
+
+from __future__ import annotations
+
+import atexit
+import sqlite3
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from feast import FeatureStore, RepoConfig
+
+from feature_repo.definitions import FeatureObjects, project_name
+from feature_repo.feature_set import FeatureSet
+
+REDIS_TIMEOUT_SECONDS = 1.0
+NEVER = datetime.fromtimestamp(0, UTC)
+
+
+@dataclass(frozen=True)
+class StoreSettings:
+    """Which online features, and where they live.
+
+    Attributes:
+        directory: Holds the registry and, embedded, the SQLite files; a folder a project.
+        dataset: Name of the dataset.
+        stage: rank, test or final.
+        redis: `host:port`, a `redis://` or `rediss://` address, or Feast's own connection string; "" is SQLite.
+    """
+
+    directory: Path
+    dataset: str
+    stage: str = "final"
+    redis: str = ""
+
+    def config(self, feature_set: FeatureSet, *, joins: bool = False) -> RepoConfig:
+        """Feast's configuration of the project of a feature set; `joins` needs DuckDB, which servers have not."""
+        online: dict[str, Any] = {"type": "sqlite", "path": str(self.sqlite_file(feature_set))}
+        if self.redis:
+            # Rows are written whole and by one writer, so that a rollback may put older values back.
+            online = {"type": "redis", "connection_string": redis_connection(self.redis), "skip_dedup": True}
+        project = project_name(self.dataset, self.stage, feature_set)
+        return repo_config(project, (self.directory / project).absolute(), online, joins=joins)
+
+    def sqlite_file(self, feature_set: FeatureSet) -> Path:
+        """Absolute path of the SQLite file of a feature set."""
+        return (self.directory / project_name(self.dataset, self.stage, feature_set) / "online.db").absolute()
+
+
+def redis_connection(address: str) -> str:
+    """Feast's connection string of a Redis address, with timeouts so that a silent server is a dead one.
+
+    Args:
+        address: `host:port`, `redis://[user:password@]host[:port][/db]`, `rediss://...`, or Feast's own string.
+    """
+    if "://" in address:
+        parts = urlsplit(address)
+        options = {"db": parts.path.strip("/"), "username": parts.username, "password": parts.password}
+        named = [f"{name}={value}" for name, value in options.items() if value]
+        secure = ["ssl=true"] if parts.scheme == "rediss" else []
+        address = ",".join([f"{parts.hostname}:{parts.port or 6379}", *named, *secure])
+    timeouts = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
+    return ",".join([address, *(f"{name}={value}" for name, value in timeouts.items() if f"{name}=" not in address)])
+
+
+def repo_config(project: str, folder: Path, online: Mapping[str, Any] | None, *, joins: bool) -> RepoConfig:
+    """Feast's configuration with the registry in a folder; `online` None has no online store."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with quiet():
+        return RepoConfig(
+            project=project,
+            provider="local",
+            registry={"path": str(folder / "registry.db"), "cache_ttl_seconds": 0},  # 0: never refreshed
+            online_store=online,
+            offline_store={"type": "duckdb" if joins else "dask"},
+            entity_key_serialization_version=3,
+        )
+
+
+def applied(config: RepoConfig, objects: FeatureObjects) -> FeatureStore:
+    """A store whose registry holds these objects."""
+    with quiet():
+        store = FeatureStore(config=config)
+        store.apply(objects.all())
+    return store
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """Feast and Ibis warn of each other's deprecations, which nobody here can mend."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@cache
+def drop_engine_at_exit() -> None:
+    """Feast joins in Ibis' default DuckDB connection, and DuckDB complains of one that outlives the interpreter."""
+    import ibis  # only where there are joins: the serving image has none
+
+    atexit.register(setattr, ibis.options, "default_backend", None)
+
+
+def failures(settings: StoreSettings) -> tuple[type[Exception], ...]:
+    """What a store raises when it cannot be reached or read."""
+    if not settings.redis:
+        return (sqlite3.Error, OSError)
+    from redis.exceptions import RedisError  # only where Redis is configured
+
+    return (RedisError, OSError)
