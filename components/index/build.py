@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from components.index.asked import user_vectors
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.events import Events
 from components.index.own import choose_own_half_life
@@ -69,8 +68,11 @@ def build_stage(
     if towers_dir is not None:
         embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
         index = index or IndexConfig()
-        exact = index.kind(len(embeddings)) == "flat"
-        queries = None if exact else user_vectors(tables, features_dir, out_dir / TOWERS, until)
+        queries = None
+        if index.kind(len(embeddings)) != "flat":
+            from components.index.asked import user_vectors  # it imports Feast, which takes seconds
+
+            queries = user_vectors(tables, features_dir, out_dir / TOWERS, until)
         built = ItemIndex.build(embeddings, index, queries)
         (out_dir / INDEX).mkdir(exist_ok=True)
         built.save(out_dir / INDEX)
