@@ -47,12 +47,12 @@ compile: setup  ## compile the pipelines for a cluster into build/pipelines/
 
 test:  ## every test but the long ones [ARGS="tests/inference -k filter"]
 	@.ci/setup validation serving
-	@.ci/install-redis
+	@.ci/install-servers
 	@$(PY) -m pytest -q -m "not long" --durations=10 $(ARGS)
 
 test-long:  ## the long tests alone
 	@.ci/setup validation serving
-	@.ci/install-redis
+	@.ci/install-servers
 	@$(PY) -m pytest -q -m long --timeout=3600 --durations=10 $(ARGS)
 
 lint:  ## formatter, linter, type checker, import rules

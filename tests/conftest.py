@@ -46,7 +46,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     server calls FLUSHALL.
     """
     if shutil.which("redis-server") is None:
-        subprocess.run([ROOT / ".ci" / "install-redis"], check=True, timeout=300)
+        subprocess.run([ROOT / ".ci" / "install-servers"], check=True, timeout=300)
     executable = shutil.which("redis-server")
     if executable is None:
         pytest.skip("redis-server is not installed, and this user cannot install it through apt")
