@@ -9,6 +9,7 @@ from pathlib import Path
 
 from components.ingest.marketplace.config import SIZES, MarketplaceConfig, config_for
 from components.ingest.marketplace.directory import make_dataset
+from components.ingest.marketplace.shift_options import add_shift_options, shift_of
 from components.ingest.marketplace.truth import TRUTH, TRUTH_FILE
 from feature_repo.errors import SettingsError, exit_with_sentence
 from feature_repo.files import read_json
@@ -23,31 +24,19 @@ def parse(arguments: list[str]) -> tuple[MarketplaceConfig, Path]:
     parser.add_argument("--out", type=Path, help="folder to write; default build/data/simulated-<size>")
     parser.add_argument("--null-users", type=float, help="share of interactions whose user id is removed")
     parser.add_argument("--shift-day", type=int, help="day from which the world is shifted by the options below")
-    parser.add_argument("--price-factor", type=float, default=1.0, help="every price times this")
-    parser.add_argument("--boost", action="append", default=[], metavar="CATEGORY=LOGITS", help="more interest in one")
-    parser.add_argument("--mobile-share", type=float, help="share of sessions on a mobile")
+    add_shift_options(parser)
     options = parser.parse_args(arguments)
     changes: dict[str, object] = {}
     if options.null_users is not None:
         changes["defects"] = {"null_users": options.null_users}
-    shift = {"price_factor": options.price_factor, "mobile_share": options.mobile_share}
-    shift["category_boost"] = dict(_boost(text) for text in options.boost)
+    shift = shift_of(options)
     if options.shift_day is not None:
         changes["shift"] = {"from_day": options.shift_day, **shift}
-    elif options.boost or options.mobile_share is not None or options.price_factor != 1.0:
+    elif shift:
         raise SettingsError("a shifted world needs --shift-day, the day from which it is shifted")
     return config_for(options.size, options.seed, **changes), options.out or Path(
         f"build/data/simulated-{options.size}"
     )
-
-
-def _boost(text: str) -> tuple[str, float]:
-    """Category and logits of one `--boost`."""
-    name, _, logits = text.rpartition("=")
-    try:
-        return name, float(logits)
-    except ValueError as error:
-        raise SettingsError(f"--boost {text!r} is not of the form CATEGORY=LOGITS, such as 'Garden=1.5'") from error
 
 
 def main(arguments: list[str]) -> None:

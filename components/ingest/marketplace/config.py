@@ -6,7 +6,7 @@ and leaves users, items and everything before that day as they were.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
@@ -14,6 +14,7 @@ from components.ingest.marketplace.vocabulary import CATEGORIES
 from feature_repo.errors import SettingsError
 
 Size = Literal["tiny", "small", "large"]
+NamedCategories = TypeVar("NamedCategories", dict[str, float], tuple[str, ...])
 
 DAY = 86_400.0
 LOG_START = (
@@ -29,6 +30,7 @@ class Shift(BaseModel):
         price_factor: Every price times this.
         category_boost: Category name -> added to every user's interest in it (1.0 is strong).
         mobile_share: Share of sessions on a mobile; None: as the users' own habits have it.
+        sold_out: Categories of which nothing is in stock.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,15 +39,16 @@ class Shift(BaseModel):
     price_factor: float = Field(default=1.0, gt=0)
     category_boost: dict[str, float] = Field(default_factory=dict)
     mobile_share: float | None = Field(default=None, ge=0, le=1)
+    sold_out: tuple[str, ...] = ()
 
-    @field_validator("category_boost")
+    @field_validator("category_boost", "sold_out")
     @classmethod
-    def _known(cls, boost: dict[str, float]) -> dict[str, float]:
+    def _known(cls, named: NamedCategories) -> NamedCategories:
         names = [category.name for category in CATEGORIES]
-        for name in boost:
+        for name in named:
             if name not in names:
                 raise ValueError(f"there is no category {name!r}; there are {', '.join(names)}")
-        return boost
+        return named
 
     def active(self, day: int) -> bool:
         """Whether the world is shifted on `day`."""

@@ -106,7 +106,7 @@ class Simulation:
             self._show(visits.users[at], now[at], slates, propensity, request, session[at], surface, device)
             led = events.slates
             self._record(events, request[led], session[at][led], surface[led], device[led])
-            on, now[at], seeds[at] = _next(events, now[at], random)
+            on, now[at], seeds[at] = next_requests(events, now[at], random)
             at = at[on]
 
     def _draw(
@@ -174,7 +174,7 @@ class Simulation:
         )
 
 
-def _next(
+def next_requests(
     events: Events, times: FloatColumn, random: np.random.Generator
 ) -> tuple[npt.NDArray[np.bool_], FloatColumn, Ints]:
     """Which sessions ask for more, when, and the item they want similar ones of (-1: none)."""

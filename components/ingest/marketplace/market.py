@@ -41,6 +41,7 @@ class Market:
         self._spread = np.array([category.price_spread for category in CATEGORIES])[shelf]
         boost = config.shift.category_boost
         self._boost = np.array([boost.get(category.name, 0.0) for category in CATEGORIES], dtype=np.float32)
+        self._sold_out = np.array([category.name in config.shift.sold_out for category in CATEGORIES])[shelf]
         regions = [set(REGIONS[code].split("|")) for code in range(len(REGIONS))]
         allowed = np.array([[market.name in region for region in regions] + [True] for market in COUNTRIES])
         adult = np.array([category.min_age >= 18 for category in CATEGORIES])[shelf]
@@ -58,6 +59,11 @@ class Market:
         prices = self.catalogue.prices(day)
         return prices * self.config.shift.price_factor if self.config.shift.active(day) else prices
 
+    def in_stock(self, day: int) -> npt.NDArray[np.bool_]:
+        """Whether each item can be bought on a day [m], the injected shift included."""
+        stock = self.catalogue.in_stock(day)
+        return stock & ~self._sold_out if self.config.shift.active(day) else stock
+
     def showable(self, users: Ints, times: FloatColumn) -> npt.NDArray[np.bool_]:
         """Whether each item is launched, in stock, and allowed at that place and age [n, m].
 
@@ -65,7 +71,7 @@ class Market:
             users: User rows [n].
             times: Unix seconds [n], all of one day.
         """
-        stock = self.catalogue.in_stock(self.day(float(times[0])))
+        stock = self.in_stock(self.day(float(times[0])))
         place = self._allowed[self.population.country[users]] & self._suitable[self.population.age_group[users]]
         mask: npt.NDArray[np.bool_] = place & stock & (self.catalogue.created_at <= times[:, None])
         return mask

@@ -57,10 +57,15 @@ def impressions_table(table: Table, market: Market) -> pa.Table:
     )
 
 
-def items_table(market: Market) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-    """Contract 1's items with their history by valid_from, and which rows [n] are bad on purpose."""
+def items_table(market: Market, num_days: int | None = None) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
+    """Contract 1's items with their history by valid_from, and which rows [n] are bad on purpose.
+
+    Args:
+        market: The shop.
+        num_days: Days of the history; those of the log where not given.
+    """
     items = market.catalogue
-    rows, days = _history(market)
+    rows, days = _history(market, market.config.num_days if num_days is None else num_days)
     order = np.lexsort((days, rows))
     rows, days = rows[order], days[order]
     valid_from = np.where(days < 0, items.created_at[rows], LOG_START + days * DAY)
@@ -68,7 +73,7 @@ def items_table(market: Market) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
     price, in_stock = np.empty(len(rows)), np.empty(len(rows), dtype=bool)
     for day in np.unique(days):
         at = days == day
-        price[at], in_stock[at] = market.prices(int(day))[rows[at]], items.in_stock(int(day))[rows[at]]
+        price[at], in_stock[at] = market.prices(int(day))[rows[at]], market.in_stock(int(day))[rows[at]]
     random = generator(market.config.seed, "missing")
     shelf, num = items.category[rows], len(items)
     no_brand, no_text = random.random(num) < MISSING_BRAND, random.random(num) < MISSING_DESCRIPTION
@@ -137,15 +142,15 @@ maximum_daily_events = {config.maximum_daily_events}
 {split}"""
 
 
-def _history(market: Market) -> tuple[Ints, Ints]:
+def _history(market: Market, num_days: int) -> tuple[Ints, Ints]:
     """(item, day) of every row of items: how it began (day -1 or launch), and each day that changed price or stock."""
     items, config = market.catalogue, market.config
     began = np.maximum(np.floor((items.created_at - LOG_START) / DAY), -1).astype(np.int64)
     rows, days = [np.arange(len(items))], [began]
-    shift = config.shift.from_day if config.shift.price_factor != 1.0 else None
-    shifted = np.full(len(items), config.num_days if shift is None else shift)
+    moved = config.shift.from_day is not None and (config.shift.price_factor != 1.0 or config.shift.sold_out)
+    shifted = np.full(len(items), config.shift.from_day if moved else num_days)
     for change in (items.price_day, items.out_from, items.out_until, shifted):
-        at = np.flatnonzero((change > began) & (change < config.num_days))
+        at = np.flatnonzero((change > began) & (change < num_days))
         rows.append(at)
         days.append(change[at].astype(np.int64))
     pairs = np.unique(np.stack([np.concatenate(rows), np.concatenate(days)], axis=1), axis=0)

@@ -23,7 +23,8 @@ from components.ingest.marketplace.market import Market
 from components.ingest.marketplace.policy import SLATE_SIZE
 from components.ingest.marketplace.population import Population
 from components.ingest.marketplace.world import World
-from feature_repo.files import write_json, write_parquet
+from feature_repo.errors import SettingsError
+from feature_repo.files import read_json, write_json, write_parquet
 
 TRUTH = "truth"
 TRUTH_FILE = "truth.json"
@@ -37,6 +38,18 @@ def identity(config: MarketplaceConfig) -> dict[str, Any]:
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
     return {"config": config.model_dump(mode="json"), "generator": digest.hexdigest()[:16]}
+
+
+def config_of(directory: Path) -> MarketplaceConfig:
+    """The configuration that a simulated dataset was made from.
+
+    Raises:
+        SettingsError: `directory` is no simulated dataset.
+    """
+    path = directory / TRUTH / TRUTH_FILE
+    if not path.is_file():
+        raise SettingsError(f"{directory} is no simulated dataset: {path} is missing")
+    return MarketplaceConfig.model_validate(read_json(path)["config"])
 
 
 def write_truth(directory: Path, market: Market, log: Log, bots: tuple[Bot, ...], reasons: Reasons) -> None:

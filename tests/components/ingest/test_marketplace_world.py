@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import numpy as np
+import pyarrow.compute as pc
 import pytest
 
 from components.ingest.marketplace.config import DAY, LOG_START, config_for
 from components.ingest.marketplace.events import CLICK, PURCHASE
+from components.ingest.marketplace.tables import items_table
 from components.ingest.marketplace.vocabulary import CATEGORIES
 from components.ingest.marketplace.world import World, sigmoid
 from feature_repo.errors import SettingsError
@@ -117,11 +121,28 @@ def test_a_shift_changes_the_world_from_its_day_on() -> None:
         assert np.allclose(np.delete(interest, tea, axis=1), 0, atol=1e-5)
 
 
+def test_a_sold_out_category_leaves_the_shelf_and_the_items_table() -> None:
+    shift = {"from_day": 21, "sold_out": ("Tea",), "price_factor": 2.0}
+    market = World(config_for("tiny", shift=shift)).market
+    tea = market.catalogue.category == [category.name for category in CATEGORIES].index("Tea")
+    assert market.in_stock(20)[tea].any()
+    assert not market.in_stock(21)[tea].any()
+    assert np.array_equal(market.in_stock(21)[~tea], market.catalogue.in_stock(21)[~tea])
+    before, after = items_table(market)[0], items_table(market, 22)[0]
+    start = datetime.fromtimestamp(LOG_START + 21 * DAY, UTC)
+    assert pc.max(before["valid_from"]).as_py() < start
+    changed = after.filter(pc.equal(after["valid_from"], start))
+    assert set(changed["item_id"].to_pylist()) == set(market.catalogue.item_ids)
+    sold_out = changed.filter(pc.invert(changed["in_stock"]))["category"].to_pylist()
+    assert sold_out.count("Tea") == tea.sum()
+
+
 @pytest.mark.parametrize(
     ("size", "changes", "named"),
     [
         ("huge", {}, "huge"),
         ("tiny", {"shift": {"from_day": 1, "category_boost": {"Cheese": 1}}}, "Cheese"),
+        ("tiny", {"shift": {"from_day": 1, "sold_out": ["Cheese"]}}, "Cheese"),
         ("tiny", {"defects": {"null_users": 3}}, "null_users"),
     ],
 )
