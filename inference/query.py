@@ -97,8 +97,11 @@ class CandidateSet:
             features=None if self.features is None else self.features[mask],
         )
 
-    def best(self, counts: int | IntArray) -> CandidateSet:
-        """The best `counts` of each query (one number, or [q]), best first, ties by row, without features."""
+    def best(self, counts: int | IntArray, *, with_features: bool = False) -> CandidateSet:
+        """The best `counts` of each query (one number, or [q]), best first, ties by row.
+
+        Features are left behind unless asked for: of whole lists of many queries they fill the memory.
+        """
         owners = self.query_index
         order = np.lexsort((self.rows, -self.score, owners))
         place = np.arange(len(order)) - self.offsets[owners]
@@ -111,6 +114,7 @@ class CandidateSet:
             source_ranks=self.source_ranks[order],
             score=self.score[order],
             probabilities={name: column[order] for name, column in self.probabilities.items()},
+            features=self.features[order] if with_features and self.features is not None else None,
         )
 
     def with_features(self, features: FloatArray) -> CandidateSet:
@@ -138,6 +142,8 @@ class Slate:
         degraded: What failed open on the way, empty when all is well.
         stage_seconds: Wall seconds of each stage.
         bundle_version: The bundle that answered.
+        features: Ranker features [count, F] as they were ranked; None where the ranker had no part in the order.
+        probabilities: Objective -> calibrated probability [count]; empty where not ranked.
     """
 
     query: Query
@@ -148,3 +154,5 @@ class Slate:
     degraded: tuple[str, ...] = ()
     stage_seconds: Mapping[str, float] = field(default_factory=dict)
     bundle_version: str = ""
+    features: FloatArray | None = None
+    probabilities: Mapping[str, FloatArray] = field(default_factory=dict)

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Protocol
 
@@ -30,8 +30,8 @@ from inference.filters import availability, exclude, repeats, seed
 from inference.filters.protocol import Filter
 from inference.merge import concatenate, merge
 from inference.query import CandidateSet, Query, Slate
-from inference.reasons import ReasonWriter
 from inference.scorers.protocol import Scorer
+from inference.slates import SlateWriter
 from inference.source_scores import complete
 from inference.sources.covisitation import CovisitationSource
 from inference.sources.own import OwnSource
@@ -125,7 +125,7 @@ class Recommender:
             seed.SeedFilter(artifacts),
             exclude.ExcludeFilter(artifacts),
         )
-        self._reasons = ReasonWriter(artifacts)
+        self._slates = SlateWriter(artifacts)
 
     def recommend(self, queries: Sequence[Query], deadline: float | None = None) -> list[Slate]:
         """A slate for each query, in their order; never empty unless every item is filtered out."""
@@ -210,7 +210,7 @@ class Recommender:
         return assemble(batch.queries, batch.users, artifacts.items, candidates, artifacts.feature_set)
 
     def rank(self, batch: Batch, retrieved: Retrieved) -> CandidateSet:
-        """The candidates with the ranker's scores where it applies and answers, else as they came."""
+        """The candidates with the ranker's scores and features where it applies and answers, else as they came."""
         candidates = retrieved.candidates
         if self.scorer is None or len(candidates) == 0:
             return candidates
@@ -233,36 +233,17 @@ class Recommender:
             return candidates
         if asked is candidates:
             return scored
-        score = candidates.score.copy()
-        score[mask] = scored.score
-        return candidates.with_scores(score)
+        return _spread(scored, candidates, mask)
 
     def select(self, batch: Batch, candidates: CandidateSet) -> list[Slate]:
         """The best of each query with reasons; equal scores by row."""
         start = time.perf_counter()
-        top = candidates.best(np.array([query.count for query in batch.queries]))
-        sources = np.array(self.artifacts.feature_set.sources, dtype=object)
-        brought = top.source_ranks if len(top) else np.zeros((0, len(sources)), dtype=np.float32)
-        names = sources[np.argmin(np.where(np.isnan(brought), np.inf, brought), axis=1)]
-        reasons = self._reasons.write(batch.queries, batch.users, top, names)
+        top = candidates.best(np.array([query.count for query in batch.queries]), with_features=True)
+        ranked = self._ranked_queries(batch) if top.features is not None else np.zeros(len(batch), dtype=np.bool_)
+        written = self._slates.write(batch.queries, batch.users, top, ranked)
         self._note(batch.trace, "select", start)
         marks, seconds = tuple(batch.trace.degraded), dict(batch.trace.seconds)
-        slates = []
-        for place, query in enumerate(batch.queries):
-            mine = slice(int(top.offsets[place]), int(top.offsets[place + 1]))
-            slates.append(
-                Slate(
-                    query=query,
-                    rows=top.rows[mine],
-                    scores=top.score[mine],
-                    sources=tuple(names[mine]),
-                    reasons=tuple(reasons[mine]),
-                    degraded=marks,
-                    stage_seconds=seconds,
-                    bundle_version=self.artifacts.version,
-                )
-            )
-        return slates
+        return [replace(slate, degraded=marks, stage_seconds=seconds) for slate in written]
 
     def _hydrate(self, queries: Sequence[Query], trace: Trace) -> UserColumns:
         ids = [query.user_id for query in queries]
@@ -302,3 +283,16 @@ class Recommender:
         trace.seconds[name] = trace.seconds.get(name, 0.0) + seconds
         if self.executor.observer is not None:
             self.executor.observer.stage(name, seconds)
+
+
+def _spread(scored: CandidateSet, candidates: CandidateSet, mask: npt.NDArray[np.bool_]) -> CandidateSet:
+    """All candidates, those where `mask` [n] is true with what the ranker said of them; NaN for the others."""
+    assert scored.features is not None
+    score = candidates.score.copy()
+    score[mask] = scored.score
+    features = np.full((len(mask), scored.features.shape[1]), np.nan, dtype=np.float32)
+    features[mask] = scored.features
+    probabilities = {name: np.full(len(mask), np.nan, dtype=np.float32) for name in scored.probabilities}
+    for name, column in probabilities.items():
+        column[mask] = scored.probabilities[name]
+    return candidates.with_scores(score, probabilities).with_features(features)
