@@ -32,6 +32,7 @@ class Facts(BaseModel):
         metrics: Offline figures, as measured.
         evidence: weak where too few users could be tested.
         gate: passed, or warn where the owner released it against the gate.
+        cause: Why it was trained, where drift started it; "" where a person or a schedule did.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,6 +49,7 @@ class Facts(BaseModel):
     metrics: dict[str, Any] = {}
     evidence: Literal["strong", "weak"] = "strong"
     gate: Literal["passed", "warn"] = "passed"
+    cause: str = ""
 
 
 class File(BaseModel):

@@ -32,9 +32,18 @@ END_SECONDS = 5.0
 
 
 class RunFailed(KuberecError):
-    """A step of a local run ended with this sentence."""
+    """A step of a local run ended with this sentence.
+
+    Args:
+        sentence: What the step said.
+        step: Name of the step.
+    """
 
     exit_code = 1
+
+    def __init__(self, sentence: str, step: str | None = None) -> None:
+        super().__init__(sentence)
+        self.step = step
 
 
 class Stopped(KuberecError):
@@ -109,7 +118,7 @@ def run_pipeline(
         # kfp.local raises a bare RuntimeError when a task ends non-zero; the task has printed why.
         if "FAILURE" not in str(failure):
             raise
-        raise RunFailed(_why(console, run_dir)) from failure
+        raise RunFailed(_why(console, run_dir), console.step) from failure
     except KeyboardInterrupt as stop:
         _end_children()
         raise Stopped("stopped; finished steps are kept, so the same command goes on from them") from stop

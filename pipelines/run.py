@@ -17,19 +17,16 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.ingest import dataset_fingerprint
-from components.validation.schema import schema_version
 from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import exit_with_sentence
 from feature_repo.files import write_json
 from inference.store import BundleStore
 from pipelines.alone import fresh_folder
 from pipelines.latency import measure
-from pipelines.local import RunFailed, run_pipeline
 from pipelines.parameters import TrainingParameters
 from pipelines.servers import serve
 from pipelines.settings import PipelineSettings
-from pipelines.training import training
+from pipelines.trainer import train
 
 NUM_EXAMPLES = 200
 SOMEBODY = "somebody-new"
@@ -70,45 +67,6 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
             print(describe_feed(feed, examples[0], timing), flush=True)
             print(measure(servers.url, examples), flush=True)
     print(f"done in {time.monotonic() - started:.0f} s; figures, reports and the feed are in {run_dir}")
-
-
-def train(dataset: Path, name: str, parameters: TrainingParameters, settings: PipelineSettings, run_dir: Path) -> None:
-    """Run the training pipeline on this machine and tell how it ended.
-
-    Args:
-        dataset: Dataset directory.
-        name: Name of the dataset; finds its store.
-        parameters: Of the training pipeline.
-        settings: Of this process.
-        run_dir: Receives reports, figures and the log.
-
-    Raises:
-        RunFailed: A step ended the run; says which bundle stays served.
-    """
-    started = time.monotonic()
-    store = settings.store(name)
-    bundles = BundleStore(store)
-    print(f"training on {dataset}; progress in short, all of it in {run_dir / 'pipeline.log'}", flush=True)
-    arguments = {
-        "dataset": str(dataset.resolve()),
-        "store": store,
-        "fingerprint": dataset_fingerprint(dataset),
-        "schema_version": schema_version(store),
-        "served_version": bundles.current() or "",
-        "report_dir": str(run_dir),
-        "redis": settings.redis,
-        **parameters.model_dump(),
-    }
-    try:
-        finished = run_pipeline(training, arguments, settings, name=name, run_dir=run_dir)
-    except RunFailed as failure:
-        served = bundles.current()
-        stays = f"bundle {served} stays served" if served else "nothing is served yet"
-        raise RunFailed(f"{str(failure).removesuffix('.')}; {stays}") from failure
-    slowest = sorted(finished.seconds.items(), key=lambda step: -step[1])[:4]
-    shares = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in slowest)
-    memory = f"peak memory of a step {finished.peak_bytes / 2**30:.1f} GiB"
-    print(f"pipeline: {time.monotonic() - started:.0f} s ({shares}); {memory}", flush=True)
 
 
 def example_users(lists: Path) -> list[str]:

@@ -36,6 +36,7 @@ def training(
     served_version: str = "",
     report_dir: str = "",
     redis: str = "",
+    cause: str = "",
     gate: str = "refuse",
     refit: bool = False,
     ranker_rows: int = 1_000_000,
@@ -53,6 +54,7 @@ def training(
         served_version: The bundle served as the run begins, compared with the new one; "" for none.
         report_dir: Local folder that receives copies of reports and figures, "" for none.
         redis: Address of a Redis online store, "" for SQLite in the store.
+        cause: Why it was started, where drift did that; the bundle's manifest says it.
         gate: refuse or warn.
         refit: Fit the towers again up to the log's end after they were measured.
         ranker_rows: Bound on the rows the ranker is trained on.
@@ -91,7 +93,7 @@ def training(
         ).outputs["built"]
         released = release_op(
             **tables, stage=stage, ranker=ranker, evaluation=evaluated.outputs["evaluation"], store=store, redis=redis,
-            fingerprint=fingerprint, refitted=refitted, code_version=code_version,
+            fingerprint=fingerprint, refitted=refitted, cause=cause, code_version=code_version,
         )  # fmt: skip
         _never_cached(sized(released, memory="4G").after(publish))
 

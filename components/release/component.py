@@ -15,6 +15,7 @@ def release_op(
     redis: str,
     fingerprint: str,
     refitted: bool,
+    cause: str,
     code_version: str,
     metrics: Output[Metrics],
 ) -> str:
@@ -30,6 +31,7 @@ def release_op(
         redis: Address of a Redis online store, "" for SQLite in the store, which is a directory then.
         fingerprint: Of the dataset.
         refitted: Whether the towers were fitted again up to the log's end.
+        cause: Why it was trained, "" where drift did not start it.
         code_version: Of the code that made it.
         metrics: The version's size.
 
@@ -50,6 +52,7 @@ def release_op(
             fingerprint=fingerprint,
             code_version=code_version,
             refitted=refitted,
+            cause=cause,
         )
         made = Release(Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), facts)
         online = online_settings(store, facts, redis, Path(scratch))

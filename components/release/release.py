@@ -65,7 +65,7 @@ def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
     as_of = tables.split.stamp(tables.split.log_end)
     materialize(made.features_dir, feature_set, online, as_of)
     served = store.current()
-    if served is not None and store.manifest(served).facts == made.facts:
+    if served is not None and made_of_the_same(made.facts, store.manifest(served).facts):
         say(f"release: bundle {served} was made of the same data, code and weights and stays served")
         return served
     stage = Stage(made.stage_dir, made.features_dir)
@@ -111,7 +111,7 @@ def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> Stor
 
 
 def release_facts(
-    tables_dir: Path, evaluation_dir: Path, *, fingerprint: str, code_version: str, refitted: bool
+    tables_dir: Path, evaluation_dir: Path, *, fingerprint: str, code_version: str, refitted: bool, cause: str = ""
 ) -> Facts:
     """What the manifest of a release says.
 
@@ -121,6 +121,7 @@ def release_facts(
         fingerprint: Of the dataset's source files.
         code_version: Of the code that made it.
         refitted: Whether the towers were fitted again up to the log's end.
+        cause: Why it was trained, "" where drift did not start it.
     """
     tables, measured = PreparedTables.open(tables_dir), _evaluation(evaluation_dir)
     split, gate = tables.split, measured["gate"]
@@ -137,6 +138,7 @@ def release_facts(
         metrics={"methods": measured["methods"], "impressions": measured["impressions"]},
         evidence=gate["evidence"],
         gate="passed" if gate["passed"] else "warn",
+        cause=cause,
     )
 
 
@@ -147,6 +149,11 @@ def refuse(evaluation_dir: Path) -> NoReturn:
         NotReleased: Always.
     """
     raise NotReleased(_evaluation(evaluation_dir)["gate"]["sentence"])
+
+
+def made_of_the_same(made: Facts, served: Facts) -> bool:
+    """Whether at most a cause that `made` lacks tells them apart: what has a cause of its own is a bundle of its own."""
+    return made.model_copy(update={"cause": made.cause or served.cause}) == served
 
 
 def _evaluation(evaluation_dir: Path) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from components.release.release import online_settings, refuse, release_facts
+from components.release.release import made_of_the_same, online_settings, refuse, release_facts
 from feature_repo.errors import NotReleased, SettingsError
 from feature_repo.files import write_json
 from feature_repo.tables import PreparedTables
@@ -52,6 +52,17 @@ def test_facts_tell_what_the_gate_said(
     measured = evaluation(tmp_path / "e", passed=passed, evidence=evidence)
     facts = release_facts(tables, measured, fingerprint="", code_version="", refitted=False)
     assert (facts.gate, facts.evidence) == (marked, evidence)
+
+
+def test_a_retraining_names_its_cause_and_is_a_bundle_of_its_own(tables: Path, tmp_path: Path) -> None:
+    measured = evaluation(tmp_path / "e")
+    plain = release_facts(tables, measured, fingerprint="f", code_version="c", refitted=False)
+    caused = release_facts(tables, measured, fingerprint="f", code_version="c", refitted=False, cause="price drifted")
+    assert (plain.cause, caused.cause) == ("", "price drifted")
+    assert not made_of_the_same(caused, served=plain)
+    assert made_of_the_same(plain, served=caused)  # a plain run after it has nothing to add
+    assert made_of_the_same(caused, served=caused)
+    assert not made_of_the_same(plain.model_copy(update={"fingerprint": "g"}), served=caused)
 
 
 def test_a_refusal_is_the_gates_sentence(tmp_path: Path) -> None:
