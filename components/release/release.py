@@ -152,7 +152,7 @@ def refuse(evaluation_dir: Path) -> NoReturn:
 
 
 def made_of_the_same(made: Facts, served: Facts) -> bool:
-    """Whether at most a cause that `made` lacks tells them apart: what has a cause of its own is a bundle of its own."""
+    """Whether they differ at most by a cause that `made` lacks: what has a cause of its own is a bundle of its own."""
     return made.model_copy(update={"cause": made.cause or served.cause}) == served
 
 
