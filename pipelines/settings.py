@@ -25,12 +25,14 @@ class PipelineSettings:
             beside the code by default.
         redis: Address of a Redis online store, "" for the embedded SQLite (`KUBEREC_REDIS`).
         stores: Where the datasets' stores are, a directory or s3:// (`KUBEREC_STORES`); `store` in `build_dir` if "".
+        logs: Where the servers' logs are, likewise (`KUBEREC_LOGS`); `log` in `build_dir` if "".
     """
 
     build_dir: Path
     validation_python: str
     redis: str
     stores: str = ""
+    logs: str = ""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> PipelineSettings:
@@ -55,14 +57,17 @@ class PipelineSettings:
                 f"KUBEREC_STORES is {stores}, which cannot hold online features: name a Redis server for them in "
                 "KUBEREC_REDIS (host:port)"
             )
-        return cls(Path(env.get("KUBEREC_BUILD", "build")).resolve(), python, redis, stores)
+        return cls(
+            Path(env.get("KUBEREC_BUILD", "build")).resolve(), python, redis, stores, env.get("KUBEREC_LOGS", "")
+        )
 
     def store(self, dataset_name: str) -> str:
         """The serving store of one dataset: bundles, schemas, and online features where no Redis holds them."""
-        if "://" in self.stores:
-            return f"{self.stores.rstrip('/')}/{dataset_name}"
-        stores = Path(self.stores).resolve() if self.stores else self.build_dir / "store"
-        return str(stores / dataset_name)
+        return self._place(self.stores, "store", dataset_name)
+
+    def log(self, dataset_name: str) -> str:
+        """What the servers of one dataset log; need not exist."""
+        return self._place(self.logs, "log", dataset_name)
 
     def serving(self, store: BundleStore) -> dict[str, str]:
         """Variables of servers on this machine; the clock of a log that ended over a day ago goes on from its end."""
@@ -70,3 +75,10 @@ class PipelineSettings:
         ended = store.manifest(version).facts.log_end if version else time.time()
         clock = "log" if ended < time.time() - DAY else "wall"
         return {"KUBEREC_CLOCK": clock, "KUBEREC_REDIS": self.redis, "KUBEREC_CACHE": str(self.build_dir / "cache")}
+
+    def _place(self, named: str, default: str, dataset_name: str) -> str:
+        """A dataset's own place below a directory or URL that was named, else below the build folder."""
+        if "://" in named:
+            return f"{named.rstrip('/')}/{dataset_name}"
+        folder = Path(named).resolve() if named else self.build_dir / default
+        return str(folder / dataset_name)

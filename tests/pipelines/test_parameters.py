@@ -76,6 +76,18 @@ def test_stores_can_be_in_another_directory(tmp_path: Path) -> None:
     assert PipelineSettings.from_environment(environment).store("shop") == str(tmp_path / "kept" / "shop")
 
 
+@pytest.mark.parametrize(
+    ("logs", "expected"), [("", "{0}/log/shop"), ("{0}/kept", "{0}/kept/shop"), ("s3://logs/", "s3://logs/shop")]
+)
+def test_every_dataset_has_a_log_of_its_own(tmp_path: Path, logs: str, expected: str) -> None:
+    environment = {
+        "KUBEREC_BUILD": str(tmp_path),
+        "KUBEREC_LOGS": logs.format(tmp_path),
+        "KUBEREC_VALIDATION_PYTHON": sys.executable,
+    }
+    assert PipelineSettings.from_environment(environment).log("shop") == expected.format(tmp_path)
+
+
 def test_defaults_lie_beside_the_code() -> None:
     if not DEFAULT_PYTHON.is_file():
         pytest.skip("the validation environment is not set up: run `make setup`")
