@@ -1,0 +1,71 @@
+"""Alerts about what answers are made from, and about the log that is made of them."""
+
+from __future__ import annotations
+
+from monitoring.rules.model import Alert
+
+_LOST = "recs_log_lost_rows_total"
+
+DATA = (
+    Alert(
+        name="KuberecBundleRefused",
+        value="max by (job) (increase(recs_bundle_failures_total[5m]))",
+        condition="> 0",
+        lasting="5m",
+        severity="ticket",
+        summary="A bundle cannot be loaded",
+        description=(
+            '{{ $labels.job }} fails to load a bundle or to read the store, {{ $value | printf "%.0f" }} times in 5 '
+            "minutes. What it held before stays in service."
+        ),
+    ),
+    Alert(
+        name="KuberecBundlesDiffer",
+        value="count(count by (version) (recs_bundle_info))",
+        condition="> 1",
+        lasting="15m",
+        severity="ticket",
+        summary="Servers serve different bundles",
+        description=(
+            "{{ $value }} bundles are in service at once for 15 minutes; a swap takes seconds: "
+            '{{ range query "count by (version) (recs_bundle_info)" }}{{ .Labels.version }} ({{ .Value }}) {{ end }}'
+        ),
+    ),
+    Alert(
+        name="KuberecFeaturesOld",
+        value="max by (view) (recs_feature_age_seconds)",
+        condition="> 3 * 3600",
+        lasting="10m",
+        severity="ticket",
+        summary="Features are not refreshed",
+        description=(
+            "The features of {{ $labels.view }} in use were computed {{ $value | humanizeDuration }} ago; they are "
+            "refreshed every hour. Feeds do not know what people did since, nor new prices and stock."
+        ),
+    ),
+    Alert(
+        name="KuberecIndexOld",
+        value="max(recs_index_age_seconds)",
+        condition="> 24 * 3600",
+        lasting="1h",
+        severity="ticket",
+        summary="The item index is old",
+        description=(
+            "The bundle in service was made {{ $value | humanizeDuration }} ago; training releases one a day. New "
+            "items are not recommended."
+        ),
+    ),
+    Alert(
+        name="KuberecLogRowsLost",
+        # The first part sees the loss that makes the series and so is no increase.
+        value=f"sum by (table, reason) ({_LOST} unless {_LOST} offset 15m or increase({_LOST}[15m]))",
+        condition="> 0",
+        lasting="0m",
+        severity="ticket",
+        summary="Rows of the log are lost",
+        description=(
+            '{{ $value | printf "%.0f" }} rows of {{ $labels.table }} were lost within 15 minutes '
+            "({{ $labels.reason }}). Training and drift will not see them."
+        ),
+    ),
+)

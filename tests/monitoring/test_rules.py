@@ -1,0 +1,103 @@
+"""The rules in the hands of promtool, and the page of every alert."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from monitoring.rules import ALERTS, RECORDINGS, __main__, rule_file
+from tests.monitoring.alert_cases import CASES, Case
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="session")
+def promtool() -> str:
+    if shutil.which("promtool") is None:
+        subprocess.run([ROOT / ".ci" / "install-servers"], check=True, timeout=300)
+    found = shutil.which("promtool")
+    if found is None:
+        pytest.skip("promtool is not installed, and this user cannot install it through apt")
+    return found
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory) -> Path:
+    """The file that `python -m monitoring.rules` writes."""
+    folder = tmp_path_factory.mktemp("rules")
+    __main__.main(["--out", str(folder)])
+    return folder / "rules.yaml"
+
+
+def run(*command: str | Path) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def expected(case: Case) -> list[dict]:
+    """Alerts that promtool is to find, in its own form."""
+    if case.says is None:
+        return []
+    (rule,) = (one for group in rule_file()["groups"] for one in group["rules"] if one.get("alert") == case.alert)
+    annotations = {**rule["annotations"], "description": case.says}
+    return [{"exp_labels": {**rule["labels"], **case.labels}, "exp_annotations": annotations}]
+
+
+def long(case: Case) -> bool:
+    return int(case.at.removesuffix("m")) > 1000
+
+
+def promtool_test(case: Case) -> dict:
+    return {
+        "interval": "1m",
+        "input_series": [{"series": name, "values": values} for name, values in case.series.items()],
+        "alert_rule_test": [{"eval_time": case.at, "alertname": case.alert, "exp_alerts": expected(case)}],
+    }
+
+
+def test_rules_are_valid(promtool, rules):
+    assert f"{len(ALERTS) + len(RECORDINGS)} rules found" in run(promtool, "check", "rules", "--lint-fatal", rules)
+
+
+def test_every_alert_fires_and_stays_silent(promtool, rules, tmp_path):
+    names = [alert.name for alert in ALERTS]
+    assert len(set(names)) == len(names)
+    assert {case.alert for case in CASES if case.says is not None} == set(names)
+    assert {case.alert for case in CASES if case.says is None} == set(names)
+    # Histories of a day are looked at every ten minutes: every minute of them costs half a minute.
+    for interval, cases in (("1m", [one for one in CASES if not long(one)]), ("10m", [*filter(long, CASES)])):
+        tests = {"rule_files": [str(rules)], "evaluation_interval": interval, "tests": [*map(promtool_test, cases)]}
+        path = tmp_path / f"{interval}.yaml"
+        path.write_text(yaml.safe_dump(tests, sort_keys=False))
+        run(promtool, "test", "rules", path)
+
+
+def test_traffic_is_compared_with_last_week_first(promtool, rules, tmp_path):
+    """Two days of 60 requests a minute, then 30: the week before counts, not the day before."""
+    series = [{"series": 'recs_requests_total{surface="home",code="200"}', "values": "0+600x288 172800+300x1000"}]
+    ask = lambda at, value: {"expr": "recs:requests:expected1h", "eval_time": at, "exp_samples": value}  # noqa: E731
+    sample = lambda value: [{"labels": "recs:requests:expected1h", "value": value}]  # noqa: E731
+    tests = {
+        "rule_files": [str(rules)],
+        "evaluation_interval": "1h",
+        "tests": [
+            {
+                "interval": "10m",
+                "input_series": series,
+                "promql_expr_test": [
+                    ask("20h", []),
+                    ask("30h", sample(1)),
+                    ask("80h", sample(0.5)),
+                    ask("190h", sample(1)),
+                ],
+            }
+        ],
+    }
+    path = tmp_path / "tests.yaml"
+    path.write_text(yaml.safe_dump(tests, sort_keys=False))
+    run(promtool, "test", "rules", path)
