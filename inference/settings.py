@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -35,6 +36,10 @@ class ServingSettings(BaseModel):
         request_threads: Requests worked on at a time, by either server.
         held_bundles: Bundles a predictor holds.
         grace_seconds: Time that requests have to end after SIGTERM.
+        log: Where slates and events are logged, a local directory or s3://; "" logs nothing and takes no events.
+        spool: Local directory of rows on their way to the log; by default in a local log, else below the cache.
+        log_flush_seconds: How often rows become parts of the log: what a killed process may lose of its slates.
+        log_queue: Slates that may wait for that; more are lost and counted.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,6 +63,10 @@ class ServingSettings(BaseModel):
     request_threads: int = Field(default=4, ge=1)
     held_bundles: int = Field(default=2, ge=2)
     grace_seconds: int = Field(default=10, ge=0)
+    log: str = ""
+    spool: str = ""
+    log_flush_seconds: float = Field(default=5.0, gt=0)
+    log_queue: int = Field(default=10_000, ge=1)
 
     @property
     def online_dir(self) -> Path:
@@ -65,6 +74,15 @@ class ServingSettings(BaseModel):
         if self.online:
             return Path(self.online)
         return self.cache / "online" if "://" in self.store else Path(self.store) / "online"
+
+    @property
+    def spool_dir(self) -> Path:
+        """Where rows on their way to the log are; logs have spools of their own."""
+        if self.spool:
+            return Path(self.spool)
+        if "://" not in self.log:
+            return Path(self.log) / ".spool"
+        return self.cache / "spool" / hashlib.sha256(self.log.encode()).hexdigest()[:16]
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:

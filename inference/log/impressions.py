@@ -18,6 +18,7 @@ from feature_repo.feature_set import FeatureSet
 from feature_repo.state import FloatArray
 from feature_repo.tables import TIMESTAMP
 from inference.artifacts import Artifacts
+from inference.log.layout import IMPRESSIONS_SCHEMA
 from inference.query import Slate
 
 FEATURE_PREFIX = "feature_"
@@ -31,24 +32,9 @@ def impressions_schema(feature_set: FeatureSet) -> pa.Schema:
     where it did not. Features, and probabilities `p_<objective>`, are null where the ranker had no part in the order;
     in a ranked slate NaN is a feature that was missing. `score` is null where the ranker could not tell.
     """
-    return pa.schema(
-        [
-            pa.field("request_id", pa.string()),
-            pa.field("user_id", pa.string()),
-            pa.field("item_id", pa.string()),
-            pa.field("timestamp", TIMESTAMP),
-            pa.field("position", pa.int32()),
-            pa.field("surface", pa.string()),
-            pa.field("country", pa.string()),
-            pa.field("device", pa.string()),
-            pa.field("score", pa.float32()),
-            pa.field("source", pa.string()),
-            *(pa.field(PROBABILITY_PREFIX + name, pa.float32()) for name in feature_set.objectives),
-            pa.field("bundle_version", pa.string()),
-            pa.field("feature_hash", pa.string()),
-            *(pa.field(FEATURE_PREFIX + name, pa.float32()) for name in feature_set.ranker_features),
-        ]
-    )
+    told = [pa.field(PROBABILITY_PREFIX + name, pa.float32()) for name in feature_set.objectives]
+    features = [pa.field(FEATURE_PREFIX + name, pa.float32()) for name in feature_set.ranker_features]
+    return pa.schema([*IMPRESSIONS_SCHEMA, *told, *features])
 
 
 def impressions_table(slates: Sequence[Slate], artifacts: Artifacts) -> pa.Table:

@@ -1,0 +1,196 @@
+"""Reads a log back: rows of a span, and until when it goes; of a local directory or an s3:// one.
+
+Owns which folders a span needs, and that an event posted twice is read once. Refuses a part that cannot be read, in a
+sentence that names it: parts are written whole, so a damaged one is a damaged disk.
+"""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from feature_repo.errors import DatasetError
+from feature_repo.remote_folder import RemoteFolder
+from feature_repo.tables import unix_seconds
+from inference.log.layout import (
+    HOUR,
+    IMPRESSIONS,
+    IMPRESSIONS_SCHEMA,
+    INTERACTIONS,
+    INTERACTIONS_SCHEMA,
+    hour_of,
+    is_part,
+)
+
+
+def read_impressions(log: str, start: float, end: float, columns: Sequence[str] | None = None) -> pa.Table:
+    """What was shown in a span, in order of time; a request's rows stand together, by position.
+
+    Args:
+        log: A log's directory or s3:// URL; one that does not exist yet holds nothing.
+        start: Unix seconds, not of the span itself.
+        end: Unix seconds, the last of the span.
+        columns: Columns wanted; all by default. Where parts of other feature sets lack one, it is null.
+
+    Raises:
+        DatasetError: A part cannot be read.
+        StorageError: A remote log cannot be reached.
+    """
+    table = _read(log, IMPRESSIONS, start, end, columns, IMPRESSIONS_SCHEMA)
+    keys = [name for name in ("timestamp", "request_id", "position") if name in table.column_names]
+    return table.sort_by([(name, "ascending") for name in keys]) if keys else table
+
+
+def read_interactions(log: str, start: float, end: float, columns: Sequence[str] | None = None) -> pa.Table:
+    """Events of a span, in order of time, each `event_id` once: the earliest row counts.
+
+    Arguments and errors are those of `read_impressions`.
+    """
+    wanted = list(INTERACTIONS_SCHEMA.names if columns is None else columns)
+    needed = list(dict.fromkeys([*wanted, "timestamp", "event_id"]))
+    table = _read(log, INTERACTIONS, start, end, needed, INTERACTIONS_SCHEMA).sort_by("timestamp")
+    ids = table["event_id"].combine_chunks().dictionary_encode()
+    _, first = np.unique(ids.indices.fill_null(-1).to_numpy(), return_index=True)
+    keep = np.zeros(table.num_rows, dtype=np.bool_)
+    keep[first] = True
+    keep |= pc.is_null(table["event_id"]).to_numpy()
+    return table.filter(pa.array(keep)).select(wanted)
+
+
+def latest(log: str) -> float | None:
+    """Time of the log's latest row, unix seconds; None for an empty log.
+
+    Raises:
+        DatasetError: A part cannot be read.
+        StorageError: A remote log cannot be reached.
+    """
+    ends = [_latest(log, table) for table in (IMPRESSIONS, INTERACTIONS)]
+    return max((end for end in ends if end is not None), default=None)
+
+
+def local_log(log: str, scratch: Path, start: float = -math.inf, end: float = math.inf) -> Path:
+    """A local directory with the parts of a log that hold rows of a span.
+
+    Args:
+        log: A log's directory, which is returned as it is, or s3:// URL.
+        scratch: Receives the parts of a remote log; those already there are not fetched again.
+        start: Unix seconds.
+        end: Unix seconds.
+
+    Raises:
+        StorageError: A remote log cannot be reached.
+    """
+    if "://" not in log:
+        return Path(log)
+    remote = RemoteFolder(log)
+    for table in (IMPRESSIONS, INTERACTIONS):
+        _fetch(remote, table, [folder for hour, folder in _hours(remote, table) if _meets(hour, start, end)], scratch)
+    return scratch
+
+
+def _read(log: str, table: str, start: float, end: float, columns: Sequence[str] | None, schema: pa.Schema) -> pa.Table:
+    """Rows of a span, in the order of the parts' hours and names."""
+    folder = _opened(log)
+    hours = [name for hour, name in _hours(folder, table) if _meets(hour, start, end)]
+    needed = None if columns is None else list(dict.fromkeys([*columns, "timestamp"]))
+    # The columns every log has come first, also where no part is there to name them.
+    parts = [(schema if needed is None else pa.schema([_field(schema, name) for name in needed])).empty_table()]
+    with _local(folder, table, hours) as paths:
+        parts += [_span(_part(path, needed), start, end) for path in paths]
+    whole = pa.concat_tables(parts, promote_options="default")
+    return whole if columns is None else whole.select(list(columns))
+
+
+def _latest(log: str, table: str) -> float | None:
+    """Latest time of a table; newest hour first, so that a long log is not read."""
+    folder = _opened(log)
+    for _, name in reversed(_hours(folder, table)):
+        with _local(folder, table, [name]) as paths:
+            times = [unix_seconds(_part(path, ["timestamp"])["timestamp"]) for path in paths]
+        if sum(map(len, times)):
+            return float(np.concatenate(times).max())
+    return None
+
+
+def _opened(log: str) -> Path | RemoteFolder:
+    return RemoteFolder(log) if "://" in log else Path(log)
+
+
+@contextmanager
+def _local(log: Path | RemoteFolder, table: str, folders: Sequence[str]) -> Iterator[list[Path]]:
+    """The parts of some hours as local files, by hour and name; a remote log's are gone after the block."""
+    if isinstance(log, Path):
+        yield [path for name in folders for path in _files(log / table / name)]
+        return
+    with tempfile.TemporaryDirectory(prefix="kuberec-log-") as scratch:
+        _fetch(log, table, folders, Path(scratch))
+        yield [path for name in folders for path in _files(Path(scratch) / table / name)]
+
+
+def _files(folder: Path) -> Iterator[Path]:
+    return (path for path in sorted(folder.iterdir()) if is_part(path.name)) if folder.is_dir() else iter(())
+
+
+def _hours(log: Path | RemoteFolder, table: str) -> list[tuple[int, str]]:
+    """Hours of a table with their folders, in order of time."""
+    found = []
+    for date in _names(log, table):
+        for hour in _names(log, f"{table}/{date}") if date.startswith("date=") else ():
+            number = hour_of(f"{date}/{hour}")
+            if number is not None:
+                found.append((number, f"{date}/{hour}"))
+    return sorted(found)
+
+
+def _names(log: Path | RemoteFolder, folder: str) -> list[str]:
+    if isinstance(log, RemoteFolder):
+        return log.names(folder)
+    path = log / folder
+    return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+
+
+def _fetch(remote: RemoteFolder, table: str, folders: Sequence[str], scratch: Path) -> None:
+    for folder in folders:
+        place = f"{table}/{folder}"
+        target, coming = scratch / place, scratch / place / ".coming"
+        names = [name for name in remote.names(place) if is_part(name) and not (target / name).exists()]
+        if names:
+            remote.download(place, names, coming)
+            for name in names:
+                (coming / name).replace(target / name)
+
+
+def _meets(hour: int, start: float, end: float) -> bool:
+    return hour * HOUR <= end and (hour + 1) * HOUR > start
+
+
+def _part(path: Path, columns: Sequence[str] | None) -> pa.Table:
+    try:
+        with pq.ParquetFile(path) as file:
+            present = file.schema_arrow.names
+            if "timestamp" not in present:
+                raise pa.ArrowInvalid("it has no column timestamp")
+            return file.read(None if columns is None else [name for name in columns if name in present])
+    except (OSError, pa.ArrowException) as error:
+        raise DatasetError(
+            f"{path} of the log cannot be read ({error}): restore it, or move it out of the log."
+        ) from error
+
+
+def _span(table: pa.Table, start: float, end: float) -> pa.Table:
+    times = unix_seconds(table["timestamp"])
+    inside = (times > start) & (times <= end)
+    return table if inside.all() else table.filter(pa.array(inside))
+
+
+def _field(schema: pa.Schema, name: str) -> pa.Field:
+    """A column's type; what only some feature sets have are float32 values."""
+    return schema.field(name) if name in schema.names else pa.field(name, pa.float32())

@@ -1,0 +1,130 @@
+"""A log is read by its span, whatever its parts' feature sets, and a posted-twice event once."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from feature_repo.errors import DatasetError, StorageError
+from feature_repo.files import write_parquet
+from feature_repo.remote_folder import RemoteFolder
+from inference.log.layout import INTERACTIONS_SCHEMA, hour_folder
+from inference.log.reader import latest, local_log, read_impressions, read_interactions
+
+START = datetime(2026, 3, 31, 22, 0, tzinfo=UTC).timestamp()
+
+
+def impressions(times, feature="price", request="r"):
+    return pa.table(
+        {
+            "request_id": [f"{request}{place}" for place in range(len(times))],
+            "user_id": ["u"] * len(times),
+            "timestamp": pa.array([round(time * 1e6) for time in times]).cast(pa.timestamp("us", tz="UTC")),
+            "position": pa.array([0] * len(times), pa.int32()),
+            f"feature_{feature}": pa.array(np.arange(len(times), dtype=np.float32)),
+        }
+    )
+
+
+def events(rows):
+    columns = {name: [row.get(name) for row in rows] for name in INTERACTIONS_SCHEMA.names}
+    columns["timestamp"] = [datetime.fromtimestamp(row["timestamp"], UTC) for row in rows]
+    return pa.table(columns, schema=INTERACTIONS_SCHEMA)
+
+
+def put(log: Path, table: str, rows: pa.Table, name: str = "part-a.parquet") -> Path:
+    hour = int(rows["timestamp"].cast(pa.int64())[0].as_py() // 3_600_000_000)
+    path = log / table / hour_folder(hour) / name
+    write_parquet(path, rows)
+    return path
+
+
+@pytest.fixture
+def log(tmp_path):
+    """Four hours of impressions, the last of another feature set; events, one of them twice."""
+    for hour in range(3):
+        put(tmp_path, "impressions", impressions([START + 3600 * hour, START + 3600 * hour + 1800]))
+    put(tmp_path, "impressions", impressions([START + 3 * 3600], "age", "s"))
+    first = {"event_id": "e1", "user_id": "u", "item_id": "i", "event_type": "view", "timestamp": START + 7200}
+    again = {**first, "timestamp": START + 10_800, "event_type": "late"}
+    other = {**first, "event_id": "e2", "timestamp": START + 7201}
+    put(tmp_path, "interactions", events([other, first]))
+    put(tmp_path, "interactions", events([again]))
+    (tmp_path / "impressions" / "date=2026-03-31" / "hour=22" / ".part-b.parquet.tmp").write_text("x")
+    (tmp_path / ".spool").mkdir()
+    (tmp_path / "impressions" / "date=nonsense").mkdir()
+    return tmp_path
+
+
+@pytest.fixture(params=["local", "s3"])
+def place(request, log):
+    if request.param == "local":
+        return str(log)
+    url = f"s3://{request.getfixturevalue('bucket')}/log"
+    names = [str(path.relative_to(log)) for path in log.rglob("part-*.parquet")]
+    RemoteFolder(url).upload(log, names, "")
+    return url
+
+
+def test_spans_are_open_at_their_start(place):
+    assert read_impressions(place, START, START + 3600)["request_id"].to_pylist() == ["r1", "r0"]
+    assert read_impressions(place, START - 1, START).num_rows == 1
+    assert read_impressions(place, START + 4 * 3600, START + 9 * 3600).num_rows == 0
+    everything = read_impressions(place, 0, START * 2)
+    assert everything.num_rows == 7
+    assert everything["feature_age"].null_count == everything.num_rows - 1
+    assert everything["feature_price"].null_count == 1
+    times = everything["timestamp"].to_pylist()
+    assert times == sorted(times)
+
+
+def test_columns_are_those_asked_for(place):
+    found = read_impressions(place, 0, START * 2, ["feature_price", "user_id", "feature_none", "country"])
+    assert found.column_names == ["feature_price", "user_id", "feature_none", "country"]
+    assert found["feature_none"].null_count == found["country"].null_count == 7
+
+
+def test_an_event_posted_twice_is_read_once(place):
+    found = read_interactions(place, 0, START * 2)
+    assert found.schema == INTERACTIONS_SCHEMA
+    assert found["event_id"].to_pylist() == ["e1", "e2"]
+    assert found["event_type"].to_pylist() == ["view", "view"]
+    assert read_interactions(place, 0, START * 2, ["item_id"]).column_names == ["item_id"]
+
+
+def test_the_latest_row_of_both_tables_counts(place):
+    assert latest(place) == START + 10_800
+
+
+def test_a_remote_log_is_copied_once(log, bucket, tmp_path_factory):
+    url, scratch = f"s3://{bucket}/log", tmp_path_factory.mktemp("scratch")
+    RemoteFolder(url).upload(log, [str(path.relative_to(log)) for path in log.rglob("part-*.parquet")], "")
+    assert local_log(url, scratch, START + 3600, START + 7199) == scratch
+    assert len(list(scratch.rglob("part-*.parquet"))) == 1
+    local_log(url, scratch)
+    assert read_impressions(str(scratch), 0, START * 2).equals(read_impressions(str(log), 0, START * 2))
+    assert local_log(str(log), scratch) == log
+
+
+def test_what_is_not_there_is_empty(tmp_path):
+    for log in (str(tmp_path), str(tmp_path / "none")):
+        assert latest(log) is None
+        assert read_impressions(log, 0, START).num_rows == 0
+        assert read_interactions(log, 0, START).schema == INTERACTIONS_SCHEMA
+
+
+def test_a_damaged_part_is_named(log):
+    path = put(log, "impressions", impressions([START]), "part-c.parquet")
+    path.write_bytes(path.read_bytes()[:-20])
+    with pytest.raises(DatasetError, match=r"hour=22/part-c\.parquet of the log cannot be read"):
+        read_impressions(str(log), 0, START * 2)
+    assert read_impressions(str(log), START + 3600, START * 2).num_rows == 4
+
+
+def test_a_bucket_that_is_not_there_is_a_sentence(bucket):
+    with pytest.raises(StorageError, match="create it, or name another"):
+        read_impressions(f"s3://{bucket}-none/log", 0, START)
