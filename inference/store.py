@@ -2,14 +2,14 @@
 
     <store>/bundles/<version>/...      immutable, complete once its manifest is there
     <store>/current                    the version served, replaced atomically
-    <store>/previous                   the version served before, for one-step rollback
+    <store>/released/<version>         when it was released and what was served before (`released.py`)
 
-It refuses to make a version current that it does not hold, and never changes a published bundle.
+Going back writes `current` alone: the records still say what was served before the older version, so going back again
+goes further. It refuses to make a version current that it does not hold, and never changes a published bundle.
 """
 
 from __future__ import annotations
 
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -24,8 +24,8 @@ from feature_repo.files import write_text
 from feature_repo.remote_folder import RemoteFolder
 from inference.bundle import Bundle, open_bundle, sync_tree
 from inference.manifest import MANIFEST_FILE, Manifest, list_files
+from inference.released import RELEASED, VERSION, Released
 
-VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 BUNDLES = "bundles"
 DEFAULT_CACHE = Path(tempfile.gettempdir()) / "kuberec-bundles"
 
@@ -80,37 +80,65 @@ class BundleStore:
         Raises:
             BundleError: If the store cannot be read, or `current` does not name a version.
         """
-        return self._read("current")
+        content = self._content("current")
+        if content is None:
+            return None
+        version = content.decode("utf-8", errors="replace").strip()
+        if not VERSION.fullmatch(version):
+            raise BundleError(f"{self.url}/current does not name a bundle version: {version[:80]!r}.")
+        return version
 
     def previous(self) -> str | None:
-        """The version served before the current one, None if there was none."""
-        return self._read("previous")
+        """The version that was served before the current one and is still held, None if there is none.
+
+        Raises:
+            BundleError: If the store cannot be read, or a record of what was served before is damaged.
+        """
+        served = self.current()
+        return None if served is None else next(self._before(served), None)
+
+    def released(self, version: str) -> Released | None:
+        """When a version was released and what was served before; None if it never was.
+
+        Raises:
+            BundleError: If the store cannot be read, or the record is damaged.
+        """
+        name = f"{RELEASED}/{version}"
+        content = self._content(name)
+        return None if content is None else Released.parse(content, f"{self.url}/{name}")
 
     def set_current(self, version: str) -> None:
         """Serves a version from now on.
 
+        A version that was served before the current one is gone back to; any other is a release after it.
+
         Raises:
-            BundleError: If the store does not hold it.
+            BundleError: If the store does not hold it, or it cannot be read.
         """
         if not self._holds(version):
             raise BundleError(f"The store {self.url} does not hold bundle {version}: publish it first.")
+        self.manifest(version)
         served = self.current()
         if served == version:
             return
-        if served is not None:
-            self._write("previous", served)
-        self._write("current", version)
+        if served is None or self.released(version) is None or version not in self._before(served):
+            # The record first: a stop in between leaves what was served, and what was before it, as they were.
+            self._write(f"{RELEASED}/{version}", Released.now(served).text())
+        self._write("current", version + "\n")
 
     def rollback(self) -> str:
-        """Serves the version that was served before, and returns it.
+        """Serves the version that was served before, and returns it; once more goes back one more.
+
+        Where another process releases at this very moment, the last to write `current` counts.
 
         Raises:
-            BundleError: If there is none.
+            BundleError: If there is none, or it cannot be read.
         """
         version = self.previous()
-        if version is None or version == self.current():
+        if version is None:
             raise BundleError(f"The store {self.url} has no earlier bundle to go back to.")
-        self.set_current(version)
+        self.manifest(version)
+        self._write("current", version + "\n")
         return version
 
     def fetch(self, version: str) -> Bundle:
@@ -186,25 +214,30 @@ class BundleStore:
         with self._doing(f"Whether bundle {version} is there cannot be seen"):
             return self._remote.holds(manifest)
 
-    def _read(self, name: str) -> str | None:
+    def _before(self, version: str) -> Iterator[str]:
+        """Versions served before a version, latest first; those no longer held are passed over."""
+        seen = {version}
+        while (record := self.released(version)) is not None and record.before is not None:
+            version = record.before
+            if version in seen:  # two processes released each other's version at one moment
+                return
+            seen.add(version)
+            if self._holds(version):
+                yield version
+
+    def _content(self, name: str) -> bytes | None:
         with self._doing(f"`{name}` cannot be read"):
             try:
-                content = (Path(self.url) / name).read_bytes() if self._remote is None else self._remote.read(name)
+                return (Path(self.url) / name).read_bytes() if self._remote is None else self._remote.read(name)
             except FileNotFoundError:
                 return None
-        if content is None:
-            return None
-        version = content.decode("utf-8", errors="replace").strip()
-        if not VERSION.fullmatch(version):
-            raise BundleError(f"{self.url}/{name} does not name a bundle version: {version[:80]!r}.")
-        return version
 
-    def _write(self, name: str, version: str) -> None:
+    def _write(self, name: str, text: str) -> None:
         with self._doing(f"`{name}` cannot be written"):
             if self._remote is None:
-                write_text(Path(self.url) / name, version + "\n")
+                write_text(Path(self.url) / name, text)
             else:
-                self._remote.write(name, f"{version}\n".encode())
+                self._remote.write(name, text.encode())
 
     @contextmanager
     def _doing(self, failure: str) -> Iterator[None]:

@@ -55,7 +55,11 @@ def test_a_store_lives_in_a_bucket(remote, bundles, tmp_path):
     assert remote.manifest(two.version) == two.manifest
     assert not (tmp_path / "cache").exists()
     assert remote.rollback() == one.version
-    assert (remote.current(), remote.previous()) == (one.version, two.version)
+    assert (remote.current(), remote.previous()) == (one.version, None)
+    with pytest.raises(BundleError, match="no earlier bundle"):
+        remote.rollback()
+    remote.set_current(two.version)
+    assert (BundleStore(remote.url).current(), BundleStore(remote.url).previous()) == (two.version, one.version)
 
 
 def test_a_fetched_bundle_is_the_published_one_and_comes_from_the_cache_next_time(remote, bundles, tmp_path):

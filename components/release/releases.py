@@ -1,0 +1,60 @@
+"""What an operator asks of a store: what was released, and to serve an earlier bundle again."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from feature_repo.errors import BundleError
+from inference.store import BundleStore
+
+NEVER = datetime.max.replace(tzinfo=UTC)  # what was published and not released comes last
+
+
+def go_back(store: BundleStore, to: str = "") -> str:
+    """Serves an earlier bundle again, and says so in a sentence.
+
+    Args:
+        store: Of the dataset.
+        to: The version wanted; "" for the one that was served before.
+
+    Raises:
+        BundleError: If there is no such bundle, or it cannot be read; what was served stays served.
+    """
+    served = store.current()
+    if served is None:
+        raise BundleError(f"The store {store.url} serves nothing yet: check its name, or release a bundle first.")
+    if to == served:
+        return f"{served} is served already"
+    if to:
+        store.set_current(to)
+        return f"served is {to}, before it was {served}"
+    return f"rolled back from {served} to {store.rollback()}"
+
+
+def describe(store: BundleStore) -> list[str]:
+    """One line a published bundle, as they were released: the served one is marked `*`, what rollback goes to `<`.
+
+    Raises:
+        BundleError: If the store cannot be read, or holds none.
+    """
+    versions = store.versions()
+    if not versions:
+        raise BundleError(f"The store {store.url} holds no bundle: check its name, or release one first.")
+    served, before = store.current(), store.previous()
+    records = {version: store.released(version) for version in versions}
+    times = {version: record.at for version, record in records.items() if record is not None}
+    marks = {before: "<", served: "*"}
+    lines = []
+    for version in sorted(versions, key=lambda version: (times.get(version, NEVER), version)):
+        at = f"released {times[version]:%Y-%m-%d %H:%M:%S}" if version in times else "not released"
+        lines.append(f"{marks.get(version, ' ')} {version}  {at:28}  {_facts(store, version)}")
+    return lines
+
+
+def _facts(store: BundleStore, version: str) -> str:
+    try:
+        manifest = store.manifest(version)
+    except BundleError as error:  # one bad bundle must not hide the others
+        return str(error)
+    end = datetime.fromtimestamp(manifest.facts.log_end, UTC)
+    return f"{manifest.num_items} items, log until {end:%Y-%m-%d %H:%M:%S}, gate {manifest.facts.gate}"
