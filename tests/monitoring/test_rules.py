@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,16 +12,6 @@ from monitoring.rules import ALERTS, RECORDINGS, __main__, rule_file
 from tests.monitoring.alert_cases import CASES, Case
 
 ROOT = Path(__file__).resolve().parents[2]
-
-
-@pytest.fixture(scope="session")
-def promtool() -> str:
-    if shutil.which("promtool") is None:
-        subprocess.run([ROOT / ".ci" / "install-servers"], check=True, timeout=300)
-    found = shutil.which("promtool")
-    if found is None:
-        pytest.skip("promtool is not installed, and this user cannot install it through apt")
-    return found
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,22 @@
+"""The Grafana dashboard of the service, generated: https://grafana.com/docs/grafana/latest/dashboards/.
+
+Owns what is shown. Its queries use the series that `monitoring.rules` records, so the rules belong to it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from monitoring.dashboards.drift import DRIFT
+from monitoring.dashboards.grafana import dashboard
+from monitoring.dashboards.model import Panel, Row, Series
+from monitoring.dashboards.service import DATA, SERVICE
+
+__all__ = ["ROWS", "Panel", "Row", "Series", "kuberec_dashboard"]
+
+ROWS: tuple[Row, ...] = (SERVICE, DATA, DRIFT)
+
+
+def kuberec_dashboard() -> dict[str, Any]:
+    """The JSON model that Grafana imports."""
+    return dashboard("kuberec", "kuberec", ROWS)

@@ -1,0 +1,135 @@
+"""The rows about answers, and about what they are made from."""
+
+from __future__ import annotations
+
+from monitoring.dashboards.model import Panel, Row, Series
+
+
+def _quantile(quantile: float, buckets: str, *labels: str) -> str:
+    kept = ", ".join((*labels, "le"))
+    return f"histogram_quantile({quantile}, sum by ({kept}) (rate({buckets}[5m])))"
+
+
+SERVICE = Row(
+    "Service",
+    (
+        Panel(
+            "Requests",
+            "Feeds asked for a second, by surface and HTTP status. A 4xx is a client's mistake, a 5xx ours.",
+            (Series("sum by (surface, code) (rate(recs_requests_total[5m]))", "{{surface}} {{code}}"),),
+            "reqps",
+        ),
+        Panel(
+            "Time of a request",
+            "From the call to the body, mail left out. 99 % are promised within 100 ms.",
+            tuple(
+                Series(_quantile(quantile, 'recs_request_seconds_bucket{surface!="email"}'), f"p{quantile * 100:.0f}")
+                for quantile in (0.5, 0.95, 0.99)
+            ),
+            "s",
+            limits=(0.1,),
+        ),
+        Panel(
+            "Time of stages, 99 %",
+            "Where time goes. `ranker` is the call of the predictor, `score` the predictor's own part.",
+            (Series(_quantile(0.99, "recs_stage_seconds_bucket", "stage"), "{{stage}}"),),
+            "s",
+        ),
+        Panel(
+            "Errors",
+            "Share of requests answered with a 5xx; 0.1 % are allowed.",
+            (Series("recs:errors:ratio_rate5m", "errors"),),
+            "percentunit",
+            limits=(0.001,),
+        ),
+        Panel(
+            "Degraded, by reason",
+            "Share of answers that went out without a part, failed or too late. No line: nothing has failed.",
+            (Series("recs:degraded:ratio_rate5m", "{{reason}}"),),
+            "percentunit",
+            limits=(0.01, 0.5),
+        ),
+        Panel(
+            "Empty feeds",
+            "Share of feeds without any item, by surface.",
+            (Series("recs:empty:ratio_rate5m", "{{surface}}"),),
+            "percentunit",
+            limits=(0.01,),
+        ),
+        Panel(
+            "Traffic of an hour",
+            "Beside the same hour of a week (else a day) ago, which a new system does not have.",
+            (
+                Series("recs:requests:rate1h", "now"),
+                Series("recs:requests:expected1h", "expected"),
+            ),
+            "reqps",
+        ),
+        Panel(
+            "Candidates removed by filters",
+            "A second, by filter. A jump of `availability` means stock or regions changed.",
+            (Series("sum by (reason) (rate(recs_filtered_total[5m]))", "{{reason}}"),),
+            "rowsps",
+        ),
+        Panel(
+            "Servers up",
+            "Processes that Prometheus reaches.",
+            (Series('sum by (job) (up{job=~"kuberec-.*"})', "{{job}}"),),
+            kind="stat",
+        ),
+    ),
+)
+
+DATA = Row(
+    "Bundle, features and log",
+    (
+        Panel(
+            "Bundles in service",
+            "Servers by the version they serve; more than one line for seconds at a swap.",
+            (Series("count by (version) (recs_bundle_info)", "{{version}}"),),
+        ),
+        Panel(
+            "Swaps and failed loads",
+            "Within the last hour, by server. A failed load leaves the bundle before in service.",
+            (
+                Series("sum by (job) (increase(recs_bundle_swaps_total[1h]))", "{{job}} swaps"),
+                Series("sum by (job) (increase(recs_bundle_failures_total[1h]))", "{{job}} failures"),
+            ),
+        ),
+        Panel(
+            "Age of the item index",
+            "Of the bundle in service; a release a day keeps it under 24 hours.",
+            (Series("max(recs_index_age_seconds)", "index"),),
+            "s",
+            limits=(86_400.0,),
+        ),
+        Panel(
+            "Age of features",
+            "Since the features in use were computed, by view; they are refreshed every hour.",
+            (Series("max by (view) (recs_feature_age_seconds)", "{{view}}"),),
+            "s",
+            limits=(10_800.0,),
+        ),
+        Panel(
+            "Rows of the log",
+            "Written a second, by table. Impressions are items shown, so about 20 a request.",
+            (Series("sum by (table) (rate(recs_log_rows_total[5m]))", "{{table}}"),),
+            "rowsps",
+        ),
+        Panel(
+            "Rows lost and waiting",
+            "Lost within an hour, by table and reason, which is never ordinary; and waiting to be written.",
+            (
+                Series("sum by (table, reason) (increase(recs_log_lost_rows_total[1h]))", "lost {{table}}: {{reason}}"),
+                Series("sum(recs_log_waiting_rows)", "waiting"),
+            ),
+            limits=(1.0,),
+        ),
+        Panel(
+            "Events",
+            "Posted a second, by what became of them.",
+            (Series("sum by (outcome) (rate(recs_events_total[5m]))", "{{outcome}}"),),
+            "reqps",
+        ),
+    ),
+)
