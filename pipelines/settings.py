@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
 from collections.abc import Mapping
@@ -16,6 +17,67 @@ DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)
+class ClusterSettings:
+    """The Kubeflow Pipelines that trainings are submitted to.
+
+    Attributes:
+        endpoint: Base URL of its API (`KUBEREC_KFP_ENDPOINT`); "" where trainings run on this machine.
+        namespace: Of a multi-user installation (`KUBEREC_KFP_NAMESPACE`); "" for a single-user one.
+        token_file: Holds the bearer token, read at each use (`KUBEREC_KFP_TOKEN_FILE`); "" where none is asked for.
+    """
+
+    endpoint: str = ""
+    namespace: str = ""
+    token_file: str = ""
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> ClusterSettings:
+        """Read the settings.
+
+        Raises:
+            SettingsError: The endpoint is no URL.
+        """
+        endpoint = env.get("KUBEREC_KFP_ENDPOINT", "")
+        if endpoint and not endpoint.startswith(("http://", "https://")):
+            raise SettingsError(f"KUBEREC_KFP_ENDPOINT is {endpoint!r}: write it as http://host:port or https://host")
+        return cls(endpoint, env.get("KUBEREC_KFP_NAMESPACE", ""), env.get("KUBEREC_KFP_TOKEN_FILE", ""))
+
+
+@dataclass(frozen=True, slots=True)
+class MonitoringSettings:
+    """How the drift job answers what it finds, and where it tells.
+
+    Attributes:
+        cooldown_seconds: Least time between two retrainings of a dataset (`KUBEREC_COOLDOWN_SECONDS`).
+        lease_seconds: A retraining whose process is gone blocks the next one for so long (`KUBEREC_LEASE_SECONDS`).
+        textfile_dir: Folder of the node exporter's textfile collector (`KUBEREC_TEXTFILE_DIR`), "" for none.
+        pushgateway: Base URL of a Pushgateway (`KUBEREC_PUSHGATEWAY`), "" for none.
+    """
+
+    cooldown_seconds: float = DAY
+    lease_seconds: float = 120.0
+    textfile_dir: str = ""
+    pushgateway: str = ""
+
+    @classmethod
+    def read(cls, env: Mapping[str, str]) -> MonitoringSettings:
+        """Read the settings.
+
+        Raises:
+            SettingsError: A number is none, or the Pushgateway is no URL.
+        """
+        pushgateway = env.get("KUBEREC_PUSHGATEWAY", "")
+        if pushgateway and not pushgateway.startswith(("http://", "https://")):
+            raise SettingsError(f"KUBEREC_PUSHGATEWAY is {pushgateway!r}: write it as http://host:port")
+        return cls(
+            cooldown_seconds=_seconds(env, "KUBEREC_COOLDOWN_SECONDS", DAY, least=0.0),
+            lease_seconds=_seconds(env, "KUBEREC_LEASE_SECONDS", 120.0, least=1.0),
+            textfile_dir=env.get("KUBEREC_TEXTFILE_DIR", ""),
+            pushgateway=pushgateway,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineSettings:
     """Where runs keep their files and which interpreter computes the TFDV statistics.
 
@@ -26,6 +88,8 @@ class PipelineSettings:
         redis: Address of a Redis online store, "" for the embedded SQLite (`KUBEREC_REDIS`).
         stores: Where the datasets' stores are, a directory or s3:// (`KUBEREC_STORES`); `store` in `build_dir` if "".
         logs: Where the servers' logs are, likewise (`KUBEREC_LOGS`); `log` in `build_dir` if "".
+        cluster: Where trainings run, if not here.
+        monitoring: Of the drift job.
     """
 
     build_dir: Path
@@ -33,6 +97,8 @@ class PipelineSettings:
     redis: str
     stores: str = ""
     logs: str = ""
+    cluster: ClusterSettings = ClusterSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] | None = None) -> PipelineSettings:
@@ -42,11 +108,13 @@ class PipelineSettings:
             environment: Variables to read; the process's own if None.
 
         Raises:
-            SettingsError: The validation interpreter is absent, or stores behind a URL are named without a Redis.
+            SettingsError: The validation interpreter is absent and steps run here, stores behind a URL are named
+                without a Redis, or a setting is not of its form.
         """
         env = os.environ if environment is None else environment
         python = env.get("KUBEREC_VALIDATION_PYTHON") or str(DEFAULT_PYTHON)
-        if not Path(python).is_file():
+        cluster = ClusterSettings.read(env)
+        if not cluster.endpoint and not Path(python).is_file():
             raise SettingsError(
                 f"{python}, the interpreter of the validation environment, is not there: run `make setup`, or name in "
                 "KUBEREC_VALIDATION_PYTHON one that has tensorflow-data-validation"
@@ -58,7 +126,13 @@ class PipelineSettings:
                 "KUBEREC_REDIS (host:port)"
             )
         return cls(
-            Path(env.get("KUBEREC_BUILD", "build")).resolve(), python, redis, stores, env.get("KUBEREC_LOGS", "")
+            build_dir=Path(env.get("KUBEREC_BUILD", "build")).resolve(),
+            validation_python=python,
+            redis=redis,
+            stores=stores,
+            logs=env.get("KUBEREC_LOGS", ""),
+            cluster=cluster,
+            monitoring=MonitoringSettings.read(env),
         )
 
     def store(self, dataset_name: str) -> str:
@@ -82,3 +156,17 @@ class PipelineSettings:
             return f"{named.rstrip('/')}/{dataset_name}"
         folder = Path(named).resolve() if named else self.build_dir / default
         return str(folder / dataset_name)
+
+
+def _seconds(env: Mapping[str, str], name: str, default: float, *, least: float) -> float:
+    """A setting in seconds."""
+    text = env.get(name, "")
+    if not text:
+        return default
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not (value >= least and math.isfinite(value)):
+        raise SettingsError(f"{name} is {text!r}: give a number of seconds, {least:g} or more")
+    return value

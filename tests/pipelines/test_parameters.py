@@ -11,7 +11,7 @@ from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.errors import SettingsError
 from inference.store import BundleStore
 from pipelines.parameters import TrainingParameters
-from pipelines.settings import PipelineSettings
+from pipelines.settings import ClusterSettings, MonitoringSettings, PipelineSettings
 from tests.inference.bundles import make_bundle
 
 
@@ -92,6 +92,39 @@ def test_defaults_lie_beside_the_code() -> None:
     if not DEFAULT_PYTHON.is_file():
         pytest.skip("the validation environment is not set up: run `make setup`")
     assert PipelineSettings.from_environment({}) == PipelineSettings(Path("build").resolve(), str(DEFAULT_PYTHON), "")
+
+
+def test_a_cluster_and_the_drift_job_are_configured(tmp_path: Path) -> None:
+    environment = {
+        "KUBEREC_KFP_ENDPOINT": "http://ml-pipeline.kubeflow:8888",
+        "KUBEREC_KFP_NAMESPACE": "team",
+        "KUBEREC_KFP_TOKEN_FILE": "/run/token",
+        "KUBEREC_COOLDOWN_SECONDS": "0",
+        "KUBEREC_LEASE_SECONDS": "30",
+        "KUBEREC_TEXTFILE_DIR": str(tmp_path),
+        "KUBEREC_PUSHGATEWAY": "http://pushgateway:9091",
+        "KUBEREC_VALIDATION_PYTHON": "/nowhere/python",  # steps run in the cluster's images
+    }
+    settings = PipelineSettings.from_environment(environment)
+    assert settings.cluster == ClusterSettings("http://ml-pipeline.kubeflow:8888", "team", "/run/token")
+    assert settings.monitoring == MonitoringSettings(0.0, 30.0, str(tmp_path), "http://pushgateway:9091")
+    assert PipelineSettings.from_environment({"KUBEREC_VALIDATION_PYTHON": sys.executable}).cluster.endpoint == ""
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("KUBEREC_KFP_ENDPOINT", "ml-pipeline:8888", "write it as http://host:port"),
+        ("KUBEREC_PUSHGATEWAY", "pushgateway:9091", "write it as http://host:port"),
+        ("KUBEREC_COOLDOWN_SECONDS", "a day", "give a number of seconds, 0 or more"),
+        ("KUBEREC_COOLDOWN_SECONDS", "-1", "give a number of seconds, 0 or more"),
+        ("KUBEREC_LEASE_SECONDS", "0", "give a number of seconds, 1 or more"),
+        ("KUBEREC_LEASE_SECONDS", "inf", "give a number of seconds, 1 or more"),
+    ],
+)
+def test_a_setting_that_is_not_of_its_form(name: str, value: str, words: str) -> None:
+    with pytest.raises(SettingsError, match=f"{name} is '{value}': {words}"):
+        PipelineSettings.from_environment({name: value, "KUBEREC_VALIDATION_PYTHON": sys.executable})
 
 
 def test_an_absent_interpreter_is_refused() -> None:
