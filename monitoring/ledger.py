@@ -53,6 +53,23 @@ class Retraining(BaseModel):
     lost: bool = False
 
 
+class Answer(BaseModel):
+    """What a drift job did about what it found; `drift.json` and the page tell it.
+
+    Attributes:
+        retrain: Whether it started a retraining.
+        sentence: Why, or why not.
+        latest: The latest retraining, this one or an earlier one, as it stood when the job ended; None before the
+            first. One that was refused or failed is told for as long as it is the latest.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    retrain: bool
+    sentence: str
+    latest: Retraining | None = None
+
+
 class Ledger(BaseModel):
     """All retrainings of a dataset.
 

@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from monitoring.ledger import Answer
+
 Severity = Literal["none", "moderate", "significant", "insufficient"]
 Kind = Literal["item", "cross", "source", "user", "request", "calendar", "prediction", "label"]
 
@@ -75,6 +77,7 @@ class DriftReport(BaseModel):
         num_requests, num_impressions: Compared.
         num_left_out: Impressions of the window that were not compared, by reason.
         features: Worst first: by severity, then PSI, then name.
+        answer: What was done about it; None while that is open, and where the job only looks.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -91,6 +94,7 @@ class DriftReport(BaseModel):
     num_impressions: int
     num_left_out: dict[str, int] = {}
     features: tuple[FeatureDrift, ...] = ()
+    answer: Answer | None = None
 
     def worst(self, severity: Severity) -> tuple[FeatureDrift, ...]:
         """Features of a severity that count towards the verdict, worst first."""
