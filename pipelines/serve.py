@@ -9,13 +9,17 @@ import argparse
 import contextlib
 import signal
 import time
+from collections.abc import Mapping
 from pathlib import Path
 
 from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import BundleError, exit_with_sentence
+from feature_repo.files import write_json
 from inference.store import BundleStore
 from pipelines.servers import serve
 from pipelines.settings import PipelineSettings
+
+TARGETS_FILE = "targets.json"
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -50,11 +54,22 @@ def serve_until_interrupted(dataset: Path, port: int, settings: PipelineSettings
     log_dir = settings.build_dir / "serve"
     log_dir.mkdir(parents=True, exist_ok=True)
     with serve(store, log_dir, port=port, settings=settings.serving(bundles)) as servers:
+        write_targets(servers.addresses, log_dir / TARGETS_FILE)
         print(f"bundle {version} is served at {servers.url}; logs are in {log_dir}; stop with Ctrl-C", flush=True)
         print(f"  curl '{servers.url}/api/v1/recommendations?user_id=somebody&count=5'", flush=True)
         while True:
             servers.check()
             time.sleep(1.0)
+
+
+def write_targets(addresses: Mapping[str, str], path: Path) -> None:
+    """Tells a Prometheus of this machine (`file_sd_configs`) where the servers are, named as the alert rules know them.
+
+    Args:
+        addresses: `host:port` by name, as in `Servers`.
+        path: The file, replaced as a whole.
+    """
+    write_json(path, [{"targets": [at], "labels": {"job": f"kuberec-{name}"}} for name, at in addresses.items()])
 
 
 if __name__ == "__main__":

@@ -32,14 +32,19 @@ class Servers:
     """Two running servers.
 
     Attributes:
-        url: Base URL of the transformer.
+        addresses: `host:port` of the HTTP of each by name.
         processes: By name.
         log_dir: transformer.log and predictor.log.
     """
 
-    url: str
+    addresses: Mapping[str, str]
     processes: Mapping[str, subprocess.Popen[bytes]]
     log_dir: Path
+
+    @property
+    def url(self) -> str:
+        """Base URL of the transformer."""
+        return f"http://{self.addresses['transformer']}"
 
     def check(self) -> None:
         """Raise where a server has ended.
@@ -103,7 +108,7 @@ def serve(
             name: stack.enter_context(_process(name, {**shared, "KUBEREC_HTTP_PORT": str(ports[name])}, log_dir))
             for name in NAMES
         }
-        servers = Servers(f"http://127.0.0.1:{ports['transformer']}", processes, log_dir)
+        servers = Servers({name: f"127.0.0.1:{ports[name]}" for name in NAMES}, processes, log_dir)
         _await_ready(servers)
         yield servers
 
