@@ -1,0 +1,37 @@
+# The steps of the pipelines, and what submits them. Kubeflow Pipelines brings the command of a step.
+#   docker build -f manifests/images/pipeline.Dockerfile -t kuberec/pipeline:0.1.0 .
+FROM python:3.11.14-slim-bookworm AS packages
+# Of torch the build for CPUs; the index of another one for GPUs.
+ARG UV_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
+ENV UV_INDEX_STRATEGY=unsafe-best-match
+ARG UV_DEFAULT_INDEX=https://pypi.org/simple
+WORKDIR /build
+COPY pyproject.toml constraints.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \
+    && uv venv --python /usr/local/bin/python3.11 /opt/venv \
+    && uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python -c constraints.txt \
+       -r pyproject.toml --extra pipeline --extra monitoring \
+    && uv pip check --python /opt/venv/bin/python
+
+FROM python:3.11.14-slim-bookworm
+LABEL org.opencontainers.image.title="kuberec pipelines" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# LightGBM's OpenMP, as the base image's distribution has it.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libgomp1 \
+    && rm -rf /var/lib/apt/lists/*
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /opt/kuberec
+COPY LICENSE ./
+COPY feature_repo feature_repo
+COPY inference inference
+COPY components components
+COPY monitoring monitoring
+COPY pipelines pipelines
+RUN /opt/venv/bin/python -m compileall -q .
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/kuberec PYTHONUNBUFFERED=1 HOME=/tmp
+USER 10001:10001
+WORKDIR /tmp
+CMD ["python", "-m", "pipelines.submit", "--help"]

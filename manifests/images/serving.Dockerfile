@@ -1,0 +1,27 @@
+# The transformer: without torch, kfp and LightGBM, which its extra does not have.
+#   docker build -f manifests/images/serving.Dockerfile -t kuberec/serving:0.1.0 .
+FROM python:3.11.14-slim-bookworm AS packages
+ARG UV_DEFAULT_INDEX=https://pypi.org/simple
+WORKDIR /build
+COPY pyproject.toml constraints.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \
+    && uv venv --python /usr/local/bin/python3.11 /opt/venv \
+    && uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python -c constraints.txt \
+       -r pyproject.toml --extra serving \
+    && uv pip check --python /opt/venv/bin/python
+
+FROM python:3.11.14-slim-bookworm
+LABEL org.opencontainers.image.title="kuberec transformer" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /opt/kuberec
+COPY LICENSE ./
+COPY feature_repo feature_repo
+COPY inference inference
+RUN /opt/venv/bin/python -m compileall -q .
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/kuberec PYTHONUNBUFFERED=1 HOME=/tmp
+USER 10001:10001
+WORKDIR /tmp
+EXPOSE 8080
+ENTRYPOINT ["python", "-m", "inference.transformer"]

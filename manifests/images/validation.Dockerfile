@@ -1,0 +1,25 @@
+# The step with TFDV: the compiled list beside the component, which no resolver may touch.
+#   docker build -f manifests/images/validation.Dockerfile -t kuberec/validation:0.1.0 .
+FROM python:3.11.14-slim-bookworm AS packages
+ARG UV_DEFAULT_INDEX=https://pypi.org/simple
+WORKDIR /build
+COPY constraints.txt components/validation/requirements.txt ./
+RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \
+    && uv venv --python /usr/local/bin/python3.11 /opt/venv \
+    && uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python --no-deps -r requirements.txt
+
+FROM python:3.11.14-slim-bookworm
+LABEL org.opencontainers.image.title="kuberec data validation" \
+      org.opencontainers.image.version="0.1.0" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=packages /opt/venv /opt/venv
+WORKDIR /opt/kuberec
+COPY LICENSE ./
+COPY feature_repo feature_repo
+COPY inference inference
+COPY components components
+RUN /opt/venv/bin/python -m compileall -q .
+ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/kuberec PYTHONUNBUFFERED=1 HOME=/tmp
+USER 10001:10001
+WORKDIR /tmp
+CMD ["python", "-m", "components.validation.statistics", "--help"]

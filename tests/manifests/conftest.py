@@ -1,0 +1,27 @@
+"""The overlays, rendered once as `make render` does."""
+
+from __future__ import annotations
+
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.manifests.cluster import OVERLAYS, ROOT, Document, read
+
+
+@pytest.fixture(scope="session")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of the rendered files."""
+    folder = tmp_path_factory.mktemp("manifests")
+    done = subprocess.run([ROOT / ".ci" / "render", folder], capture_output=True, text=True, timeout=300, check=False)
+    if "rendering needs kustomize" in done.stderr:
+        pytest.skip(done.stderr.strip())
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="session", params=OVERLAYS)
+def documents(rendered: Path, request: pytest.FixtureRequest) -> list[Document]:
+    """All documents of one overlay; shared, so for reading only."""
+    return read(rendered / f"{request.param}.yaml")

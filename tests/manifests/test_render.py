@@ -1,0 +1,56 @@
+"""`make render`: one file an overlay, the same every time, with the rules that monitoring/ owns."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from monitoring.rules import rule_file
+from tests.manifests.cluster import OVERLAYS, ROOT, Document, of_kind, pods, read
+
+
+def test_one_file_an_overlay(rendered: Path) -> None:
+    assert sorted(path.name for path in rendered.iterdir()) == [f"{name}.yaml" for name in OVERLAYS]
+
+
+def test_the_same_every_time_and_over_what_was_there(rendered: Path, tmp_path: Path) -> None:
+    (tmp_path / "gone.yaml").write_text("kind: Overlay that is no more\n")
+    subprocess.run([ROOT / ".ci" / "render", tmp_path], check=True, capture_output=True, timeout=300)
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
+        path.name: path.read_bytes() for path in rendered.iterdir()
+    }
+
+
+def test_a_machine_without_kustomize_is_told_so(tmp_path: Path) -> None:
+    for name in ("kustomize", "kubectl", "npm"):
+        (tmp_path / name).write_text("#!/bin/sh\nexit 127\n")
+        (tmp_path / name).chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}:{os.environ['PATH']}", "KUBEREC_TOOLS": str(tmp_path / "tools")}
+    done = subprocess.run(
+        [ROOT / ".ci" / "render", tmp_path / "out"], capture_output=True, text=True, env=environment, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1].startswith("error: rendering needs kustomize")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_rules_are_those_of_monitoring(documents: list[Document]) -> None:
+    (rules,) = of_kind(documents, "PrometheusRule")
+    assert rules["spec"] == rule_file()
+
+
+@pytest.mark.parametrize(
+    ("overlay", "gpus"), [("cluster", {}), ("gpu", {"InferenceService/recommender/predictor": "1"})]
+)
+def test_the_predictor_alone_gets_a_gpu(rendered: Path, overlay: str, gpus: dict[str, str]) -> None:
+    found = {}
+    for pod in pods(read(rendered / f"{overlay}.yaml")):
+        for container in pod.containers:
+            resources = container["resources"]
+            if "nvidia.com/gpu" in resources["limits"]:
+                found[pod.owner] = resources["limits"]["nvidia.com/gpu"]
+                assert resources["requests"]["nvidia.com/gpu"] == found[pod.owner], "a GPU is not overcommitted"
+    assert found == gpus

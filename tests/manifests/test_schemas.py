@@ -1,0 +1,86 @@
+"""Every document against the schema of its kind, with unknown fields refused: Kubernetes' own and the definitions'."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import kubernetes_validate
+import pytest
+
+from tests.manifests.cluster import Document, of_kind
+from tests.manifests.crds import FOLDER, faults
+
+VERSIONS = ("1.32", "1.37")  # the oldest that KServe 0.21 runs on, and the newest that the schemas know
+CUSTOM = {
+    "InferenceService": "serving.kserve.io/v1beta1",
+    "PrometheusRule": "monitoring.coreos.com/v1",
+    "ServiceMonitor": "monitoring.coreos.com/v1",
+}
+BUILT_IN = {
+    "ConfigMap",
+    "CronJob",
+    "Namespace",
+    "NetworkPolicy",
+    "PodDisruptionBudget",
+    "Service",
+    "ServiceAccount",
+    "StatefulSet",
+}
+needs_definitions = pytest.mark.skipif(
+    not FOLDER.is_dir(), reason=f"no custom resource definitions in {FOLDER}: name their folder in KUBEREC_CRDS"
+)
+
+
+def test_only_kinds_that_a_cluster_has(documents: list[Document]) -> None:
+    assert {document["kind"] for document in documents} == BUILT_IN | CUSTOM.keys()
+    for document in documents:
+        assert document["apiVersion"] == CUSTOM.get(document["kind"], document["apiVersion"])
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_built_in_kinds_fit_their_schemas(documents: list[Document], version: str) -> None:
+    for document in documents:
+        if document["kind"] not in CUSTOM:
+            kubernetes_validate.validate(document, version, strict=True)
+
+
+def test_an_unknown_field_of_a_built_in_kind_is_refused(documents: list[Document]) -> None:
+    damaged = copy.deepcopy(of_kind(documents, "CronJob")[0])
+    damaged["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["limits"] = {}
+    with pytest.raises(kubernetes_validate.ValidationError):
+        kubernetes_validate.validate(damaged, VERSIONS[0], strict=True)
+
+
+@needs_definitions
+def test_custom_kinds_fit_their_definitions(documents: list[Document]) -> None:
+    assert {
+        f"{document['kind']}/{document['metadata']['name']}": found
+        for document in documents
+        if document["kind"] in CUSTOM and (found := faults(document))
+    } == {}
+
+
+def _misspelt(document: Document) -> None:
+    document["spec"]["predictor"]["minReplica"] = 1
+
+
+def _deep(document: Document) -> None:
+    document["spec"]["transformer"]["containers"][0]["securityContext"]["capabilities"]["drops"] = ["ALL"]
+
+
+def _of_another_type(document: Document) -> None:
+    document["spec"]["predictor"]["minReplicas"] = "one"
+
+
+def _port_twice(document: Document) -> None:
+    ports: list[Any] = document["spec"]["predictor"]["containers"][0]["ports"]
+    ports.append({**ports[0], "name": "again"})
+
+
+@needs_definitions
+@pytest.mark.parametrize("damage", [_misspelt, _deep, _of_another_type, _port_twice])
+def test_a_damaged_inference_service_is_refused(documents: list[Document], damage: Any) -> None:
+    (service,) = copy.deepcopy(of_kind(documents, "InferenceService"))
+    damage(service)
+    assert len(faults(service)) == 1
