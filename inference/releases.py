@@ -1,10 +1,11 @@
 """Which release a transformer serves, and its renewal in the background.
 
-A thread looks at the store's `current`. A new bundle is loaded and warmed beside the one in use, and taken only when
-the predictor holds it too, so that no request meets a ranker of another release; the first bundle is taken at once,
-for a feed without ranker is better than none. A second thread renews the catalogue of the release in use. A bundle
-that cannot be loaded is counted, logged and tried again after a while; the one in use stays, and a server that has
-none takes the one served before.
+A thread looks at the store's `current`. A new bundle is loaded and tried beside the one in use, and taken only when
+the predictor holds it too, with the catalogue as it is then; so no request meets a ranker of another release, or prices
+as of the release. The first bundle is taken at once, for a feed without ranker is better than none. At every look the
+predictor hears which bundle is in use, so that it keeps that one however late this server turns. A second thread renews
+the catalogue of the release in use. A bundle that cannot be loaded or answered from is counted, logged and tried again
+after a while; the one in use stays, and a server that has none takes the one served before.
 """
 
 from __future__ import annotations
@@ -15,17 +16,21 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from feature_repo.errors import BundleError, KuberecError
+import numpy as np
+
+from feature_repo.errors import BundleError, FeatureStoreError, KuberecError
 from feature_repo.state import ItemColumns
 from inference.artifacts import Artifacts
 from inference.bundle import REFUSED_SECONDS, Bundle
-from inference.executor import Executor
+from inference.executor import Executor, Trace
 from inference.metrics import Metrics
-from inference.query import SURFACES, Query
 from inference.recommender import Recommender, UserReader
 from inference.scorers.protocol import Scorer
 from inference.store import BundleStore
 from inference.timeouts import Timeouts
+from inference.trial import STRANGER, try_out
+
+PATIENCE_SECONDS = 30.0  # the online store's first answer may take this long while nobody waits for it
 
 log = logging.getLogger("kuberec")
 
@@ -58,7 +63,7 @@ class Releases:
         open_reader: Opens the online features of a bundle's users.
         read_items: Reads the catalogue of a release from the online store; takes its time.
         scorer: The ranker behind every release.
-        holds: Whether the predictor holds a version.
+        holds: Whether the predictor holds a version; asking tells it that the version is wanted.
         executor: Failure policy and threads of all requests.
         timeouts: Of the stages.
         metrics: Counts turns and ages.
@@ -93,11 +98,10 @@ class Releases:
         self._waiting: Release | None = None
         self._refused_until: dict[str, float] = {}
         self._stop = threading.Event()
+        self._started = threading.Event()
         self._threads = [
-            threading.Thread(target=self._repeat, args=(self.step, poll_seconds, 0.0), name="releases", daemon=True),
-            threading.Thread(
-                target=self._repeat, args=(self.renew, items_seconds, items_seconds), name="catalogue", daemon=True
-            ),
+            threading.Thread(target=self._watch, args=(poll_seconds,), name="releases", daemon=True),
+            threading.Thread(target=self._renew, args=(items_seconds,), name="catalogue", daemon=True),
         ]
 
     def current(self) -> Release | None:
@@ -112,6 +116,7 @@ class Releases:
     def stop(self) -> None:
         """Ends watching; a catalogue being read is not waited for."""
         self._stop.set()
+        self._started.set()
         self._threads[0].join(timeout=5.0)
 
     def step(self) -> None:
@@ -121,7 +126,13 @@ class Releases:
             BundleError: The store or the bundle cannot be read.
         """
         version = self._store.current()
-        if version is None or (self._release is not None and version == self._release.bundle.version):
+        if self._release is not None:
+            in_use = self._release.bundle.version
+            self._holds(in_use)
+            if version in (None, in_use):
+                self._waiting = None
+                return
+        if version is None:
             return
         try:
             self._turn_to(version)
@@ -141,60 +152,105 @@ class Releases:
         if release is None:
             return
         started = time.time()
-        artifacts = replace(release.artifacts, items=self._read_items(release))
-        renewed = Release(release.bundle, release.reader, self._recommender(artifacts, release.reader))
+        renewed = self._renewed(release)
         with self._changing:
             if self._release is not release:
                 return  # turned to another bundle meanwhile
             self._release = renewed
         self._metrics.refreshed("item_stats", started)
 
-    def _repeat(self, work: Callable[[], None], seconds: float, first: float) -> None:
-        self._stop.wait(first)
+    def _watch(self, seconds: float) -> None:
         while not self._stop.is_set():
             try:
-                work()
+                self.step()
             except KuberecError as error:
-                self._metrics.load_failed() if work == self.step else self._metrics.degraded("items")
+                self._metrics.load_failed()
                 log.error("%s", error)
             except Exception:
-                # The thread must live: a release that cannot be renewed goes on serving.
-                log.exception("looking after the release failed")
+                # The thread must live: the release in use goes on serving.
+                self._metrics.load_failed()
+                log.exception("looking for releases failed")
+            self._stop.wait(seconds)
+
+    def _renew(self, seconds: float) -> None:
+        self._started.wait()  # the first release has the catalogue of its making
+        while not self._stop.is_set():
+            try:
+                self.renew()
+            except KuberecError as error:
+                self._catalogue_failed(error)
             self._stop.wait(seconds)
 
     def _turn_to(self, version: str) -> None:
         if time.monotonic() < self._refused_until.get(version, 0.0):
             return
         if self._waiting is None or self._waiting.bundle.version != version:
+            self._waiting = None  # one that was overtaken makes room first
             try:
                 self._waiting = self._load(version)
             except BundleError:
                 self._refused_until[version] = time.monotonic() + REFUSED_SECONDS
                 raise
-        if self._release is None or self._holds(version):
-            release, self._waiting = self._waiting, None
-            with self._changing:
-                self._release = release
-            made = release.bundle.manifest.created()
-            self._metrics.swapped(made)
-            self._metrics.refreshed("item_stats", made)
-            log.warning("serving bundle %s", version)
+        if self._release is None:
+            self._take(self._waiting, self._waiting.bundle.manifest.created())
+            self._started.set()
+        elif self._holds(version):
+            started = time.time()
+            try:
+                self._take(self._renewed(self._waiting), started)
+            except KuberecError as error:  # a rollback does not wait for an online store that is away
+                self._catalogue_failed(error)
+                self._take(self._waiting, self._waiting.bundle.manifest.created())
+
+    def _take(self, release: Release, read_at: float) -> None:
+        """Answers from a release from now on, whose catalogue was read at this wall time."""
+        with self._changing:
+            self._release = release
+        self._waiting = None
+        self._metrics.swapped(release.bundle.version, release.bundle.manifest.created())
+        self._metrics.refreshed("item_stats", read_at)
+        log.warning("serving bundle %s", release.bundle.version)
 
     def _load(self, version: str) -> Release:
-        bundle = self._store.fetch(version)
-        artifacts = bundle.artifacts()
+        try:
+            bundle = self._store.fetch(version)
+            log_end = bundle.manifest.facts.log_end
+            artifacts = bundle.artifacts()
+            try_out(artifacts, log_end)
+        except BundleError:
+            raise
+        except Exception as error:
+            log.exception("the bundle %s does not answer", version)
+            raise BundleError(f"The bundle {version} does not answer, make it again: {error!r}.") from error
         reader = self._open_reader(bundle, artifacts)
-        release = Release(bundle, reader, self._recommender(artifacts, reader))
-        self._warm(release)
-        return release
+        # Opens the store, which takes its time; one that is away is no fault of the bundle's.
+        self._executor.run(
+            Trace(),
+            "users",
+            lambda: reader.users([STRANGER], np.array([log_end])),
+            reason="features",
+            timeout=PATIENCE_SECONDS,
+        )
+        return Release(bundle, reader, self._recommender(artifacts, reader))
+
+    def _renewed(self, release: Release) -> Release:
+        """The release with the catalogue as the online store has it now."""
+        try:
+            items = self._read_items(release)
+        except KuberecError:
+            raise
+        except Exception as error:
+            log.exception("the catalogue of bundle %s is not read", release.bundle.version)
+            raise FeatureStoreError(
+                f"The catalogue of bundle {release.bundle.version} is not read: {error!r}."
+            ) from error
+        artifacts = replace(release.artifacts, items=items)
+        return Release(release.bundle, release.reader, self._recommender(artifacts, release.reader))
+
+    def _catalogue_failed(self, error: KuberecError) -> None:
+        """Counts and tells it; the release goes on with the catalogue it has."""
+        self._metrics.degraded("items")
+        log.error("%s", error)
 
     def _recommender(self, artifacts: Artifacts, reader: UserReader) -> Recommender:
         return Recommender(artifacts, reader, self._scorer, executor=self._executor, timeouts=self._timeouts)
-
-    def _warm(self, release: Release) -> None:
-        """Runs every stage once, so that the first request does not pay for lazy work."""
-        patient = Timeouts(users=30.0, sources=30.0, ranker=30.0)
-        recommender = Recommender(release.artifacts, release.reader, None, executor=self._executor, timeouts=patient)
-        seed = str(release.artifacts.items.item_ids[0])
-        moment = release.bundle.manifest.facts.log_end
-        recommender.recommend([Query("", moment, surface=surface, item_id=seed) for surface in SURFACES])
