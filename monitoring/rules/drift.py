@@ -10,7 +10,7 @@ DRIFT = (
     Alert(
         name="KuberecDriftSignificant",
         # Counts what may alarm: PSI of calendar features and of too few requests stands in recs_drift_psi alone.
-        value='max(recs_drift_features{severity="significant"})',
+        value='max by (dataset) (recs_drift_features{severity="significant"})',
         condition="> 0",
         lasting="0m",
         severity="ticket",
@@ -24,7 +24,7 @@ DRIFT = (
     Alert(
         name="KuberecDriftJobLate",
         # Never reported counts too, once the servers have been up for a day.
-        value=f"(time() - max({_LAST_RUN}) or on () (26 * 3600 + 1) * absent({_LAST_RUN}) "
+        value=f"(time() - max by (dataset) ({_LAST_RUN}) or on () (26 * 3600 + 1) * absent({_LAST_RUN}) "
         "and on () recs:requests:rate5m offset 26h)",
         condition="> 26 * 3600",
         lasting="15m",
@@ -37,7 +37,7 @@ DRIFT = (
     ),
     Alert(
         name="KuberecRetrainingRefused",
-        value="max(recs_retraining_refused)",
+        value="max by (dataset) (recs_retraining_refused)",
         condition="== 1",
         lasting="0m",
         severity="ticket",

@@ -230,11 +230,12 @@ CASES = (
         "KuberecDriftSignificant",
         "prices moved",
         {
-            'recs_drift_features{severity="significant"}': "2x10",
+            'recs_drift_features{dataset="shop",severity="significant"}': "2x10",
             'recs_drift_psi{feature="price"}': "1.5x10",
             'recs_drift_psi{feature="category"}': "0.4x10",
         },
         "5m",
+        {"dataset": "shop"},
         says="2 features have a PSI of 0.2 or more. The largest: category 0.40; price 1.50; a retraining is started by "
         "itself, unless one ran just before.",
     ),
@@ -269,8 +270,9 @@ CASES = (
     Case(
         "KuberecRetrainingRefused",
         "the gate refused",
-        {"recs_retraining_refused": "0x5 1x10"},
+        {'recs_retraining_refused{dataset="shop"}': "0x5 1x10"},
         "10m",
+        {"dataset": "shop"},
         says="Drift started a retraining, and no bundle came of it. The bundle before stays in service, on data it was "
         "not made for.",
     ),
