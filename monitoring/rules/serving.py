@@ -78,7 +78,7 @@ SERVING = (
         name="KuberecRankerAway",
         value='recs:degraded:ratio_rate5m{reason="ranker"}',
         condition="> 0.5",
-        lasting="5m",
+        lasting="2m",
         severity="page",
         summary="Feeds go out unranked",
         description=(
@@ -90,7 +90,7 @@ SERVING = (
         name="KuberecFeaturesAway",
         value='recs:degraded:ratio_rate5m{reason="features"}',
         condition="> 0.5",
-        lasting="5m",
+        lasting="2m",
         severity="page",
         summary="Users are not recognised: the online store does not answer",
         description=(
