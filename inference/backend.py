@@ -5,9 +5,11 @@ Owns which online features, catalogue and predictor a release is served with. It
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from functools import partial
 
+from feature_repo.errors import KuberecError
 from feature_repo.state import ItemColumns
 from inference.artifacts import Artifacts
 from inference.bundle import Bundle
@@ -16,6 +18,8 @@ from inference.clock import Clock
 from inference.executor import Executor
 from inference.feature_store import OnlineFeatures, StoreSettings
 from inference.late_reader import LateReader
+from inference.log.reader import latest
+from inference.log.writer import LogWriter
 from inference.metrics import Metrics
 from inference.recommender import UserReader
 from inference.releases import Release, Releases
@@ -36,6 +40,7 @@ class Backend:
         catalogue: Reads the catalogue beside the server.
         executor: Threads of the stages.
         scorer: The connection to the predictor.
+        log: Writes what is served and posted, if anything is logged.
     """
 
     service: Service
@@ -43,6 +48,7 @@ class Backend:
     catalogue: CatalogueProcess
     executor: Executor
     scorer: RemoteScorer
+    log: LogWriter | None
 
     @classmethod
     def open(cls, settings: ServingSettings, metrics: Metrics) -> Backend:
@@ -62,15 +68,47 @@ class Backend:
             poll_seconds=settings.poll_seconds,
             items_seconds=settings.items_seconds,
         )
-        service = Service(releases, Clock(settings.clock), metrics, settings.deadline_seconds)
-        return cls(service, releases, catalogue, executor, scorer)
+        log = _log(settings, metrics) if settings.log else None
+        service = Service(
+            releases, Clock(settings.clock, _served_end(settings)), metrics, settings.deadline_seconds, log
+        )
+        return cls(service, releases, catalogue, executor, scorer, log)
+
+    def start(self) -> None:
+        """Begins to watch the store and to write the log."""
+        if self.log is not None:
+            self.log.start()
+        self.releases.start()
 
     def close(self) -> None:
-        """Ends the threads, the process and the connection."""
+        """Ends the threads, the process and the connection; what was served and posted is brought into the log."""
+        if self.log is not None:
+            self.log.stop()
         self.releases.stop()
         self.catalogue.close()
         self.executor.close()
         self.scorer.close()
+
+
+def _log(settings: ServingSettings, metrics: Metrics) -> LogWriter:
+    return LogWriter(
+        settings.log,
+        settings.spool_dir,
+        metrics,
+        flush_seconds=settings.log_flush_seconds,
+        max_slates=settings.log_queue,
+    )
+
+
+def _served_end(settings: ServingSettings) -> float | None:
+    """Until when the served log goes, where the clock goes on from it."""
+    if settings.clock != "log" or not settings.log:
+        return None
+    try:
+        return latest(settings.log)
+    except KuberecError as error:
+        logging.getLogger("kuberec").error("the clock goes on from the bundle's log alone: %s", error)
+        return None
 
 
 def _place(bundle: Bundle, settings: ServingSettings) -> StoreSettings:

@@ -7,8 +7,9 @@ request  what the header `Kuberec-Time` (RFC 3339) says; replay and tests
 
 from __future__ import annotations
 
+import math
+import threading
 import time
-from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -16,24 +17,28 @@ from feature_repo.errors import RequestError
 
 HEADER = "kuberec-time"
 
+ClockKind = Literal["wall", "log", "request"]
 
-@dataclass(frozen=True)
+
 class Clock:
-    """Tells the time of requests.
+    """Tells the time of requests; safe for threads.
 
-    Attributes:
+    Args:
         kind: wall, log or request.
-        started: Monotonic seconds from which `log` counts.
+        served_end: Latest row of the log that servers wrote before, unix seconds: `log` does not go back behind it.
     """
 
-    kind: Literal["wall", "log", "request"] = "wall"
-    started: float = field(default_factory=time.monotonic)
+    def __init__(self, kind: ClockKind = "wall", served_end: float | None = None) -> None:
+        self.kind = kind
+        self._ahead = -math.inf if served_end is None else served_end - time.monotonic()
+        self._lock = threading.Lock()
 
     def now(self, log_end: float, header: str | None = None) -> float:
         """Unix seconds of a request arriving now.
 
         Args:
-            log_end: Latest event of the served log, unix seconds.
+            log_end: Latest event of the data that the bundle in service was made from, unix seconds. A later bundle
+                does not turn the time back, nor add to it what passed since the start a second time.
             header: Value of `Kuberec-Time`, None without one.
 
         Raises:
@@ -42,15 +47,30 @@ class Clock:
         if self.kind == "wall":
             return time.time()
         if self.kind == "log":
-            return log_end + time.monotonic() - self.started
+            passed = time.monotonic()
+            with self._lock:
+                self._ahead = max(self._ahead, log_end - passed)
+                return passed + self._ahead
         if not header:
             raise RequestError(
                 "The server takes the time from the header Kuberec-Time; send one.", field="Kuberec-Time"
             )
         try:
-            moment = datetime.fromisoformat(header.strip())
+            return parse_moment(header)
         except ValueError as error:
-            raise RequestError(f"{header[:40]!r} is no RFC 3339 time.", field="Kuberec-Time") from error
-        if moment.tzinfo is None:
-            raise RequestError(f"{header[:40]!r} has no zone; write Z for UTC.", field="Kuberec-Time")
-        return moment.timestamp()
+            raise RequestError(f"{error}.", field="Kuberec-Time") from error
+
+
+def parse_moment(text: str) -> float:
+    """Unix seconds of an RFC 3339 time.
+
+    Raises:
+        ValueError: It is none, or has no zone; the message says so.
+    """
+    try:
+        moment = datetime.fromisoformat(text.strip())
+    except ValueError as error:
+        raise ValueError(f"{text[:40]!r} is no RFC 3339 time") from error
+    if moment.tzinfo is None:
+        raise ValueError(f"{text[:40]!r} has no zone; write Z for UTC")
+    return moment.timestamp()

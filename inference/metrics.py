@@ -11,6 +11,9 @@ from prometheus_client.registry import Collector
 
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5)
 
+LOST_REASONS = {"impressions": ("queue_full", "spool_full", "error"), "interactions": ("damaged",)}
+EVENT_OUTCOMES = ("accepted", "repeated", "refused", "failed")
+
 
 class BundlesInUse(Collector):
     """`recs_bundle_info{version=}`, 1 for each bundle in use; one that was let go has no series any more."""
@@ -50,6 +53,16 @@ class Metrics:
         registry.register(self._bundles)
         self._feature_age = Gauge("recs_feature_age_seconds", "Age of the features in use", ["view"], registry=registry)
         self._index_age = Gauge("recs_index_age_seconds", "Age of the item index in use", registry=registry)
+        self._logged = Counter("recs_log_rows", "Rows brought into the log", ["table"], registry=registry)
+        self._lost = Counter("recs_log_lost_rows", "Rows the log lost", ["table", "reason"], registry=registry)
+        self._waiting = Gauge("recs_log_waiting_rows", "Rows on their way to the log", registry=registry)
+        self._events = Counter("recs_events", "Posted events by what became of them", ["outcome"], registry=registry)
+        for table, reasons in LOST_REASONS.items():  # a series that begins with its first loss hides it from rate()
+            self._logged.labels(table)
+            for reason in reasons:
+                self._lost.labels(table, reason)
+        for outcome in EVENT_OUTCOMES:
+            self._events.labels(outcome)
 
     def stage(self, name: str, seconds: float) -> None:
         """A stage took this long."""
@@ -90,6 +103,22 @@ class Metrics:
     def refreshed(self, view: str, at: float) -> None:
         """Features of a view were read at this wall time."""
         self._feature_age.labels(view).set_function(_age(at))
+
+    def logged(self, table: str, num: int) -> None:
+        """So many rows are in the log."""
+        self._logged.labels(table).inc(num)
+
+    def lost(self, table: str, reason: str, num: int) -> None:
+        """So many rows will never be in the log."""
+        self._lost.labels(table, reason).inc(num)
+
+    def log_waits(self, num: Callable[[], float]) -> None:
+        """How many rows wait for the log is told by a function."""
+        self._waiting.set_function(num)
+
+    def events(self, outcome: str, num: int) -> None:
+        """So many posted events were accepted, repeated (known by their id), refused, or failed to be kept."""
+        self._events.labels(outcome).inc(num)
 
 
 def _age(moment: float) -> Callable[[], float]:

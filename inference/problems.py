@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from feature_repo.errors import KuberecError, RequestError
 
 MEDIA_TYPE = "application/problem+json"
+MAX_ERRORS = 20  # told of one request; a list of bad events has thousands
 MAX_BODY = 1 << 20  # bytes of a request body; tens of thousands of users fit
 log = logging.getLogger("kuberec")
 
@@ -48,7 +49,7 @@ class InvalidFields(RequestError):
     """
 
     def __init__(self, found: Sequence[Mapping[str, Any]]) -> None:
-        self.errors = [{"field": _field(one["loc"]), "detail": str(one["msg"])} for one in found]
+        self.errors = [{"field": _field(one["loc"]), "detail": str(one["msg"])} for one in found[:MAX_ERRORS]]
         first = self.errors[0]
         super().__init__(f"{first['field']}: {first['detail']}.", field=first["field"])
 

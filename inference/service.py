@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
 
+from pydantic import ValidationError
+
 from feature_repo.errors import RequestError
 from inference.clock import HEADER, Clock
+from inference.log.events import checked
+from inference.log.writer import LogWriter
 from inference.metrics import Metrics
 from inference.query import Slate
 from inference.releases import Release, Releases
@@ -44,13 +49,22 @@ class Service:
         clock: Tells the time of requests.
         metrics: Counts.
         deadline_seconds: Time for up to `PARALLEL_UP_TO` slates; more get more.
+        log: Receives slates and events; without one nothing is logged.
     """
 
-    def __init__(self, releases: Releases, clock: Clock, metrics: Metrics, deadline_seconds: float) -> None:
+    def __init__(
+        self,
+        releases: Releases,
+        clock: Clock,
+        metrics: Metrics,
+        deadline_seconds: float,
+        log: LogWriter | None = None,
+    ) -> None:
         self._releases = releases
         self._clock = clock
         self._metrics = metrics
         self._deadline_seconds = deadline_seconds
+        self._log = log
 
     @property
     def ready(self) -> bool:
@@ -76,12 +90,41 @@ class Service:
         deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
         slates = release.recommender.recommend(queries, deadline)
         bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, shown, strict=True)]
+        if self._log is not None:
+            self._log.record(slates, release.artifacts)
         seconds = time.monotonic() - start
         for slate in slates:
             self._metrics.request(slate.query.surface, 200, seconds)
             if len(slate.rows) == 0:
                 self._metrics.empty(slate.query.surface)
         return [Answer(slate, one, seconds) for slate, one in zip(slates, bodies, strict=True)]
+
+    def accept(
+        self, content: Mapping[str, Any] | Sequence[Any], headers: Mapping[str, str]
+    ) -> tuple[int, Future[None]]:
+        """Takes posted events in.
+
+        Args:
+            content: Parsed JSON, an event or a list of them.
+            headers: HTTP headers, lower-case names.
+
+        Returns:
+            How many events, and a future that ends once they will survive the process, or with a StorageError.
+
+        Raises:
+            ValidationError: Fields cannot be used.
+            RequestError: There is no log (501), the time cannot be used, or no release is loaded to tell it (503).
+        """
+        if self._log is None:
+            raise RequestError("This server keeps no log (KUBEREC_LOG is not set), so it takes no events.", status=501)
+        log_end = self._current().bundle.manifest.facts.log_end if self._clock.kind == "log" else 0.0
+        moment = self._clock.now(log_end, headers.get(HEADER))
+        try:
+            events = checked(content, moment, self._clock.kind)
+        except (ValidationError, RequestError):
+            self._metrics.events("refused", 1 if isinstance(content, Mapping) else len(content))
+            raise
+        return len(events), self._log.accept(events)
 
     def _current(self) -> Release:
         release = self._releases.current()

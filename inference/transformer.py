@@ -31,6 +31,7 @@ from pydantic_core import from_json
 from feature_repo.errors import RequestError, exit_with_sentence
 from inference import hosting, problems
 from inference.backend import Backend
+from inference.log.route import events_route
 from inference.metrics import Metrics
 from inference.requests import Instances, RecommendationRequest, from_tensors
 from inference.responses import server_timing
@@ -149,6 +150,7 @@ def _serve(settings: ServingSettings) -> None:
     problems.install(application, partial(_count_error, metrics))
     application.include_router(hosting.guard_routes(lambda: backend.service.ready, "No bundle is loaded yet."))
     application.include_router(routes(backend.service, server, pool))
+    application.include_router(events_route(backend.service, pool))
     http = RESTServer(
         "kserve.model_server:app",
         server.dataplane,
@@ -156,7 +158,7 @@ def _serve(settings: ServingSettings) -> None:
         settings.http_port,
         grace_period=settings.grace_seconds,
     )
-    backend.releases.start()
+    backend.start()
 
     def stop() -> None:
         backend.close()

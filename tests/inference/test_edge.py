@@ -52,6 +52,8 @@ def test_cursor_is_bound_bounded_and_checked():
 
 def test_clocks():
     assert Clock("log").now(1000.0) == pytest.approx(1000.0, abs=1)
+    assert Clock("log", served_end=5000.0).now(1000.0) == pytest.approx(5000.0, abs=1)
+    assert Clock("log", served_end=500.0).now(1000.0) == pytest.approx(1000.0, abs=1)
     assert Clock("wall").now(0.0) > 1_700_000_000
     asked = Clock("request")
     assert asked.now(0.0, "2024-05-01T00:00:00Z") == 1714521600.0
@@ -60,6 +62,16 @@ def test_clocks():
         with pytest.raises(RequestError) as caught:
             asked.now(0.0, bad)
         assert caught.value.field == "Kuberec-Time"
+
+
+def test_the_clock_of_a_log_never_turns_back_and_counts_time_once(monkeypatch):
+    passed = iter([100.0, 3700.0, 3701.0, 3702.0])
+    monkeypatch.setattr("inference.clock.time.monotonic", lambda: next(passed))
+    clock = Clock("log")
+    assert clock.now(1000.0) == 1000.0
+    assert clock.now(4000.0) == 4600.0  # a bundle from a log that ends within the hour that passed
+    assert clock.now(1000.0) == 4601.0  # a rollback
+    assert clock.now(9000.0) == 9000.0  # a bundle from a log that was extended
 
 
 @pytest.mark.parametrize(

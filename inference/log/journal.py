@@ -1,0 +1,178 @@
+"""The journal of events: what was answered with 202 is on the disk, and survives the process.
+
+One thread writes; whatever was posted while it synced the disk shares the next sync. A line is an event as JSON. A
+journal that was closed is turned into parts of the log by the writer (`writer.py`); one that a killed process left may
+end in half a line, which nobody was promised. Refuses events, in a sentence, while the disk refuses them.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Sequence
+from concurrent.futures import Future, InvalidStateError
+from pathlib import Path
+from typing import Any
+
+from pydantic_core import from_json
+
+from feature_repo.errors import StorageError
+from inference.log.events import Event
+from inference.log.spool import JOURNAL_PREFIX
+from inference.metrics import Metrics
+
+RECENT_IDS = 200_000  # ids remembered, about 30 MB; what is repeated later is dropped by readers
+MAX_PENDING = 50_000  # events waiting for a disk that does not answer
+
+
+class Journal:
+    """Takes events in, durably; safe for threads.
+
+    Args:
+        directory: Receives the journal's files; those of others in it count as closed.
+        worker: Name of this process, for the files' names.
+        metrics: Counts.
+    """
+
+    def __init__(self, directory: Path, worker: str, metrics: Metrics) -> None:
+        self._directory = directory
+        self._worker = worker
+        self._metrics = metrics
+        self._pending: list[tuple[Sequence[Event], Future[None]]] = []
+        self._num_pending = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._recent: OrderedDict[str, None] = OrderedDict()
+        self._file = threading.Lock()  # held while a file is written, synced or closed
+        self._path: Path | None = None
+        self._descriptor = -1
+        self._num_files = 0
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    def append(self, events: Sequence[Event]) -> Future[None]:
+        """A future that ends once the events are on the disk, or with a StorageError."""
+        future: Future[None] = Future()
+        with self._changed:
+            if not self._stopping and self._num_pending + len(events) <= MAX_PENDING:
+                self._pending.append((events, future))
+                self._num_pending += len(events)
+                self._changed.notify()
+                return future
+        self._metrics.events("failed", len(events))
+        why = "The server is stopping" if self._stopping else "The event journal's disk does not keep up"
+        future.set_exception(StorageError(f"{why}; post the events again in a moment."))
+        return future
+
+    def close_files(self) -> list[Path]:
+        """Closes the file in use; returns all that are closed, for the writer to turn into parts and remove."""
+        with self._file:
+            self._close()
+            return sorted(self._directory.glob(f"{JOURNAL_PREFIX}*"))
+
+    def stop(self) -> None:
+        """Writes what is pending, and ends."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            with self._changed:
+                self._changed.wait_for(lambda: self._pending or self._stopping)
+                posted, self._pending, self._num_pending = self._pending, [], 0
+            if not posted:
+                return
+            failure = self._commit([event for events, _ in posted for event in events])
+            for _, future in posted:
+                _settle(future, failure)
+
+    def _commit(self, events: Sequence[Event]) -> StorageError | None:
+        fresh: dict[str, bytes] = {}
+        for event in events:
+            if event.event_id not in self._recent and event.event_id not in fresh:
+                fresh[event.event_id] = event.model_dump_json(exclude_none=True).encode() + b"\n"
+        try:
+            with self._file:
+                if fresh:
+                    self._write(b"".join(fresh.values()))
+        except OSError as error:
+            self._metrics.events("failed", len(events))
+            return StorageError(
+                f"The event journal in {self._directory} cannot be written: {error.strerror}; post the events again."
+            )
+        self._metrics.events("accepted", len(fresh))
+        self._metrics.events("repeated", len(events) - len(fresh))
+        self._recent.update(dict.fromkeys(fresh))
+        while len(self._recent) > RECENT_IDS:
+            self._recent.popitem(last=False)
+        return None
+
+    def _write(self, content: bytes) -> None:
+        try:
+            if self._path is None:
+                self._open()
+            left = memoryview(content)
+            while left:
+                left = left[os.write(self._descriptor, left) :]
+            os.fdatasync(self._descriptor)
+        except OSError:
+            # What of it reached the disk is unknown, and nothing may follow half a line.
+            self._close()
+            raise
+
+    def _open(self) -> None:
+        self._num_files += 1
+        path = self._directory / f"{JOURNAL_PREFIX}{self._worker}-{self._num_files:06d}.jsonl"
+        self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o644)
+        self._path = path
+        sync_directory(self._directory)
+
+    def _close(self) -> None:
+        if self._path is not None:
+            self._path = None
+            os.close(self._descriptor)
+
+
+def read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
+    """The events of a closed journal, and how many of its lines are damaged.
+
+    Half a line at the end is not counted: it was never acknowledged.
+
+    Raises:
+        OSError: The file cannot be read.
+    """
+    *lines, _half = path.read_bytes().split(b"\n")
+    found: list[dict[str, Any]] = []
+    num_damaged = 0
+    for line in lines:
+        try:
+            event = from_json(line)
+        except ValueError:
+            event = None
+        if isinstance(event, dict) and "event_id" in event:
+            found.append(event)
+        else:
+            num_damaged += 1
+    return found, num_damaged
+
+
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _settle(future: Future[None], failure: StorageError | None) -> None:
+    try:
+        if failure is None:
+            future.set_result(None)
+        else:
+            future.set_exception(failure)
+    except InvalidStateError:
+        return  # whoever waited has gone

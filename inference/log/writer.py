@@ -1,0 +1,225 @@
+"""The served log: takes slates and events from the requests, and brings them into the log in the background.
+
+    record -> queue -> (a flush) -> parts in the outbox -> (delivery) -> log
+    accept -> journal on the disk -> (a flush) -> parts in the outbox -> (delivery) -> log
+
+Recording a slate never waits and never fails: what finds no room is counted. An accepted event is on the disk before it
+is answered. A disk or bucket that refuses is said once, and tried again at every flush: slates wait in the queue, parts
+in the outbox, journals where they are. Each flush writes one part for each hour and feature set.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from feature_repo.errors import StorageError
+from inference.artifacts import Artifacts
+from inference.log.events import Event, events_table
+from inference.log.impressions import impressions_table
+from inference.log.journal import Journal, read_journal, sync_directory
+from inference.log.layout import IMPRESSIONS, INTERACTIONS
+from inference.log.outbox import Outbox
+from inference.log.spool import Spool
+from inference.metrics import Metrics
+from inference.query import Slate
+
+STOP_SECONDS = 10.0  # that the end of the process waits for the last flush
+log = logging.getLogger("kuberec")
+
+
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What needs the spool."""
+
+    spool: Spool
+    journal: Journal
+    outbox: Outbox
+
+
+class LogWriter:
+    """Writes one process's share of a log; safe for threads.
+
+    Args:
+        url: The log's directory or s3:// URL.
+        spool: Local directory for what is on its way.
+        metrics: Counts.
+        flush_seconds: Time between flushes.
+        max_slates: Slates that may wait for a flush.
+    """
+
+    def __init__(self, url: str, spool: Path, metrics: Metrics, *, flush_seconds: float, max_slates: int) -> None:
+        self._url = url
+        self._spool_dir = spool
+        self._metrics = metrics
+        self._flush_seconds = flush_seconds
+        self._max_slates = max_slates
+        self._queue: list[tuple[Slate, Artifacts]] = []
+        self._lock = threading.Lock()
+        self._opened: _Opened | None = None
+        self._failing: set[str] = set()
+        self._num_flushes = 0
+        self._stopping = False
+        self._flush = threading.Event()
+        self._deliver = threading.Event()
+        self._threads = [
+            threading.Thread(target=self._write, name="log-writer", daemon=True),
+            threading.Thread(target=self._carry, name="log-delivery", daemon=True),
+        ]
+        metrics.log_waits(self._num_waiting)
+
+    def start(self) -> None:
+        """Takes over what ended processes left in the spool, and begins to flush."""
+        self._trying("spool", self._open)
+        for thread in self._threads:
+            thread.start()
+
+    def record(self, slates: Sequence[Slate], artifacts: Artifacts) -> None:
+        """Queues slates that were served from artifacts; those that find no room are lost and counted."""
+        shown = [slate for slate in slates if len(slate.rows)]
+        with self._lock:
+            room = max(0, self._max_slates - len(self._queue))
+            self._queue.extend((slate, artifacts) for slate in shown[:room])
+            crowded = len(self._queue) > self._max_slates // 2
+        self._lose("queue_full", [(slate, artifacts) for slate in shown[room:]])
+        if crowded and not self._failing:
+            self._flush.set()
+
+    def accept(self, events: Sequence[Event]) -> Future[None]:
+        """A future that ends once the events will survive the process.
+
+        Raises:
+            StorageError: In the future: the spool cannot be written, or holds all it may.
+        """
+        opened = self._opened
+        if opened is not None and not opened.outbox.full:
+            return opened.journal.append(events)
+        why = "cannot be written" if opened is None else f"is full, since {self._url} cannot be written"
+        self._metrics.events("failed", len(events))
+        refused: Future[None] = Future()
+        refused.set_exception(StorageError(f"The log's spool {self._spool_dir} {why}; post the events again later."))
+        return refused
+
+    def stop(self) -> None:
+        """Flushes and delivers what waits, as far as that is possible in `STOP_SECONDS`."""
+        self._stopping = True
+        for thread, wake in zip(self._threads, (self._flush, self._deliver), strict=True):
+            wake.set()
+            thread.join(timeout=STOP_SECONDS)
+        if self._opened is not None and not any(thread.is_alive() for thread in self._threads):
+            self._opened.spool.close()
+
+    def _write(self) -> None:
+        """The thread that flushes."""
+        last = False
+        while not last:
+            self._flush.wait(self._flush_seconds)
+            self._flush.clear()
+            last = self._stopping
+            self._trying("spool", self._open)
+            if self._opened is not None:
+                if last:
+                    self._opened.journal.stop()
+                self._trying("impressions", self._flush_slates)
+                self._trying("interactions", self._flush_events)
+                self._deliver.set()
+
+    def _carry(self) -> None:
+        """The thread that delivers: a bucket may take its time."""
+        last = False
+        while not last:
+            self._deliver.wait()
+            self._deliver.clear()
+            last = self._stopping and not self._threads[0].is_alive()
+            if self._opened is not None:
+                self._trying("delivery", self._opened.outbox.deliver)
+                self._opened.outbox.give_up()
+
+    def _open(self) -> None:
+        if self._opened is None:
+            spool = Spool.open(self._spool_dir)
+            outbox = Outbox(spool.directory, self._url, self._metrics)
+            self._opened = _Opened(spool, Journal(spool.directory, spool.worker, self._metrics), outbox)
+
+    def _flush_slates(self) -> None:
+        assert self._opened is not None
+        with self._lock:
+            taken, self._queue = self._queue, []
+        groups: dict[str, list[tuple[Slate, Artifacts]]] = defaultdict(list)
+        for slate, artifacts in taken:
+            groups[artifacts.feature_set.hash].append((slate, artifacts))
+        self._num_flushes += 1
+        while groups:
+            feature_hash, group = next(iter(groups.items()))
+            name = f"part-{self._opened.spool.worker}-{self._num_flushes:06d}-{feature_hash}.parquet"
+            try:
+                self._opened.outbox.put(IMPRESSIONS, _rows(group), name)
+            except OSError:
+                self._put_back([pair for waiting in groups.values() for pair in waiting])
+                raise
+            except Exception:
+                self._lose("error", [pair for waiting in groups.values() for pair in waiting])
+                raise
+            del groups[feature_hash]
+
+    def _put_back(self, taken: list[tuple[Slate, Artifacts]]) -> None:
+        """Queues slates again that could not be written, before the newer ones."""
+        with self._lock:
+            self._queue = taken + self._queue
+            lost, self._queue = self._queue[self._max_slates :], self._queue[: self._max_slates]
+        self._lose("queue_full", lost)
+
+    def _lose(self, reason: str, lost: Sequence[tuple[Slate, Artifacts]]) -> None:
+        if lost:
+            self._metrics.lost(IMPRESSIONS, reason, sum(len(slate.rows) for slate, _ in lost))
+
+    def _flush_events(self) -> None:
+        assert self._opened is not None
+        for path in self._opened.journal.close_files():
+            events, num_damaged = read_journal(path)
+            if num_damaged:
+                self._metrics.lost(INTERACTIONS, "damaged", num_damaged)
+                log.error("%d lines of the event journal %s are damaged", num_damaged, path)
+            if events:
+                self._opened.outbox.put(INTERACTIONS, events_table(events), f"part-{path.stem}.parquet")
+            # The parts' names are durable before the journal goes; made again they would have the same names.
+            sync_directory(path.parent)
+            path.unlink()
+
+    def _trying(self, what: str, work: Callable[[], None]) -> None:
+        """Does a part of the work; a failure is said once, and so is its end."""
+        try:
+            work()
+        except (OSError, StorageError) as error:
+            if what not in self._failing:
+                self._failing.add(what)
+                log.error("logging fails and is tried again every %g s: %s", self._flush_seconds, error)
+        except Exception:
+            # The thread must live: the next rows may be logged.
+            log.exception("logging failed")
+        else:
+            if what in self._failing:
+                self._failing.remove(what)
+                log.warning("logging works again: %s", what)
+
+    def _num_waiting(self) -> int:
+        with self._lock:
+            queued = sum(len(slate.rows) for slate, _ in self._queue)
+        return queued + (0 if self._opened is None else self._opened.outbox.num_rows)
+
+
+def _rows(group: Sequence[tuple[Slate, Artifacts]]) -> pa.Table:
+    """Rows of slates of one feature set, which several bundles may share; item rows are each bundle's own."""
+    releases: dict[str, list[Slate]] = defaultdict(list)
+    artifacts_of: dict[str, Artifacts] = {}
+    for slate, artifacts in group:
+        releases[slate.bundle_version].append(slate)
+        artifacts_of[slate.bundle_version] = artifacts
+    return pa.concat_tables([impressions_table(slates, artifacts_of[version]) for version, slates in releases.items()])
