@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import replace
-from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from components.index.covisitation import CovisitationConfig, fit_neighbours
-from components.index.events import Events
-from components.index.popular import fit_popularity
+from components.index.past import artifacts_as_of
 from components.index.stage import Stage
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.fit import RankerConfig, fit_ranker
@@ -20,13 +15,10 @@ from components.ranking.rows import RankingRows
 from components.ranking.spans import require
 from feature_repo.progress import say
 from feature_repo.tables import PreparedTables
-from inference.artifacts import Artifacts
 from inference.historical_features import HistoricalFeatures
-from inference.neighbours import Neighbours
 
 MAX_ROWS = 1_000_000
 VALIDATION_SHARE = 0.3  # of MAX_ROWS, for early stopping and calibration
-MOST_REFITS = 8  # of the neighbours over all rows
 OUTCOMES = 10  # rows a group is expected to have besides its sampled candidates
 
 
@@ -69,7 +61,9 @@ def train_ranker(
         require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")
     with HistoricalFeatures(features_dir) as reader:
-        artifacts_at = _as_of(tables, Stage(stage_dir, features_dir), reader)
+        artifacts_at = artifacts_as_of(
+            tables, Stage(stage_dir, features_dir), reader, split.rank_start, split.test_start
+        )
         cuts = split.cuts()
 
         def rows(groups: Groups, what: str) -> RankingRows:
@@ -85,34 +79,3 @@ def train_ranker(
     feature_set = Stage(stage_dir, features_dir).feature_set
     out_dir.mkdir(parents=True, exist_ok=True)
     return fit_ranker(train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed))
-
-
-def _as_of(tables: PreparedTables, stage: Stage, reader: HistoricalFeatures) -> Callable[[float], Artifacts]:
-    """The stage's artifacts with what is cheap to renew as of a cut: catalogue, popularity, now and then neighbours.
-
-    Served neighbours are a day old and hold the user's own earlier sessions; rows scored with neighbours of weeks ago
-    would teach the ranker to distrust them.
-    """
-    split = tables.split
-    first = reader.items(split.rank_start)
-    base = stage.artifacts(first)
-    events = Events.read(tables, first.item_ids)
-    half_life = float(stage.description["half_life_days"])
-    cuts = split.cuts()
-    cuts = cuts[(cuts >= split.rank_start) & (cuts < split.test_start)]
-    refits = cuts[:: -(-len(cuts) // MOST_REFITS)]
-
-    @lru_cache(maxsize=1)
-    def neighbours_at(refit: float) -> Neighbours:
-        return fit_neighbours(events, len(first), refit, CovisitationConfig())
-
-    def at(cut: float) -> Artifacts:
-        refit = float(refits[max(int(np.searchsorted(refits, cut, side="right")) - 1, 0)])
-        return replace(
-            base,
-            items=reader.items(cut),
-            popularity=fit_popularity(events, len(first), cut, half_life),
-            neighbours=neighbours_at(refit),
-        )
-
-    return at

@@ -5,14 +5,15 @@ Owns the thresholds and the order. How PSI is computed says `psi.py`; what follo
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
+from inference.reference import Counted, Kind
 from monitoring.ledger import Answer
 
 Severity = Literal["none", "moderate", "significant", "insufficient"]
-Kind = Literal["item", "cross", "source", "user", "request", "calendar", "prediction", "label"]
 
 MODERATE, SIGNIFICANT = 0.1, 0.2  # of PSI
 ENOUGH_UNITS = 500  # below, chance alone moves deciles that far
@@ -24,7 +25,8 @@ class Bin(BaseModel):
 
     Attributes:
         label: What falls into it, in words.
-        reference, current: Share of the units, 0 to 1.
+        reference: Share of the reference, 0 to 1.
+        current: Share of the window.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -40,13 +42,15 @@ class FeatureDrift(BaseModel):
     Attributes:
         name: As in the impression log without `feature_`: a ranker feature, `score`, `p_<objective>` or
             `label_<objective>`.
-        kind: Whose property it is; decides what is counted and whether it may alarm.
+        kind: Whose property it is.
         psi: Decile PSI against the reference; None where there is nothing to compare.
         severity: Of the figure alone.
         alarms: Whether it counts towards the verdict.
-        unit: What was counted.
-        units: So many of them in the window.
-        detail: One sentence about what moved, or why there is no figure.
+        units: Independent units behind the figure, those of the smaller side. That is always requests: the items of one
+            slate are chosen together.
+        counted: What the shares are of.
+        ordinary: The largest PSI of one day of the reference against its other days; None where days cannot be told.
+        detail: One sentence about what moved, or why there is no figure or no alarm.
         bins: Both distributions.
     """
 
@@ -57,8 +61,9 @@ class FeatureDrift(BaseModel):
     psi: float | None
     severity: Severity
     alarms: bool
-    unit: Literal["request", "row"]
     units: int
+    counted: Counted = "rows"
+    ordinary: float | None = None
     detail: str = ""
     bins: tuple[Bin, ...] = ()
 
@@ -68,13 +73,15 @@ class DriftReport(BaseModel):
 
     Attributes:
         dataset: Name of the dataset.
-        bundle_version: The bundle whose reference was used.
+        bundle_version: The bundle that served what is compared, and whose reference was used.
         feature_hash: Its feature set.
-        start, end: The window, unix seconds: start < timestamp <= end.
-        measured_at: When it was measured, unix seconds.
+        start: The window begins after it, unix seconds of the log.
+        end: And ends with it.
+        measured_at: When it was measured, unix seconds of the wall clock.
         verdict: The worst severity among features that alarm; insufficient where too little was served.
         sentence: The verdict in words, naming the worst features.
-        num_requests, num_impressions: Compared.
+        num_requests: Compared.
+        num_impressions: Rows they were shown.
         num_left_out: Impressions of the window that were not compared, by reason.
         features: Worst first: by severity, then PSI, then name.
         answer: What was done about it; None while that is open, and where the job only looks.
@@ -102,7 +109,12 @@ class DriftReport(BaseModel):
 
 
 def severity_of(psi: float | None, units: int) -> Severity:
-    """None below 0.1, moderate below 0.2, significant from there; insufficient under 500 units or without a figure."""
+    """Severity of a figure: none below 0.1, moderate below 0.2, significant from there.
+
+    Args:
+        psi: The figure, None where there is none.
+        units: Independent units behind it; under `ENOUGH_UNITS` it is insufficient whatever the figure.
+    """
     if psi is None or units < ENOUGH_UNITS:
         return "insufficient"
     if psi >= SIGNIFICANT:
@@ -110,6 +122,19 @@ def severity_of(psi: float | None, units: int) -> Severity:
     return "moderate" if psi >= MODERATE else "none"
 
 
-def worst_first(features: list[FeatureDrift]) -> tuple[FeatureDrift, ...]:
-    """By severity, then PSI, then name."""
-    return tuple(sorted(features, key=lambda found: (_ORDER.index(found.severity), -(found.psi or 0.0), found.name)))
+def verdict_of(features: Iterable[FeatureDrift], num_requests: int) -> Severity:
+    """The worst severity among features that alarm; insufficient where fewer than `ENOUGH_UNITS` requests are there."""
+    found = {feature.severity for feature in features if feature.alarms}
+    if num_requests < ENOUGH_UNITS or found <= {"insufficient"}:
+        return "insufficient"
+    return next(severity for severity in _ORDER if severity in found)
+
+
+def worst_first(features: Iterable[FeatureDrift]) -> tuple[FeatureDrift, ...]:
+    """By severity, those that alarm before those that do not, then by PSI and name."""
+    return tuple(
+        sorted(
+            features,
+            key=lambda found: (_ORDER.index(found.severity), not found.alarms, -(found.psi or 0.0), found.name),
+        )
+    )

@@ -1,0 +1,178 @@
+"""The drift reference of a release: what its recommender would have shown over the log's last days.
+
+Training rows are another distribution: they hold what other policies showed, and candidates that nobody saw. So the
+released recommender is replayed over the queries of the span, with the state of users and items as it was then, and
+what it would have shown is counted. Neighbours, popularity and what is counted of items are those of the last cut
+before a query: they must not know what its user was about to do. What is declared of items (price, stock) is that of
+the cut after it: servers see such changes at once. Owns which queries are replayed; refuses the surface `similar` and
+users unknown by then, whom the ranker does not order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from components.index.past import artifacts_as_of
+from components.index.stage import Stage
+from components.ranking.groups import Groups, read_groups
+from components.release.profile import profile, sample
+from feature_repo.feature_set import FeatureSet
+from feature_repo.progress import say, track
+from feature_repo.split import DAY
+from feature_repo.state import ItemColumns
+from feature_repo.tables import PreparedTables, label_column
+from inference.historical_features import HistoricalFeatures
+from inference.log.impressions import impressions_table
+from inference.query import Query
+from inference.recommender import Recommender
+from inference.reference import Reference, ranked_rows, watched
+from inference.scorers.lightgbm import RankerModel
+from inference.scorers.local import LocalScorer
+
+MOST_QUERIES = 3_000  # which leaves PSI less than 0.005 of chance on this side; asking takes some 6 ms each
+NUM_THREADS = 2
+DECLARED = ("log_price", "price_to_category", "rating", "log_num_ratings")  # and the owner's own columns
+
+
+@dataclass(frozen=True, slots=True)
+class Replay:
+    """What was asked, and what came of it.
+
+    Attributes:
+        groups: The log's requests, with what the log itself showed.
+        shown: Rows of the slates that were ranked, as the impression log has them.
+        days: Start of each day of the span, unix seconds.
+        end: Its end.
+    """
+
+    groups: Groups
+    shown: pa.Table
+    days: npt.NDArray[np.float64]
+    end: float
+
+
+def make_reference(
+    tables_dir: Path, features_dir: Path, stage_dir: Path, ranker_dir: Path, out_dir: Path, *, days: int, seed: int = 0
+) -> dict[str, float]:
+    """Writes the folder `reference/` of a bundle.
+
+    Args:
+        tables_dir: Clean prepared tables.
+        features_dir: Their features; the span never begins before their first snapshot.
+        stage_dir: Stage `final`.
+        ranker_dir: The ranker.
+        out_dir: Receives the files; nothing where no query of the span was ranked.
+        days: Length of the span that ends with the log.
+        seed: Of the sampling of queries above `MOST_QUERIES`, and of the sample.
+
+    Returns:
+        Numbers for the run's metrics.
+    """
+    tables, stage = PreparedTables.open(tables_dir), Stage(stage_dir, features_dir)
+    replayed = replay(tables, stage, RankerModel.load(ranker_dir, NUM_THREADS), days=days, seed=seed)
+    columns = watched(stage.feature_set)
+    out_dir.mkdir(parents=True, exist_ok=True)
+    num_requests = requests_a_day(replayed)
+    if sum(num_requests):
+        labels, label_days = _labels(tables, replayed)
+        Reference(
+            feature_hash=stage.feature_set.hash,
+            start=float(replayed.days[0]),
+            end=replayed.end,
+            num_requests=num_requests,
+            num_rows=replayed.shown.num_rows,
+            objectives=dict(tables.config.objectives),
+            columns=profile(replayed.shown, labels, label_days, columns, replayed.days),
+        ).save(out_dir, sample(replayed.shown, seed))
+        say(f"reference: {sum(num_requests):,} requests of {len(num_requests)} days, {replayed.shown.num_rows:,} rows")
+    else:
+        say("reference: none, as no request of the log's last days can be ranked; drift will not be measured")
+    return {"requests": float(sum(num_requests)), "rows": float(replayed.shown.num_rows)}
+
+
+def replay(tables: PreparedTables, stage: Stage, ranker: RankerModel, *, days: int, seed: int) -> Replay:
+    """Asks the recommender what the log's users asked in its last days.
+
+    Args:
+        tables: Clean prepared tables.
+        stage: Stage `final`.
+        ranker: The ranker.
+        days: Length of the span.
+        seed: Of the sampling of queries.
+    """
+    split = tables.split
+    start, end = max(split.log_end - days * DAY, split.rank_start), split.stamp(split.log_end)
+    groups = read_groups(tables, start, end, limit=MOST_QUERIES, seed=seed)
+    queries = [
+        replace(query, request_id=f"replay-{place}")
+        for place, query in enumerate(groups.queries)
+        if query.surface != "similar"
+    ]
+    cuts = split.cuts()
+    cuts = cuts[max(int(np.searchsorted(cuts, start, side="right")) - 1, 0) :]
+    last = cuts[:-1] if len(cuts) > 1 else cuts
+    with HistoricalFeatures(stage.features_dir) as reader:
+        reader.prefetch([query.user_id for query in queries], np.array([query.time for query in queries]))
+        shown = list(_shown(tables, stage, LocalScorer(ranker), reader, queries, last))
+    return Replay(groups, pa.concat_tables(shown), last, end)
+
+
+def requests_a_day(replayed: Replay) -> tuple[int, ...]:
+    """Requests of each day that were ranked."""
+    _, first = np.unique(replayed.shown["request_id"].to_numpy(), return_index=True)
+    times = replayed.shown["timestamp"].cast(pa.int64()).to_numpy()[first] / 1e6
+    places = np.maximum(np.searchsorted(replayed.days, times, side="right") - 1, 0)
+    return tuple(np.bincount(places, minlength=len(replayed.days)).tolist())
+
+
+def _shown(
+    tables: PreparedTables,
+    stage: Stage,
+    scorer: LocalScorer,
+    reader: HistoricalFeatures,
+    queries: list[Query],
+    cuts: npt.NDArray[np.float64],
+) -> Iterator[pa.Table]:
+    """Rows of ranked slates, cut by cut."""
+    split = tables.split
+    at = artifacts_as_of(tables, stage, reader, float(cuts[0]), split.log_end)
+    following = np.array([*cuts[1:], split.stamp(split.log_end)])
+    places = np.maximum(np.searchsorted(cuts, [query.time for query in queries], side="right") - 1, 0)
+    for place in track(range(len(cuts)), "replaying the last days"):
+        known = at(float(cuts[place]))
+        items = as_declared(known.items, reader.items(float(following[place])), stage.feature_set)
+        artifacts = replace(known, items=items)
+        asked = [query for query, mine in zip(queries, places, strict=True) if mine == place]
+        yield ranked_rows(impressions_table(Recommender(artifacts, reader, scorer).recommend(asked), artifacts))
+
+
+def as_declared(counted: ItemColumns, declared: ItemColumns, feature_set: FeatureSet) -> ItemColumns:
+    """The catalogue with what is counted of items from one time and what is declared of them from another."""
+    kept = [name not in DECLARED and name not in feature_set.item_extras for name in feature_set.item_numeric]
+    numeric = np.where(np.array(kept, dtype=np.bool_), counted.numeric, declared.numeric)
+    return replace(declared, numeric=numeric)
+
+
+def _labels(
+    tables: PreparedTables, replayed: Replay
+) -> tuple[dict[str, npt.NDArray[np.float64]] | str, npt.NDArray[np.int64]]:
+    """What the log's own slates of these requests led to, by label column, and the day of each row."""
+    groups = replayed.groups
+    if not tables.has_slates:
+        return "the log has no slates", np.zeros(0, dtype=np.int64)
+    asked = np.array([query.surface != "similar" for query in groups.queries], dtype=np.bool_)
+    times = np.array([query.time for query in groups.queries])
+    sizes = np.diff(groups.offsets)
+    kept = groups.shown & np.repeat(asked, sizes)
+    days = np.repeat(np.maximum(np.searchsorted(replayed.days, times, side="right") - 1, 0), sizes)[kept]
+    labels = {
+        label_column(name): groups.labels[kept, place].astype(np.float64)
+        for place, name in enumerate(tables.objectives)
+    }
+    return labels, days

@@ -1,0 +1,201 @@
+"""The drift reference of a bundle: what its recommender showed when it was replayed, as counts and a sample.
+
+    reference/reference.json    every column's bins and, for each day of the replay, how many units fell into each
+    reference/sample.parquet    rows of some replayed requests, with the columns of the impression log
+
+Owns the format and the list of columns that are watched: every ranker feature, the predictions, the labels of the log.
+The release step writes it, the drift job reads it. No pickles.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel, ConfigDict, model_validator
+
+from feature_repo.errors import BundleError
+from feature_repo.feature_set import FeatureSet
+from feature_repo.files import read_json, write_json, write_parquet
+from feature_repo.tables import label_column
+from inference.bins import Bins
+from inference.log.impressions import FEATURE_PREFIX, PROBABILITY_PREFIX
+
+REFERENCE_FILE, SAMPLE_FILE = "reference.json", "sample.parquet"
+FORMAT = 1
+CALENDAR = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+
+Kind = Literal["item", "cross", "source", "user", "request", "calendar", "prediction", "label"]
+Counted = Literal["requests", "rows"]
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """A column that is watched.
+
+    Attributes:
+        name: Ranker feature, `score`, `p_<objective>` or `label_<objective>`.
+        column: Its name in the impression log.
+        kind: Whose property it is.
+        names: Code -> word of a categorical column, None for quantities.
+    """
+
+    name: str
+    column: str
+    kind: Kind
+    names: Mapping[float, str] | None = None
+
+    @property
+    def counted(self) -> Counted:
+        """What of the user, of the request and of the calendar is the same in a slate's rows counts once a request."""
+        return "requests" if self.kind in ("user", "request", "calendar") else "rows"
+
+    def values(self, table: pa.Table) -> npt.NDArray[np.float64]:
+        """Values of rows of the log [n]; NaN is missing, as is code 0 of a categorical feature."""
+        given = np.asarray(pc.cast(table[self.column], pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+        if self.names is not None and self.column.startswith(FEATURE_PREFIX):
+            return np.where(given == 0, np.nan, given)
+        return given
+
+
+def watched(feature_set: FeatureSet) -> tuple[Watched, ...]:
+    """All columns of a feature set that are watched: the ranker's features in order, predictions, labels."""
+    kinds: dict[str, Kind] = {}
+    for side, kind in (("item", "item"), ("user", "user"), ("request", "request")):
+        for name in (*getattr(feature_set, f"{side}_numeric"), *getattr(feature_set, f"{side}_categorical")):
+            kinds[f"{side}_{name}"] = "calendar" if side == "request" and name in CALENDAR else kind  # type: ignore[assignment]
+    kinds |= dict.fromkeys(feature_set.cross_numeric, "cross")
+    kinds |= dict.fromkeys([f"{part}_{name}" for part in ("score", "rank") for name in feature_set.sources], "source")
+    words = {
+        f"{side}_{name}": feature_set.vocabularies[f"{table}.{name}"]
+        for side, table in (("item", "items"), ("user", "users"), ("request", "request"))
+        for name in getattr(feature_set, f"{side}_categorical")
+    }
+    features = [
+        Watched(name, FEATURE_PREFIX + name, kinds[name], _codes(words[name]) if name in words else None)
+        for name in feature_set.ranker_features
+    ]
+    predictions = ["score", *(PROBABILITY_PREFIX + name for name in feature_set.objectives)]
+    labels = [label_column(name) for name in feature_set.objectives]
+    return (
+        *features,
+        *(Watched(name, name, "prediction") for name in predictions),
+        *(Watched(name, name, "label", {0.0: "no", 1.0: "yes"}) for name in labels),
+    )
+
+
+def first_rows(table: pa.Table) -> pa.Table:
+    """One row of every request, in the order of their ids."""
+    ids = table["request_id"].combine_chunks().dictionary_encode()
+    _, places = np.unique(ids.indices.to_numpy(), return_index=True)
+    return table.take(pa.array(places))
+
+
+def ranked_rows(table: pa.Table) -> pa.Table:
+    """The rows that the ranker ordered: those that have features (a missing one is NaN, not null)."""
+    name = next(name for name in table.column_names if name.startswith(FEATURE_PREFIX))
+    return table.filter(pc.is_valid(table[name]))
+
+
+class ReferenceColumn(BaseModel):
+    """One column's distribution in the replay.
+
+    Attributes:
+        name: See `Watched`.
+        bins: How it is cut.
+        counts: Units in each bin, for each day [days][bins]; empty where absent.
+        absent: Why there is no distribution, "" where there is.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str
+    bins: Bins = Bins()
+    counts: tuple[tuple[int, ...], ...] = ()
+    absent: str = ""
+
+    @model_validator(mode="after")
+    def _fits(self) -> Self:
+        if not self.absent and (not self.counts or any(len(day) != len(self.bins) for day in self.counts)):
+            raise ValueError(f"the counts of {self.name} do not fit its bins")
+        return self
+
+    @property
+    def total(self) -> npt.NDArray[np.int64]:
+        """Units in each bin over all days."""
+        return np.asarray(np.sum(np.array(self.counts, dtype=np.int64), axis=0), dtype=np.int64)
+
+
+class Reference(BaseModel):
+    """`reference.json`.
+
+    Attributes:
+        format: Version of the layout.
+        feature_hash: Of the feature set.
+        start, end: Span of the queries that were replayed, unix seconds: start <= time < end.
+        num_requests: Replayed and ranked, for each day.
+        num_rows: Items they were shown.
+        objectives: Objective -> event types that fulfil it: what makes labels of a log's events.
+        columns: By `watched`.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    format: int = FORMAT
+    feature_hash: str
+    start: float
+    end: float
+    num_requests: tuple[int, ...]
+    num_rows: int
+    objectives: dict[str, tuple[str, ...]]
+    columns: tuple[ReferenceColumn, ...]
+
+    def save(self, directory: Path, sample: pa.Table) -> None:
+        """Writes the folder `reference/` of a bundle."""
+        directory.mkdir(parents=True, exist_ok=True)
+        write_json(directory / REFERENCE_FILE, self.model_dump(mode="json"))
+        write_parquet(directory / SAMPLE_FILE, sample)
+
+    @classmethod
+    def load(cls, directory: Path) -> Self:
+        """Reads what `save` wrote.
+
+        Raises:
+            BundleError: It is not there, damaged, or of a layout this code does not know.
+        """
+        try:
+            content: Any = read_json(directory / REFERENCE_FILE)
+            loaded = cls.model_validate(content)
+        except FileNotFoundError as error:
+            raise BundleError(f"{directory} holds no drift reference: train again to make one.") from error
+        except (OSError, ValueError) as error:
+            first = str(error).splitlines()[0]
+            raise BundleError(f"The drift reference in {directory} cannot be read ({first}): train again.") from error
+        if loaded.format != FORMAT:
+            raise BundleError(
+                f"The drift reference in {directory} has layout {loaded.format}, this code reads {FORMAT}."
+            )
+        return loaded
+
+
+def load_sample(directory: Path) -> pa.Table:
+    """Rows of some replayed requests, with the columns of the impression log.
+
+    Raises:
+        BundleError: They cannot be read.
+    """
+    try:
+        return pq.read_table(directory / SAMPLE_FILE)
+    except (OSError, pa.ArrowException) as error:
+        raise BundleError(f"The sample in {directory} cannot be read ({error}): train again.") from error
+
+
+def _codes(values: tuple[str, ...]) -> dict[float, str]:
+    return {float(code): value for code, value in enumerate(values, start=1)}

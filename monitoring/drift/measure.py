@@ -1,0 +1,177 @@
+"""Measures a window of the impression log against the reference that the bundle was released with.
+
+Owns which columns are compared, how, and what counts towards the verdict; writes nothing. The figures are Evidently's,
+by our test (`psi.py`), over bins that the reference cut: Evidently drops missing values, a bin of their own it keeps.
+
+Shares of user and request features are of requests. Those of item, cross, source and prediction features are of rows,
+but the items of one slate are chosen together and are no independent units, so that sufficiency counts requests there
+too. All rows of a day share its catalogue as well: counts of one day differ between ordinary days by more than chance.
+How much, the reference's own days tell: a figure that one of them reached against the others (`ordinary`) is reported
+and does not alarm. Hours and weekdays never do: a window of one day differs from a week by definition.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from feature_repo.errors import BundleError
+from inference.bins import Bins
+from inference.bundle import REFERENCE, Bundle
+from inference.reference import Reference, ReferenceColumn, Watched, first_rows, watched
+from monitoring.drift.evidence import evidently_psi
+from monitoring.drift.psi import psi
+from monitoring.drift.report import Bin, DriftReport, FeatureDrift, severity_of, verdict_of, worst_first
+from monitoring.drift.window import Window, read_window
+from monitoring.drift.wording import moved, sentence_of
+
+FEWEST_OF_A_DAY = 100  # requests of a reference day that says something about days
+FEWEST_DAYS = 3
+
+Counts = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True)
+class _Compared:
+    """A column with both counts over its bins."""
+
+    column: Watched
+    known: ReferenceColumn
+    before: Counts
+    after: Counts
+
+
+def measure(
+    bundle: Bundle, log: str, start: float, end: float, *, seed: int = 0, now: float | None = None
+) -> DriftReport:
+    """Measures drift.
+
+    Args:
+        bundle: The served bundle.
+        log: The impression log's directory or URL.
+        start: The window begins after it, unix seconds.
+        end: And ends with it.
+        seed: Of the draw of requests where there are more than are needed.
+        now: Wall clock, unix seconds; taken here where None.
+
+    Raises:
+        BundleError: The bundle has no reference, or it cannot be read.
+        DatasetError: A part of the log cannot be read.
+        StorageError: The log cannot be reached.
+    """
+    reference = Reference.load(bundle.path / REFERENCE)
+    if reference.feature_hash != bundle.feature_set.hash:
+        raise BundleError(f"The drift reference of bundle {bundle.version} is of another feature set: train again.")
+    window = read_window(bundle, log, start, end, reference.objectives, seed)
+    num_requests = window.num_requests
+    features = worst_first(_compare(bundle, reference, window)) if num_requests else ()
+    verdict = verdict_of(features, num_requests)
+    return DriftReport(
+        dataset=bundle.manifest.facts.dataset,
+        bundle_version=bundle.version,
+        feature_hash=reference.feature_hash,
+        start=start,
+        end=end,
+        measured_at=time.time() if now is None else now,
+        verdict=verdict,
+        sentence=sentence_of(verdict, features, num_requests, sum(reference.num_requests)),
+        num_requests=num_requests,
+        num_impressions=window.shown.num_rows,
+        num_left_out=window.num_left_out,
+        features=features,
+    )
+
+
+def _compare(bundle: Bundle, reference: Reference, window: Window) -> list[FeatureDrift]:
+    known = {column.name: column for column in reference.columns}
+    tables = {"rows": window.shown, "requests": first_rows(window.shown)}
+    units = min(window.num_requests, sum(reference.num_requests))
+    compared, found = [], []
+    for column in watched(bundle.feature_set):
+        mine = known.get(column.name)
+        reason = _absent(column, mine, window)
+        if mine is None or reason:
+            found.append(_nothing(column, reason, units))
+            continue
+        values = _labels(window)[column.name] if column.kind == "label" else column.values(tables[column.counted])
+        compared.append(_Compared(column, mine, mine.total, mine.bins.count(values)))
+    figures = evidently_psi({one.column.name: (one.before, one.after) for one in compared})
+    return found + [_finding(one, figures[one.column.name], units, reference.num_requests) for one in compared]
+
+
+def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> str:
+    """Why a column cannot be compared, "" where it can."""
+    if known is None:
+        return "the reference does not have it"
+    if known.absent:
+        return known.absent
+    if known.total[:-1].sum() == 0:
+        return "the reference has no value of it"
+    if column.kind == "label" and isinstance(window.labels, str):
+        return window.labels
+    return ""
+
+
+def _finding(one: _Compared, figure: float, units: int, num_requests: Sequence[int]) -> FeatureDrift:
+    severity = severity_of(figure, units)
+    ordinary = _ordinary(one.known, num_requests)
+    calendar = one.column.kind == "calendar"
+    usual = ordinary is not None and figure <= ordinary
+    detail = moved(one.known.bins.labels(), one.before, one.after)
+    if severity in ("moderate", "significant"):
+        if calendar:
+            detail += "; the calendar never alarms"
+        elif usual:
+            detail += f"; no alarm, as days of the reference differ as much ({ordinary:.2f})"
+    return FeatureDrift(
+        name=one.column.name,
+        kind=one.column.kind,
+        psi=figure,
+        severity=severity,
+        alarms=not calendar and not usual,
+        units=units,
+        counted=one.column.counted,
+        ordinary=ordinary,
+        detail=detail,
+        bins=_bins(one.known.bins, one.before, one.after),
+    )
+
+
+def _nothing(column: Watched, reason: str, units: int) -> FeatureDrift:
+    return FeatureDrift(
+        name=column.name,
+        kind=column.kind,
+        psi=None,
+        severity="insufficient",
+        alarms=False,
+        units=units,
+        counted=column.counted,
+        detail=reason,
+    )
+
+
+def _ordinary(known: ReferenceColumn, num_requests: Sequence[int]) -> float | None:
+    """The largest PSI of a day of the reference against the other days."""
+    days = [day for day, num in enumerate(num_requests) if num >= FEWEST_OF_A_DAY and any(known.counts[day])]
+    if len(days) < FEWEST_DAYS:
+        return None
+    counts = np.array(known.counts, dtype=np.int64)
+    return max(psi(known.total - counts[day], counts[day]) for day in days)
+
+
+def _bins(bins: Bins, before: Counts, after: Counts) -> tuple[Bin, ...]:
+    """Shares of both sides; bins that are empty on both are left out."""
+    return tuple(
+        Bin(label=label, reference=float(old), current=float(new))
+        for label, old, new in zip(bins.labels(), before / before.sum(), after / after.sum(), strict=True)
+        if old or new
+    )
+
+
+def _labels(window: Window) -> Mapping[str, npt.NDArray[np.float64]]:
+    assert not isinstance(window.labels, str)
+    return window.labels
