@@ -1,0 +1,82 @@
+"""Whether drift deserves a retraining, and why; starting one is for `pipelines/`.
+
+Owns the rule: significant drift does, once for every window of a bundle, and not while one is under way or shortly
+after one. Moderate drift is only reported, and of too little nothing is concluded. Refuses to look at clocks, stores
+and logs: what it knows it is given.
+"""
+
+from __future__ import annotations
+
+import math
+
+from pydantic import BaseModel, ConfigDict
+
+from monitoring.drift.report import DriftReport
+from monitoring.drift.wording import named
+from monitoring.ledger import Ledger, Retraining, retraining_key
+
+
+class Decision(BaseModel):
+    """What follows from a report.
+
+    Attributes:
+        retrain: Whether a training is to be started.
+        cause: Why, or why not, in a sentence a person understands.
+        key: Names the retraining that this window may start, so that it is started once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    retrain: bool
+    cause: str
+    key: str
+
+
+def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: float) -> Decision:
+    """Decide.
+
+    Args:
+        report: A window of the served bundle.
+        ledger: Retrainings so far.
+        now: Unix seconds of the wall clock.
+        cooldown_seconds: Between the start of one retraining and the next; a try that was lost does not count.
+    """
+    key = retraining_key(report.bundle_version, report.start)
+
+    def no(cause: str) -> Decision:
+        return Decision(retrain=False, cause=cause, key=key)
+
+    if report.verdict == "insufficient":
+        return no(f"{report.sentence} The window stays open until there are more.")
+    if report.verdict == "none":
+        return no(report.sentence)
+    if report.verdict == "moderate":
+        return no(f"{report.sentence} Moderate drift is reported and starts nothing.")
+    drift = f"{named(report.worst('significant'))} drifted from what bundle {report.bundle_version} was released with"
+    answered, running = ledger.answering(key), ledger.running()
+    if answered is not None:
+        return no(f"{drift}, and the retraining that answers this window {_stands(answered)}.")
+    if running is not None:
+        return no(f"{drift}, and the retraining {running.key} is still running.")
+    last = ledger.last_try()
+    if last is not None and now < last.started_at + cooldown_seconds:
+        since, left = _span(now - last.started_at), _span(last.started_at + cooldown_seconds - now)
+        return no(f"{drift}, but the last retraining was started {since} ago: the next may start in {left}.")
+    return Decision(retrain=True, cause=f"{drift}, over {report.num_requests:,} requests.", key=key)
+
+
+def _stands(entry: Retraining) -> str:
+    if entry.outcome == "running":
+        return "is running"
+    if entry.outcome == "released":
+        return f"released bundle {entry.version}"
+    return "was refused" if entry.outcome == "refused" else "failed"
+
+
+def _span(seconds: float) -> str:
+    """A length of time in words, rounded up."""
+    if seconds < 120:
+        return f"{math.ceil(max(seconds, 0))} s"
+    if seconds < 2 * 3600:
+        return f"{math.ceil(seconds / 60)} min"
+    return f"{math.ceil(seconds / 3600)} h"
