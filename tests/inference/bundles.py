@@ -8,16 +8,29 @@ import lightgbm as lgb
 import numpy as np
 
 from feature_repo.files import write_json
+from inference.artifacts import Artifacts
 from inference.bundle import Bundle, Parts, write_bundle
 from inference.manifest import Facts
-from inference.recommender import Recommender
+from inference.recommender import Recommender, UserReader
 from tests.inference import world
 
+FACTS = Facts(
+    dataset="world",
+    fingerprint="f" * 64,
+    code_version="test",
+    log_end=world.NOW,
+    weights_until=world.NOW - 14 * world.DAY,
+    ranker_until=world.NOW - 14 * world.DAY,
+    features_as_of=world.NOW,
+    metrics={"ndcg@20": 0.1},
+)
 
-def fit_ranker(out: Path, seed: int = 0) -> Path:
-    """Trees that like cheap things of the user's own taste."""
-    made = world.artifacts(encoder=None, index=None, embeddings=None)
-    found = Recommender(made, world.Store(made.feature_set)).candidates([world.query(f"u{n}") for n in range(60)])
+
+def fit_ranker(out: Path, seed: int = 0, made: Artifacts | None = None, users: UserReader | None = None) -> Path:
+    """Trees that like cheap things of the user's own taste; on the world's own artifacts where none are given."""
+    made = made or world.artifacts(encoder=None, index=None, embeddings=None)
+    users = users or world.Store(made.feature_set)
+    found = Recommender(made, users).candidates([world.query(f"u{n}") for n in range(60)])
     rng = np.random.default_rng(seed)
     price = made.items.numeric[found.rows, 1]
     label = (found.score * 50 - 0.3 * price + rng.normal(0, 0.3, len(found)) > 0.2).astype(int)
@@ -43,14 +56,4 @@ def make_bundle(directory: Path, seed: int = 0) -> Bundle:
         config=made.config,
         ranker=fit_ranker(directory / "ranker", seed),
     )
-    facts = Facts(
-        dataset="world",
-        fingerprint="f" * 64,
-        code_version="test",
-        log_end=world.NOW,
-        weights_until=world.NOW - 14 * world.DAY,
-        ranker_until=world.NOW - 14 * world.DAY,
-        features_as_of=world.NOW,
-        metrics={"ndcg@20": 0.1},
-    )
-    return write_bundle(parts, directory / "bundles", facts)
+    return write_bundle(parts, directory / "bundles", FACTS)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from feature_repo.feature_set import HISTORY_ARRAYS
+from feature_repo.feature_set import HISTORY_ARRAYS, FeatureSet
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.files import write_parquet
 from inference.feature_store import StoreSettings, materialize
@@ -17,9 +17,9 @@ from tests.inference import world
 STAMP = datetime.fromtimestamp(world.NOW - world.DAY, UTC)
 
 
-def fill_store(features_dir: Path, settings: StoreSettings) -> None:
-    """Writes snapshots of every user and item of the world and materialises them."""
-    features = world.feature_set()
+def fill_store(features_dir: Path, settings: StoreSettings, features: FeatureSet | None = None) -> None:
+    """Writes snapshots of every user and item of the world and materialises them, for the world's feature set."""
+    features = features or world.feature_set()
     snapshots = FeaturesDirectory(features_dir).snapshots
     users = [f"u{number}" for number in range(world.NUM_USERS)]
     columns = world.Store(features).users(users, np.full(len(users), world.NOW))

@@ -160,15 +160,15 @@ def items(**changes: Any) -> ItemColumns:
     return ItemColumns(**{**columns, **changes})
 
 
-def neighbours() -> Neighbours:
+def neighbours(vectors: FloatArray | None = None) -> Neighbours:
     """Each item's 10 nearest embeddings."""
-    vectors = embeddings()
+    vectors = embeddings() if vectors is None else vectors
     close = vectors @ vectors.T
     np.fill_diagonal(close, -1)
     rows = np.argsort(-close, axis=1)[:, :10]
     weights = np.take_along_axis(close, rows, axis=1)
     return Neighbours(
-        np.arange(NUM_ITEMS + 1, dtype=np.int64) * 10,
+        np.arange(len(vectors) + 1, dtype=np.int64) * 10,
         rows.reshape(-1).astype(np.int32),
         np.clip(weights, 0.01, 1).reshape(-1).astype(np.float32),
     )
