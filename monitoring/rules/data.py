@@ -57,7 +57,7 @@ DATA = (
     ),
     Alert(
         name="KuberecLogRowsLost",
-        # The first part sees the loss that makes the series and so is no increase.
+        # The first part sees what a server lost before it was first looked at, which is no increase.
         value=f"sum by (table, reason) ({_LOST} unless {_LOST} offset 15m or increase({_LOST}[15m]))",
         condition="> 0",
         lasting="0m",
@@ -66,6 +66,30 @@ DATA = (
         description=(
             '{{ $value | printf "%.0f" }} rows of {{ $labels.table }} were lost within 15 minutes '
             "({{ $labels.reason }}). Training and drift will not see them."
+        ),
+    ),
+    Alert(
+        name="KuberecLogStuck",
+        value="sum by (job, instance) (rate(recs_log_rows_total[10m]))",
+        condition="== 0 and on (job, instance) recs_log_waiting_rows > 0",
+        lasting="10m",
+        severity="ticket",
+        summary="The log is not written",
+        description=(
+            "{{ $labels.instance }} has brought no row into the log for 10 minutes, and has rows that wait. They are "
+            "kept on its disk until there is no room."
+        ),
+    ),
+    Alert(
+        name="KuberecEventsRefused",
+        value='sum(rate(recs_events_total{outcome=~"refused|failed"}[5m])) / sum(rate(recs_events_total[5m]))',
+        condition="> 0.01",
+        lasting="10m",
+        severity="ticket",
+        summary="Events are not taken",
+        description=(
+            "{{ $value | humanizePercentage }} of the posted events were refused or could not be kept. What people do "
+            "does not reach features and training."
         ),
     ),
 )

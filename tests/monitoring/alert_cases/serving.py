@@ -1,33 +1,11 @@
-"""From when on every alert fires, what it says, and when it stays silent: histories for promtool, a value a minute."""
+"""Histories of requests and servers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from tests.monitoring.alert_cases.case import Case
 
 TRANSFORMER = 'up{job="kuberec-transformer",instance="t:8080"}'
 PREDICTOR = 'up{job="kuberec-predictor",instance="p:8080"}'
-
-
-@dataclass(frozen=True)
-class Case:
-    """One alert over one history.
-
-    Attributes:
-        alert: Its name.
-        why: What this history is.
-        series: Series -> values, one a minute, as promtool writes them (`0+60x30`: 0, 60, ... 1800).
-        at: The first minute it fires, or one at which it stays silent.
-        labels: Of the alert that fires, without its severity.
-        says: Its description; silence is expected where None.
-    """
-
-    alert: str
-    why: str
-    series: Mapping[str, str]
-    at: str
-    labels: Mapping[str, str] = field(default_factory=dict)
-    says: str | None = None
 
 
 def requests(values: str, code: str = "200", surface: str = "home") -> dict[str, str]:
@@ -43,8 +21,7 @@ def degraded(reason: str, values: str) -> dict[str, str]:
     return {**requests("0+600x60"), f'recs_degraded_total{{reason="{reason}"}}': values}
 
 
-CASES = (
-    # --- answers ---
+SERVING = (
     Case(
         "KuberecDown",
         "all of two transformers are away",
@@ -162,119 +139,4 @@ CASES = (
         {**requests("0+6000x30"), 'recs_empty_total{surface="home"}': "0+6x30"},
         "20m",
     ),
-    # --- what answers are made from, and the log ---
-    Case(
-        "KuberecBundleRefused",
-        "a bad bundle is tried every minute",
-        {'recs_bundle_failures_total{job="kuberec-predictor"}': "0x5 1+1x30"},
-        "11m",
-        {"job": "kuberec-predictor"},
-        "kuberec-predictor fails to load a bundle or to read the store, 5 times in 5 minutes. What it held before "
-        "stays in service.",
-    ),
-    Case("KuberecBundleRefused", "one hiccup", {'recs_bundle_failures_total{job="p"}': "0x5 1x30"}, "11m"),
-    Case(
-        "KuberecBundlesDiffer",
-        "a transformer stays behind",
-        {'recs_bundle_info{instance="t",version="b1"}': "1x60", 'recs_bundle_info{instance="u",version="b2"}': "1x60"},
-        "15m",
-        says="2 bundles are in service at once for 15 minutes; a swap takes seconds: b1 (1) b2 (1) ",
-    ),
-    Case(
-        "KuberecBundlesDiffer",
-        "a swap",
-        {'recs_bundle_info{version="b1"}': "1x10 stale", 'recs_bundle_info{version="b2"}': "_x9 1x50"},
-        "30m",
-    ),
-    Case(
-        "KuberecFeaturesOld",
-        "the last refresh was hours ago",
-        {'recs_feature_age_seconds{view="item_stats"}': "7200+60x240"},
-        "71m",
-        {"view": "item_stats"},
-        "The features of item_stats in use were computed 3h 11m 0s ago; they are refreshed every hour. Feeds do not "
-        "know what people did since, nor new prices and stock.",
-    ),
-    Case("KuberecFeaturesOld", "refreshed hourly", {'recs_feature_age_seconds{view="item_stats"}': "3500x90"}, "60m"),
-    Case(
-        "KuberecIndexOld",
-        "no release for over a day",
-        {'recs_index_age_seconds{job="kuberec-transformer"}': "86400+60x120"},
-        "61m",
-        says="The bundle in service was made 1d 1h 1m 0s ago; training releases one a day. New items are not "
-        "recommended.",
-    ),
-    Case("KuberecIndexOld", "a release after 24.5 hours", {"recs_index_age_seconds": "86400+60x30 0+60x90"}, "90m"),
-    Case(
-        "KuberecLogRowsLost",
-        "the first loss of a server",
-        {'recs_log_lost_rows_total{table="impressions",reason="queue_full"}': "_x20 40x60"},
-        "20m",
-        {"table": "impressions", "reason": "queue_full"},
-        "40 rows of impressions were lost within 15 minutes (queue_full). Training and drift will not see them.",
-    ),
-    Case(
-        "KuberecLogRowsLost",
-        "a loss long ago",
-        {'recs_log_lost_rows_total{table="impressions",reason="queue_full"}': "40x60"},
-        "40m",
-    ),
-    Case(
-        "KuberecLogRowsLost",
-        "nothing is lost",
-        {'recs_log_lost_rows_total{table="impressions",reason="queue_full"}': "0x60"},
-        "40m",
-    ),
-    # --- drift ---
-    Case(
-        "KuberecDriftSignificant",
-        "prices moved",
-        {
-            'recs_drift_features{dataset="shop",severity="significant"}': "2x10",
-            'recs_drift_psi{feature="price"}': "1.5x10",
-            'recs_drift_psi{feature="category"}': "0.4x10",
-        },
-        "0m",
-        {"dataset": "shop"},
-        says="2 features have a PSI of 0.2 or more. The largest: category 0.40; price 1.50; a retraining is started by "
-        "itself, unless one ran just before.",
-    ),
-    Case(
-        "KuberecDriftSignificant",
-        "moderate, and a calendar feature that may move",
-        {
-            'recs_drift_features{severity="significant"}': "0x10",
-            'recs_drift_features{severity="moderate"}': "3x10",
-            'recs_drift_psi{feature="hour"}': "1.5x10",
-        },
-        "5m",
-    ),
-    Case(
-        "KuberecDriftJobLate",
-        "the last run is over 26 hours ago",
-        {"recs_drift_last_run_timestamp_seconds": "0x1700"},
-        "1590m",
-        says="The drift job last ended well 1d 2h 30m 0s ago (or never did); it runs once a day. Nobody watches the "
-        "data.",
-    ),
-    Case(
-        "KuberecDriftJobLate",
-        "servers for over a day, never a drift job",
-        {TRANSFORMER: "1x1700"},
-        "1580m",
-        says="The drift job last ended well 1d 2h 0m 1s ago (or never did); it runs once a day. Nobody watches the "
-        "data.",
-    ),
-    Case("KuberecDriftJobLate", "a day-old run", {"recs_drift_last_run_timestamp_seconds": "0x1700"}, "1450m"),
-    Case("KuberecDriftJobLate", "a system of an hour", {TRANSFORMER: "1x70"}, "60m"),
-    Case(
-        "KuberecRetrainingRefused",
-        "the gate refused",
-        {'recs_retraining_refused{dataset="shop"}': "0x5 1x10"},
-        "6m",
-        {"dataset": "shop"},
-        says="Drift started a retraining, and no bundle came of it. The bundle before stays in service, on data it was "
-        "not made for.",
-    ),
-    Case("KuberecRetrainingRefused", "the latest one was released", {"recs_retraining_refused": "1x5 0x10"}, "10m"),
 )

@@ -1,0 +1,108 @@
+"""Histories of bundles, features and the log."""
+
+from __future__ import annotations
+
+from tests.monitoring.alert_cases.case import Case
+
+DATA = (
+    Case(
+        "KuberecBundleRefused",
+        "a bad bundle is tried every minute",
+        {'recs_bundle_failures_total{job="kuberec-predictor"}': "0x5 1+1x30"},
+        "11m",
+        {"job": "kuberec-predictor"},
+        "kuberec-predictor fails to load a bundle or to read the store, 5 times in 5 minutes. What it held before "
+        "stays in service.",
+    ),
+    Case("KuberecBundleRefused", "one hiccup", {'recs_bundle_failures_total{job="p"}': "0x5 1x30"}, "11m"),
+    Case(
+        "KuberecBundlesDiffer",
+        "a transformer stays behind",
+        {'recs_bundle_info{instance="t",version="b1"}': "1x60", 'recs_bundle_info{instance="u",version="b2"}': "1x60"},
+        "15m",
+        says="2 bundles are in service at once for 15 minutes; a swap takes seconds: b1 (1) b2 (1) ",
+    ),
+    Case(
+        "KuberecBundlesDiffer",
+        "a swap",
+        {'recs_bundle_info{version="b1"}': "1x10 stale", 'recs_bundle_info{version="b2"}': "_x9 1x50"},
+        "30m",
+    ),
+    Case(
+        "KuberecFeaturesOld",
+        "the last refresh was hours ago",
+        {'recs_feature_age_seconds{view="item_stats"}': "7200+60x240"},
+        "71m",
+        {"view": "item_stats"},
+        "The features of item_stats in use were computed 3h 11m 0s ago; they are refreshed every hour. Feeds do not "
+        "know what people did since, nor new prices and stock.",
+    ),
+    Case("KuberecFeaturesOld", "refreshed hourly", {'recs_feature_age_seconds{view="item_stats"}': "3500x90"}, "60m"),
+    Case(
+        "KuberecIndexOld",
+        "no release for over a day",
+        {'recs_index_age_seconds{job="kuberec-transformer"}': "86400+60x120"},
+        "61m",
+        says="The bundle in service was made 1d 1h 1m 0s ago; training releases one a day. New items are not "
+        "recommended.",
+    ),
+    Case("KuberecIndexOld", "a release after 24.5 hours", {"recs_index_age_seconds": "86400+60x30 0+60x90"}, "90m"),
+    Case(
+        "KuberecLogRowsLost",
+        "the first loss of a server",
+        {'recs_log_lost_rows_total{table="impressions",reason="queue_full"}': "_x20 40x60"},
+        "20m",
+        {"table": "impressions", "reason": "queue_full"},
+        "40 rows of impressions were lost within 15 minutes (queue_full). Training and drift will not see them.",
+    ),
+    Case(
+        "KuberecLogRowsLost",
+        "a loss long ago",
+        {'recs_log_lost_rows_total{table="impressions",reason="queue_full"}': "40x60"},
+        "40m",
+    ),
+    Case(
+        "KuberecLogRowsLost",
+        "nothing is lost",
+        {'recs_log_lost_rows_total{table="impressions",reason="queue_full"}': "0x60"},
+        "40m",
+    ),
+    Case(
+        "KuberecLogStuck",
+        "the bucket is away for one of two servers",
+        {
+            'recs_log_rows_total{instance="t",table="impressions"}': "0+100x10 1000x60",
+            'recs_log_waiting_rows{instance="t"}': "50x10 100+100x60",
+            'recs_log_rows_total{instance="u",table="impressions"}': "0+100x60",
+            'recs_log_waiting_rows{instance="u"}': "50x60",
+        },
+        "30m",
+        {"instance": "t"},
+        "t has brought no row into the log for 10 minutes, and has rows that wait. They are kept on its disk until "
+        "there is no room.",
+    ),
+    Case(
+        "KuberecLogStuck",
+        "nobody asks",
+        {'recs_log_rows_total{table="impressions"}': "9x60", "recs_log_waiting_rows": "0x60"},
+        "40m",
+    ),
+    Case(
+        "KuberecEventsRefused",
+        "a client posts what is no event",
+        {'recs_events_total{outcome="accepted"}': "0+90x30", 'recs_events_total{outcome="refused"}': "0+10x30"},
+        "11m",
+        says="10% of the posted events were refused or could not be kept. What people do does not reach features and "
+        "training.",
+    ),
+    Case(
+        "KuberecEventsRefused",
+        "one in a thousand, and many twice",
+        {
+            'recs_events_total{outcome="accepted"}': "0+1000x30",
+            'recs_events_total{outcome="repeated"}': "0+999x30",
+            'recs_events_total{outcome="failed"}': "0+1x30",
+        },
+        "20m",
+    ),
+)
