@@ -11,10 +11,16 @@ from pathlib import Path
 from kfp import compiler
 
 from feature_repo.errors import exit_with_sentence
+from pipelines.drift_steps import drift
 from pipelines.evaluation import leave_one_out, temporal
 from pipelines.training import training
 
-PIPELINES = {"training": training, "evaluation": temporal, "evaluation-leave-one-out": leave_one_out}
+PIPELINES = {
+    "training": training,
+    "drift": drift,
+    "evaluation": temporal,
+    "evaluation-leave-one-out": leave_one_out,
+}
 
 
 def compile_all(out_dir: Path) -> list[Path]:

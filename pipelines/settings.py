@@ -150,6 +150,21 @@ class PipelineSettings:
         clock = "log" if ended < time.time() - DAY else "wall"
         return {"KUBEREC_CLOCK": clock, "KUBEREC_REDIS": self.redis, "KUBEREC_CACHE": str(self.build_dir / "cache")}
 
+    def variables(self) -> dict[str, str]:
+        """The variables that make these settings, for steps that run elsewhere; none of files on this machine."""
+        named = {
+            "KUBEREC_STORES": self.stores,
+            "KUBEREC_LOGS": self.logs,
+            "KUBEREC_REDIS": self.redis,
+            "KUBEREC_KFP_ENDPOINT": self.cluster.endpoint,
+            "KUBEREC_KFP_NAMESPACE": self.cluster.namespace,
+            "KUBEREC_KFP_TOKEN_FILE": self.cluster.token_file,
+            "KUBEREC_COOLDOWN_SECONDS": f"{self.monitoring.cooldown_seconds:g}",
+            "KUBEREC_LEASE_SECONDS": f"{self.monitoring.lease_seconds:g}",
+            "KUBEREC_PUSHGATEWAY": self.monitoring.pushgateway,
+        }
+        return {name: value for name, value in named.items() if value}
+
     def _place(self, named: str, default: str, dataset_name: str) -> str:
         """A dataset's own place below a directory or URL that was named, else below the build folder."""
         if "://" in named:

@@ -11,7 +11,7 @@ import threading
 import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 from uuid import uuid4
@@ -49,7 +49,7 @@ class KfpServer:
         run = next(run for run in self.runs if run["run_id"] == run_id)
         tasks = [{"display_name": "root", "state": state}, {"display_name": "ingest-dataset", "state": "SUCCEEDED"}]
         tasks += [{"display_name": name, "state": "FAILED"} for name in failed]
-        run |= {"state": state, "finished_at": _stamp(0), "run_details": {"task_details": tasks}}
+        run |= {"state": state, "finished_at": _stamp(), "run_details": {"task_details": tasks}}
         if error:
             run["error"] = {"code": 13, "message": error}
 
@@ -81,7 +81,7 @@ class KfpServer:
         return self._add(self.runs, {"run_id": uuid4().hex, "state": "PENDING", **body})
 
     def _add(self, rows: list[dict[str, Any]], row: dict[str, Any]) -> tuple[int, Any]:
-        rows.append({**row, "created_at": _stamp(len(rows))})
+        rows.append({**row, "created_at": _stamp()})
         return 200, rows[-1]
 
     def _page(self, name: str, rows: list[dict[str, Any]], query: dict[str, str]) -> tuple[int, Any]:
@@ -116,9 +116,9 @@ def started() -> Iterator[KfpServer]:
         thread.join()
 
 
-def _stamp(number: int) -> str:
-    """A time that grows with the number, RFC 3339."""
-    return (datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=number)).isoformat()
+def _stamp() -> str:
+    """Now, RFC 3339."""
+    return datetime.now(UTC).isoformat()
 
 
 def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:

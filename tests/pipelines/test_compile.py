@@ -12,6 +12,7 @@ from kfp import components
 
 from pipelines.compile import PIPELINES, compile_all
 from pipelines.parameters import TrainingParameters
+from pipelines.retraining import GATES
 
 UNCACHED = {"require-quality-op", "require-schema-op", "publish-report-op", "release-op", "refuse-op"}
 KEYS = {"fingerprint", "code_version"}
@@ -43,7 +44,8 @@ def test_every_pipeline_reads_back(compiled: Mapping[str, Path]) -> None:
         loaded = components.load_component_from_file(str(path))
         inputs = loaded.component_spec.inputs
         assert inputs is not None
-        assert {"dataset", *KEYS} <= set(inputs)
+        kept = any(task["cachingOptions"].get("enableCache") for _, task in tasks(read(path)))
+        assert {"dataset", "code_version", *(KEYS if kept else ())} <= set(inputs)
 
 
 def test_the_owners_parameters_are_the_pipelines(compiled: Mapping[str, Path]) -> None:
@@ -64,6 +66,19 @@ def test_what_is_kept_is_kept_by_the_code_version(compiled: Mapping[str, Path]) 
         for name, task in tasks(read(path)):
             if task["cachingOptions"].get("enableCache"):
                 assert "code_version" in task["inputs"]["parameters"], name
+
+
+def test_drift_is_measured_and_answered_every_time(compiled: Mapping[str, Path]) -> None:
+    found = list(tasks(read(compiled["drift"])))
+    assert [name for name, _ in found] == ["answer-drift-op", "measure-drift-op"]
+    assert not any(task["cachingOptions"].get("enableCache") for _, task in found)
+    answer = found[0][1]
+    assert answer["dependentTasks"] == ["measure-drift-op"]
+    assert answer["inputs"]["artifacts"]["measured"]["taskOutputArtifact"]["producerTask"] == "measure-drift-op"
+
+
+def test_the_gates_that_tell_a_refusal_are_steps_of_the_training(compiled: Mapping[str, Path]) -> None:
+    assert {name for name, _ in tasks(read(compiled["training"]))} >= set(GATES)
 
 
 def test_release_waits_for_the_gate(compiled: Mapping[str, Path]) -> None:

@@ -1,0 +1,92 @@
+"""Submits a pipeline to Kubeflow Pipelines: what the CronJobs call, and a person who has a cluster.
+
+python -m pipelines.submit training|drift --dataset DIR [--key KEY] [name=value]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from kfp.dsl.graph_component import GraphComponent
+
+from feature_repo.dataset import DatasetConfig
+from feature_repo.errors import SettingsError, exit_with_sentence
+from pipelines.cluster import Cluster, ClusterRun
+from pipelines.drift_steps import drift
+from pipelines.local import code_version
+from pipelines.parameters import TrainingParameters
+from pipelines.retraining import Job
+from pipelines.settings import PipelineSettings
+from pipelines.trainer import training_arguments
+from pipelines.training import training
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """A pipeline and how its arguments are made, but for `code_version`."""
+
+    pipeline: GraphComponent
+    arguments: Callable[[Job], dict[str, object]]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.submit", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("pipeline", choices=tuple(SUBMISSIONS))
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory, as the steps see it too")
+    parser.add_argument("--key", help="names the run: of several calls with one key the first alone submits it")
+    parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters of a training")
+    options = parser.parse_intermixed_args(arguments)
+    with exit_with_sentence():
+        parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
+        if not settings.cluster.endpoint:
+            raise SettingsError("KUBEREC_KFP_ENDPOINT is not set: name the API of Kubeflow Pipelines, http://host:port")
+        job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
+        run = submit(options.pipeline, job, options.key or f"{datetime.now(UTC):%Y%m%dT%H%M%S}")
+        print(f"run {run.run_id} at {settings.cluster.endpoint} is called {run.name}")
+
+
+def submit(name: str, job: Job, key: str) -> ClusterRun:
+    """Submit a pipeline for a dataset, unless a run of this key is there: a CronJob's pod may be started again.
+
+    Args:
+        name: One of `SUBMISSIONS`.
+        job: For whom.
+        key: Of the run.
+
+    Raises:
+        KuberecError: Dataset or store cannot be read, or the cluster cannot be used.
+    """
+    chosen, cluster, run_name = SUBMISSIONS[name], Cluster(job.settings.cluster), f"{job.name}-{name}-{key}"
+    run = cluster.find(run_name)
+    if run is not None:
+        return run
+    arguments = {**chosen.arguments(job), "code_version": code_version()}
+    return cluster.submit(chosen.pipeline, arguments, name=run_name, experiment=f"kuberec-{job.name}")
+
+
+def _training(job: Job) -> dict[str, object]:
+    return training_arguments(job.dataset, job.name, job.parameters, job.settings)
+
+
+def _drift(job: Job) -> dict[str, object]:
+    changed = job.parameters.model_dump(exclude_defaults=True)
+    return {
+        "dataset": str(job.dataset.resolve()),
+        "variables": job.settings.variables(),
+        "parameters": [f"{name}={value}" for name, value in changed.items()],
+    }
+
+
+SUBMISSIONS: Mapping[str, Submission] = {
+    "training": Submission(training, _training),
+    "drift": Submission(drift, _drift),
+}
+
+
+if __name__ == "__main__":
+    main()
