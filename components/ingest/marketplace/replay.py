@@ -111,6 +111,7 @@ class Replay:
         random = generator(self._world.config.seed, "policy", day, 1)
         now, seeds = visits.times.copy(), np.full(len(visits), -1, dtype=np.int32)
         at = np.arange(len(visits))
+        midnight = LOG_START + (day + 1) * DAY  # sessions end with their day
         num_requests = num_degraded = 0
         versions: set[str] = set()
         with ThreadPoolExecutor(self._threads) as pool:
@@ -135,7 +136,7 @@ class Replay:
                 ]  # fmt: skip
                 num_events += self._report(events, context)
                 on, now[at], seeds[at] = next_requests(events, now[at], random)
-                at = at[on]
+                at = at[on & (now[at] < midnight)]
         return ReplayedDay(num_requests, num_degraded, num_events, tuple(sorted(versions)))
 
     def _ask(self, user: int, moment: float, surface: int, seed: int, device: int) -> dict[str, Any]:
