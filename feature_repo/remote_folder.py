@@ -64,6 +64,16 @@ class RemoteFolder:
         paths = self._ask(lambda: self._files.ls(self._path(folder), detail=False)) or []
         return sorted(posixpath.basename(str(path).rstrip("/")) for path in paths)
 
+    def sizes(self) -> dict[str, int]:
+        """Bytes of every file at any depth, by its path below the folder; none where it does not exist.
+
+        Raises:
+            StorageError: The folder cannot be read.
+        """
+        found = self._ask(lambda: self._files.find(self._path(""), detail=True)) or {}
+        root = self._path("").strip("/")
+        return {str(path).strip("/").removeprefix(f"{root}/"): int(entry["size"]) for path, entry in found.items()}
+
     def write(self, name: str, content: bytes) -> None:
         """Puts a file in place as a whole: a reader sees the old one or the new one.
 

@@ -10,7 +10,7 @@ days are numbered: day d ends at the d-th cut, and its snapshot is stamped with 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,7 +106,13 @@ class Calendar:
         return ibis.greatest(self.last - back.fill_null(self.last), 0)
 
 
-def with_label_times(shown: Table, events: Table, joined: Mapping[str, Sequence[str]]) -> Table:
+def with_label_times(
+    shown: Table,
+    events: Table,
+    joined: Mapping[str, Sequence[str]],
+    columns: Collection[str] = (),
+    num_own: int = 0,
+) -> Table:
     """Adds known_<objective>_us to impressions: when the event that a label was joined from happened.
 
     Args:
@@ -115,6 +121,8 @@ def with_label_times(shown: Table, events: Table, joined: Mapping[str, Sequence[
         joined: Objective -> event types that fulfil it, of the objectives whose labels ingest joined through request
             and item. Labels that came as columns say no time and count as known at once; so do those of events that
             the row rules set aside.
+        columns: Those of them whose labels came as columns in the dataset, and were joined in the served log only.
+        num_own: Impressions whose `row` is below are the dataset's.
     """
     if not joined:
         return shown
@@ -124,6 +132,8 @@ def with_label_times(shown: Table, events: Table, joined: Mapping[str, Sequence[
     )
     found = shown.left_join(known, [shown.request_id == known["_request"], shown.item_id == known["_item"]])
     moments = {name: found[f"known_{name}_us"].fill_null(found.time_us) for name in joined}
+    for name in columns:
+        moments[name] = (found.row < num_own).ifelse(found.time_us, moments[name])
     later = {f"known_{name}_us": ibis.greatest(moment, found.time_us) for name, moment in moments.items()}
     return found.drop("_request", "_item").mutate(**later)
 

@@ -17,7 +17,9 @@ What the columns promise beyond their types:
   first, so that of several rows of one id and time the last one counts.
 - `regions` joins the allowed countries by "|"; null is everywhere. `position` is null where unknown, 0 at the top;
   `propensity` is null where unknown or outside (0, 1].
-- `label_<objective>` is 0 or 1, and null in every row where nothing says what the label was.
+- `label_<objective>` is 0 or 1, and null where nothing says what the label was: in every row of the dataset, or in
+  every row of the served log.
+- Rows of a served log follow those of the dataset: their `row` is at least `num_own[<table>]` of `dataset.json`.
 """
 
 from __future__ import annotations
@@ -171,6 +173,14 @@ class PreparedTables:
     def has_slates(self) -> bool:
         """Whether some request showed more than one item."""
         return bool(self.description["has_slates"])
+
+    @property
+    def has_sessions(self) -> bool:
+        """Whether what happened outside of slates is grouped by session: where the dataset itself has no slates.
+
+        A served log adds slates to any dataset; the history before it stays one of sessions.
+        """
+        return not self.description["has_own_slates"]
 
     @property
     def has_positions(self) -> bool:

@@ -29,11 +29,12 @@ def training_arguments(
     Raises:
         KuberecError: The dataset or its store cannot be read.
     """
-    store = settings.store(name)
+    store, log = settings.store(name), settings.log(name)
     return {
         "dataset": str(dataset.resolve()),
+        "log": log,
         "store": store,
-        "fingerprint": dataset_fingerprint(dataset),
+        "fingerprint": dataset_fingerprint(dataset, log),
         "schema_version": schema_version(store),
         "served_version": BundleStore(store).current() or "",
         "redis": settings.redis,

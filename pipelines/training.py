@@ -36,6 +36,7 @@ def training(
     served_version: str = "",
     report_dir: str = "",
     redis: str = "",
+    log: str = "",
     cause: str = "",
     gate: str = "refuse",
     refit: bool = False,
@@ -48,12 +49,13 @@ def training(
     Args:
         dataset: Dataset directory.
         store: The dataset's serving store.
-        fingerprint: Content hash of the dataset; a cache key.
+        fingerprint: Content hash of dataset and log; a cache key.
         code_version: Version of the code; a cache key.
         schema_version: Version of the kept TFDV schemas as the run begins; a cache key.
         served_version: The bundle served as the run begins, compared with the new one; "" for none.
         report_dir: Local folder that receives copies of reports and figures, "" for none.
         redis: Address of a Redis online store, "" for SQLite in the store.
+        log: What servers logged, learned from like the dataset; a directory or URL, "" for none.
         cause: Why it was started, where drift did that; the bundle's manifest says it.
         gate: refuse or warn.
         refit: Fit the towers again up to the log's end after they were measured.
@@ -61,7 +63,9 @@ def training(
         recipe: fast or best.
         seed: Of every random choice.
     """
-    ingested = sized(ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version), memory="2G")
+    ingested = sized(
+        ingest_dataset(dataset=dataset, log=log, fingerprint=fingerprint, code_version=code_version), memory="2G"
+    )
     checked = sized(check_rows_op(tables=ingested.outputs["tables"], code_version=code_version), memory="4G")
     quality = require_quality_op(
         quarantine=checked.outputs["quarantine"], report=checked.outputs["report"], report_dir=report_dir
@@ -93,7 +97,7 @@ def training(
         ).outputs["built"]
         released = release_op(
             **tables, stage=stage, ranker=ranker, evaluation=evaluated.outputs["evaluation"], store=store, redis=redis,
-            fingerprint=fingerprint, refitted=refitted, cause=cause, code_version=code_version,
+            refitted=refitted, cause=cause, code_version=code_version,
         )  # fmt: skip
         _never_cached(sized(released, memory="4G").after(publish))
 

@@ -86,7 +86,7 @@ def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
         "num": num,
     }
     # Moved events belong to no slate any more: the ranker's groups are sessions and days.
-    description["has_slates"] = False
+    description["has_slates"] = description["has_own_slates"] = False
     write_json(out_dir / DESCRIPTION_FILE, description)
     return {"users": len(held.test), "items": int(frequent.sum()), "events": moved.num_rows}
 

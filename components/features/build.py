@@ -88,8 +88,10 @@ def read_log(connection: Any, tables: PreparedTables) -> LogTables:
         connection.raw_sql(f"CREATE TEMP VIEW {name} AS SELECT *, {columns} FROM read_parquet('{path}')")
         found[name] = connection.table(name)
     sources = tables.description["label_sources"]
-    joined = {name: kinds for name, kinds in tables.config.objectives.items() if sources[name] == "joined"}
-    found["impressions"] = with_label_times(found["impressions"], found["interactions"], joined)
+    joined = {name: kinds for name, kinds in tables.config.objectives.items() if "joined" in sources[name]}
+    own = frozenset(name for name in joined if "column" in sources[name])
+    num_own = tables.description["num_own"]["impressions"]
+    found["impressions"] = with_label_times(found["impressions"], found["interactions"], joined, own, num_own)
     return LogTables(**found)
 
 

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 import duckdb
 import numpy as np
+from pydantic import BaseModel, ConfigDict
 
 from components.ingest.expressions import literal
 from feature_repo.contract import REQUIRED_COLUMNS, TABLES
@@ -23,11 +25,33 @@ from feature_repo.split import clean_span, make_split
 from feature_repo.tables import DESCRIPTION_FILE
 
 
+class Origin(BaseModel):
+    """Where prepared rows came from; what the tables themselves do not show.
+
+    Attributes:
+        fingerprint: Of the source files, see `dataset_fingerprint`.
+        label_sources: Objective -> column, joined, absent, or "column, joined": where labels of impressions come from.
+        num_own: Table -> rows of the dataset itself: a row whose `row` is below is the dataset's, another the log's.
+        num_repeated_events: Rows of the log left out because their event_id came before.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    fingerprint: str
+    label_sources: Mapping[str, str]
+    num_own: Mapping[str, int]
+    num_repeated_events: int = 0
+
+    @classmethod
+    def of(cls, description: Mapping[str, Any]) -> Self:
+        """What a `dataset.json` says of it."""
+        return cls.model_validate({name: description[name] for name in cls.model_fields})
+
+
 def describe_tables(
     directory: Path,
     config: DatasetConfig,
-    fingerprint: str,
-    label_sources: dict[str, str],
+    origin: Origin,
     now: float | None = None,
     *,
     are_clean: bool = False,
@@ -40,8 +64,7 @@ def describe_tables(
     Args:
         directory: Holds the four prepared tables.
         config: The dataset's configuration.
-        fingerprint: Of the source files.
-        label_sources: Objective -> column, joined or absent: where labels of impressions come from.
+        origin: Where the rows came from.
         now: The wall clock in unix seconds, taken here where None.
         are_clean: Whether bad rows have been set aside, so that every row that is left lies within the log.
 
@@ -66,15 +89,15 @@ def describe_tables(
         description = {
             "name": config.name,
             "config": config.model_dump(mode="json"),
-            "fingerprint": fingerprint,
+            **origin.model_dump(mode="json"),
             "objectives": list(config.objective_names),
             "log_start": log_start,
             "log_end": log_end,
             "split": make_split(config, log_start, log_end).model_dump(),
             "num": {table: _number(connection, f"SELECT count(*) FROM {table}") for table in TABLES},
-            "label_sources": label_sources,
             "context_event_types": _context_types(connection, config),
-            "has_slates": bool(_number(connection, HAS_SLATES)),
+            "has_slates": bool(_number(connection, _has_slates())),
+            "has_own_slates": bool(_number(connection, _has_slates(f"row < {origin.num_own['impressions']}"))),
             "has_positions": bool(_number(connection, "SELECT count(position) > 0 FROM impressions")),
         }
     write_json(directory / DESCRIPTION_FILE, description)
@@ -82,10 +105,14 @@ def describe_tables(
 
 
 USABLE_IMPRESSION = "user_id IS NOT NULL AND item_id IS NOT NULL AND request_id IS NOT NULL AND timestamp IS NOT NULL"
-HAS_SLATES = (
-    "SELECT EXISTS (SELECT 1 FROM impressions WHERE request_id IS NOT NULL AND item_id IS NOT NULL "
-    "GROUP BY request_id HAVING count(DISTINCT item_id) > 1)"
-)
+
+
+def _has_slates(which: str = "true") -> str:
+    """Query whether some request among the impressions of a condition showed more than one item."""
+    return (
+        f"SELECT EXISTS (SELECT 1 FROM impressions WHERE request_id IS NOT NULL AND item_id IS NOT NULL AND {which} "
+        "GROUP BY request_id HAVING count(DISTINCT item_id) > 1)"
+    )
 
 
 def _usable_interaction(config: DatasetConfig) -> str:

@@ -15,72 +15,104 @@ from typing import Any
 
 import duckdb
 
-from components.ingest.description import describe_tables
-from components.ingest.labels import read_outcomes, with_grades, with_labels
-from components.ingest.preparation import connect, label_sources, prepare
-from components.ingest.sources import Source, dataset_fingerprint, one_line, read_source
+from components.ingest.description import Origin, describe_tables
+from components.ingest.labels import Labels, read_outcomes, with_grades, with_labels
+from components.ingest.preparation import connect, label_columns, prepare, repeated_events
+from components.ingest.sources import Source, damaged_file, dataset_fingerprint, one_line, parts_digest, read_source
 from feature_repo.contract import TABLES
 from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import DatasetError
 from feature_repo.progress import say, waiting
 from feature_repo.tables import DESCRIPTION_FILE
+from inference.log.reader import local_log
 
 
-def ingest(dataset_dir: Path | str, out_dir: Path | str, now: float | None = None) -> dict[str, Any]:
-    """Reads a dataset directory (contract 1) into prepared tables.
+def ingest(
+    dataset_dir: Path | str, out_dir: Path | str, now: float | None = None, *, log: Path | str = ""
+) -> dict[str, Any]:
+    """Reads a dataset directory (contract 1), and what servers logged since, into prepared tables.
 
-    Rows are kept as they are, bad ones too: setting those aside is for row rules.
+    Rows are kept as they are, bad ones too: setting those aside is for row rules. Events that were logged twice are
+    the exception.
 
     Args:
         dataset_dir: Holds `dataset.toml` and the tables.
         out_dir: Where the prepared tables go; earlier ones are replaced.
         now: The wall clock in unix seconds, which tells rows dated years ahead; taken here where None.
+        log: A log (contract 5), a directory or URL, "" for none; one that does not exist yet is empty. Parts that
+            appear while it is read are left for the next time.
 
     Returns:
         The content of `dataset.json`.
 
     Raises:
-        DatasetError: The dataset cannot be used; `out_dir` is as it was.
+        DatasetError: The dataset or the log cannot be used; `out_dir` is as it was.
+        StorageError: A remote log cannot be reached.
     """
     dataset_dir, out_dir = Path(dataset_dir), Path(out_dir)
     config = DatasetConfig.load(dataset_dir)
-    sources = {table: read_source(dataset_dir, table) for table in TABLES}
-    interactions = sources["interactions"]
-    if not interactions.groups:
-        raise DatasetError(f"{interactions.path} is missing: a dataset needs interactions.")
-    if not interactions.num_rows:
-        raise DatasetError(f"{interactions.path} is empty: it has no row to learn from.")
-    fingerprint = dataset_fingerprint(dataset_dir)
     with _staging(out_dir) as staging:
-        labels = _prepare_all(sources, config, staging)
-        description = describe_tables(staging, config, fingerprint, labels, now)
+        parts = local_log(str(log), staging / "log") if str(log) else None
+        description = _ingest(dataset_dir, parts, config, staging, now)
     for kind, count in description["context_event_types"].items():
         fate = "is kept as context" if config.events.allowed is None else "is not in events.allowed"
         say(f"event type '{kind}' ({count} rows) fulfils no objective and {fate}")
     return description
 
 
-def _prepare_all(sources: dict[str, Source], config: DatasetConfig, staging: Path) -> dict[str, str]:
-    """Writes the four tables into `staging` and says where labels come from."""
-    own = label_sources(sources["impressions"], config)
-    joined = False
+def _ingest(
+    dataset_dir: Path, log: Path | None, config: DatasetConfig, staging: Path, now: float | None
+) -> dict[str, Any]:
+    """Writes tables and description into `staging`."""
+    sources = {table: read_source(dataset_dir, table, log) for table in TABLES}
+    interactions = sources["interactions"]
+    if not interactions.own:
+        raise DatasetError(f"{interactions.path} is missing: a dataset needs interactions.")
+    if not interactions.num_own:
+        raise DatasetError(f"{interactions.path} is empty: it has no row to learn from.")
+    fingerprint = dataset_fingerprint(dataset_dir)
+    if log is not None:  # of the parts that are read: others may have come since
+        files = [file.path for source in sources.values() for group in source.served for file in group.files]
+        fingerprint += parts_digest({file.relative_to(log).as_posix(): file.stat().st_size for file in files})
+    labels, num_repeated = _prepare_all(sources, config, staging)
+    origin = Origin(
+        fingerprint=fingerprint,
+        label_sources=labels.sources(),
+        num_own={table: source.num_own for table, source in sources.items()},
+        num_repeated_events=num_repeated,
+    )
+    return describe_tables(staging, config, origin, now)
+
+
+def _prepare_all(sources: dict[str, Source], config: DatasetConfig, staging: Path) -> tuple[Labels, int]:
+    """Writes the four tables into `staging`; says where labels come from, and how many events were logged twice."""
+    shown = sources["impressions"]
+    labels = Labels(config, shown.num_own, shown.num_rows, columns=label_columns(shown, config))
     with connect(staging / "spill") as connection:
+        events = sources["interactions"]
+        with _named(events), waiting("looking for repeated events"):
+            num_repeated = repeated_events(connection, events, config)
         for table, source in sources.items():
-            say(f"reading {table}: {source.num_rows} rows")
+            served = source.num_rows - source.num_own
+            say(f"reading {table}: {source.num_own} rows" + (f", and {served} of the log" if served else ""))
             target = staging / f"{table}.parquet"
             with _named(source), waiting(f"preparing {table}", lambda: connection.query_progress() / 100):
-                prepare(connection, source, config, target, _derivation(table, config, own, joined=joined))
+                prepare(connection, source, config, target, _derivation(table, config, labels))
                 if table == "interactions":
-                    joined = read_outcomes(connection, target, config)
-    return {name: "column" if has else "joined" if joined else "absent" for name, has in own.items()}
+                    labels = read_outcomes(connection, target, labels, source.num_own)
+    if num_repeated:
+        say(f"{num_repeated} rows of the log repeat an event_id and are left out")
+    return labels, num_repeated
 
 
-def _derivation(table: str, config: DatasetConfig, own: dict[str, bool], *, joined: bool) -> Callable[[str], str]:
-    """What adds the derived columns to the SELECT of a table."""
+def _derivation(table: str, config: DatasetConfig, labels: Labels) -> Callable[[str], str]:
+    """What adds the derived columns to the SELECT of a table, and leaves out events that were logged twice."""
     if table == "interactions":
-        return lambda select: with_grades(select, config)
+        return lambda select: (
+            f"SELECT * FROM ({with_grades(select, config)}) WHERE row NOT IN (SELECT row FROM repeated)"
+        )
     if table == "impressions":
-        return lambda select: with_labels(select, config, own, joined=joined)
+        return lambda select: with_labels(select, labels)
     return lambda select: select
 
 
@@ -92,7 +124,7 @@ def _named(source: Source) -> Iterator[None]:
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.InternalError):
         raise  # a defect of ours, not of the file
     except duckdb.Error as error:
-        raise DatasetError(f"{source.path} cannot be read: {one_line(error)}") from error
+        raise DatasetError(f"{damaged_file(source) or source.path} cannot be read: {one_line(error)}") from error
 
 
 @contextmanager

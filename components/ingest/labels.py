@@ -1,11 +1,13 @@
 """Grades of events and labels of impressions, by the dataset's objectives.
 
-Owns how an impression learns what became of it: by label columns of its own, else through request_id and item_id.
-Refuses nothing; where neither says anything the label is null in every row.
+Owns how an impression learns what became of it: by label columns of its own, else through request_id and item_id;
+those of a served log always through both. Refuses nothing; where neither says anything the label is null in every row
+of the dataset, or of the log.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import duckdb
@@ -15,50 +17,94 @@ from feature_repo.dataset import DatasetConfig
 from feature_repo.tables import label_column
 
 
+@dataclass(frozen=True)
+class Labels:
+    """Where labels of impressions come from.
+
+    Attributes:
+        config: Objectives.
+        num_own: Impressions of the dataset, which come first.
+        num_rows: Those of dataset and log.
+        columns: Objectives whose labels are columns of the dataset's impressions.
+        joined_own: Whether any interaction of the dataset has a request, so that labels can be joined at all.
+        joined_served: Whether any of dataset or log has.
+    """
+
+    config: DatasetConfig
+    num_own: int
+    num_rows: int
+    columns: frozenset[str]
+    joined_own: bool = False
+    joined_served: bool = False
+
+    def of_own(self, objective: str) -> str:
+        """How the dataset's impressions get a label: column, joined or absent."""
+        return "column" if objective in self.columns else "joined" if self.joined_own else "absent"
+
+    def sources(self) -> dict[str, str]:
+        """Objective -> column, joined, absent, or "column, joined" where only the log's are joined."""
+        served = self.joined_served and self.num_rows > self.num_own
+        found = {}
+        for objective in self.config.objective_names:
+            own = self.of_own(objective)
+            if served and own != "joined":
+                own = "column, joined" if own == "column" and self.num_own else "joined"
+            found[objective] = own
+        return found
+
+
 def with_grades(select: str, config: DatasetConfig) -> str:
     """Wraps a SELECT of interactions to add `grade`."""
     cases = [f"WHEN {literal(kind)} THEN {grade}" for kind, grade in config.event_grades.items()]
     return f"SELECT *, CASE event_type {' '.join(cases)} ELSE 0 END AS grade FROM ({select})"
 
 
-def read_outcomes(connection: duckdb.DuckDBPyConnection, interactions: Path, config: DatasetConfig) -> bool:
+def read_outcomes(connection: duckdb.DuckDBPyConnection, interactions: Path, labels: Labels, num_own: int) -> Labels:
     """Makes the temporary table `outcomes`: what happened to each (request_id, item_id) in prepared interactions.
 
+    Args:
+        connection: Gets the table.
+        interactions: The prepared table.
+        labels: Objectives.
+        num_own: Interactions of the dataset, which come first.
+
     Returns:
-        Whether any interaction has a request, so that labels can be joined at all.
+        The labels, knowing whether there is anything to join.
     """
     flags = [
         f"bool_or(event_type IN ({', '.join(map(literal, kinds))})) AS {quoted(label_column(objective))}"
-        for objective, kinds in config.objectives.items()
+        for objective, kinds in labels.config.objectives.items()
     ]
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE outcomes AS SELECT request_id, item_id, {', '.join(flags)}, "
-        f"bool_or(grade < 0) AS turned_down FROM read_parquet({literal(str(interactions))}) "
+        f"bool_or(grade < 0) AS turned_down, bool_or(row < {num_own}) AS of_own "
+        f"FROM read_parquet({literal(str(interactions))}) "
         "WHERE request_id IS NOT NULL AND item_id IS NOT NULL GROUP BY request_id, item_id"
     )
-    found = connection.execute("SELECT count(*) FROM outcomes").fetchone()
-    return bool(found and found[0])
+    found = connection.execute("SELECT count(*) FILTER (of_own), count(*) FROM outcomes").fetchone() or (0, 0)
+    return replace(labels, joined_own=found[0] > 0, joined_served=found[1] > 0)
 
 
-def with_labels(select: str, config: DatasetConfig, own: dict[str, bool], *, joined: bool) -> str:
+def with_labels(select: str, labels: Labels) -> str:
     """Wraps a SELECT of impressions to fill labels that are joined and to add `grade`.
 
     Args:
         select: SELECT with a column `label_<objective>` for each objective, null where not its own.
-        config: Objectives.
-        own: Objective -> whether its labels are columns of the impressions.
-        joined: Whether `outcomes` has anything to join.
+        labels: Where each comes from; `outcomes` is what is joined.
     """
-    labels = {objective: quoted(label_column(objective)) for objective in config.objective_names}
-    filled = [
-        f"CAST(coalesce(outcomes.{label}, false) AS TINYINT) AS {label}"
-        for objective, label in labels.items()
-        if joined and not own[objective]
-    ]
-    replaced = f"shown.* REPLACE ({', '.join(filled)})" if filled else "shown.*"
-    cases = [f"WHEN {label} = 1 THEN {grade}" for grade, label in reversed(list(enumerate(labels.values(), start=1)))]
+    names = {objective: quoted(label_column(objective)) for objective in labels.config.objective_names}
+    filled = [f"{_filled(labels, objective, name)} AS {name}" for objective, name in names.items()]
+    cases = [f"WHEN {name} = 1 THEN {grade}" for grade, name in reversed(list(enumerate(names.values(), start=1)))]
     return (
         f"SELECT * EXCLUDE (turned_down), CASE WHEN turned_down THEN -1 {' '.join(cases)} ELSE 0 END AS grade FROM "
-        f"(SELECT {replaced}, outcomes.turned_down FROM ({select}) AS shown "
+        f"(SELECT shown.* REPLACE ({', '.join(filled)}), outcomes.turned_down FROM ({select}) AS shown "
         "LEFT JOIN outcomes ON shown.request_id = outcomes.request_id AND shown.item_id = outcomes.item_id)"
     )
+
+
+def _filled(labels: Labels, objective: str, name: str) -> str:
+    """SQL of a label: of the dataset's rows by column or join, of the log's by join."""
+    joined = f"CAST(coalesce(outcomes.{name}, false) AS TINYINT)"
+    own = joined if labels.of_own(objective) == "joined" else f"shown.{name}"
+    served = joined if labels.joined_served else "NULL"
+    return own if own == served else f"CASE WHEN shown.row < {labels.num_own} THEN {own} ELSE {served} END"

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from components.ingest.expressions import EXPECTED, Expression, literal, quoted, read_column, read_folder
 from components.ingest.sources import FileGroup, Source
-from feature_repo.contract import REQUIRED_COLUMNS
+from feature_repo.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import DatasetError
 from feature_repo.files import atomic_write, write_parquet
@@ -63,8 +63,9 @@ class GroupSelect:
         return f"{scan} AS source JOIN (VALUES {places}) AS place({names}) ON source.filename = place.path"
 
     def sql(self, hashed: list[str]) -> str:
-        """The whole SELECT; `hashed` are the table's source names, over which `row_hash` is computed."""
-        values = ", ".join(_hashable(self.group, name) for name in hashed)
+        """The whole SELECT; `hashed` are the dataset's source names, over which `row_hash` is computed."""
+        names = sorted(self.group.columns) if self.group.served else hashed
+        values = ", ".join(_hashable(self.group, name) for name in names)
         columns = [f"{sql} AS {quoted(name)}" for name, sql in self.columns.items()]
         row = [f"{PLACE} AS row", f"hash({values}) AS row_hash"]
         return f"SELECT {', '.join(row + columns)} FROM {self.relation()}"
@@ -123,33 +124,70 @@ def prepare(
         )
 
 
-def label_sources(source: Source, config: DatasetConfig) -> dict[str, bool]:
-    """Objective -> whether impressions have label columns of its own; all False where there are none."""
-    return {
-        objective: any(name in source.names for name in config.file_columns("impressions", objective))
+def label_columns(source: Source, config: DatasetConfig) -> frozenset[str]:
+    """Objectives whose labels are columns of the dataset's impressions."""
+    return frozenset(
+        objective
         for objective in config.objective_names
-    }
+        if any(name in source.names for name in config.file_columns("impressions", objective))
+    )
 
 
 def _check_declared(source: Source, config: DatasetConfig) -> None:
-    """Every column that dataset.toml names exists in some file, every required one in each."""
+    """Every column that dataset.toml names exists in some file of the dataset, every required one in each."""
     declared = [(f"columns.{source.table}.{name}", name) for name in getattr(config.columns, source.table)]
     extras = config.extras(source.table)
     declared += [(f"features.{source.table}.categorical", name) for name in extras.categorical]
     declared += [(f"features.{source.table}.numerical", name) for name in extras.numerical]
-    for key, name in declared:
+    for key, name in declared if source.own else ():
         for column in config.file_columns(source.table, name):
             if column not in source.names:
                 raise DatasetError(f"{source.path} has no column '{column}', which dataset.toml names in {key}.")
     for name in REQUIRED_COLUMNS[source.table]:
-        for column in config.file_columns(source.table, name):
-            for group in source.groups:
+        for group in source.groups:
+            for column in (name,) if group.served else config.file_columns(source.table, name):
                 if column not in group.names:
                     renamed = "" if column == name else f" ({name} by dataset.toml)"
                     raise DatasetError(f"{group.files[0].path} has no column '{column}'{renamed}, which is required.")
 
 
+def repeated_events(connection: duckdb.DuckDBPyConnection, source: Source, config: DatasetConfig) -> int:
+    """Makes the temporary table `repeated`: the `row`s of the log whose event_id came before, in dataset or log.
+
+    An event is posted again where the client heard no answer, and an owner may have brought it into the dataset too.
+
+    Returns:
+        Their number.
+    """
+    served = _events(source.served, config)
+    if not served:
+        connection.execute("CREATE OR REPLACE TEMP TABLE repeated (row BIGINT)")
+        return 0
+    own = _events(source.own, config) or "SELECT NULL AS event_id"
+    connection.execute(
+        f"CREATE OR REPLACE TEMP TABLE repeated AS WITH served AS MATERIALIZED (SELECT * FROM ({served}) "
+        f"WHERE event_id IS NOT NULL), own AS (SELECT event_id FROM ({own}) SEMI JOIN served USING (event_id)) "
+        "SELECT row FROM served QUALIFY row_number() OVER (PARTITION BY event_id ORDER BY timestamp, row) > 1 "
+        "OR event_id IN (SELECT event_id FROM own)"
+    )
+    found = connection.execute("SELECT count(*) FROM repeated").fetchone()
+    return int(found[0]) if found else 0
+
+
+def _events(groups: tuple[FileGroup, ...], config: DatasetConfig) -> str:
+    """SQL of row, event_id and timestamp of those groups of interactions that have event ids, "" where none has."""
+    selects = [_group_select("interactions", group, config) for group in groups]
+    return " UNION ALL ".join(
+        f"SELECT {PLACE} AS row, {select.columns['event_id']} AS event_id, {select.columns['timestamp']} AS timestamp "
+        f"FROM {select.relation()}"
+        for select in selects
+        if select.columns["event_id"] != "NULL"
+    )
+
+
 def _group_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupSelect:
+    if group.served:
+        return _served_select(table, group, config)
     select = GroupSelect(group)
     for name, reading in column_kinds(table, config).items():
         values = _values(select, config.file_columns(table, name), reading)
@@ -162,6 +200,17 @@ def _group_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupS
             select.columns[label_column(objective)] = (
                 f"coalesce(greatest({', '.join(labels)}), 0)" if labels else "NULL"
             )
+    return select
+
+
+def _served_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupSelect:
+    """Of files that servers wrote: contract names and surfaces as they are; labels are joined."""
+    select = GroupSelect(group)
+    for name, reading in column_kinds(table, config).items():
+        known = name in CONTRACT_COLUMNS[table] and name in group.columns
+        select.columns[name] = _value(select, name, reading) if known else "NULL"
+    if table == "impressions":
+        select.columns |= {label_column(objective): "NULL" for objective in config.objective_names}
     return select
 
 

@@ -1,12 +1,16 @@
 """Where a dataset's tables lie and what their files hold, before a value is read.
 
 Owns finding files (one file, or a directory of files with hive folders), their schemas and the content fingerprint.
-Refuses files that are no Parquet, unreadable or ambiguous, in one sentence naming the file.
+The log that servers write has the same layout, by contract names, and follows the dataset's own rows: many small
+parts, never changed once they are there. Refuses files that are no Parquet, unreadable or ambiguous, in one sentence
+naming the file.
 """
 
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,15 +19,18 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_repo.contract import TABLES
+from feature_repo.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.dataset import CONFIG_FILE
 from feature_repo.errors import DatasetError
 from feature_repo.files import sha256
 from feature_repo.progress import track
+from feature_repo.remote_folder import RemoteFolder
 
 SUFFIX = ".parquet"
 MAGIC = b"PAR1"
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
+SERVED_TABLES = ("interactions", "impressions")  # what servers log
+FOOTER_THREADS = 4
 RESERVED_SOURCE_COLUMNS = ("filename", "file_row_number", "file_index")
 
 
@@ -50,11 +57,13 @@ class FileGroup:
         files: The files.
         columns: Column name -> Arrow type.
         hive_keys: Names of `key=value` folders that are no column of the files.
+        served: Whether servers logged them: contract names whatever `dataset.toml` says, and no labels.
     """
 
     files: tuple[SourceFile, ...]
     columns: dict[str, pa.DataType]
     hive_keys: tuple[str, ...]
+    served: bool = False
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -69,19 +78,31 @@ class Source:
     Attributes:
         table: interactions, items, users or impressions.
         path: The file or directory.
-        groups: Its files; none where the table is absent.
+        groups: Its files, then those of the log; none where the table is absent.
+        num_own: Rows of the dataset itself; they come first.
         num_rows: Rows in all of them.
     """
 
     table: str
     path: Path
     groups: tuple[FileGroup, ...]
+    num_own: int
     num_rows: int
+
+    @property
+    def own(self) -> tuple[FileGroup, ...]:
+        """The dataset's own files."""
+        return tuple(group for group in self.groups if not group.served)
+
+    @property
+    def served(self) -> tuple[FileGroup, ...]:
+        """The log's files."""
+        return tuple(group for group in self.groups if group.served)
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Names found in some file."""
-        return frozenset(name for group in self.groups for name in group.names)
+        """Names found in some file of the dataset."""
+        return frozenset(name for group in self.own for name in group.names)
 
 
 def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
@@ -108,32 +129,38 @@ def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
     return path, [file for file in inside if file.suffix == SUFFIX]
 
 
-def read_source(directory: Path, table: str) -> Source:
+def read_source(directory: Path, table: str, log: Path | None = None) -> Source:
     """Reads the footers of a table's files.
+
+    Args:
+        directory: The dataset.
+        table: interactions, items, users or impressions.
+        log: What servers logged, laid out alike; may be absent. Its columns beyond the contract are passed over.
 
     Raises:
         DatasetError: A file is no complete Parquet file or its columns cannot be told apart.
     """
     path, files = find_files(directory, table)
-    groups: dict[tuple[object, ...], tuple[list[SourceFile], dict[str, pa.DataType], tuple[str, ...]]] = {}
-    num_rows = 0
-    for file in track(files, f"reading the footers of {table}"):
-        schema, rows = _read_footer(file)
-        _check_names(file, schema.names)
-        columns = dict(zip(schema.names, schema.types, strict=True))
-        folders = _hive_folders(file.relative_to(path).parts[:-1] if file != path else ())
-        keys = tuple(key for key in folders if key not in columns)
-        found = SourceFile(file, num_rows, tuple(folders[key] for key in keys))
-        signature = (*((name, str(kind)) for name, kind in columns.items()), keys)
-        groups.setdefault(signature, ([], columns, keys))[0].append(found)
-        num_rows += rows
-    return Source(
-        table, path, tuple(FileGroup(tuple(f), columns, keys) for f, columns, keys in groups.values()), num_rows
-    )
+    groups, num_own = _groups(table, path, files, 0, served=False)
+    num_rows = num_own
+    if log is not None and table in SERVED_TABLES:
+        served, num_rows = _groups(table, *find_files(log, table), num_own, served=True)
+        groups += served
+    return Source(table, path, groups, num_own, num_rows)
 
 
-def dataset_fingerprint(directory: Path | str) -> str:
-    """Hex sha256 over names and content of `dataset.toml` and every file of the tables; other files do not count."""
+def dataset_fingerprint(directory: Path | str, log: Path | str = "") -> str:
+    """Hex sha256 over names and content of `dataset.toml` and every file of the tables; other files do not count.
+
+    Args:
+        directory: The dataset.
+        log: What servers logged, a directory or URL. Where it holds parts, "+" and a digest of them follow: of names
+            and sizes, since parts never change.
+
+    Raises:
+        DatasetError: A file cannot be read.
+        StorageError: A remote log cannot be reached.
+    """
     directory = Path(directory)
     files = [directory / CONFIG_FILE] if (directory / CONFIG_FILE).is_file() else []
     for table in TABLES:
@@ -144,7 +171,49 @@ def dataset_fingerprint(directory: Path | str) -> str:
             digest.update(f"{file.relative_to(directory).as_posix()}\0{sha256(file)}\n".encode())
         except OSError as error:
             raise DatasetError(f"{file} cannot be read: {error.strerror}.") from error
-    return digest.hexdigest()
+    return digest.hexdigest() + parts_digest(_log_parts(str(log)))
+
+
+def parts_digest(parts: Mapping[str, int]) -> str:
+    """A plus sign and a hex sha256 of the parts of a log, path in the log -> bytes; nothing for no parts."""
+    lines = "".join(f"{name}\0{size}\n" for name, size in sorted(parts.items()))
+    return f"+{hashlib.sha256(lines.encode()).hexdigest()}" if parts else ""
+
+
+def _log_parts(log: str) -> dict[str, int]:
+    """Path in the log -> bytes."""
+    if "://" in log:
+        found = {
+            f"{table}/{name}": size
+            for table in SERVED_TABLES
+            for name, size in RemoteFolder(f"{log.rstrip('/')}/{table}").sizes().items()
+        }
+        return {name: size for name, size in found.items() if name.endswith(SUFFIX) and not _is_hidden(Path(name))}
+    files = [file for table in SERVED_TABLES for file in find_files(Path(log), table)[1]] if log else []
+    return {file.relative_to(log).as_posix(): file.stat().st_size for file in files}
+
+
+def _groups(
+    table: str, path: Path, files: list[Path], first_row: int, *, served: bool
+) -> tuple[tuple[FileGroup, ...], int]:
+    """Files by columns and hive folders, and the place after their last row; rows are counted on from `first_row`."""
+    groups: dict[tuple[object, ...], tuple[list[SourceFile], dict[str, pa.DataType], tuple[str, ...]]] = {}
+    with ThreadPoolExecutor(FOOTER_THREADS) as pool:
+        footers = pool.map(_read_footer, files)
+        what = f"reading the footers of {'the log of ' if served else ''}{table}"
+        for file, (schema, rows) in zip(track(files, what), footers, strict=True):
+            columns = dict(zip(schema.names, schema.types, strict=True))
+            if served:
+                columns = {name: columns[name] for name in CONTRACT_COLUMNS[table] if name in columns}
+            else:
+                _check_names(file, schema.names)
+            folders = _hive_folders(file.relative_to(path).parts[:-1] if file != path and not served else ())
+            keys = tuple(key for key in folders if key not in columns)
+            found = SourceFile(file, first_row, tuple(folders[key] for key in keys))
+            signature = (*((name, str(kind)) for name, kind in columns.items()), keys)
+            groups.setdefault(signature, ([], columns, keys))[0].append(found)
+            first_row += rows
+    return tuple(FileGroup(tuple(f), columns, keys, served) for f, columns, keys in groups.values()), first_row
 
 
 def _hive_folders(names: tuple[str, ...]) -> dict[str, str | None]:
@@ -181,6 +250,19 @@ def _check_names(file: Path, names: list[str]) -> None:
         other = seen.setdefault(name.lower(), name)
         if other is not name:
             raise DatasetError(f"{file} has columns '{other}' and '{name}', which cannot be told apart; rename one.")
+
+
+def damaged_file(source: Source) -> Path | None:
+    """The first file whose content cannot be read, None where every one can."""
+    for group in source.groups:
+        for file in group.files:
+            try:
+                with pq.ParquetFile(file.path) as parquet:
+                    for _ in parquet.iter_batches(columns=list(group.columns)):
+                        pass
+            except (pa.ArrowException, OSError):
+                return file.path
+    return None
 
 
 def one_line(error: Exception) -> str:

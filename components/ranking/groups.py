@@ -1,8 +1,9 @@
 """Which queries the ranker learns from, and what happened in each.
 
-A group is a request where the log has slates, else a user's session, else a user's day. Its query is asked at the
-group's first moment, and the state it sees is that of the last cut before it. Silent groups, in which nothing was
-liked, teach LambdaMART nothing; probabilities need them for the true rates, so they are drawn at the same rate.
+A group is a request where the log has slates, else a user's session, else a user's day; where only the servers' own
+log has slates, its requests stand beside the sessions of the rest. A group's query is asked at its first moment, and
+the state it sees is that of the last cut before it. Silent groups, in which nothing was liked, teach LambdaMART
+nothing; probabilities need them for the true rates, so they are drawn at the same rate.
 """
 
 from __future__ import annotations
@@ -98,15 +99,19 @@ def _outcomes(tables: PreparedTables) -> str:
     session = f"coalesce(session_id, {day})"
     context = "user_id, item_id, epoch(timestamp) AS time, surface, device, country, grade"
     shown = ", ".join(labels.values())
-    parts = [
-        f"SELECT {context}, {'request_id' if tables.has_slates else session} AS group_key, {shown}, "
-        "true AS shown, position FROM impressions"
-    ]
-    if not tables.has_slates:
+    slates = "SELECT request_id FROM impressions GROUP BY request_id HAVING count(DISTINCT item_id) > 1"
+    key, elsewhere = "request_id", ""
+    if tables.has_sessions:
+        key = session
+        if tables.has_slates:
+            key = f"CASE WHEN request_id IN ({slates}) THEN request_id ELSE {session} END"
+            elsewhere = f" AND coalesce(request_id NOT IN ({slates}), true)"
+    parts = [f"SELECT {context}, {key} AS group_key, {shown}, true AS shown, position FROM impressions"]
+    if tables.has_sessions:
         acted = ", ".join(f"(grade = {rank})::TINYINT AS {column}" for rank, column in enumerate(labels.values(), 1))
         parts.append(
             f"SELECT {context}, {session} AS group_key, {acted}, false AS shown, NULL::INTEGER AS position "
-            "FROM interactions WHERE grade > 0"
+            f"FROM interactions WHERE grade > 0{elsewhere}"
         )
     strongest = ", ".join(f"coalesce(max({column}), 0)::TINYINT AS {column}" for column in labels.values())
     return f"""

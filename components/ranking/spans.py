@@ -18,7 +18,7 @@ def require_positives(tables: PreparedTables) -> None:
         DatasetError: Says which span is empty and when it lies.
     """
     split = tables.split
-    names = ("impressions",) if tables.has_slates else ("impressions", "interactions")
+    names = ("impressions", "interactions") if tables.has_sessions else ("impressions",)
     found = [tables.read(name, ["timestamp", "grade"]) for name in names]
     times = np.concatenate([unix_seconds(table["timestamp"])[table["grade"].to_numpy() > 0] for table in found])
     spans = {

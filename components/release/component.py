@@ -13,7 +13,6 @@ def release_op(
     evaluation: Input[Artifact],
     store: str,
     redis: str,
-    fingerprint: str,
     refitted: bool,
     cause: str,
     code_version: str,
@@ -29,7 +28,6 @@ def release_op(
         evaluation: What was measured, and the gate's decision.
         store: The dataset's store, a directory or URL.
         redis: Address of a Redis online store, "" for SQLite in the store, which is a directory then.
-        fingerprint: Of the dataset.
         refitted: Whether the towers were fitted again up to the log's end.
         cause: Why it was trained, "" where drift did not start it.
         code_version: Of the code that made it.
@@ -49,7 +47,6 @@ def release_op(
         facts = release_facts(
             Path(tables.path),
             Path(evaluation.path),
-            fingerprint=fingerprint,
             code_version=code_version,
             refitted=refitted,
             cause=cause,

@@ -111,14 +111,13 @@ def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> Stor
 
 
 def release_facts(
-    tables_dir: Path, evaluation_dir: Path, *, fingerprint: str, code_version: str, refitted: bool, cause: str = ""
+    tables_dir: Path, evaluation_dir: Path, *, code_version: str, refitted: bool, cause: str = ""
 ) -> Facts:
     """What the manifest of a release says.
 
     Args:
         tables_dir: Clean prepared tables.
         evaluation_dir: What was measured, and the gate's decision.
-        fingerprint: Of the dataset's source files.
         code_version: Of the code that made it.
         refitted: Whether the towers were fitted again up to the log's end.
         cause: Why it was trained, "" where drift did not start it.
@@ -128,7 +127,7 @@ def release_facts(
     end = split.stamp(split.log_end)
     return Facts(
         dataset=tables.config.name,
-        fingerprint=fingerprint,
+        fingerprint=str(tables.description["fingerprint"]),
         code_version=code_version,
         log_end=split.log_end,
         weights_until=end if refitted else split.test_start,

@@ -18,7 +18,7 @@ import numpy as np
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
-from components.ingest.description import describe_tables
+from components.ingest.description import Origin, describe_tables
 from components.validation.oddities import daily_volumes, outliers
 from components.validation.quality_page import quality_page
 from components.validation.report import BotDay, Finding, QualityReport, TableQuality, rows_as_text
@@ -79,9 +79,7 @@ def check_rows(
         write_text(page_path, quality_page(report))
         engine.disconnect()
     _refuse_unusable(report)
-    described = tables.description
-    fingerprint, labels = described["fingerprint"], described["label_sources"]
-    describe_tables(Path(clean_dir), tables.config, fingerprint, labels, now, are_clean=True)
+    describe_tables(Path(clean_dir), tables.config, Origin.of(tables.description), now, are_clean=True)
     say(report.summary())
     return report
 

@@ -32,14 +32,12 @@ def tables(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("refitted", [False, True])
 def test_facts_tell_until_when_weights_and_features_reach(tables: Path, tmp_path: Path, *, refitted: bool) -> None:
     split = PreparedTables.open(tables).split
-    facts = release_facts(
-        tables, evaluation(tmp_path / "e"), fingerprint="f" * 64, code_version="c0de", refitted=refitted
-    )
+    facts = release_facts(tables, evaluation(tmp_path / "e"), code_version="c0de", refitted=refitted)
     assert facts.weights_until == (facts.features_as_of if refitted else split.test_start)
     assert facts.ranker_until == split.test_start
     # The last event is in the features: they are as of just after it.
     assert facts.log_end == split.log_end < facts.features_as_of < split.log_end + 1e-3
-    assert (facts.dataset, facts.fingerprint, facts.code_version) == ("shop", "f" * 64, "c0de")
+    assert (facts.dataset, facts.fingerprint, facts.code_version) == ("shop", "0" * 64, "c0de")
     assert facts.refitted is refitted
     assert facts.metrics == {"methods": {"funnel": {"ndcg@20": 0.3}}, "impressions": {"auc": 0.7}}
 
@@ -50,14 +48,14 @@ def test_facts_tell_what_the_gate_said(
     tables: Path, tmp_path: Path, evidence: str, marked: str, *, passed: bool
 ) -> None:
     measured = evaluation(tmp_path / "e", passed=passed, evidence=evidence)
-    facts = release_facts(tables, measured, fingerprint="", code_version="", refitted=False)
+    facts = release_facts(tables, measured, code_version="", refitted=False)
     assert (facts.gate, facts.evidence) == (marked, evidence)
 
 
 def test_a_retraining_names_its_cause_and_is_a_bundle_of_its_own(tables: Path, tmp_path: Path) -> None:
     measured = evaluation(tmp_path / "e")
-    plain = release_facts(tables, measured, fingerprint="f", code_version="c", refitted=False)
-    caused = release_facts(tables, measured, fingerprint="f", code_version="c", refitted=False, cause="price drifted")
+    plain = release_facts(tables, measured, code_version="c", refitted=False)
+    caused = release_facts(tables, measured, code_version="c", refitted=False, cause="price drifted")
     assert (plain.cause, caused.cause) == ("", "price drifted")
     assert not made_of_the_same(caused, served=plain)
     assert made_of_the_same(plain, served=caused)  # a plain run after it has nothing to add
@@ -74,7 +72,7 @@ def test_a_refusal_is_the_gates_sentence(tmp_path: Path) -> None:
 
 
 def test_features_go_beside_a_directory_or_to_redis(tables: Path, tmp_path: Path) -> None:
-    facts = release_facts(tables, evaluation(tmp_path / "e"), fingerprint="", code_version="", refitted=False)
+    facts = release_facts(tables, evaluation(tmp_path / "e"), code_version="", refitted=False)
     beside = online_settings(str(tmp_path), facts, "", tmp_path / "scratch")
     assert (beside.directory, beside.redis) == (tmp_path / "online", "")
     apart = online_settings("s3://bucket/shop", facts, "localhost:1", tmp_path / "scratch")

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.ingest.description import describe_tables
+from components.ingest.description import Origin, describe_tables
 from feature_repo.contract import TABLES
 from feature_repo.dataset import DatasetConfig
 from feature_repo.files import write_parquet
@@ -62,5 +62,10 @@ def write_prepared(directory: Path, settings: DatasetConfig, **rows: Sequence[Ro
         tables[table] = pa.Table.from_pylist(filled, schema=schemas[table])
         order = pc.sort_indices(tables[table], sort_keys=keys)
         write_parquet(directory / f"{table}.parquet", tables[table].take(order))
-    describe_tables(directory, settings, "0" * 64, dict.fromkeys(settings.objective_names, "column"))
+    origin = Origin(
+        fingerprint="0" * 64,
+        label_sources=dict.fromkeys(settings.objective_names, "column"),
+        num_own={table: len(rows.get(table, ())) for table in TABLES},
+    )
+    describe_tables(directory, settings, origin)
     return directory
