@@ -249,6 +249,8 @@ class Releases:
 
     def _catalogue_failed(self, error: KuberecError) -> None:
         """Counts and tells it; the release goes on with the catalogue it has."""
+        if self._stop.is_set():  # its reader ended with the server
+            return
         self._metrics.degraded("items")
         log.error("%s", error)
 
