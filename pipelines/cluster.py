@@ -23,6 +23,7 @@ from kfp_server_api import ApiException
 from urllib3.exceptions import HTTPError
 
 from feature_repo.errors import KuberecError, SettingsError
+from pipelines.pods import furnish
 from pipelines.settings import ClusterSettings
 
 CONNECT_SECONDS = 10.0
@@ -88,10 +89,11 @@ class Cluster:
             ClusterError: It was not accepted.
         """
         with self._asking(), tempfile.TemporaryDirectory(prefix="kuberec-compiled-") as scratch:
-            path = str(Path(scratch) / "pipeline.yaml")
-            compiler.Compiler().compile(pipeline, path)
+            path = Path(scratch) / "pipeline.yaml"
+            compiler.Compiler().compile(pipeline, str(path))
+            furnish(path, self._settings)
             made = self._client.create_run_from_pipeline_package(
-                path,
+                str(path),
                 arguments=dict(arguments),
                 run_name=name,
                 experiment_name=experiment,

@@ -24,23 +24,40 @@ class ClusterSettings:
         endpoint: Base URL of its API (`KUBEREC_KFP_ENDPOINT`); "" where trainings run on this machine.
         namespace: Of a multi-user installation (`KUBEREC_KFP_NAMESPACE`); "" for a single-user one.
         token_file: Holds the bearer token, read at each use (`KUBEREC_KFP_TOKEN_FILE`); "" where none is asked for.
+        secret: Secret with the bucket's credentials, which steps get as variables (`KUBEREC_KFP_SECRET`); "" for none.
+        claim: Volume claim with the datasets, which steps get (`KUBEREC_KFP_VOLUME`, claim:/folder); "" for none.
+        claim_path: Where they find it.
     """
 
     endpoint: str = ""
     namespace: str = ""
     token_file: str = ""
+    secret: str = ""
+    claim: str = ""
+    claim_path: str = ""
 
     @classmethod
     def read(cls, env: Mapping[str, str]) -> ClusterSettings:
         """Read the settings.
 
         Raises:
-            SettingsError: The endpoint is no URL.
+            SettingsError: The endpoint is no URL, or the volume is not of its form.
         """
         endpoint = env.get("KUBEREC_KFP_ENDPOINT", "")
         if endpoint and not endpoint.startswith(("http://", "https://")):
             raise SettingsError(f"KUBEREC_KFP_ENDPOINT is {endpoint!r}: write it as http://host:port or https://host")
-        return cls(endpoint, env.get("KUBEREC_KFP_NAMESPACE", ""), env.get("KUBEREC_KFP_TOKEN_FILE", ""))
+        volume = env.get("KUBEREC_KFP_VOLUME", "")
+        claim, _, folder = volume.partition(":")
+        if volume and not (claim and folder.startswith("/")):
+            raise SettingsError(f"KUBEREC_KFP_VOLUME is {volume!r}: write it as claim:/folder")
+        return cls(
+            endpoint=endpoint,
+            namespace=env.get("KUBEREC_KFP_NAMESPACE", ""),
+            token_file=env.get("KUBEREC_KFP_TOKEN_FILE", ""),
+            secret=env.get("KUBEREC_KFP_SECRET", ""),
+            claim=claim,
+            claim_path=folder,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +176,8 @@ class PipelineSettings:
             "KUBEREC_KFP_ENDPOINT": self.cluster.endpoint,
             "KUBEREC_KFP_NAMESPACE": self.cluster.namespace,
             "KUBEREC_KFP_TOKEN_FILE": self.cluster.token_file,
+            "KUBEREC_KFP_SECRET": self.cluster.secret,
+            "KUBEREC_KFP_VOLUME": f"{self.cluster.claim}:{self.cluster.claim_path}" if self.cluster.claim else "",
             "KUBEREC_COOLDOWN_SECONDS": f"{self.monitoring.cooldown_seconds:g}",
             "KUBEREC_LEASE_SECONDS": f"{self.monitoring.lease_seconds:g}",
             "KUBEREC_PUSHGATEWAY": self.monitoring.pushgateway,

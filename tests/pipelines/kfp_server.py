@@ -76,7 +76,8 @@ class KfpServer:
     def _start(self, body: Any) -> tuple[int, Any]:
         if all(one["experiment_id"] != body.get("experiment_id") for one in self.experiments):
             return 400, {"code": 3, "message": "the run names no experiment"}
-        if not body["pipeline_spec"].get("root"):
+        definition = body["pipeline_spec"]
+        if not definition.get("pipeline_spec", definition).get("root"):  # alone, or with what is for Kubernetes
             return 400, {"code": 3, "message": "the run has no pipeline"}
         return self._add(self.runs, {"run_id": uuid4().hex, "state": "PENDING", **body})
 

@@ -45,6 +45,15 @@ def test_a_run_is_submitted_and_found_by_its_name(server: KfpServer) -> None:
     assert made.state == "running"
 
 
+def test_a_run_brings_along_what_its_pods_get(server: KfpServer) -> None:
+    cluster = Cluster(ClusterSettings(server.url, secret="bucket", claim="datasets", claim_path="/data"))
+    cluster.submit(greet, {"name": "world"}, name="one", experiment="shop")
+    definition = server.runs[0]["pipeline_spec"]
+    assert definition["pipeline_spec"]["pipelineInfo"]["name"] == "greet"
+    executors = definition["platform_spec"]["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
+    assert executors["exec-greet-op"]["pvcMount"][0]["mountPath"] == "/data"
+
+
 def test_a_run_is_found_behind_many_pages(server: KfpServer) -> None:
     server.page_size = 2
     cluster = Cluster(ClusterSettings(server.url))

@@ -99,6 +99,8 @@ def test_a_cluster_and_the_drift_job_are_configured(tmp_path: Path) -> None:
         "KUBEREC_KFP_ENDPOINT": "http://ml-pipeline.kubeflow:8888",
         "KUBEREC_KFP_NAMESPACE": "team",
         "KUBEREC_KFP_TOKEN_FILE": "/run/token",
+        "KUBEREC_KFP_SECRET": "bucket",
+        "KUBEREC_KFP_VOLUME": "datasets:/data",
         "KUBEREC_COOLDOWN_SECONDS": "0",
         "KUBEREC_LEASE_SECONDS": "30",
         "KUBEREC_TEXTFILE_DIR": str(tmp_path),
@@ -106,7 +108,9 @@ def test_a_cluster_and_the_drift_job_are_configured(tmp_path: Path) -> None:
         "KUBEREC_VALIDATION_PYTHON": "/nowhere/python",  # steps run in the cluster's images
     }
     settings = PipelineSettings.from_environment(environment)
-    assert settings.cluster == ClusterSettings("http://ml-pipeline.kubeflow:8888", "team", "/run/token")
+    assert settings.cluster == ClusterSettings(
+        "http://ml-pipeline.kubeflow:8888", "team", "/run/token", "bucket", "datasets", "/data"
+    )
     assert settings.monitoring == MonitoringSettings(0.0, 30.0, str(tmp_path), "http://pushgateway:9091")
     assert PipelineSettings.from_environment({"KUBEREC_VALIDATION_PYTHON": sys.executable}).cluster.endpoint == ""
 
@@ -115,6 +119,8 @@ def test_a_cluster_and_the_drift_job_are_configured(tmp_path: Path) -> None:
     ("name", "value", "words"),
     [
         ("KUBEREC_KFP_ENDPOINT", "ml-pipeline:8888", "write it as http://host:port"),
+        ("KUBEREC_KFP_VOLUME", "datasets", "write it as claim:/folder"),
+        ("KUBEREC_KFP_VOLUME", "datasets:data", "write it as claim:/folder"),
         ("KUBEREC_PUSHGATEWAY", "pushgateway:9091", "write it as http://host:port"),
         ("KUBEREC_COOLDOWN_SECONDS", "a day", "give a number of seconds, 0 or more"),
         ("KUBEREC_COOLDOWN_SECONDS", "-1", "give a number of seconds, 0 or more"),

@@ -1,0 +1,60 @@
+"""What the pods of a cluster's steps get beside their parameters: the bucket's credentials, and the datasets.
+
+Owns the part of a compiled definition that is for Kubernetes (kfp's `platforms` document). The definitions of the
+pipelines know nothing of it, so that a local run and a cluster share them. Refuses to hold a secret: it names one.
+"""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from pipelines.settings import ClusterSettings
+
+REQUIRED = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
+OPTIONAL = ("AWS_ENDPOINT_URL",)
+
+
+def furnish(path: Path, settings: ClusterSettings) -> None:
+    """Adds to a compiled definition what its pods get; nothing where nothing is configured.
+
+    Args:
+        path: The YAML file, changed in place.
+        settings: Name the Secret and the claim, which are in the namespace where pipelines run.
+    """
+    given: dict[str, Any] = {}
+    if settings.secret:
+        given["secretAsEnv"] = [_secret(settings.secret, REQUIRED), _secret(settings.secret, OPTIONAL, optional=True)]
+    if settings.claim:
+        given["pvcMount"] = [
+            {
+                "constant": settings.claim,
+                "mountPath": settings.claim_path,
+                "pvcNameParameter": _constant(settings.claim),
+            }
+        ]
+    if not given:
+        return
+    compiled = yaml.safe_load(path.read_text(encoding="utf-8"))
+    steps = [name for name, executor in compiled["deploymentSpec"]["executors"].items() if "container" in executor]
+    platforms = {"kubernetes": {"deploymentSpec": {"executors": {name: copy.deepcopy(given) for name in steps}}}}
+    path.write_text(yaml.safe_dump_all([compiled, {"platforms": platforms}], sort_keys=False), encoding="utf-8")
+
+
+def _secret(name: str, keys: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:
+    """Keys of a Secret as variables of the same names."""
+    variables = [{"secretKey": key, "envVar": key} for key in keys]
+    return {
+        "keyToEnv": variables,
+        "optional": optional,
+        "secretName": name,
+        "secretNameParameter": _constant(name),
+    }
+
+
+def _constant(name: str) -> dict[str, Any]:
+    """A name as new servers read it; old ones take the plain field beside it."""
+    return {"runtimeValue": {"constant": name}}
