@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
@@ -10,9 +11,10 @@ import pytest
 from inference.settings import PREFIX, ServingSettings
 from monitoring.rules import PREDICTOR, TRANSFORMER
 from pipelines.settings import PipelineSettings
+from pipelines.submit import SUBMISSIONS
 from tests.manifests.cluster import NAMESPACE, ROOT, Document, Pod, kserve_labels, matches, of_kind, pods, services
 
-OWNERS_SECRETS = {"bucket"}  # made by hand: README says how
+OWNERS_SECRETS, OWNERS_CLAIMS = {"bucket"}, {"datasets"}  # made by hand: README says how
 # Labels of pods elsewhere: kube-prometheus, the cluster's DNS, Kubeflow Pipelines (its API, and the pods of runs).
 ELSEWHERE = {
     "kube-system": [{"k8s-app": "kube-dns"}],
@@ -47,9 +49,11 @@ def test_the_servers_accept_their_settings(documents: list[Document]) -> None:
 def test_pipelines_accept_their_settings(documents: list[Document]) -> None:
     given = _config(documents, "pipelines")
     read = set(re.findall(rf"{PREFIX}[A-Z_]+", (ROOT / "pipelines" / "settings.py").read_text()))
-    assert given.keys() <= read
+    assert given.keys() - {"DATASET"} <= read
     settings = PipelineSettings.from_environment(given)
     assert settings.cluster.endpoint
+    assert settings.cluster.secret in OWNERS_SECRETS
+    assert settings.cluster.claim in OWNERS_CLAIMS
     assert settings.monitoring.pushgateway
 
 
@@ -71,7 +75,7 @@ def test_writable_places_are_volumes(documents: list[Document], every_pod: dict[
 
 
 def test_configuration_and_accounts_that_pods_name_are_there(documents: list[Document]) -> None:
-    configs = {one["metadata"]["name"] for one in of_kind(documents, "ConfigMap")}
+    configs = {one["metadata"]["name"] for one in of_kind(documents, "ConfigMap")} - {"kuberec"}  # that is Grafana's
     accounts = {one["metadata"]["name"] for one in of_kind(documents, "ServiceAccount")}
     read = set()
     for pod in pods(documents):
@@ -82,7 +86,28 @@ def test_configuration_and_accounts_that_pods_name_are_there(documents: list[Doc
                     read.add(source["configMapRef"]["name"])
                 else:
                     assert source["secretRef"]["name"] in OWNERS_SECRETS
+        for volume in pod.spec.get("volumes", []):
+            assert "emptyDir" in volume or volume["persistentVolumeClaim"]["claimName"] in OWNERS_CLAIMS
     assert read == configs
+
+
+def test_jobs_submit_pipelines_there_are_for_a_dataset_that_steps_see(documents: list[Document]) -> None:
+    config = _config(documents, "pipelines")
+    settings = PipelineSettings.from_environment(config)
+    submitted = []
+    for job in of_kind(documents, "CronJob"):
+        pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
+        (container,) = pod["containers"]
+        pipeline, *options = container["args"]
+        submitted.append(pipeline)
+        assert options == ["--dataset", "$(DATASET)", "--key", "$(JOB)"]
+        assert [variable["name"] for variable in container["env"]] == ["JOB"]
+        mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
+        assert mounts[settings.cluster.claim] == settings.cluster.claim_path
+    assert set(submitted) >= SUBMISSIONS.keys()
+    dataset = PurePosixPath(config["DATASET"])
+    assert str(dataset.parent) == settings.cluster.claim_path
+    assert settings.store(dataset.name) == _config(documents, "serving")["KUBEREC_STORE"]
 
 
 def test_addresses_lead_to_ports_of_services(documents: list[Document], every_pod: dict[str, Pod]) -> None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 from pathlib import Path
 
 import pytest
 
+from monitoring.dashboards import kuberec_dashboard
 from monitoring.rules import rule_file
 from tests.manifests.cluster import OVERLAYS, ROOT, Document, of_kind, pods, read
+
+LARGEST = 128 << 10  # half of what all annotations of an object may take
 
 
 def test_one_file_an_overlay(rendered: Path) -> None:
@@ -40,6 +44,14 @@ def test_a_machine_without_kustomize_is_told_so(tmp_path: Path) -> None:
 def test_the_rules_are_those_of_monitoring(documents: list[Document]) -> None:
     (rules,) = of_kind(documents, "PrometheusRule")
     assert rules["spec"] == rule_file()
+
+
+def test_grafana_gets_the_dashboard_of_monitoring(documents: list[Document]) -> None:
+    marked = [one for one in documents if one["metadata"].get("labels", {}).get("grafana_dashboard") == "1"]
+    assert [(one["kind"], one["metadata"]["name"]) for one in marked] == [("ConfigMap", "kuberec")]
+    ((_, content),) = marked[0]["data"].items()
+    assert json.loads(content) == kuberec_dashboard()
+    assert len(content) < LARGEST, "kubectl keeps a copy of what it applies in an annotation"
 
 
 @pytest.mark.parametrize(
