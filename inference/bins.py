@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 NUM_BINS = 10
 TOLERANCE = 0.02  # of a value, or of the span between the first and the last decile where that is less
+NEXT_TO = 1e-9  # what lies beside a value whose tolerance is 0
 SHIFTS = (-1.0, 0.0, 1.0)  # tolerances by which a value is moved to be counted
 MOST_CATEGORIES = 20  # the rest counts as one: a figure over hundreds of rare values is chance
 MISSING, OTHER = "missing", "other"
@@ -77,8 +78,8 @@ class Bins(BaseModel):
         span = float(distinct[at[-1]] - distinct[at[0]])
         slack = _slack(distinct, span)
         # Beyond the first and the last value lie edges too: a column that was constant may move either way.
-        below = np.array([distinct[0] - 2 * slack[0] - 1e-9, *distinct[:-1]])
-        above = np.array([*distinct[1:], distinct[-1] + 2 * slack[-1] + 1e-9])
+        below = np.array([distinct[0] - 2 * slack[0] - 2 * NEXT_TO, *distinct[:-1]])
+        above = np.array([*distinct[1:], distinct[-1] + 2 * slack[-1] + 2 * NEXT_TO])
         edges = np.unique([*(distinct + above)[at] / 2, *(distinct + below)[at[repeated > 1]] / 2])
         kept = [edges[0]]
         for edge in edges[1:]:
@@ -116,7 +117,7 @@ class Bins(BaseModel):
             return (*self.names, OTHER, MISSING)
         if not self.edges:
             return ("any value", MISSING)
-        words = [f"{number:.3g}" for number in self.edges]
+        words = [f"{number:.3g}" if abs(number) > 2 * NEXT_TO else "0" for number in self.edges]
         between = [f"{low} to {high}" for low, high in pairwise(words)]
         return (f"up to {words[0]}", *between, f"above {words[-1]}", MISSING)
 

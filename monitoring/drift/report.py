@@ -83,7 +83,7 @@ class DriftReport(BaseModel):
         num_requests: Compared.
         num_impressions: Rows they were shown.
         num_left_out: Impressions of the window that were not compared, by reason.
-        features: Worst first: by severity, then PSI, then name.
+        features: Worst first, see `worst_first`.
         answer: What was done about it; None while that is open, and where the job only looks.
     """
 
@@ -131,10 +131,10 @@ def verdict_of(features: Iterable[FeatureDrift], num_requests: int) -> Severity:
 
 
 def worst_first(features: Iterable[FeatureDrift]) -> tuple[FeatureDrift, ...]:
-    """By severity, those that alarm before those that do not, then by PSI and name."""
-    return tuple(
-        sorted(
-            features,
-            key=lambda found: (_ORDER.index(found.severity), not found.alarms, -(found.psi or 0.0), found.name),
-        )
-    )
+    """By severity, then PSI, then name; what has drifted and alarms stands before what has and does not."""
+
+    def place(found: FeatureDrift) -> tuple[int, bool, float, str]:
+        quiet = found.severity in ("significant", "moderate") and not found.alarms
+        return _ORDER.index(found.severity), quiet, -(found.psi or 0.0), found.name
+
+    return tuple(sorted(features, key=place))

@@ -16,7 +16,7 @@ def moved(labels: Sequence[str], before: npt.NDArray[np.int64], after: npt.NDArr
     """The bin whose share moved most: its label, from and to."""
     old, new = before / before.sum(), after / after.sum()
     most = int(np.argmax(np.abs(new - old)))
-    return f"{labels[most]}: {percent(old[most])} -> {percent(new[most])}"
+    return f"{labels[most]}: {percent(old[most])} → {percent(new[most])}"
 
 
 def percent(share: float) -> str:
