@@ -58,6 +58,13 @@ def test_volumes_are_bounded_and_none_of_the_node(containers: list[tuple[Pod, di
             assert "emptyDir" not in volume or "sizeLimit" in volume["emptyDir"], f"{pod.owner}: {volume['name']}"
 
 
+def test_what_volumes_may_hold_fits_into_the_limit(containers: list[tuple[Pod, dict[str, Any]]]) -> None:
+    for pod, container in containers:
+        limit = container["resources"]["limits"].get("ephemeral-storage")
+        held = sum(_amount(one["emptyDir"]["sizeLimit"]) for one in pod.spec.get("volumes", []) if "emptyDir" in one)
+        assert limit is None or held < _amount(limit), f"{pod.owner} would be evicted by its own volumes"
+
+
 def test_every_mount_is_a_volume_and_every_volume_mounted(documents: list[Document]) -> None:
     claims = {
         f"StatefulSet/{one['metadata']['name']}": {
