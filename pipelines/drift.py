@@ -1,0 +1,93 @@
+"""`make drift`: what was served since the last look beside the bundle's reference, and a retraining where it drifted.
+
+python -m pipelines.drift --dataset DIR [--no-retrain] [--since TIME] [--until TIME] [gate=warn]
+"""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from datetime import UTC, datetime
+from pathlib import Path
+
+from feature_repo.dataset import DatasetConfig
+from feature_repo.errors import SettingsError, exit_with_sentence
+from monitoring.drift.report import DriftReport
+from pipelines.drift_job import measure_window, react
+from pipelines.exposition import publish
+from pipelines.parameters import TrainingParameters
+from pipelines.retraining import Job
+from pipelines.settings import PipelineSettings
+
+NUM_WORST = 5
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of `make drift`."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.drift", description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory whose served log is looked at")
+    parser.add_argument("--no-retrain", action="store_true", help="only look: start nothing, use no window up")
+    parser.add_argument("--since", help="begin the window there (RFC 3339), not where the last one ended")
+    parser.add_argument("--until", help="end it there, not with the latest request")
+    parser.add_argument("parameters", nargs="*", metavar="name=value", help="training parameters of a retraining")
+    options = parser.parse_intermixed_args(arguments)
+    # A terminated job ends its training like an interrupted one.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with exit_with_sentence():
+        since, until = (_moment(name, getattr(options, name)) for name in ("since", "until"))
+        parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
+        job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
+        run(job, since=since, until=until, retrain=not options.no_retrain)
+
+
+def run(job: Job, *, since: float | None = None, until: float | None = None, retrain: bool = True) -> DriftReport:
+    """Measure, tell, and answer.
+
+    Args:
+        job: For whom.
+        since: Begin of the window, unix seconds; where the last one ended if None.
+        until: Its end; the latest request if None.
+        retrain: False to look only.
+
+    Raises:
+        KuberecError: It could not be measured, told or answered. A training that ends without a release raises none:
+            the report tells it.
+    """
+
+    def tell(told: DriftReport) -> None:
+        publish(told, job.state, job.settings.build_dir, job.settings.monitoring)
+
+    report = measure_window(job, since, until)
+    tell(report)
+    print(describe(report), flush=True)
+    if retrain:
+        report = react(report, job, tell=tell)
+        assert report.answer is not None
+        print(("retrained: " if report.answer.retrain else "not retrained: ") + report.answer.sentence)
+    print(f"the report is {job.settings.build_dir / 'drift' / 'report.html'}", flush=True)
+    return report
+
+
+def describe(report: DriftReport) -> str:
+    """Verdict and worst features as a person reads them."""
+    span = " to ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}" for at in (report.start, report.end))
+    lines = [f"{span} UTC, {report.num_requests} requests: {report.sentence}"]
+    measured = [found for found in report.features if found.psi is not None][:NUM_WORST]
+    width = max((len(found.name) for found in measured), default=0)
+    lines += [f"  {found.name:{width}}  PSI {found.psi:.3f}  {found.severity}  {found.detail}" for found in measured]
+    return "\n".join(lines)
+
+
+def _moment(name: str, text: str | None) -> float | None:
+    """A time of the command line in unix seconds; one without a zone is UTC."""
+    if text is None:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise SettingsError(f"--{name} is {text!r}: write a time such as 2026-01-31T06:00:00Z") from error
+    return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+if __name__ == "__main__":
+    main()

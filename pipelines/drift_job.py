@@ -1,0 +1,109 @@
+"""What a drift job does, one step after the other: `python -m pipelines.drift` and the drift pipeline call the same.
+
+Owns which span of the log is the next window: it begins where the last one ended, so that every request is looked at
+once; one with too few requests is not used up but grows. How far the windows have come stands in the store, so that
+jobs on other machines go on from there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from feature_repo.errors import BundleError, StorageError
+from feature_repo.tables import unix_seconds
+from inference.log.reader import read_impressions
+from inference.manifest import Manifest
+from inference.store import BundleStore
+from monitoring.drift.measure import measure
+from monitoring.drift.report import DriftReport
+from monitoring.state import StateFolder
+from pipelines.retraining import Job, answer
+
+WINDOWS_FILE = "drift.json"
+
+
+class Windows(BaseModel):
+    """`<store>/monitoring/drift.json`.
+
+    Attributes:
+        measured_until: End of the last window that was used up, unix seconds of the log.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    measured_until: float
+
+
+def measure_window(job: Job, since: float | None = None, until: float | None = None) -> DriftReport:
+    """Measure the window since the last one against the reference of the served bundle.
+
+    Args:
+        job: For whom.
+        since: Unix seconds; where the last window ended if None, or the log that the bundle was trained on.
+        until: Unix seconds; the latest impression if None.
+
+    Raises:
+        BundleError: Nothing is served, or its bundle has no reference.
+        KuberecError: Store or log cannot be read.
+    """
+    bundles = BundleStore(job.store, job.settings.build_dir / "cache")
+    version = bundles.current()
+    if version is None:
+        raise BundleError(f"{job.store} has no current bundle: run `make run DATASET={job.dataset}` first")
+    log = job.settings.log(job.name)
+    start = _start(job.state, bundles.manifest(version)) if since is None else since
+    end = _latest_impression(log, start) if until is None else max(until, start)
+    print(f"drift of {job.name}: what bundle {version} served in {log} against its reference", flush=True)
+    return measure(bundles.fetch(version), log, start, end)
+
+
+def react(report: DriftReport, job: Job, *, tell: Callable[[DriftReport], None]) -> DriftReport:
+    """Start a retraining or say why not, and use the window up.
+
+    Args:
+        report: The window's.
+        job: For whom.
+        tell: Publishes the report again, with its answer.
+
+    Returns:
+        The report with its answer.
+
+    Raises:
+        KuberecError: See `answer`; the window is looked at again by the next job.
+    """
+    answered = report.model_copy(update={"answer": answer(report, job)})
+    tell(answered)
+    if report.verdict != "insufficient":
+        _use_up(job.state, report.end)
+    return answered
+
+
+def _start(state: StateFolder, manifest: Manifest) -> float:
+    """Where the next window of this bundle begins: what came before the end of its own data it has learned from."""
+    used = _windows(state)
+    return max(manifest.facts.log_end, used.measured_until if used else -math.inf)
+
+
+def _use_up(state: StateFolder, end: float) -> None:
+    used = _windows(state)
+    if used is None or used.measured_until < end:
+        state.write(WINDOWS_FILE, (Windows(measured_until=end).model_dump_json() + "\n").encode())
+
+
+def _windows(state: StateFolder) -> Windows | None:
+    content = state.read(WINDOWS_FILE)
+    if content is None:
+        return None
+    try:
+        return Windows.model_validate_json(content)
+    except ValidationError as error:
+        raise StorageError(f"{state.url}/{WINDOWS_FILE} is not what a drift job leaves: remove it.") from error
+
+
+def _latest_impression(log: str, start: float) -> float:
+    """Time of the latest slate; an event may be dated by its sender, so that it says nothing about the window."""
+    times = unix_seconds(read_impressions(log, start, math.inf, ["timestamp"])["timestamp"])
+    return float(times.max()) if len(times) else start

@@ -1,0 +1,75 @@
+"""Puts what a drift job tells where it is read: the build folder, the store, a textfile folder, a Pushgateway.
+
+Owns places and names alone; page, JSON and figures are monitoring's. The build folder has the latest report of each
+kind and every report by dataset and end of its window; the store has the same history, for jobs without a disk.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import urllib.error
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+from feature_repo.errors import StorageError
+from feature_repo.files import atomic_write, write_text
+from monitoring.drift.page import DATA_FILE, METRICS_FILE, PAGE_FILE, write_reports
+from monitoring.drift.report import DriftReport
+from monitoring.ledger import read_ledger
+from monitoring.ledger_metrics import ledger_metrics
+from monitoring.state import StateFolder
+from pipelines.settings import MonitoringSettings
+
+HISTORY = "history"
+KEPT = (PAGE_FILE, DATA_FILE)
+PUSH_SECONDS = 10.0
+
+
+def publish(report: DriftReport, state: StateFolder, build_dir: Path, settings: MonitoringSettings) -> Path:
+    """Write a report and its figures everywhere they are read.
+
+    Args:
+        report: With its answer, or before there is one; the later one replaces the earlier.
+        state: The dataset's monitoring files.
+        build_dir: Everything generated lives below.
+        settings: Where figures go.
+
+    Returns:
+        The page.
+
+    Raises:
+        StorageError: A place cannot be written, or the Pushgateway does not take the figures.
+    """
+    out = build_dir / "drift"
+    stamp = f"{datetime.fromtimestamp(report.end, UTC):%Y%m%dT%H%M%SZ}"
+    with tempfile.TemporaryDirectory(prefix="kuberec-drift-") as scratch:
+        write_reports(report, Path(scratch))
+        for name in KEPT:
+            content = (Path(scratch) / name).read_bytes()
+            state.write(f"{HISTORY}/{stamp}/{name}", content)
+            for folder in (out / HISTORY / report.dataset / stamp, out):
+                with atomic_write(folder / name) as temporary:
+                    temporary.write_bytes(content)
+        figures = (Path(scratch) / METRICS_FILE).read_text(encoding="utf-8")
+    figures += ledger_metrics(report.dataset, read_ledger(state))
+    write_text(out / METRICS_FILE, figures)
+    if settings.textfile_dir:
+        # One file a dataset; the collector reads *.prom alone, so that it never sees the temporary one.
+        write_text(Path(settings.textfile_dir) / f"recs_drift_{report.dataset}.prom", figures)
+    if settings.pushgateway:
+        _push(figures, report.dataset, settings.pushgateway)
+    return out / PAGE_FILE
+
+
+def _push(figures: str, dataset: str, pushgateway: str) -> None:
+    """Replace the dataset's group of figures."""
+    address = f"{pushgateway.rstrip('/')}/metrics/job/kuberec-drift/dataset/{dataset}"
+    request = urllib.request.Request(address, figures.encode(), {"Content-Type": "text/plain; version=0.0.4"})
+    request.method = "PUT"
+    try:
+        urllib.request.urlopen(request, timeout=PUSH_SECONDS).close()
+    except (urllib.error.URLError, OSError) as error:
+        raise StorageError(
+            f"the Pushgateway at {pushgateway} does not take the figures ({error}): check KUBEREC_PUSHGATEWAY."
+        ) from error
