@@ -33,6 +33,7 @@ class Facts(BaseModel):
         evidence: weak where too few users could be tested.
         gate: passed, or warn where the owner released it against the gate.
         cause: Why it was trained, where drift started it; "" where a person or a schedule did.
+        reference_days: Last days of the log that the drift reference was to replay, 0 where none was asked for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -50,6 +51,7 @@ class Facts(BaseModel):
     evidence: Literal["strong", "weak"] = "strong"
     gate: Literal["passed", "warn"] = "passed"
     cause: str = ""
+    reference_days: int = 0
 
 
 class File(BaseModel):

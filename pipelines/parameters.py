@@ -17,6 +17,7 @@ class TrainingParameters(BaseModel):
         gate: `refuse` keeps what is served when the new bundle is not better; `warn` releases all the same, marked.
         refit: Fit the weights again up to the log's end after they were measured.
         ranker_rows: Rows the ranker is trained on at most, about 400 bytes each.
+        reference_days: Last days of the log that the new recommender replays: what drift is measured against.
         recipe: `fast` for minutes on a laptop, `best` for longer searches.
         seed: Of every random choice.
     """
@@ -26,6 +27,7 @@ class TrainingParameters(BaseModel):
     gate: Literal["refuse", "warn"] = "refuse"
     refit: bool = False
     ranker_rows: int = Field(default=1_000_000, ge=10_000, le=20_000_000)
+    reference_days: int = Field(default=7, ge=1, le=28)
     recipe: Literal["fast", "best"] = "fast"
     seed: int = Field(default=0, ge=0)
 

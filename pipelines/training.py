@@ -12,7 +12,7 @@ from components.evaluation.component import evaluate_op, publish_report_op
 from components.features.component import build_feature_snapshots
 from components.index.component import build_stage_op
 from components.ingest.component import ingest_dataset
-from components.release.component import refuse_op, release_op
+from components.release.component import reference_op, refuse_op, release_op
 from components.retrieval.component import fit_towers_op
 from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
 from pipelines.fitting import fit, sized
@@ -41,6 +41,7 @@ def training(
     gate: str = "refuse",
     refit: bool = False,
     ranker_rows: int = 1_000_000,
+    reference_days: int = 7,
     recipe: str = "fast",
     seed: int = 0,
 ) -> None:
@@ -60,6 +61,7 @@ def training(
         gate: refuse or warn.
         refit: Fit the towers again up to the log's end after they were measured.
         ranker_rows: Bound on the rows the ranker is trained on.
+        reference_days: Last days of the log that are replayed to know what drift is measured against.
         recipe: fast or best.
         seed: Of every random choice.
     """
@@ -95,9 +97,14 @@ def training(
         stage = sized(
             build_stage_op(**tables, towers=towers, stage="final", code_version=code_version), memory="2G"
         ).outputs["built"]
+        replayed = reference_op(
+            **tables, stage=stage, ranker=ranker, days=reference_days, seed=seed, code_version=code_version
+        )
+        reference = sized(replayed, memory="4G").outputs["reference"]
         released = release_op(
-            **tables, stage=stage, ranker=ranker, evaluation=evaluated.outputs["evaluation"], store=store, redis=redis,
-            refitted=refitted, cause=cause, code_version=code_version,
+            **tables, stage=stage, ranker=ranker, reference=reference, evaluation=evaluated.outputs["evaluation"],
+            store=store, redis=redis, refitted=refitted, cause=cause, reference_days=reference_days,
+            code_version=code_version,
         )  # fmt: skip
         _never_cached(sized(released, memory="4G").after(publish))
 

@@ -5,16 +5,66 @@ from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
 
 @dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def reference_op(
+    tables: Input[Dataset],
+    features: Input[Dataset],
+    stage: Input[Model],
+    ranker: Input[Model],
+    days: int,
+    seed: int,
+    code_version: str,
+    reference: Output[Dataset],
+    metrics: Output[Metrics],
+) -> None:
+    """Replays the recommender over the log's last days: what drift is measured against.
+
+    Args:
+        tables: Clean prepared tables.
+        features: Their features.
+        stage: Stage `final`.
+        ranker: The ranker.
+        days: So many last days.
+        seed: Of the sampling of queries.
+        code_version: A cache key.
+        reference: The folder `reference/` of the bundle.
+        metrics: Requests and rows.
+    """
+    from pathlib import Path
+
+    from components.release.reference import make_reference
+    from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
+
+    with exit_with_sentence():
+        numbers = make_reference(
+            Path(tables.path),
+            Path(features.path),
+            Path(stage.path),
+            Path(ranker.path),
+            Path(reference.path),
+            days=days,
+            seed=seed,
+        )
+    for name, value in numbers.items():
+        metrics.log_metric(name, value)
+    # A step is kept for the next run only where each of its artifacts is a file.
+    write_json(metrics.path, metrics.metadata)
+    reference.metadata.update({"days": days, "code_version": code_version})
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
 def release_op(
     tables: Input[Dataset],
     features: Input[Dataset],
     stage: Input[Model],
     ranker: Input[Model],
+    reference: Input[Dataset],
     evaluation: Input[Artifact],
     store: str,
     redis: str,
     refitted: bool,
     cause: str,
+    reference_days: int,
     code_version: str,
     metrics: Output[Metrics],
 ) -> str:
@@ -25,11 +75,13 @@ def release_op(
         features: Their features.
         stage: Stage `final`.
         ranker: The ranker.
+        reference: What drift is measured against.
         evaluation: What was measured, and the gate's decision.
         store: The dataset's store, a directory or URL.
         redis: Address of a Redis online store, "" for SQLite in the store, which is a directory then.
         refitted: Whether the towers were fitted again up to the log's end.
         cause: Why it was trained, "" where drift did not start it.
+        reference_days: Last days of the log that the reference was to replay.
         code_version: Of the code that made it.
         metrics: The version's size.
 
@@ -50,8 +102,11 @@ def release_op(
             code_version=code_version,
             refitted=refitted,
             cause=cause,
+            reference_days=reference_days,
         )
-        made = Release(Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), facts)
+        made = Release(
+            Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), Path(reference.path), facts
+        )
         online = online_settings(store, facts, redis, Path(scratch))
         version = release(made, BundleStore(store), online)
     metrics.log_metric("weights_until", facts.weights_until)

@@ -24,6 +24,7 @@ from inference.feature_store import StoreSettings, materialize
 from inference.historical_features import HistoricalFeatures
 from inference.manifest import Facts
 from inference.reasons import verbs
+from inference.reference import REFERENCE_FILE
 from inference.store import BundleStore
 
 
@@ -36,6 +37,7 @@ class Release:
         features_dir: Their features.
         stage_dir: Stage `final`.
         ranker_dir: The ranker.
+        reference_dir: The drift reference; without its file the bundle has none.
         facts: What the manifest says.
     """
 
@@ -43,6 +45,7 @@ class Release:
     features_dir: Path
     stage_dir: Path
     ranker_dir: Path
+    reference_dir: Path
     facts: Facts
 
 
@@ -83,6 +86,7 @@ def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
             towers=stage.towers_dir,
             index=stage.index_dir,
             ranker=made.ranker_dir,
+            reference=made.reference_dir if (made.reference_dir / REFERENCE_FILE).is_file() else None,
         )
         bundle = write_bundle(parts, Path(scratch), made.facts)
         store.publish(bundle)
@@ -111,7 +115,13 @@ def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> Stor
 
 
 def release_facts(
-    tables_dir: Path, evaluation_dir: Path, *, code_version: str, refitted: bool, cause: str = ""
+    tables_dir: Path,
+    evaluation_dir: Path,
+    *,
+    code_version: str,
+    refitted: bool,
+    cause: str = "",
+    reference_days: int = 0,
 ) -> Facts:
     """What the manifest of a release says.
 
@@ -121,6 +131,7 @@ def release_facts(
         code_version: Of the code that made it.
         refitted: Whether the towers were fitted again up to the log's end.
         cause: Why it was trained, "" where drift did not start it.
+        reference_days: Last days of the log that the drift reference was to replay.
     """
     tables, measured = PreparedTables.open(tables_dir), _evaluation(evaluation_dir)
     split, gate = tables.split, measured["gate"]
@@ -138,6 +149,7 @@ def release_facts(
         evidence=gate["evidence"],
         gate="passed" if gate["passed"] else "warn",
         cause=cause,
+        reference_days=reference_days,
     )
 
 

@@ -20,14 +20,22 @@ def test_defaults() -> None:
         "gate": "refuse",
         "refit": False,
         "ranker_rows": 1_000_000,
+        "reference_days": 7,
         "recipe": "fast",
         "seed": 0,
     }
 
 
 def test_values_are_read_as_what_they_are() -> None:
-    parsed = TrainingParameters.parse(["gate=warn", "refit=true", "recipe=best", "seed=7"])
-    assert parsed.model_dump() == {"gate": "warn", "refit": True, "ranker_rows": 1_000_000, "recipe": "best", "seed": 7}
+    parsed = TrainingParameters.parse(["gate=warn", "refit=true", "reference_days=1", "recipe=best", "seed=7"])
+    assert parsed.model_dump() == {
+        "gate": "warn",
+        "refit": True,
+        "ranker_rows": 1_000_000,
+        "reference_days": 1,
+        "recipe": "best",
+        "seed": 7,
+    }
 
 
 @pytest.mark.parametrize(
@@ -37,6 +45,8 @@ def test_values_are_read_as_what_they_are() -> None:
         ("gate=maybe", "parameter gate should be 'refuse' or 'warn', not 'maybe'"),
         ("refit=perhaps", "parameter refit should be a valid boolean, unable to interpret input, not 'perhaps'"),
         ("seed=-1", "parameter seed should be greater than or equal to 0, not '-1'"),
+        ("reference_days=0", "parameter reference_days should be greater than or equal to 1, not '0'"),
+        ("reference_days=29", "parameter reference_days should be less than or equal to 28, not '29'"),
         ("seed=", "parameter seed should be a valid integer, unable to parse string as an integer, not ''"),
         ("colour=red", "parameter colour is unknown"),
         ("=1", "'=1' is not of the form name=value"),
@@ -48,7 +58,7 @@ def test_what_does_not_fit_is_one_sentence(pair: str, named: str) -> None:
     message = str(caught.value)
     assert named in message
     assert "\n" not in message
-    assert message.endswith("(parameters are gate, refit, ranker_rows, recipe, seed)")
+    assert message.endswith("(parameters are gate, refit, ranker_rows, reference_days, recipe, seed)")
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
