@@ -17,6 +17,7 @@ from feast.types import Array, Bool, FeastType, Float32, Float64, String
 from feature_repo.feature_set import HISTORY_ARRAYS, ITEM_AGES, ITEM_FACTS, USER_AGES, FeatureSet
 
 TIMESTAMP_FIELD = "event_timestamp"
+FRESHNESS_KEY, FRESHNESS_RECORD = "record", "features"  # the one key of the view `freshness`
 FEAST_TYPES: dict[str, FeastType] = {"float64": Float64, "string": String, "boolean": Bool}
 
 
@@ -25,26 +26,29 @@ class FeatureObjects:
     """The Feast objects of one feature set.
 
     Attributes:
-        entities: User and item.
+        entities: User, item, and the record of `freshness`.
         user_stats, user_history, item_stats: Views over the snapshots of the same names.
+        freshness: When the online rows of those views were computed, and as of when; it has no snapshot.
         users: Service of all a request reads of a user.
         items: Service of all the item table is filled from.
     """
 
-    entities: tuple[Entity, Entity]
+    entities: tuple[Entity, Entity, Entity]
     user_stats: FeatureView
     user_history: FeatureView
     item_stats: FeatureView
+    freshness: FeatureView
     users: FeatureService
     items: FeatureService
 
     @property
     def views(self) -> tuple[FeatureView, FeatureView, FeatureView]:
+        """The views over snapshots."""
         return (self.user_stats, self.user_history, self.item_stats)
 
     def all(self) -> list[Any]:
         """Everything there is to apply."""
-        return [*self.entities, *self.views, self.users, self.items]
+        return [*self.entities, *self.views, self.freshness, self.users, self.items]
 
 
 def project_name(dataset: str, stage: str, feature_set: FeatureSet) -> str:
@@ -64,6 +68,7 @@ def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
     """
     user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
     item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
+    record = Entity(name="record", join_keys=[FRESHNESS_KEY], value_type=ValueType.STRING)
     user_stats = _view("user_stats", user, user_fields(feature_set), snapshots)
     user_history = _view(
         "user_history",
@@ -73,10 +78,11 @@ def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
     )
     item_stats = _view("item_stats", item, item_fields(feature_set), snapshots)
     return FeatureObjects(
-        entities=(user, item),
+        entities=(user, item, record),
         user_stats=user_stats,
         user_history=user_history,
         item_stats=item_stats,
+        freshness=_view("freshness", record, freshness_fields(), snapshots),
         users=FeatureService(name="users", features=[user_stats, user_history]),
         items=FeatureService(name="items", features=[item_stats]),
     )
@@ -101,6 +107,11 @@ def item_fields(feature_set: FeatureSet) -> list[Field]:
         *(Field(name=name, dtype=FEAST_TYPES[kind]) for name, kind in ITEM_FACTS.items() if name not in stored),
         *(Field(name=name, dtype=String) for name in feature_set.item_categorical),
     ]
+
+
+def freshness_fields() -> list[Field]:
+    """Columns of `freshness`: wall time of the computation and time of the log it is as of, unix seconds."""
+    return [Field(name="computed_at", dtype=Float64), Field(name="as_of", dtype=Float64)]
 
 
 def _view(name: str, entity: Entity, fields: list[Field], snapshots: Path) -> FeatureView:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from functools import partial
 
 from feature_repo.errors import KuberecError
-from feature_repo.state import ItemColumns
 from inference.artifacts import Artifacts
 from inference.bundle import Bundle
-from inference.catalogue import CatalogueKey, CatalogueProcess
+from inference.catalogue import CatalogueKey, CatalogueProcess, Reading
 from inference.clock import Clock
 from inference.executor import Executor
 from inference.feature_store import OnlineFeatures, StoreSettings
@@ -123,8 +122,9 @@ def _open_reader(bundle: Bundle, artifacts: Artifacts, settings: ServingSettings
     return LateReader(partial(OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place))
 
 
-def _read_items(release: Release, catalogue: CatalogueProcess, settings: ServingSettings) -> ItemColumns:
+def _read_items(release: Release, catalogue: CatalogueProcess, settings: ServingSettings) -> Reading:
     """The catalogue of a release as the online store has it now."""
     bundle = release.bundle
     key = CatalogueKey(bundle.path, _place(bundle, settings))
-    return catalogue.items(key, bundle.manifest.facts.features_as_of, release.artifacts.items, bundle.feature_set)
+    now = Reading(release.artifacts.items, release.freshness)
+    return catalogue.read(key, bundle.manifest.facts.features_as_of, now, bundle.feature_set)

@@ -1,8 +1,9 @@
-"""Reads the whole catalogue from the online store in a process beside the server.
+"""Reads the whole catalogue from the online store in a process beside the server, whenever it was refreshed.
 
 Reading every item takes seconds of pure Python for thousands of them, during which requests in the same interpreter
 wait. The process is started when it is first asked, has a low priority, keeps its connection, writes the snapshot as
-a file (`snapshot.py`), and ends when the server does. One line of JSON asks, one line answers.
+a file (`snapshot.py`), and ends when the server does. One line of JSON asks, one line answers; where the record of
+freshness is the one of the catalogue in use, the answer is just that.
 
     python -m inference.catalogue
 """
@@ -15,15 +16,15 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from feature_repo.errors import FeatureStoreError, KuberecError
 from feature_repo.feature_set import FeatureSet
 from feature_repo.state import ItemColumns
 from inference.bundle import FEATURE_SET, ITEM_IDS
-from inference.feature_store import OnlineFeatures, StoreSettings
+from inference.feature_store import Freshness, OnlineFeatures, StoreSettings
 from inference.snapshot import load_item_ids, load_items, save_items
 
 NICENESS = 10
@@ -43,6 +44,19 @@ class CatalogueKey:
     store: StoreSettings
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A catalogue as it was read.
+
+    Attributes:
+        items: The catalogue.
+        freshness: When its values were computed, None where the store does not say.
+    """
+
+    items: ItemColumns
+    freshness: Freshness | None = None
+
+
 class CatalogueProcess:
     """The server's side. One question at a time; others wait."""
 
@@ -51,12 +65,12 @@ class CatalogueProcess:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
-    def items(self, key: CatalogueKey, time: float, now: ItemColumns, feature_set: FeatureSet) -> ItemColumns:
-        """The catalogue as of a time.
+    def read(self, key: CatalogueKey, time: float, now: Reading, feature_set: FeatureSet) -> Reading:
+        """The catalogue as the store has it; the one in use where it was not refreshed since.
 
         Args:
             key: Which catalogue.
-            time: Unix seconds up to which ages count.
+            time: Unix seconds up to which ages count where the store does not say as of when its values are.
             now: The catalogue in use; its row map is shared.
             feature_set: Of the bundle.
 
@@ -73,12 +87,16 @@ class CatalogueProcess:
                 "bundle": str(key.bundle),
                 "store": [str(key.store.directory), key.store.dataset, key.store.stage, key.store.redis],
                 "time": time,
+                "held": None if now.freshness is None else astuple(now.freshness),
                 "out": str(path),
             }
-            error = self._ask(self._process, json.dumps(question))
-            if error:
-                raise FeatureStoreError(error)
-            return load_items(path, now.item_ids, feature_set)
+            answer = self._ask(self._process, json.dumps(question))
+            if answer["error"]:
+                raise FeatureStoreError(answer["error"])
+            if not answer["changed"]:
+                return now
+            freshness = None if answer["freshness"] is None else Freshness(*answer["freshness"])
+            return Reading(load_items(path, now.items.item_ids, feature_set), freshness)
 
     def close(self) -> None:
         """Ends the process."""
@@ -99,7 +117,7 @@ class CatalogueProcess:
             start_new_session=True,  # a Ctrl-C is for the server, which then ends it
         )
 
-    def _ask(self, process: subprocess.Popen[str], question: str) -> str:
+    def _ask(self, process: subprocess.Popen[str], question: str) -> dict[str, Any]:
         assert process.stdin is not None
         assert process.stdout is not None
         try:
@@ -107,10 +125,10 @@ class CatalogueProcess:
             process.stdin.flush()
             answer = process.stdout.readline()
         except (OSError, ValueError) as error:
-            return f"The process that reads the catalogue is gone: {error}"
+            return {"error": f"The process that reads the catalogue is gone: {error}"}
         if not answer:
-            return "The process that reads the catalogue ended."
-        return str(json.loads(answer)["error"])
+            return {"error": "The process that reads the catalogue ended."}
+        return cast(dict[str, Any], json.loads(answer))
 
 
 def _end(process: subprocess.Popen[str]) -> None:
@@ -135,15 +153,24 @@ def _answer(questions: TextIO, channel: TextIO) -> None:
     opened: tuple[list[str], FeatureSet, OnlineFeatures] | None = None
     for line in questions:
         question = json.loads(line)
-        error = ""
+        answer: dict[str, Any] = {"error": ""}
         try:
             name = [question["bundle"], *question["store"]]
             if opened is None or opened[0] != name:
                 opened = (name, *_open(Path(question["bundle"]), question["store"]))
-            save_items(Path(question["out"]), opened[2].items(question["time"]))
+            # Asked before the items: those that a refresh replaces meanwhile are read again.
+            freshness = opened[2].freshness()
+            held = question["held"] and Freshness(*question["held"])
+            answer |= {
+                "changed": freshness is None or freshness != held,
+                "freshness": freshness and astuple(freshness),
+            }
+            if answer["changed"]:
+                time = freshness.as_of if freshness else question["time"]
+                save_items(Path(question["out"]), opened[2].items(time))
         except KuberecError as failure:
-            opened, error = None, str(failure)  # a store that was replaced is opened anew
-        channel.write(json.dumps({"error": error}) + "\n")
+            opened, answer = None, {"error": str(failure)}  # a store that was replaced is opened anew
+        channel.write(json.dumps(answer) + "\n")
         channel.flush()
 
 

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Counter, Gauge, Histo
 from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+FEATURE_VIEWS = ("item_stats", "user_stats", "user_history")
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5)
 
 LOST_REASONS = {"impressions": ("queue_full", "spool_full", "error"), "interactions": ("damaged",)}
@@ -100,9 +101,10 @@ class Metrics:
         """A bundle could not be loaded; the one before stays."""
         self._failed_loads.inc()
 
-    def refreshed(self, view: str, at: float) -> None:
-        """Features of a view were read at this wall time."""
-        self._feature_age.labels(view).set_function(_age(at))
+    def refreshed(self, at: float) -> None:
+        """The features in use were computed at this wall time."""
+        for view in FEATURE_VIEWS:
+            self._feature_age.labels(view).set_function(_age(at))
 
     def logged(self, table: str, num: int) -> None:
         """So many rows are in the log."""

@@ -19,10 +19,11 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from feature_repo.errors import BundleError, FeatureStoreError, KuberecError
-from feature_repo.state import ItemColumns
 from inference.artifacts import Artifacts
 from inference.bundle import REFUSED_SECONDS, Bundle
+from inference.catalogue import Reading
 from inference.executor import Executor, Trace
+from inference.feature_store import Freshness
 from inference.metrics import Metrics
 from inference.recommender import Recommender, UserReader
 from inference.scorers.protocol import Scorer
@@ -43,16 +44,23 @@ class Release:
         bundle: What it was loaded from.
         reader: Its features in the online store.
         recommender: Answers queries.
+        freshness: When the features of its catalogue were computed, None while they are those of the bundle.
     """
 
     bundle: Bundle
     reader: UserReader
     recommender: Recommender
+    freshness: Freshness | None = None
 
     @property
     def artifacts(self) -> Artifacts:
         """What it recommends from."""
         return self.recommender.artifacts
+
+    @property
+    def computed_at(self) -> float:
+        """Wall time at which its features were computed, unix seconds."""
+        return self.bundle.manifest.created() if self.freshness is None else self.freshness.computed_at
 
 
 class Releases:
@@ -61,21 +69,21 @@ class Releases:
     Args:
         store: Where bundles are.
         open_reader: Opens the online features of a bundle's users.
-        read_items: Reads the catalogue of a release from the online store; takes its time.
+        read_items: Reads the catalogue of a release from the online store, where it has changed; takes its time.
         scorer: The ranker behind every release.
         holds: Whether the predictor holds a version; asking tells it that the version is wanted.
         executor: Failure policy and threads of all requests.
         timeouts: Of the stages.
         metrics: Counts turns and ages.
         poll_seconds: How often `current` is looked at.
-        items_seconds: How often the catalogue is read again.
+        items_seconds: How often is looked whether the catalogue was refreshed.
     """
 
     def __init__(
         self,
         store: BundleStore,
         open_reader: Callable[[Bundle, Artifacts], UserReader],
-        read_items: Callable[[Release], ItemColumns],
+        read_items: Callable[[Release], Reading],
         scorer: Scorer,
         holds: Callable[[str], bool],
         executor: Executor,
@@ -151,13 +159,12 @@ class Releases:
         release = self._release
         if release is None:
             return
-        started = time.time()
         renewed = self._renewed(release)
         with self._changing:
             if self._release is not release:
                 return  # turned to another bundle meanwhile
             self._release = renewed
-        self._metrics.refreshed("item_stats", started)
+        self._metrics.refreshed(renewed.computed_at)
 
     def _watch(self, seconds: float) -> None:
         while not self._stop.is_set():
@@ -192,23 +199,22 @@ class Releases:
                 self._refused_until[version] = time.monotonic() + REFUSED_SECONDS
                 raise
         if self._release is None:
-            self._take(self._waiting, self._waiting.bundle.manifest.created())
+            self._take(self._waiting)
             self._started.set()
         elif self._holds(version):
-            started = time.time()
             try:
-                self._take(self._renewed(self._waiting), started)
+                self._take(self._renewed(self._waiting))
             except KuberecError as error:  # a rollback does not wait for an online store that is away
                 self._catalogue_failed(error)
-                self._take(self._waiting, self._waiting.bundle.manifest.created())
+                self._take(self._waiting)
 
-    def _take(self, release: Release, read_at: float) -> None:
-        """Answers from a release from now on, whose catalogue was read at this wall time."""
+    def _take(self, release: Release) -> None:
+        """Answers from a release from now on."""
         with self._changing:
             self._release = release
         self._waiting = None
         self._metrics.swapped(release.bundle.version, release.bundle.manifest.created())
-        self._metrics.refreshed("item_stats", read_at)
+        self._metrics.refreshed(release.computed_at)
         log.warning("serving bundle %s", release.bundle.version)
 
     def _load(self, version: str) -> Release:
@@ -236,7 +242,7 @@ class Releases:
     def _renewed(self, release: Release) -> Release:
         """The release with the catalogue as the online store has it now."""
         try:
-            items = self._read_items(release)
+            reading = self._read_items(release)
         except KuberecError:
             raise
         except Exception as error:
@@ -244,8 +250,10 @@ class Releases:
             raise FeatureStoreError(
                 f"The catalogue of bundle {release.bundle.version} is not read: {error!r}."
             ) from error
-        artifacts = replace(release.artifacts, items=items)
-        return Release(release.bundle, release.reader, self._recommender(artifacts, release.reader))
+        if reading.items is release.artifacts.items:
+            return release
+        artifacts = replace(release.artifacts, items=reading.items)
+        return replace(release, recommender=self._recommender(artifacts, release.reader), freshness=reading.freshness)
 
     def _catalogue_failed(self, error: KuberecError) -> None:
         """Counts and tells it; the release goes on with the catalogue it has."""

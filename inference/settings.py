@@ -31,7 +31,7 @@ class ServingSettings(BaseModel):
         deadline_seconds: Time a request may take before stages are cut short.
         users_seconds, sources_seconds, ranker_seconds: Time of those stages within it.
         poll_seconds: How often `current` is looked at.
-        items_seconds: How often the catalogue is read again from the online store.
+        items_seconds: How often is looked whether the online store was refreshed: a refresh is served within 60 s.
         ranker_threads: Threads of one ranking.
         request_threads: Requests worked on at a time, by either server.
         held_bundles: Bundles a predictor holds.
@@ -58,7 +58,7 @@ class ServingSettings(BaseModel):
     sources_seconds: float = Field(default=0.05, gt=0)
     ranker_seconds: float = Field(default=0.06, gt=0)
     poll_seconds: float = Field(default=1.0, gt=0)
-    items_seconds: float = Field(default=60.0, gt=0)
+    items_seconds: float = Field(default=15.0, gt=0)
     ranker_threads: int = Field(default=1, ge=1)
     request_threads: int = Field(default=4, ge=1)
     held_bundles: int = Field(default=2, ge=2)

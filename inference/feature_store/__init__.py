@@ -5,12 +5,14 @@ leaves are `UserColumns` and `ItemColumns`, in integer rows of the row map.
 """
 
 from inference.feature_store.filling import materialize
+from inference.feature_store.freshness import Freshness
 from inference.feature_store.history import PointInTimeJoin
 from inference.feature_store.online import FeatureReader, OnlineFeatures
 from inference.feature_store.project import StoreSettings, redis_connection
 
 __all__ = [
     "FeatureReader",
+    "Freshness",
     "OnlineFeatures",
     "PointInTimeJoin",
     "StoreSettings",

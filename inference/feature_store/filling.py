@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
@@ -18,28 +19,38 @@ from feature_repo.errors import FeatureStoreError
 from feature_repo.feature_set import FeatureSet
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.progress import track
+from inference.feature_store.freshness import Freshness
 from inference.feature_store.project import NEVER, StoreSettings, applied, drop_engine_at_exit, failures, quiet
 from inference.feature_store.values import write_rows
 
 WRITE_ROWS = 1_000  # rows in one write, a transaction
 
 
-def materialize(features_dir: Path, feature_set: FeatureSet, settings: StoreSettings, as_of: float) -> None:
+def materialize(
+    features_dir: Path, feature_set: FeatureSet, settings: StoreSettings, as_of: float, computed_at: float | None = None
+) -> dict[str, int]:
     """Fills the online store with the state of every user and item as of a time.
 
-    Keys carry dataset, stage and feature hash: what another bundle reads is not touched. Rows are replaced one by one.
+    Keys carry dataset, stage and feature hash: what another bundle reads is not touched. Rows are replaced one by one;
+    the record of their freshness comes last.
 
     Args:
         features_dir: See `FeaturesDirectory`.
         feature_set: Names the columns.
         settings: Where to write.
         as_of: Unix seconds.
+        computed_at: Wall time of the computation, unix seconds; now where None.
+
+    Returns:
+        View -> rows written.
 
     Raises:
         FeatureStoreError: The store cannot be written.
     """
+    freshness = Freshness(time.time() if computed_at is None else computed_at, as_of)
     config = settings.config(feature_set, joins=True)
     objects = feature_objects(feature_set, FeaturesDirectory(features_dir).snapshots)
+    written = {}
     try:
         applied(config, objects)
         if not settings.redis:
@@ -52,8 +63,11 @@ def materialize(features_dir: Path, feature_set: FeatureSet, settings: StoreSett
             for start in track(starts, f"filling the online store with {view.name} ({rows.num_rows:,} rows)"):
                 batch = rows.slice(start, WRITE_ROWS)
                 provider.online_write_batch(config, view, write_rows(batch, view, key), None)
+            written[view.name] = rows.num_rows
+        provider.online_write_batch(config, objects.freshness, [freshness.row()], None)
     except failures(settings) as error:
         raise FeatureStoreError(f"The online store cannot be filled: {error}") from error
+    return written
 
 
 def _write_ahead(path: Path) -> None:

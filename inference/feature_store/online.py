@@ -7,7 +7,10 @@ refreshed.
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
 from typing import Any, Protocol, cast
 
 import numpy as np
@@ -20,6 +23,7 @@ from feature_repo.definitions import feature_objects
 from feature_repo.errors import FeatureStoreError
 from feature_repo.feature_set import FeatureSet
 from feature_repo.state import ItemColumns, TimeArray, UserColumns
+from inference.feature_store.freshness import KEY, Freshness
 from inference.feature_store.project import NEVER, StoreSettings, failures
 from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records
 from inference.state_columns import (
@@ -114,6 +118,25 @@ class OnlineFeatures:
             texts={name: np.concatenate(found) for name, found in texts.items()},
         )
         return item_columns(record, time, self._feature_set, self._row_map)
+
+    def freshness(self) -> Freshness | None:
+        """When what is stored was computed, and as of when; None where that was not recorded.
+
+        Raises:
+            FeatureStoreError: The store cannot be read.
+        """
+        if self._file is not None and not self._is_recorded(self._file):
+            return None
+        return Freshness.of(self._read(self._objects.freshness, [KEY]))
+
+    def _is_recorded(self, file: Path) -> bool:
+        """Whether the embedded store knows of such records; one filled by earlier code does not."""
+        try:
+            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+                query = "SELECT count(*) FROM sqlite_master WHERE name = ?"
+                return bool(connection.execute(query, [f"{self._config.project}_freshness"]).fetchone()[0])
+        except sqlite3.Error as error:
+            raise FeatureStoreError(f"The online store cannot be read ({file}): {error}") from error
 
     def _read(self, view: FeatureView, keys: list[EntityKey]) -> list[Record | None]:
         names = [field.name for field in view.features]

@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry
 
 from feature_repo.errors import BundleError, FeatureStoreError
 from feature_repo.state import ItemColumns
-from inference.catalogue import CatalogueKey, CatalogueProcess
+from inference.catalogue import CatalogueKey, CatalogueProcess, Reading
 from inference.executor import Executor
-from inference.feature_store import StoreSettings
+from inference.feature_store import Freshness, StoreSettings, materialize
 from inference.manifest import MANIFEST_FILE
 from inference.manifest import describe as describe_files
 from inference.metrics import Metrics
@@ -49,6 +49,7 @@ class Made:
     asked: list[str] = field(default_factory=list)  # of it
     opened: list[str] = field(default_factory=list)
     read: Callable[[Release], ItemColumns] = lambda _release: world.items()
+    freshness: Freshness | None = None  # of what is read
 
     def __post_init__(self) -> None:
         self.store = BundleStore(str(self.directory / "store"))
@@ -59,7 +60,7 @@ class Made:
         self.releases = Releases(
             self.store,
             self._open,
-            lambda release: self.read(release),
+            lambda release: Reading(self.read(release), self.freshness),
             LocalScorer(self.bundles[0].ranker()),
             self._holds,
             Executor(strict=False),
@@ -208,6 +209,32 @@ def test_metrics_tell_the_bundle_and_its_age(made, tmp_path):
     assert abs(age - (time.time() - made.bundles[0].manifest.created())) < 2
 
 
+def test_the_age_of_features_counts_from_their_computation(made):
+    first, second, _ = made.versions
+
+    def ages() -> set[float]:
+        views = ("item_stats", "user_stats", "user_history")
+        found = {made.metric("recs_feature_age_seconds", view=view) for view in views}
+        return {round(age / 60) for age in found if age is not None}
+
+    made.turn(first)
+    assert ages() == {0}  # that of the bundle, made just now, until the store says otherwise
+    made.freshness = Freshness(computed_at=time.time() - 600, as_of=world.NOW)
+    made.releases.renew()
+    assert ages() == {10}
+    made.freshness = Freshness(computed_at=time.time() - 120, as_of=world.NOW)
+    made.turn(second)
+    assert ages() == {2}
+
+
+def test_a_catalogue_that_was_not_refreshed_stays_in_use(made):
+    made.turn(made.versions[0])
+    before = made.current
+    made.read = lambda release: release.artifacts.items
+    made.releases.renew()
+    assert made.current is before
+
+
 def test_a_bundle_that_does_not_answer_stays_out(tmp_path, bundles):
     """Its files are whole, but do not fit together: every request would lack a source."""
     other = tmp_path / "other" / bundles[1].version
@@ -270,17 +297,25 @@ def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path, bundles):
     place = StoreSettings(tmp_path / "online", "world")
     key = CatalogueKey(bundle.path, place)
     try:
+        held = Reading(now)
         with pytest.raises(FeatureStoreError, match="missing"):
-            process.items(key, world.NOW, now, bundle.feature_set)
+            process.read(key, world.NOW, held, bundle.feature_set)
         fill_store(tmp_path / "features", place)
-        read = process.items(key, world.NOW, now, bundle.feature_set)
+        read = process.read(key, world.NOW, held, bundle.feature_set)
         for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
-            assert np.array_equal(getattr(read, name), getattr(now, name), equal_nan=name != "regions"), name
+            assert np.array_equal(getattr(read.items, name), getattr(now, name), equal_nan=name != "regions"), name
+        assert read.freshness is not None
+        assert read.freshness.as_of == world.NOW
+        assert abs(read.freshness.computed_at - time.time()) < 60
+        assert process.read(key, world.NOW, read, bundle.feature_set) is read  # nothing was refreshed since
+        materialize(tmp_path / "features", bundle.feature_set, place, world.NOW)
+        again = process.read(key, world.NOW, read, bundle.feature_set)
+        assert again.freshness != read.freshness
         worker = process._process
         assert worker is not None
         worker.kill()
         worker.wait()
-        assert (process.items(key, world.NOW, now, bundle.feature_set).price == now.price).all()
+        assert (process.read(key, world.NOW, held, bundle.feature_set).items.price == now.price).all()
     finally:
         process.close()
     assert process._process is not None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -17,7 +18,14 @@ from feature_repo.feature_set import FeatureSet
 from feature_repo.features_directory import FeaturesDirectory
 from feature_repo.tables import PreparedTables
 from feature_repo.transforms import assemble
-from inference.feature_store import FeatureReader, OnlineFeatures, StoreSettings, materialize, redis_connection
+from inference.feature_store import (
+    FeatureReader,
+    Freshness,
+    OnlineFeatures,
+    StoreSettings,
+    materialize,
+    redis_connection,
+)
 from inference.historical_features import HistoricalFeatures
 from inference.query import CandidateSet, Query
 from tests.components.validation.prepared import START
@@ -157,6 +165,35 @@ def test_a_rollback_may_put_older_values_back(
         materialize(features.path, feature_set, settings, time)
         online = online or OnlineFeatures(feature_set, features.item_ids(), settings)
         np.testing.assert_array_equal(online.items(time).numeric, historical.items(time).numeric)
+
+
+def test_the_store_says_when_its_features_were_computed(
+    features: FeaturesDirectory, address: str, tmp_path: Path
+) -> None:
+    feature_set, settings = features.feature_set(), StoreSettings(tmp_path, "shop", "freshness", address)
+    other = feature_set.model_copy(update={"request_numeric": ()})
+    written = materialize(features.path, feature_set, settings, 3e9, computed_at=5e8)
+    assert written["item_stats"] == logs.NUM_ITEMS + 2
+    assert written["user_stats"] == logs.NUM_USERS + 3
+    online = OnlineFeatures(feature_set, features.item_ids(), settings)
+    assert online.freshness() == Freshness(computed_at=5e8, as_of=3e9)
+    materialize(features.path, other, settings, 4e9)
+    assert online.freshness() == Freshness(computed_at=5e8, as_of=3e9)
+    materialize(features.path, feature_set, settings, 2e9, computed_at=6e8)
+    assert online.freshness() == Freshness(computed_at=6e8, as_of=2e9)
+
+
+def test_a_store_that_was_filled_before_there_were_records_has_none(
+    features: FeaturesDirectory, tmp_path: Path
+) -> None:
+    feature_set, settings = features.feature_set(), StoreSettings(tmp_path, "shop")
+    materialize(features.path, feature_set, settings, 4e9)
+    with sqlite3.connect(settings.sqlite_file(feature_set)) as connection:
+        (table,) = connection.execute("SELECT name FROM sqlite_master WHERE name LIKE '%_freshness'").fetchone()
+        connection.execute(f"DROP TABLE {table}")
+    assert OnlineFeatures(feature_set, features.item_ids(), settings).freshness() is None
+    materialize(features.path, feature_set, settings, 4e9)
+    assert OnlineFeatures(feature_set, features.item_ids(), settings).freshness() is not None
 
 
 def test_a_store_that_is_not_there_is_said_so(features: FeaturesDirectory, tmp_path: Path) -> None:
