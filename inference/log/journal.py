@@ -7,6 +7,7 @@ end in half a line, which nobody was promised. Refuses events, in a sentence, wh
 
 from __future__ import annotations
 
+import logging
 import os
 import threading
 from collections import OrderedDict
@@ -24,6 +25,7 @@ from inference.metrics import Metrics
 
 RECENT_IDS = 200_000  # ids remembered, about 30 MB; what is repeated later is dropped by readers
 MAX_PENDING = 50_000  # events waiting for a disk that does not answer
+log = logging.getLogger("kuberec")
 
 
 class Journal:
@@ -85,7 +87,13 @@ class Journal:
                 posted, self._pending, self._num_pending = self._pending, [], 0
             if not posted:
                 return
-            failure = self._commit([event for events, _ in posted for event in events])
+            failure: StorageError | None
+            try:
+                failure = self._commit([event for events, _ in posted for event in events])
+            except Exception:
+                # The thread must live: the next events may be kept.
+                log.exception("keeping events failed")
+                failure = StorageError("The events could not be kept; the server's log has the cause.")
             for _, future in posted:
                 _settle(future, failure)
 

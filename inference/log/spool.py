@@ -15,6 +15,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from feature_repo.errors import StorageError
 LOCK = "lock"
 JOURNAL_PREFIX = "journal-"
 OUTBOX_PREFIX = "outbox-"
+WAIT_SECONDS = 5.0  # for others to open the spool: they move a few files
 
 
 class Spool:
@@ -84,12 +86,16 @@ def _take_over(other: Path, mine: Path) -> None:
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
+    """Holds a lock for a block; a process that hangs while it has it must not keep this one from serving."""
+    deadline = time.monotonic() + WAIT_SECONDS
+    while (lock := _taken(path)) is None:
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"another process has held {path} for {WAIT_SECONDS:g} s")
+        time.sleep(0.01)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
-        os.close(descriptor)
+        os.close(lock)
 
 
 def _taken(path: Path) -> int | None:

@@ -60,21 +60,11 @@ def log(tmp_path):
     return tmp_path
 
 
-@pytest.fixture(params=["local", "s3"])
-def place(request, log):
-    if request.param == "local":
-        return str(log)
-    url = f"s3://{request.getfixturevalue('bucket')}/log"
-    names = [str(path.relative_to(log)) for path in log.rglob("part-*.parquet")]
-    RemoteFolder(url).upload(log, names, "")
-    return url
-
-
-def test_spans_are_open_at_their_start(place):
-    assert read_impressions(place, START, START + 3600)["request_id"].to_pylist() == ["r1", "r0"]
-    assert read_impressions(place, START - 1, START).num_rows == 1
-    assert read_impressions(place, START + 4 * 3600, START + 9 * 3600).num_rows == 0
-    everything = read_impressions(place, 0, START * 2)
+def test_spans_are_open_at_their_start(log):
+    assert read_impressions(str(log), START, START + 3600)["request_id"].to_pylist() == ["r1", "r0"]
+    assert read_impressions(str(log), START - 1, START).num_rows == 1
+    assert read_impressions(str(log), START + 4 * 3600, START + 9 * 3600).num_rows == 0
+    everything = read_impressions(str(log), 0, START * 2)
     assert everything.num_rows == 7
     assert everything["feature_age"].null_count == everything.num_rows - 1
     assert everything["feature_price"].null_count == 1
@@ -82,27 +72,30 @@ def test_spans_are_open_at_their_start(place):
     assert times == sorted(times)
 
 
-def test_columns_are_those_asked_for(place):
-    found = read_impressions(place, 0, START * 2, ["feature_price", "user_id", "feature_none", "country"])
+def test_columns_are_those_asked_for(log):
+    found = read_impressions(str(log), 0, START * 2, ["feature_price", "user_id", "feature_none", "country"])
     assert found.column_names == ["feature_price", "user_id", "feature_none", "country"]
     assert found["feature_none"].null_count == found["country"].null_count == 7
 
 
-def test_an_event_posted_twice_is_read_once(place):
-    found = read_interactions(place, 0, START * 2)
+def test_an_event_posted_twice_is_read_once(log):
+    found = read_interactions(str(log), 0, START * 2)
     assert found.schema == INTERACTIONS_SCHEMA
     assert found["event_id"].to_pylist() == ["e1", "e2"]
     assert found["event_type"].to_pylist() == ["view", "view"]
-    assert read_interactions(place, 0, START * 2, ["item_id"]).column_names == ["item_id"]
+    assert read_interactions(str(log), 0, START * 2, ["item_id"]).column_names == ["item_id"]
 
 
-def test_the_latest_row_of_both_tables_counts(place):
-    assert latest(place) == START + 10_800
+def test_the_latest_row_of_both_tables_counts(log):
+    assert latest(str(log)) == START + 10_800
 
 
-def test_a_remote_log_is_copied_once(log, bucket, tmp_path_factory):
+def test_a_remote_log_reads_like_a_local_one_and_is_copied_once(log, bucket, tmp_path_factory):
     url, scratch = f"s3://{bucket}/log", tmp_path_factory.mktemp("scratch")
     RemoteFolder(url).upload(log, [str(path.relative_to(log)) for path in log.rglob("part-*.parquet")], "")
+    assert latest(url) == latest(str(log))
+    assert read_impressions(url, START, START + 3600).equals(read_impressions(str(log), START, START + 3600))
+    assert read_interactions(url, 0, START * 2).equals(read_interactions(str(log), 0, START * 2))
     assert local_log(url, scratch, START + 3600, START + 7199) == scratch
     assert len(list(scratch.rglob("part-*.parquet"))) == 1
     local_log(url, scratch)

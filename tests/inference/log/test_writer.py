@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import logging
 import os
 import subprocess
@@ -247,6 +248,22 @@ def test_a_living_process_keeps_its_journal(log, counted):
     one.accept(logs.events("e2")).result(timeout=10)
     one.stop()
     assert logs.num_rows(log, "interactions") == 2
+
+
+def test_a_process_that_hangs_on_the_spool_is_waited_for_only_so_long(tmp_path, counted, monkeypatch, caplog):
+    monkeypatch.setattr("inference.log.spool.WAIT_SECONDS", 0.05)
+    writer = logs.writer(tmp_path / "log", tmp_path / "spool", counted, flush_seconds=0.05)
+    (tmp_path / "spool").mkdir()
+    with (tmp_path / "spool" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        writer.start()
+        assert "another process has held" in caplog.text
+        with pytest.raises(StorageError, match="cannot be written"):
+            writer.accept(logs.events("e1")).result(timeout=10)
+    wait_for(lambda: writer._opened is not None, "the spool is not opened once it is free")
+    writer.accept(logs.events("e1")).result(timeout=10)
+    writer.stop()
+    assert logs.num_rows(tmp_path / "log", "interactions") == 1
 
 
 def test_parts_that_waited_are_taken_over(tmp_path, counted):
