@@ -7,6 +7,7 @@ is ready; a server here listens at once and says on its health routes when it is
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -88,6 +89,10 @@ def run(http: HttpServer, host: str, grpc: GrpcServer | None = None, on_stop: Ca
     """
     http.config.host = host
     sys.setswitchinterval(SWITCH_SECONDS)
+    # A full garbage collection walks the hundred thousands of objects that the imports leave for good, and nobody is
+    # answered meanwhile; loading a bundle would set one off.
+    gc.collect()
+    gc.freeze()
     for number in (signal.SIGTERM, signal.SIGINT):
         # uvicorn stops on a signal and then raises it again for whoever handled it before: nobody.
         signal.signal(number, lambda *_: None)
