@@ -85,8 +85,8 @@ DATA = Row(
     (
         Panel(
             "Bundles in service",
-            "Servers by the version they serve; more than one line for seconds at a swap.",
-            (Series("count by (version) (recs_bundle_info)", "{{version}}"),),
+            "Servers by the version they hold. Predictors keep the one before, transformers swap within seconds.",
+            (Series("count by (job, version) (recs_bundle_info)", "{{job}} {{version}}"),),
         ),
         Panel(
             "Swaps and failed loads",

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from monitoring.rules.model import Alert
+from monitoring.rules.serving import TRANSFORMER
 
+# Predictors hold the bundle before as well, so that they can answer for it.
+_SERVED = f'recs_bundle_info{{job="{TRANSFORMER}"}}'
 _LOST = "recs_log_lost_rows_total"
 
 DATA = (
@@ -21,14 +24,15 @@ DATA = (
     ),
     Alert(
         name="KuberecBundlesDiffer",
-        value="count(count by (version) (recs_bundle_info))",
+        value=f"count(count by (version) ({_SERVED}))",
         condition="> 1",
         lasting="15m",
         severity="ticket",
-        summary="Servers serve different bundles",
+        summary="Transformers serve different bundles",
         description=(
             "{{ $value }} bundles are in service at once for 15 minutes; a swap takes seconds: "
-            '{{ range query "count by (version) (recs_bundle_info)" }}{{ .Labels.version }} ({{ .Value }}) {{ end }}'
+            "{{ range query `count by (version) (" + _SERVED + ")` }}{{ .Labels.version }} on {{ .Value }}; {{ end }}"
+            "people get one or the other by chance."
         ),
     ),
     Alert(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.monitoring.alert_cases.case import Case
 
+SERVED = 'recs_bundle_info{job="kuberec-transformer",'
+
 DATA = (
     Case(
         "KuberecBundleRefused",
@@ -18,14 +20,25 @@ DATA = (
     Case(
         "KuberecBundlesDiffer",
         "a transformer stays behind",
-        {'recs_bundle_info{instance="t",version="b1"}': "1x60", 'recs_bundle_info{instance="u",version="b2"}': "1x60"},
+        {SERVED + 'instance="t",version="b1"}': "1x60", SERVED + 'instance="u",version="b2"}': "1x60"},
         "15m",
-        says="2 bundles are in service at once for 15 minutes; a swap takes seconds: b1 (1) b2 (1) ",
+        says="2 bundles are in service at once for 15 minutes; a swap takes seconds: b1 on 1; b2 on 1; people get "
+        "one or the other by chance.",
+    ),
+    Case(
+        "KuberecBundlesDiffer",
+        "a predictor that holds the bundle before too",
+        {
+            SERVED + 'version="b2"}': "1x60",
+            'recs_bundle_info{job="kuberec-predictor",version="b1"}': "1x60",
+            'recs_bundle_info{job="kuberec-predictor",version="b2"}': "1x60",
+        },
+        "30m",
     ),
     Case(
         "KuberecBundlesDiffer",
         "a swap",
-        {'recs_bundle_info{version="b1"}': "1x10 stale", 'recs_bundle_info{version="b2"}': "_x9 1x50"},
+        {SERVED + 'version="b1"}': "1x10 stale", SERVED + 'version="b2"}': "_x9 1x50"},
         "30m",
     ),
     Case(
