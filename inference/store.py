@@ -10,10 +10,11 @@ goes further. It refuses to make a version current that it does not hold, and ne
 
 from __future__ import annotations
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ from inference.manifest import MANIFEST_FILE, Manifest, list_files
 from inference.released import RELEASED, VERSION, Released
 
 BUNDLES = "bundles"
+CACHED = 4  # copies of remote bundles kept on a disk: those asked for last
 DEFAULT_CACHE = Path(tempfile.gettempdir()) / "kuberec-bundles"
 
 
@@ -154,8 +156,9 @@ class BundleStore:
         local = self.cache / version
         if local.is_dir():
             try:
+                os.utime(local)
                 return open_bundle(local)
-            except BundleError:
+            except (BundleError, FileNotFoundError):
                 shutil.rmtree(local, ignore_errors=True)  # the copy went bad: the store has the good one
         return self._download(self._remote, version, local)
 
@@ -185,7 +188,18 @@ class BundleStore:
                         raise
             finally:
                 shutil.rmtree(building, ignore_errors=True)
+            self._prune()
         return open_bundle(local, verify=False)
+
+    def _prune(self) -> None:
+        """Removes all copies but those asked for last; a daily release would else fill the disk."""
+        copies = []
+        for path in self.cache.iterdir():
+            if VERSION.fullmatch(path.name) and (path / MANIFEST_FILE).is_file():
+                with suppress(FileNotFoundError):  # removed by another process that prunes
+                    copies.append((path.stat().st_mtime, path))
+        for _, path in sorted(copies)[:-CACHED]:
+            shutil.rmtree(path, ignore_errors=True)
 
     def _download_manifest(self, remote: RemoteFolder, version: str, directory: Path) -> Manifest:
         with self._doing(f"The manifest of bundle {version} cannot be read"):

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -134,6 +135,20 @@ def test_store_publishes_serves_and_rolls_back(tmp_path, kind, bundle):
     fetched = store.fetch(bundle.version)
     assert fetched.manifest == bundle.manifest
     assert fetched.path != bundle.path
+
+
+def test_the_cache_keeps_the_copies_asked_for_last(tmp_path, bundle, monkeypatch):
+    monkeypatch.setattr("inference.store.CACHED", 2)
+    store = BundleStore(f"memory://kuberec-{tmp_path.name}", tmp_path / "cache")
+    made = [bundle, *(make_bundle(tmp_path / str(seed), seed=seed) for seed in (1, 2))]
+    (tmp_path / "cache" / "online").mkdir(parents=True)  # what else lies there stays
+    for number, one in enumerate(made):
+        store.publish(one)
+        if number == 2:
+            assert store.fetch(made[0].version).version == made[0].version  # asked for again: no longer the oldest
+        copy = store.fetch(one.version).path
+        os.utime(copy, (number, number))
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == {made[0].version, made[2].version, "online"}
 
 
 def test_half_published_bundles_are_not_there(tmp_path, bundle):
