@@ -61,7 +61,7 @@ def measure_window(job: Job, since: float | None = None, until: float | None = N
 
 
 def react(report: DriftReport, job: Job, *, tell: Callable[[DriftReport], None]) -> DriftReport:
-    """Start a retraining or say why not, and use the window up.
+    """Start a retraining or say why not, and use the window up if that settles it.
 
     Args:
         report: The window's.
@@ -74,9 +74,10 @@ def react(report: DriftReport, job: Job, *, tell: Callable[[DriftReport], None])
     Raises:
         KuberecError: See `answer`; the window is looked at again by the next job.
     """
-    answered = report.model_copy(update={"answer": answer(report, job)})
+    done, settled = answer(report, job)
+    answered = report.model_copy(update={"answer": done})
     tell(answered)
-    if report.verdict != "insufficient":
+    if settled:
         _use_up(job.state, report.end)
     return answered
 

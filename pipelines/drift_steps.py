@@ -35,17 +35,20 @@ def measure_drift_op(
     Returns:
         The verdict.
     """
-    from feature_repo.errors import exit_with_sentence
-    from pipelines.drift_tasks import measure_task
+    import json
 
-    with exit_with_sentence():
-        found = measure_task(dataset, variables, report.path, page.path)
-    report.metadata["code_version"] = code_version
-    metrics.log_metric("requests", found.num_requests)
-    for feature in found.features:
-        if feature.psi is not None:
-            metrics.log_metric(f"psi {feature.name}", feature.psi)
-    return found.verdict
+    from feature_repo.files import read_json
+    from pipelines.step_process import run_module
+
+    given = ("--dataset", dataset, "--variables", json.dumps(variables))
+    run_module("pipelines.drift_tasks", "measure", *given, "--report", report.path, "--page", page.path)
+    found = read_json(report.path)
+    report.metadata.update({"code_version": code_version, "sentence": found["sentence"]})
+    metrics.log_metric("requests", found["num_requests"])
+    for feature in found["features"]:
+        if feature["psi"] is not None:
+            metrics.log_metric(f"psi {feature['name']}", feature["psi"])
+    return str(found["verdict"])
 
 
 @dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
@@ -54,6 +57,7 @@ def answer_drift_op(
     variables: dict[str, str],
     parameters: list[str],
     measured: Input[Artifact],
+    report: Output[Artifact],
     page: Output[HTML],
 ) -> str:
     """Starts the retraining that a report asks for, or says why not, and publishes the report again.
@@ -63,16 +67,22 @@ def answer_drift_op(
         variables: `KUBEREC_*` settings.
         parameters: Of a retraining, each `name=value`.
         measured: `drift.json`.
+        report: The same with what was done.
         page: The report for people, with what was done.
 
     Returns:
         What was done, and why.
     """
-    from feature_repo.errors import exit_with_sentence
-    from pipelines.drift_tasks import answer_task
+    import json
+    import shutil
 
-    with exit_with_sentence():
-        return answer_task(dataset, variables, parameters, measured.path, page.path)
+    from feature_repo.files import read_json
+    from pipelines.step_process import run_module
+
+    shutil.copyfile(measured.path, report.path)
+    given = ("--dataset", dataset, "--variables", json.dumps(variables), "--parameters", json.dumps(parameters))
+    run_module("pipelines.drift_tasks", "answer", *given, "--report", report.path, "--page", page.path)
+    return str(read_json(report.path)["answer"]["sentence"])
 
 
 @dsl.pipeline(name=NAME, description="What was served beside the reference of its bundle, and a retraining on drift.")

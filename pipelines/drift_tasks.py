@@ -1,13 +1,23 @@
-"""What the two steps of the drift pipeline do, as plain functions: the job of the command line, cut in two."""
+"""What the two steps of the drift pipeline do: the job of `pipelines/drift.py`, cut in two.
+
+python -m pipelines.drift_tasks measure|answer --dataset DIR --variables JSON --report FILE --page FILE
+
+A step is a process of its own: whoever starts a training needs all of kfp, and kfp hides most of itself from the
+function that it runs in a step.
+"""
 
 from __future__ import annotations
 
+import argparse
+import json
 import os
 import shutil
+import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from feature_repo.dataset import DatasetConfig
+from feature_repo.errors import exit_with_sentence
 from feature_repo.files import write_text
 from monitoring.drift.report import DriftReport
 from pipelines.drift import describe
@@ -18,50 +28,55 @@ from pipelines.retraining import Job
 from pipelines.settings import PipelineSettings
 
 
-def measure_task(dataset: str, variables: Mapping[str, str], report_path: str, page_path: str) -> DriftReport:
-    """Measure, and write report and page.
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point of both steps."""
+    parser = argparse.ArgumentParser(prog="python -m pipelines.drift_tasks")
+    parser.add_argument("task", choices=("measure", "answer"))
+    parser.add_argument("--dataset", required=True)
+    parser.add_argument("--variables", required=True, type=json.loads)
+    parser.add_argument("--parameters", default="[]", type=json.loads)
+    parser.add_argument("--report", required=True, type=Path)
+    parser.add_argument("--page", required=True, type=Path)
+    options = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    with exit_with_sentence():
+        job = _job(options.dataset, options.variables, options.parameters)
+        (measure_task if options.task == "measure" else answer_task)(job, options.report, options.page)
+
+
+def measure_task(job: Job, report_path: Path, page_path: Path) -> None:
+    """Measure.
 
     Args:
-        dataset: Dataset directory.
-        variables: `KUBEREC_*` settings.
+        job: For whom.
         report_path: Receives `drift.json`.
         page_path: Receives the page.
 
     Raises:
         KuberecError: It could not be measured or told.
     """
-    job = _job(dataset, variables, ())
     report = measure_window(job)
     _tell(report, job, page_path)
     print(describe(report), flush=True)
     write_text(report_path, report.model_dump_json())
-    return report
 
 
-def answer_task(
-    dataset: str, variables: Mapping[str, str], parameters: Sequence[str], report_path: str, page_path: str
-) -> str:
-    """Answer a report, and write its page again.
+def answer_task(job: Job, report_path: Path, page_path: Path) -> None:
+    """Answer a report.
 
     Args:
-        dataset: Dataset directory.
-        variables: `KUBEREC_*` settings.
-        parameters: Of a retraining.
-        report_path: `drift.json`.
+        job: For whom.
+        report_path: `drift.json`, which receives the answer.
         page_path: Receives the page.
-
-    Returns:
-        Why a retraining was started, or why not.
 
     Raises:
         KuberecError: It could not be answered or told.
     """
-    job = _job(dataset, variables, parameters)
-    report = DriftReport.model_validate_json(Path(report_path).read_bytes())
+    report = DriftReport.model_validate_json(report_path.read_bytes())
     answered = react(report, job, tell=lambda told: _tell(told, job, page_path))
     assert answered.answer is not None
     print(answered.answer.sentence, flush=True)
-    return answered.answer.sentence
+    write_text(report_path, answered.model_dump_json())
 
 
 def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) -> Job:
@@ -70,6 +85,10 @@ def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) 
     return Job(directory, DatasetConfig.load(directory).name, TrainingParameters.parse(parameters), settings)
 
 
-def _tell(report: DriftReport, job: Job, page_path: str) -> None:
+def _tell(report: DriftReport, job: Job, page_path: Path) -> None:
     page = publish(report, job.state, job.settings.build_dir, job.settings.monitoring)
     shutil.copyfile(page, page_path)
+
+
+if __name__ == "__main__":
+    main()

@@ -78,7 +78,7 @@ class _Book:
         self.ledger = ledger
 
 
-def answer(report: DriftReport, job: Job) -> Answer:
+def answer(report: DriftReport, job: Job) -> tuple[Answer, bool]:
     """Start the retraining that a report asks for, if it is to be started now, and say why or why not.
 
     Here it ends with the training; in a cluster, once the training is submitted, and a later job sees its end.
@@ -86,6 +86,9 @@ def answer(report: DriftReport, job: Job) -> Answer:
     Args:
         report: What drifted.
         job: For whom.
+
+    Returns:
+        What was done and why, and whether that settles the window: not where another job is at work, which may be lost.
 
     Raises:
         LeaseLost: Another process may have started one meanwhile.
@@ -100,7 +103,7 @@ def answer(report: DriftReport, job: Job) -> Answer:
             served = BundleStore(job.store).current()
             if served != report.bundle_version:
                 sentence = f"bundle {served} is served by now, and the next window tells how it fares"
-                return Answer(retrain=False, sentence=sentence, latest=book.ledger.latest())
+                return Answer(retrain=False, sentence=sentence, latest=book.ledger.latest()), False
             decision = decide(report, book.ledger, time.time(), settings.monitoring.cooldown_seconds)
             if decision.retrain:
                 entry = Retraining(
@@ -113,9 +116,10 @@ def answer(report: DriftReport, job: Job) -> Answer:
                 )
                 print(f"retraining, because {decision.cause}", flush=True)
                 _submit(entry, job, book) if settings.cluster.endpoint else _train_here(entry, job, book)
-            return Answer(retrain=decision.retrain, sentence=decision.cause, latest=book.ledger.latest())
+            settled = report.verdict != "insufficient"
+            return Answer(retrain=decision.retrain, sentence=decision.cause, latest=book.ledger.latest()), settled
     except LeaseTaken as taken:
-        return Answer(retrain=False, sentence=str(taken), latest=read_ledger(job.state).latest())
+        return Answer(retrain=False, sentence=str(taken), latest=read_ledger(job.state).latest()), False
 
 
 def _settle(book: _Book, job: Job) -> None:

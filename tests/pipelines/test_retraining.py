@@ -225,14 +225,16 @@ def test_while_another_holds_the_lease_nothing_is_started(shop: Shop, job: Job, 
     assert told(report).startswith(f"a retraining of {NAME} is under way: process")
     assert server.runs == []
     assert ledger(shop) == Ledger()
+    assert retrained(run(job))  # the window was not used up: the other job might have been lost
 
 
 def test_a_bundle_that_was_replaced_meanwhile_is_not_retrained(shop: Shop, job: Job, server: KfpServer) -> None:
     shop.serve(hours(0), dearer=DEARER)
     report = run(job, retrain=False)
     release(shop, "somebody")
-    answered = answer(report, job)
+    answered, settled = answer(report, job)
     assert not answered.retrain
+    assert not settled
     assert "is served by now" in answered.sentence
     assert server.runs == []
 
