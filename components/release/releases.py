@@ -27,8 +27,13 @@ def go_back(store: BundleStore, to: str = "") -> str:
         return f"{served} is served already"
     if to:
         store.set_current(to)
-        return f"served is {to}, before it was {served}"
-    return f"rolled back from {served} to {store.rollback()}"
+        done = f"served is {to}, before it was {served}"
+    else:
+        to = store.rollback()
+        done = f"rolled back from {served} to {to}"
+    if store.manifest(to).feature_set_hash == store.manifest(served).feature_set_hash:
+        return done
+    return f"{done}; its feature set is another one, so its features are as old as the last refresh of it: refresh now"
 
 
 def describe(store: BundleStore) -> list[str]:

@@ -19,7 +19,7 @@ from inference.feature_store import StoreSettings
 from inference.store import BundleStore
 from tests.inference.features import fill_store
 
-START_SECONDS = 60.0
+START_SECONDS = 120.0
 ROOT = Path(__file__).resolve().parents[2]
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import shutil
+import weakref
 
 import pytest
 from prometheus_client import CollectorRegistry
@@ -59,11 +61,16 @@ def test_the_current_bundle_and_the_one_before_are_held(store, bundles, rankers,
     rankers.step()
     assert rankers.holds()
     assert held(rankers) == {first, second}
+    gone = weakref.ref(rankers.get(first))
+    rankers.get(second)
     store.set_current(third)
     rankers.step()
+    assert gone() is not None
     idle()
     rankers.step()
     assert held(rankers) == {second, third}
+    gc.collect()
+    assert gone() is None
     assert [rankers.holds(version) for version in (first, second, third)] == [False, True, True]
     with pytest.raises(PredictorError, match=first):
         rankers.get(first)

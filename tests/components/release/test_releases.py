@@ -15,9 +15,12 @@ from components.release.releases import describe, go_back
 from feature_repo.errors import BundleError
 from feature_repo.files import read_json, write_json
 from inference.bundle import Bundle
+from inference.feature_store import StoreSettings
 from inference.store import BundleStore
 from tests.conftest import ROOT
+from tests.inference import editions
 from tests.inference.bundles import make_bundle
+from tests.inference.features import fill_store
 
 
 @pytest.fixture(scope="module")
@@ -139,6 +142,21 @@ def test_the_list_tells_what_is_served_and_what_was(tmp_path: Path, bundles: lis
     assert "not released" in lines[3]
     assert all("300 items, log until 2023-11-14 22:13:20, gate passed" in line for line in lines)
     assert json.loads(record.read_text())["before"] is None
+
+
+def test_a_bundle_of_another_feature_set_wants_a_refresh(tmp_path: Path) -> None:
+    place = StoreSettings(tmp_path / "online", "world")
+    for number in range(2):
+        fill_store(tmp_path / f"features{number}", place, editions.edition_features(number))
+    made = [editions.make_edition(tmp_path / str(number), number, place) for number in range(2)]
+    store = BundleStore(str(tmp_path / "store"))
+    for bundle in made:
+        store.publish(bundle)
+        store.set_current(bundle.version)
+    assert go_back(store).endswith(
+        f"to {made[0].version}; its feature set is another one, so its features are as old as the last refresh of it: "
+        "refresh now"
+    )
 
 
 def test_the_commands(tmp_path: Path, bundles: list[Bundle]) -> None:
