@@ -6,8 +6,9 @@ by our test (`psi.py`), over bins that the reference cut: Evidently drops missin
 Shares of user and request features are of requests. Those of item, cross, source and prediction features are of rows,
 but the items of one slate are chosen together and are no independent units, so that sufficiency counts requests there
 too. All rows of a day share its catalogue as well: counts of one day differ between ordinary days by more than chance.
-How much, the reference's own days tell: a figure that one of them reached against the others (`ordinary`) is reported
-and does not alarm. Hours and weekdays never do: a window of one day differs from a week by definition.
+How much, the reference's own days tell: a figure less than twice what one of them reached against the others
+(`ordinary`) is reported and does not alarm; of a hundred columns some always pass the largest of seven days, hardly any
+twice that. Hours and weekdays never alarm: a window of one day differs from a week by definition.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from monitoring.drift.wording import moved, sentence_of
 
 FEWEST_OF_A_DAY = 100  # requests of a reference day that says something about days
 FEWEST_DAYS = 3
+BEYOND_ORDINARY = 2.0  # times what is ordinary
 
 Counts = npt.NDArray[np.int64]
 
@@ -119,20 +121,19 @@ def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> s
 def _finding(one: _Compared, figure: float, units: int, num_requests: Sequence[int]) -> FeatureDrift:
     severity = severity_of(figure, units)
     ordinary = _ordinary(one.known, num_requests)
-    calendar = one.column.kind == "calendar"
-    usual = ordinary is not None and figure <= ordinary
-    detail = moved(one.known.bins.labels(), one.before, one.after)
+    detail, alarms = moved(one.known.bins.labels(), one.before, one.after), one.column.kind != "calendar"
     if severity in ("moderate", "significant"):
-        if calendar:
+        if not alarms:
             detail += "; the calendar never alarms"
-        elif usual:
-            detail += f"; no alarm, as days of the reference differ as much ({ordinary:.2f})"
+        elif ordinary is not None and figure < BEYOND_ORDINARY * ordinary:
+            alarms = False
+            detail += f"; no alarm, as ordinary days differ by up to {ordinary:.2f}"
     return FeatureDrift(
         name=one.column.name,
         kind=one.column.kind,
         psi=figure,
         severity=severity,
-        alarms=not calendar and not usual,
+        alarms=alarms,
         units=units,
         counted=one.column.counted,
         ordinary=ordinary,

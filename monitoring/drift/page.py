@@ -149,8 +149,8 @@ def _notes() -> str:
         f"frequent categories; what is missing is a bin of its own. Below {MODERATE:g} none, from {MODERATE:g} "
         f"moderate, from {SIGNIFICANT:g} significant; under {ENOUGH_UNITS} requests insufficient. Features of the user "
         "and of the request count once a request, all others once an item shown. <i>Ordinary</i> is the largest PSI of "
-        "one day of the reference against its other days: a column that does not exceed it does not alarm. Hours and "
-        "weekdays never do.</p></section></main>"
+        "one day of the reference against its other days: a column below twice that does not alarm. Hours and weekdays "
+        "never do.</p></section></main>"
     )
 
 

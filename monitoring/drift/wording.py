@@ -45,7 +45,7 @@ def sentence_of(verdict: Severity, features: Sequence[FeatureDrift], num_request
             return f"The reference has {num_reference:,} requests, of {ENOUGH_UNITS} that are needed to judge."
         return f"{num_requests:,} ranked requests were served, of {ENOUGH_UNITS} that are needed to judge."
     if verdict == "none":
-        return f"No feature has drifted over {num_requests:,} requests."
+        return f"Nothing has drifted beyond what ordinary days differ by, over {num_requests:,} requests."
     drifted = [feature for feature in features if feature.alarms and feature.severity == verdict]
     have = "has" if len(drifted) == 1 else "have"
     what = "significantly" if verdict == "significant" else "moderately"

@@ -1,0 +1,149 @@
+"""A recommender trained on a simulated marketplace, and its next days: in process, without servers."""
+
+from __future__ import annotations
+
+from copy import copy
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.features.build import build_features
+from components.index.build import build_stage
+from components.index.stage import Stage
+from components.ingest import ingest
+from components.ingest.marketplace.config import DAY, LOG_START, config_for
+from components.ingest.marketplace.directory import make_dataset
+from components.ingest.marketplace.visits import visits_of
+from components.ingest.marketplace.vocabulary import COUNTRIES, DEVICES
+from components.ingest.marketplace.world import World
+from components.ranking.fit import RankerConfig
+from components.ranking.train import train_ranker
+from components.release.reference import make_reference
+from components.retrieval.config import TrainingConfig
+from components.retrieval.towers import fit_towers
+from components.validation.checks import check_rows
+from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.tables import PreparedTables
+from inference.bundle import Bundle, Parts, write_bundle
+from inference.historical_features import HistoricalFeatures
+from inference.log.impressions import impressions_table
+from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
+from inference.manifest import Facts
+from inference.query import Query
+from inference.recommender import Recommender
+from inference.scorers.local import LocalScorer
+
+
+@dataclass(frozen=True)
+class Shop:
+    """A released recommender and the world it was trained on.
+
+    Attributes:
+        world: The users, as the log left them.
+        bundle: With a reference.
+        tables: What it was trained on.
+        features_dir: Their features: the state of users on the next day, as nobody has refreshed it since.
+    """
+
+    world: World
+    bundle: Bundle
+    tables: PreparedTables
+    features_dir: Path
+
+    @property
+    def next_day(self) -> tuple[float, float]:
+        """The day after the log, unix seconds."""
+        start = LOG_START + self.world.config.num_days * DAY
+        return start, start + DAY
+
+    def day(self, seed: int, requests: int) -> pa.Table:
+        """Rows of a next day: what begins its sessions, of as many draws of visits as make up the requests."""
+        queries: list[Query] = []
+        draw = 0
+        while len(queries) < 1.03 * requests:  # newcomers are not ranked
+            queries += self._visits(1000 * seed + draw)
+            draw += 1
+        artifacts = self.bundle.artifacts()
+        with HistoricalFeatures(self.features_dir) as reader:
+            recommender = Recommender(artifacts, reader, LocalScorer(self.bundle.ranker()))
+            return impressions_table(recommender.recommend(queries), artifacts)
+
+    def _visits(self, seed: int) -> list[Query]:
+        world = copy(self.world)
+        world.config = world.config.model_copy(update={"seed": seed})
+        people = world.market.population
+        visits = visits_of(world, world.config.num_days)
+        return [
+            Query(
+                people.user_ids[user],
+                float(visits.times[one]),
+                "email" if visits.by_email[one] else "home",
+                request_id=f"{seed}-{one}",
+                country=COUNTRIES[people.country[user]].name,
+                device=DEVICES[visits.devices[one]],
+            )
+            for one, user in enumerate(visits.users)
+        ]
+
+
+def make_shop(directory: Path, size: str, *, towers: bool, trees: RankerConfig, days: int = 7) -> Shop:
+    """Trains and releases as the pipeline does, but for evaluation and gate."""
+    make_dataset(config_for(size), directory / "dataset")
+    ingest(directory / "dataset", directory / "raw")
+    check_rows(directory / "raw", directory / "clean", directory / "aside", directory / "page.html")
+    clean, features = directory / "clean", directory / "features"
+    tables = PreparedTables.open(clean)
+    build_features(clean, features)
+    for name in ("rank", "final"):
+        fitted = directory / f"towers-{name}" if towers else None
+        if fitted is not None:
+            until = min(tables.split.stage_time(name), tables.split.test_start)
+            fit_towers(clean, features, fitted, until=until, epochs=2, config=TrainingConfig.of("fast"))
+        build_stage(clean, features, fitted, directory / name, name=name)
+    train_ranker(clean, features, directory / "rank", directory / "ranker", config=trees, max_rows=60_000)
+    final, ranker, reference = directory / "final", directory / "ranker", directory / "reference"
+    make_reference(clean, features, final, ranker, reference, days=days)
+    bundle = _bundle(directory, tables)
+    return Shop(World(config_for(size)), bundle, tables, features)
+
+
+def write_log(log: Path, table: pa.Table) -> str:
+    """Rows as parts of a log, an hour each."""
+    hours = pc.cast(table["timestamp"], pa.int64()).to_numpy() // (HOUR * 10**6)
+    for hour in np.unique(hours).tolist():
+        folder = log / IMPRESSIONS / hour_folder(hour)
+        folder.mkdir(parents=True)
+        pq.write_table(table.filter(pa.array(hours == hour)), folder / "part-0.parquet")
+    return str(log)
+
+
+def _bundle(directory: Path, tables: PreparedTables) -> Bundle:
+    stage, split = Stage(directory / "final", directory / "features"), tables.split
+    as_of = split.stamp(split.log_end)
+    with HistoricalFeatures(directory / "features") as reader:
+        parts = Parts(
+            feature_set=stage.feature_set,
+            items=reader.items(as_of),
+            contents=pq.read_table(FeaturesDirectory(directory / "features").items_static_file),
+            neighbours=stage.neighbours,
+            popularity=stage.popularity,
+            config=stage.config(),
+            towers=stage.towers_dir,
+            index=stage.index_dir,
+            ranker=directory / "ranker",
+            reference=directory / "reference",
+        )
+    facts = Facts(
+        dataset=tables.config.name,
+        fingerprint="f" * 64,
+        code_version="test",
+        log_end=split.log_end,
+        weights_until=split.test_start,
+        ranker_until=split.test_start,
+        features_as_of=as_of,
+    )
+    return write_bundle(parts, directory / "bundles", facts)

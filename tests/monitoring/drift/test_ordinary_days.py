@@ -1,0 +1,55 @@
+"""Ordinary days do not alarm: the next day of a simulated world beside the reference of what was trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from components.ranking.fit import RankerConfig
+from monitoring.drift.measure import measure
+from monitoring.drift.report import DriftReport
+from tests.monitoring.drift.marketplace import Shop, make_shop, write_log
+
+REQUESTS = 1_000
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
+    """The tiny world, without towers."""
+    return make_shop(
+        tmp_path_factory.mktemp("tiny"), "tiny", towers=False, trees=RankerConfig(num_trees=60, num_threads=1)
+    )
+
+
+def ordinary(shop: Shop, log: Path, seed: int) -> DriftReport:
+    """A next day of at least a thousand ranked requests."""
+    start, end = shop.next_day
+    report = measure(shop.bundle, write_log(log, shop.day(seed, REQUESTS)), start - 3600, end + 3600)
+    assert report.num_requests >= REQUESTS
+    assert sum(feature.psi is not None for feature in report.features) > 80
+    return report
+
+
+def told(report: DriftReport) -> Mapping[str, float | None]:
+    """What stands above what is none."""
+    return {found.name: found.psi for found in report.features if found.severity not in ("none", "insufficient")}
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_an_ordinary_day_does_not_alarm(shop: Shop, tmp_path: Path, seed: int) -> None:
+    report = ordinary(shop, tmp_path, seed)
+    assert report.verdict in ("none", "moderate"), told(report)
+    # A day has one weekday, and the reference has all seven: it is told, and does not count.
+    weekday = next(feature for feature in report.features if feature.name == "request_weekday_sin")
+    assert (weekday.severity, weekday.alarms) == ("significant", False)
+
+
+@pytest.mark.long
+def test_of_ten_ordinary_days_at_least_nine_do_not_alarm(tmp_path: Path) -> None:
+    """The small world with towers, as it is trained by default but for the number of trees and epochs."""
+    shop = make_shop(tmp_path / "shop", "small", towers=True, trees=RankerConfig(num_trees=120, num_threads=2))
+    reports = [ordinary(shop, tmp_path / f"log{seed}", seed) for seed in range(10)]
+    alarms = [told(report) for report in reports if report.verdict == "significant"]
+    assert len(alarms) <= 1, alarms
