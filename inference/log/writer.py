@@ -200,7 +200,8 @@ class LogWriter:
         except (OSError, StorageError) as error:
             if what not in self._failing:
                 self._failing.add(what)
-                log.error("logging fails and is tried again every %g s: %s", self._flush_seconds, error)
+                said = "logging fails and is tried again every %g s (%s, by way of %s): %s"
+                log.error(said, self._flush_seconds, what, self._spool_dir, error)
         except Exception:
             # The thread must live: the next rows may be logged.
             log.exception("logging failed")

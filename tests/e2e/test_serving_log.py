@@ -202,7 +202,7 @@ def test_a_batch_beyond_the_queue_is_served_and_counted(serving):
     batch = {"instances": [{"user_id": f"u{number % 80}", "count": 2} for number in range(800)]}
     answer = serving.client.post("/v1/models/recommender:predict", json=batch, timeout=60)
     assert all(len(body["items"]) == 2 for body in answer.json()["predictions"])
-    assert 0 < value(serving, lost) - before <= 300 * 2
+    assert 300 * 2 <= value(serving, lost) - before < 800 * 2  # others may have waited when it came
 
 
 def test_kill_loses_no_event_and_at_most_a_flush_of_slates(serving, log):
@@ -215,7 +215,7 @@ def test_kill_loses_no_event_and_at_most_a_flush_of_slates(serving, log):
     def client(number: int) -> None:
         with httpx.Client(base_url=serving.url, timeout=10, headers=AT) as http:
             place = 0
-            while not stop.is_set():
+            while not stop.wait(0.02):
                 place += 1
                 name = f"k{number}-{place}"
                 try:
@@ -231,13 +231,15 @@ def test_kill_loses_no_event_and_at_most_a_flush_of_slates(serving, log):
 
     with ThreadPoolExecutor(3) as pool:
         clients = [pool.submit(client, number) for number in range(3)]
-        servers.wait_for(lambda: len(served) > 30, "nothing is served")
-        time.sleep(margin)
-        serving.transformer.end(signal.SIGKILL)
-        killed, before = time.monotonic(), len(acknowledged)
-        start(serving)
-        servers.wait_for(lambda: len(acknowledged) > before + 30, "nothing is accepted after the kill")
-        stop.set()
+        try:
+            servers.wait_for(lambda: len(served) > 30, "nothing is served")
+            time.sleep(margin)
+            serving.transformer.end(signal.SIGKILL)
+            killed, before = time.monotonic(), len(acknowledged)
+            start(serving)
+            servers.wait_for(lambda: len(acknowledged) > before + 30, "nothing is accepted after the kill")
+        finally:
+            stop.set()
         for one in clients:
             one.result()
 
