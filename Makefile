@@ -18,7 +18,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export KUBEREC_VALIDATION_PYTHON ?= $(CURDIR)/.venv-validation/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dataset run serve drift evaluate simulate compile render test test-long lint format clean
+.PHONY: help setup dataset run serve refresh drift evaluate simulate compile render test test-long lint format clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -35,6 +35,9 @@ run: dataset  ## train, serve and print one feed [DATASET=dir PARAMS="gate=warn"
 
 serve: dataset  ## serve the current bundle until interrupted [DATASET=dir PORT=8080]
 	@$(PY) -m pipelines.serve --dataset "$(DATASET)" --port $(PORT)
+
+refresh: dataset  ## features as of now from dataset and log, without training [DATASET=dir]
+	@$(PY) -m pipelines.refresh --dataset "$(DATASET)"
 
 drift: dataset  ## what was served since the last look beside its reference [DATASET=dir PARAMS="gate=warn"]
 	@$(PY) -m pipelines.drift --dataset "$(DATASET)" $(PARAMS)

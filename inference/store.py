@@ -21,9 +21,10 @@ from pathlib import Path
 from uuid import uuid4
 
 from feature_repo.errors import BundleError, StorageError
+from feature_repo.feature_set import FeatureSet
 from feature_repo.files import write_text
 from feature_repo.remote_folder import RemoteFolder
-from inference.bundle import Bundle, open_bundle, sync_tree
+from inference.bundle import FEATURE_SET, Bundle, open_bundle, sync_tree
 from inference.manifest import MANIFEST_FILE, Manifest, list_files
 from inference.released import RELEASED, VERSION, Released
 
@@ -172,6 +173,24 @@ class BundleStore:
             return Manifest.read(Path(self.url) / BUNDLES / version)
         with tempfile.TemporaryDirectory(prefix="kuberec-manifest-") as scratch:
             return self._download_manifest(self._remote, version, Path(scratch))
+
+    def feature_set(self, version: str) -> FeatureSet:
+        """The feature set of a published bundle; nothing else of it is copied.
+
+        Raises:
+            BundleError: If the store does not hold it, or the set cannot be read or is not the one its manifest names.
+        """
+        manifest = self.manifest(version)
+        with tempfile.TemporaryDirectory(prefix="kuberec-features-") as scratch:
+            folder = Path(self.url) / BUNDLES / version
+            if self._remote is not None:
+                folder = Path(scratch)
+                with self._doing(f"The feature set of bundle {version} cannot be read"):
+                    self._remote.download(f"{BUNDLES}/{version}", [FEATURE_SET], folder)
+            found = FeatureSet.load(folder / FEATURE_SET)
+        if found.hash != manifest.feature_set_hash:
+            raise BundleError(f"The bundle {version} is damaged: {FEATURE_SET} is not the one its manifest names.")
+        return found
 
     def _download(self, remote: RemoteFolder, version: str, local: Path) -> Bundle:
         building = local.with_name(f".{version}.{uuid4().hex[:8]}")

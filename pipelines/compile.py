@@ -13,10 +13,12 @@ from kfp import compiler
 from feature_repo.errors import exit_with_sentence
 from pipelines.drift_steps import drift
 from pipelines.evaluation import leave_one_out, temporal
+from pipelines.refresh_steps import refresh
 from pipelines.training import training
 
 PIPELINES = {
     "training": training,
+    "refresh": refresh,
     "drift": drift,
     "evaluation": temporal,
     "evaluation-leave-one-out": leave_one_out,

@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import resource
+import shutil
 import sys
 import warnings
 from collections.abc import Iterator
@@ -79,7 +80,13 @@ def code_version() -> str:
 
 
 def run_pipeline(
-    pipeline: GraphComponent, arguments: dict[str, object], settings: PipelineSettings, *, name: str, run_dir: Path
+    pipeline: GraphComponent,
+    arguments: dict[str, object],
+    settings: PipelineSettings,
+    *,
+    name: str,
+    run_dir: Path,
+    keep: bool = True,
 ) -> LocalRun:
     """Run a pipeline to its end.
 
@@ -89,19 +96,20 @@ def run_pipeline(
         settings: Where artifacts and the cache live.
         name: Name of the dataset; its runs share a cache.
         run_dir: Receives pipeline.log; exists.
+        keep: Keep artifacts, and take from the cache what an earlier run has made; if not, they end with the run.
 
     Raises:
         RunFailed: A step failed; the message is that step's own sentence, where it had one.
         Stopped: An interrupt came; no step runs on.
     """
-    root = settings.build_dir / "pipeline" / name
+    root = settings.build_dir / "pipeline" / name if keep else run_dir / "artifacts"
     root.mkdir(parents=True, exist_ok=True)
     local.init(
         local.SubprocessRunner(use_venv=False),
         pipeline_root=str(root / "runs"),
         workspace_root=str(root / "workspace"),
         raise_on_error=True,
-        enable_caching=True,
+        enable_caching=keep,
         cache_root=str(root / "cache"),
     )
     os.environ["KUBEREC_VALIDATION_PYTHON"] = settings.validation_python
@@ -121,9 +129,12 @@ def run_pipeline(
         raise RunFailed(_why(console, run_dir), console.step) from failure
     except KeyboardInterrupt as stop:
         _end_children()
-        raise Stopped("stopped; finished steps are kept, so the same command goes on from them") from stop
+        kept = "; finished steps are kept, so the same command goes on from them" if keep else ""
+        raise Stopped(f"stopped{kept}") from stop
     finally:
         console.close()
+        if not keep:
+            shutil.rmtree(root)
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
     return LocalRun(seconds=console.seconds, peak_bytes=peak)
 

@@ -61,7 +61,9 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
         store = settings.store(name)
         train(dataset, name, parameters, settings, run_dir)
         examples = example_users(run_dir / "lists.parquet")
-        with serve(store, run_dir, settings=settings.serving(BundleStore(store))) as servers:
+        # What these servers are asked is no person's wish: they log nothing.
+        variables = settings.serving(BundleStore(store)) | {"KUBEREC_LOG": ""}
+        with serve(store, run_dir, settings=variables) as servers:
             feed, timing = fetch_feed(servers.url, examples[0])
             write_json(run_dir / "feed.json", feed)
             print(describe_feed(feed, examples[0], timing), flush=True)

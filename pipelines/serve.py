@@ -46,14 +46,16 @@ def serve_until_interrupted(dataset: Path, port: int, settings: PipelineSettings
         BundleError: Nothing was released for the dataset yet.
         ServerFailed: A server ended.
     """
-    store = settings.store(DatasetConfig.load(dataset).name)
+    name = DatasetConfig.load(dataset).name
+    store = settings.store(name)
     bundles = BundleStore(store)
     version = bundles.current()
     if version is None:
         raise BundleError(f"{store} has no current bundle: run `make run DATASET={dataset}` first")
     log_dir = settings.build_dir / "serve"
     log_dir.mkdir(parents=True, exist_ok=True)
-    with serve(store, log_dir, port=port, settings=settings.serving(bundles)) as servers:
+    variables = settings.serving(bundles) | {"KUBEREC_LOG": settings.log(name)}
+    with serve(store, log_dir, port=port, settings=variables) as servers:
         write_targets(servers.addresses, log_dir / TARGETS_FILE)
         print(f"bundle {version} is served at {servers.url}; logs are in {log_dir}; stop with Ctrl-C", flush=True)
         print(f"  curl '{servers.url}/api/v1/recommendations?user_id=somebody&count=5'", flush=True)

@@ -1,6 +1,6 @@
 """Submits a pipeline to Kubeflow Pipelines: what the CronJobs call, and a person who has a cluster.
 
-python -m pipelines.submit training|drift --dataset DIR [--key KEY] [name=value]
+python -m pipelines.submit training|refresh|drift --dataset DIR [--key KEY] [name=value]
 """
 
 from __future__ import annotations
@@ -19,6 +19,8 @@ from pipelines.cluster import Cluster, ClusterRun
 from pipelines.drift_steps import drift
 from pipelines.local import code_version
 from pipelines.parameters import TrainingParameters
+from pipelines.refresh import refresh_arguments
+from pipelines.refresh_steps import refresh
 from pipelines.retraining import Job
 from pipelines.settings import PipelineSettings
 from pipelines.trainer import training_arguments
@@ -73,6 +75,10 @@ def _training(job: Job) -> dict[str, object]:
     return training_arguments(job.dataset, job.name, job.parameters, job.settings)
 
 
+def _refresh(job: Job) -> dict[str, object]:
+    return refresh_arguments(job.dataset, job.name, job.settings)
+
+
 def _drift(job: Job) -> dict[str, object]:
     changed = job.parameters.model_dump(exclude_defaults=True)
     return {
@@ -84,6 +90,7 @@ def _drift(job: Job) -> dict[str, object]:
 
 SUBMISSIONS: Mapping[str, Submission] = {
     "training": Submission(training, _training),
+    "refresh": Submission(refresh, _refresh),
     "drift": Submission(drift, _drift),
 }
 

@@ -52,7 +52,33 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
     item_ids = item_universe(tables)
     write_parquet(out.item_ids_file, pa.table({"item_id": pa.array(item_ids, pa.string())}))
     write_parquet(out.items_static_file, newest_content(tables.items, item_ids))
-    calendar = Calendar.of(tables.split, since)
+    _write_snapshots(tables, feature_set, Calendar.of(tables.split, since), out)
+    feature_set.save(out.feature_set_file)
+    return feature_set
+
+
+def build_newest(tables_dir: Path, out_dir: Path, feature_set: FeatureSet, end: float) -> float:
+    """Writes the newest snapshot alone, of the columns of a given feature set.
+
+    Args:
+        tables_dir: Prepared tables, cleaned by the row rules.
+        out_dir: A features directory; gets feature set and snapshots, not what belongs to a release.
+        feature_set: Names the columns; the tables have what they are made of.
+        end: What is known by then counts, unix seconds; the log's end or later.
+
+    Returns:
+        The time as of which the snapshot is, just after `end`.
+    """
+    tables, out = PreparedTables.open(tables_dir), FeaturesDirectory(out_dir)
+    split = tables.split.model_copy(update={"log_end": end})
+    _write_snapshots(tables, feature_set, Calendar.of(split, end), out)
+    feature_set.save(out.feature_set_file)
+    return split.stamp(end)
+
+
+def _write_snapshots(
+    tables: PreparedTables, feature_set: FeatureSet, calendar: Calendar, out: FeaturesDirectory
+) -> None:
     with tempfile.TemporaryDirectory(prefix="kuberec-features-") as spill:
         connection = connect(Path(spill))
         try:
@@ -68,8 +94,6 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
                 say(f"features: {name} has {num_rows:,} rows, {time.monotonic() - started:.1f} s")
         finally:
             connection.disconnect()
-    feature_set.save(out.feature_set_file)
-    return feature_set
 
 
 def connect(spill: Path) -> Any:

@@ -1,7 +1,7 @@
-"""The features step of a pipeline: a thin wrapper, so that a cluster and a local run call the same function."""
+"""The features steps of a pipeline: thin wrappers, so that a cluster and a local run call the same functions."""
 
 from kfp import dsl
-from kfp.dsl import Dataset, Input, Output
+from kfp.dsl import Dataset, Input, Metrics, Output
 
 
 @dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
@@ -30,3 +30,38 @@ def build_feature_snapshots(tables: Input[Dataset], code_version: str, features:
             "num_features": len(feature_set.ranker_features),
         }
     )
+
+
+@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+def refresh_features_op(
+    tables: Input[Dataset], store: str, redis: str, code_version: str, metrics: Output[Metrics], report_dir: str = ""
+) -> None:
+    """Fills the online store of what is served with the state of users and items as of now.
+
+    Args:
+        tables: Clean prepared tables of dataset and log.
+        store: The dataset's store, a directory or URL.
+        redis: Address of a Redis online store, "" for SQLite in the store, which is a directory then.
+        code_version: Of the code that computed it.
+        metrics: Numbers of users and items, and as of when.
+        report_dir: Gets refresh.json, which says the same; "" is nowhere.
+    """
+    import tempfile
+    from pathlib import Path
+
+    from components.features.refresh import refresh_features
+    from components.release.release import online_settings
+    from feature_repo.errors import exit_with_sentence
+    from feature_repo.files import write_json
+    from inference.store import BundleStore
+
+    with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
+        done = refresh_features(
+            Path(tables.path), BundleStore(store), lambda facts: online_settings(store, facts, redis, Path(scratch))
+        )
+        if report_dir:
+            write_json(Path(report_dir) / "refresh.json", done.model_dump(mode="json"))
+    metrics.log_metric("num_users", done.num_users)
+    metrics.log_metric("num_items", done.num_items)
+    metrics.log_metric("as_of", done.as_of)
+    metrics.metadata["code_version"] = code_version
