@@ -95,8 +95,7 @@ class LogWriter:
     def accept(self, events: Sequence[Event]) -> Future[None]:
         """A future that ends once the events will survive the process.
 
-        Raises:
-            StorageError: In the future: the spool cannot be written, or holds all it may.
+        It ends with a StorageError where the spool cannot be written, or holds all it may.
         """
         opened = self._opened
         if opened is not None and not opened.outbox.full:

@@ -282,6 +282,25 @@ def test_parts_that_waited_are_taken_over(tmp_path, counted):
     assert logs.num_rows(tmp_path / "log", "interactions") == 1
 
 
+def test_a_damaged_part_is_set_aside_and_the_others_arrive(log, counted, caplog):
+    one = logs.writer(log, log / ".spool", logs.Counted())
+    log.mkdir()
+    (log / "impressions").write_text("in the way")
+    one.start()
+    one.record(*logs.slates(3))
+    one.record(*logs.slates(3, 3, world.NOW + 3600))
+    one.stop()
+    (log / "impressions").unlink()
+    damaged, _ = sorted((log / ".spool").rglob("outbox-*"))
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    two = logs.writer(log, log / ".spool", counted)
+    two.start()
+    two.stop()
+    assert logs.num_rows(log, "impressions") == 60
+    assert logs.leftovers(log / ".spool") == [f"damaged-{damaged.name}"]
+    assert "set aside as" in caplog.text
+
+
 def test_a_journal_made_into_parts_twice_counts_once(log, counted):
     """The process died between the part and the removal of its journal."""
     writer = logs.writer(log, log / ".spool", counted)
