@@ -15,8 +15,8 @@ from feature_repo.errors import SettingsError, exit_with_sentence
 from monitoring.drift.report import DriftReport
 from pipelines.drift_job import measure_window, react
 from pipelines.exposition import publish
+from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
-from pipelines.retraining import Job
 from pipelines.settings import PipelineSettings
 
 NUM_WORST = 5

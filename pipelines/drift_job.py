@@ -17,10 +17,10 @@ from feature_repo.tables import unix_seconds
 from inference.log.reader import read_impressions
 from inference.manifest import Manifest
 from inference.store import BundleStore
-from monitoring.drift.measure import measure
 from monitoring.drift.report import DriftReport
 from monitoring.state import StateFolder
-from pipelines.retraining import Job, answer
+from pipelines.job import Job
+from pipelines.retraining import answer
 
 WINDOWS_FILE = "drift.json"
 
@@ -49,6 +49,8 @@ def measure_window(job: Job, since: float | None = None, until: float | None = N
         BundleError: Nothing is served, or its bundle has no reference.
         KuberecError: Store or log cannot be read.
     """
+    from monitoring.drift.measure import measure  # Evidently takes seconds to import, and answers need none of it
+
     bundles = BundleStore(job.store, job.settings.build_dir / "cache")
     version = bundles.current()
     if version is None:

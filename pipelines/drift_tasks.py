@@ -23,8 +23,8 @@ from monitoring.drift.report import DriftReport
 from pipelines.drift import describe
 from pipelines.drift_job import measure_window, react
 from pipelines.exposition import publish
+from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
-from pipelines.retraining import Job
 from pipelines.settings import PipelineSettings
 
 

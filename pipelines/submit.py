@@ -17,11 +17,11 @@ from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import SettingsError, exit_with_sentence
 from pipelines.cluster import Cluster, ClusterRun
 from pipelines.drift_steps import drift
+from pipelines.job import Job
 from pipelines.local import code_version
 from pipelines.parameters import TrainingParameters
 from pipelines.refresh import refresh_arguments
 from pipelines.refresh_steps import refresh
-from pipelines.retraining import Job
 from pipelines.settings import PipelineSettings
 from pipelines.trainer import training_arguments
 from pipelines.training import training

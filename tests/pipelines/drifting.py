@@ -29,8 +29,8 @@ from inference.reference import Reference, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from inference.store import BundleStore
+from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
-from pipelines.retraining import Job
 from pipelines.settings import PipelineSettings
 from tests.inference import world
 from tests.inference.bundles import fit_ranker

@@ -12,7 +12,7 @@ from kfp import components
 
 from pipelines.compile import PIPELINES, compile_all
 from pipelines.parameters import TrainingParameters
-from pipelines.retraining import GATES
+from pipelines.starting import GATES
 
 UNCACHED = {"require-quality-op", "require-schema-op", "publish-report-op", "release-op", "refuse-op"}
 KEYS = {"fingerprint", "code_version"}

@@ -21,8 +21,9 @@ from monitoring.ledger import Ledger, read_ledger, write_ledger
 from pipelines.cluster import ClusterError
 from pipelines.drift import run
 from pipelines.drift_job import WINDOWS_FILE
+from pipelines.job import Job
 from pipelines.lease import retraining_lease
-from pipelines.retraining import Job, answer
+from pipelines.retraining import answer
 from tests.inference import world
 from tests.pipelines.drifting import NAME, Shop, make_shop
 from tests.pipelines.kfp_server import KfpServer, started
