@@ -105,6 +105,7 @@ class Bins(BaseModel):
     def count(self, values: Values) -> npt.NDArray[np.int64]:
         """Units in each bin [len(self)]; each quantity counts `len(SHIFTS)` times, a little moved each time."""
         given = np.asarray(values, dtype=np.float64)
+        given = np.where(np.isfinite(given), given, np.nan)
         if self.categorical:
             return np.bincount(self._of_category(given), minlength=len(self))
         slack = _slack(given, self.span)
@@ -123,13 +124,13 @@ class Bins(BaseModel):
 
     def _of_quantity(self, values: Numbers) -> npt.NDArray[np.int64]:
         places = np.searchsorted(self.edges, values, side="left")
-        return np.where(np.isfinite(values), places, len(self) - 1).astype(np.int64)
+        return np.where(np.isnan(values), len(self) - 1, places).astype(np.int64)
 
     def _of_category(self, values: Numbers) -> npt.NDArray[np.int64]:
         places = np.full(len(values), len(self.values), dtype=np.int64)
         for place, value in enumerate(self.values):
             places[values == value] = place
-        places[~np.isfinite(values)] = len(self) - 1
+        places[np.isnan(values)] = len(self) - 1
         return places
 
 
