@@ -14,7 +14,7 @@ from feature_repo.dataset import DatasetConfig
 from feature_repo.errors import SettingsError, exit_with_sentence
 from monitoring.drift.report import DriftReport
 from pipelines.drift_job import measure_window, react
-from pipelines.exposition import publish
+from pipelines.exposition import expose, publish
 from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import PipelineSettings
@@ -53,18 +53,18 @@ def run(job: Job, *, since: float | None = None, until: float | None = None, ret
         KuberecError: It could not be measured, told or answered. A training that ends without a release raises none:
             the report tells it.
     """
-
-    def tell(told: DriftReport) -> None:
-        publish(told, job.state, job.settings.build_dir, job.settings.monitoring)
-
     report = measure_window(job, since, until)
-    tell(report)
+    page = publish(report, job.state, job.settings.build_dir)
     print(describe(report), flush=True)
-    if retrain:
-        report = react(report, job, tell=tell)
-        assert report.answer is not None
-        print(("retrained: " if report.answer.retrain else "not retrained: ") + report.answer.sentence)
-    print(f"the report is {job.settings.build_dir / 'drift' / 'report.html'}", flush=True)
+    try:
+        if retrain:
+            report = react(report, job)
+            publish(report, job.state, job.settings.build_dir)
+            assert report.answer is not None
+            print(("retrained: " if report.answer.retrain else "not retrained: ") + report.answer.sentence)
+    finally:
+        expose(report, job.state, job.settings.monitoring)
+    print(f"the report is {page}", flush=True)
     return report
 
 

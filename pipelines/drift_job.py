@@ -8,7 +8,6 @@ jobs on other machines go on from there.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -62,13 +61,12 @@ def measure_window(job: Job, since: float | None = None, until: float | None = N
     return measure(bundles.fetch(version), log, start, end)
 
 
-def react(report: DriftReport, job: Job, *, tell: Callable[[DriftReport], None]) -> DriftReport:
+def react(report: DriftReport, job: Job) -> DriftReport:
     """Start a retraining or say why not, and use the window up if that settles it.
 
     Args:
         report: The window's.
         job: For whom.
-        tell: Publishes the report again, with its answer.
 
     Returns:
         The report with its answer.
@@ -77,11 +75,9 @@ def react(report: DriftReport, job: Job, *, tell: Callable[[DriftReport], None])
         KuberecError: See `answer`; the window is looked at again by the next job.
     """
     done, settled = answer(report, job)
-    answered = report.model_copy(update={"answer": done})
-    tell(answered)
     if settled:
         _use_up(job.state, report.end)
-    return answered
+    return report.model_copy(update={"answer": done})
 
 
 def _start(state: StateFolder, manifest: Manifest) -> float:

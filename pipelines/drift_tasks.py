@@ -22,7 +22,7 @@ from feature_repo.files import write_text
 from monitoring.drift.report import DriftReport
 from pipelines.drift import describe
 from pipelines.drift_job import measure_window, react
-from pipelines.exposition import publish
+from pipelines.exposition import expose, publish
 from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import PipelineSettings
@@ -73,10 +73,14 @@ def answer_task(job: Job, report_path: Path, page_path: Path) -> None:
         KuberecError: It could not be answered or told.
     """
     report = DriftReport.model_validate_json(report_path.read_bytes())
-    answered = react(report, job, tell=lambda told: _tell(told, job, page_path))
-    assert answered.answer is not None
-    print(answered.answer.sentence, flush=True)
-    write_text(report_path, answered.model_dump_json())
+    try:
+        report = react(report, job)
+        _tell(report, job, page_path)
+        assert report.answer is not None
+        print(report.answer.sentence, flush=True)
+        write_text(report_path, report.model_dump_json())
+    finally:
+        expose(report, job.state, job.settings.monitoring)
 
 
 def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) -> Job:
@@ -86,8 +90,7 @@ def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) 
 
 
 def _tell(report: DriftReport, job: Job, page_path: Path) -> None:
-    page = publish(report, job.state, job.settings.build_dir, job.settings.monitoring)
-    shutil.copyfile(page, page_path)
+    shutil.copyfile(publish(report, job.state, job.settings.build_dir), page_path)
 
 
 if __name__ == "__main__":

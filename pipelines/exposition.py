@@ -14,6 +14,7 @@ from pathlib import Path
 
 from feature_repo.errors import StorageError
 from feature_repo.files import atomic_write, write_text
+from monitoring.drift.figures import drift_figures
 from monitoring.drift.page import DATA_FILE, METRICS_FILE, PAGE_FILE, write_reports
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import read_ledger
@@ -26,20 +27,19 @@ KEPT = (PAGE_FILE, DATA_FILE)
 PUSH_SECONDS = 10.0
 
 
-def publish(report: DriftReport, state: StateFolder, build_dir: Path, settings: MonitoringSettings) -> Path:
-    """Write a report and its figures everywhere they are read.
+def publish(report: DriftReport, state: StateFolder, build_dir: Path) -> Path:
+    """Write a report to the build folder and to the store.
 
     Args:
         report: With its answer, or before there is one; the later one replaces the earlier.
         state: The dataset's monitoring files.
         build_dir: Everything generated lives below.
-        settings: Where figures go.
 
     Returns:
         The page.
 
     Raises:
-        StorageError: A place cannot be written, or the Pushgateway does not take the figures.
+        StorageError: The store cannot be written.
     """
     out = build_dir / "drift"
     stamp = f"{datetime.fromtimestamp(report.end, UTC):%Y%m%dT%H%M%SZ}"
@@ -51,15 +51,33 @@ def publish(report: DriftReport, state: StateFolder, build_dir: Path, settings: 
             for folder in (out / HISTORY / report.dataset / stamp, out):
                 with atomic_write(folder / name) as temporary:
                     temporary.write_bytes(content)
-        figures = (Path(scratch) / METRICS_FILE).read_text(encoding="utf-8")
-    figures += ledger_metrics(report.dataset, read_ledger(state))
-    write_text(out / METRICS_FILE, figures)
+    write_text(out / METRICS_FILE, _figures(report, state))
+    return out / PAGE_FILE
+
+
+def expose(report: DriftReport, state: StateFolder, settings: MonitoringSettings) -> None:
+    """Hand the figures to whoever collects them; the last thing a job does, for a collector may be away.
+
+    Args:
+        report: What was found.
+        state: The dataset's monitoring files.
+        settings: Where figures go.
+
+    Raises:
+        StorageError: The Pushgateway does not take them.
+        OSError: The textfile folder cannot be written.
+    """
+    figures = _figures(report, state)
     if settings.textfile_dir:
         # One file a dataset; the collector reads *.prom alone, so that it never sees the temporary one.
         write_text(Path(settings.textfile_dir) / f"recs_drift_{report.dataset}.prom", figures)
     if settings.pushgateway:
         _push(figures, report.dataset, settings.pushgateway)
-    return out / PAGE_FILE
+
+
+def _figures(report: DriftReport, state: StateFolder) -> str:
+    """Drift and retrainings in the text format."""
+    return drift_figures(report) + ledger_metrics(report.dataset, read_ledger(state))
 
 
 def _push(figures: str, dataset: str, pushgateway: str) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from feature_repo.errors import StorageError
 from feature_repo.files import read_json, write_json
 from inference.bundle import open_bundle
 from inference.manifest import Manifest
@@ -215,6 +216,16 @@ def test_a_cluster_that_is_away_uses_no_window_up(
         run(away)
     assert (shop.build / "drift" / "report.html").stat().st_size > 0  # what was found is told all the same
     assert retrained(run(job))
+    assert len(server.runs) == 1
+
+
+def test_a_pushgateway_that_is_away_stops_no_retraining(
+    shop: Shop, job: Job, server: KfpServer, free_port: Callable[[], int]
+) -> None:
+    shop.serve(hours(0), dearer=DEARER)
+    silent = shop.job(KUBEREC_KFP_ENDPOINT=server.url, KUBEREC_PUSHGATEWAY=f"http://127.0.0.1:{free_port()}")
+    with pytest.raises(StorageError, match="check KUBEREC_PUSHGATEWAY"):
+        run(silent)
     assert len(server.runs) == 1
 
 
