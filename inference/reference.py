@@ -30,6 +30,7 @@ from inference.log.impressions import FEATURE_PREFIX, PROBABILITY_PREFIX
 
 REFERENCE_FILE, SAMPLE_FILE = "reference.json", "sample.parquet"
 FORMAT = 1
+FEATURE_HASH = "feature_hash"  # of the log, whose name begins like those of features
 CALENDAR = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 
 Kind = Literal["item", "cross", "source", "user", "request", "calendar", "prediction", "label"]
@@ -100,8 +101,8 @@ def first_rows(table: pa.Table) -> pa.Table:
 
 def ranked_rows(table: pa.Table) -> pa.Table:
     """The rows that the ranker ordered: those that have features (a missing one is NaN, not null)."""
-    name = next(name for name in table.column_names if name.startswith(FEATURE_PREFIX))
-    return table.filter(pc.is_valid(table[name]))
+    names = (name for name in table.column_names if name.startswith(FEATURE_PREFIX) and name != FEATURE_HASH)
+    return table.filter(pc.is_valid(table[next(names)]))
 
 
 class ReferenceColumn(BaseModel):

@@ -1,0 +1,188 @@
+"""The reference of a release: what is counted, what of the catalogue is whose time, and how it is kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from components.release.profile import SAMPLE_REQUESTS, profile, sample
+from components.release.reference import as_declared
+from feature_repo.errors import BundleError
+from inference.bins import SHIFTS
+from inference.log.impressions import impressions_table
+from inference.recommender import Recommender
+from inference.reference import Reference, ReferenceColumn, first_rows, load_sample, ranked_rows, watched
+from tests.inference import world
+
+DAYS = np.array([world.NOW - 2 * world.DAY, world.NOW - world.DAY])
+
+
+class ByPrice:
+    """Orders by price; a probability of each objective."""
+
+    def score(self, candidates, _version="", _deadline=None):
+        chance = np.linspace(0, 1, len(candidates), dtype=np.float32)
+        return -candidates.features[:, 1], {"click": chance, "convert": chance}
+
+
+def shown(num: int = 40) -> pa.Table:
+    """Slates of two days; of some users nothing is known."""
+    made = world.artifacts()
+    recommender = Recommender(made, world.Store(made.feature_set), ByPrice())
+    queries = [
+        world.query(
+            f"u{n}" if n % 4 else "a stranger",
+            time=float(DAYS[n % 2]) + 60,
+            request_id=f"r{n:03d}",
+            surface=("home", "email")[n % 2],
+            count=5,
+        )
+        for n in range(num)
+    ]
+    return impressions_table(recommender.recommend(queries), made)
+
+
+def made_columns(table: pa.Table) -> dict[str, ReferenceColumn]:
+    labels = {"label_click": np.array([1.0, 0.0, 0.0]), "label_convert": np.array([0.0, 0.0, 0.0])}
+    columns = profile(table, labels, np.array([0, 0, 1]), watched(world.feature_set()), DAYS)
+    return {column.name: column for column in columns}
+
+
+def test_every_column_is_watched_once_and_knows_whose_it_is() -> None:
+    columns = watched(world.feature_set())
+    names = [column.name for column in columns]
+    features = world.feature_set()
+    assert names == [
+        *features.ranker_features, "score", "p_click", "p_convert", "label_click", "label_convert"
+    ]  # fmt: skip
+    kinds = {column.name: column.kind for column in columns}
+    assert (kinds["item_log_price"], kinds["user_country"], kinds["request_country"]) == ("item", "user", "request")
+    assert (kinds["own_count"], kinds["rank_own"], kinds["p_click"]) == ("cross", "source", "prediction")
+    assert {name for name, kind in kinds.items() if kind == "calendar"} == {
+        f"request_{name}" for name in ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+    }
+    counted = {column.name: column.counted for column in columns}
+    assert (counted["user_country"], counted["request_hour_sin"], counted["item_category"]) == (
+        "requests",
+        "requests",
+        "rows",
+    )
+
+
+def test_users_and_requests_count_once_items_by_row_day_by_day() -> None:
+    table = ranked_rows(shown())
+    columns = made_columns(table)
+    assert table.num_rows == 30 * 5  # strangers are not ranked
+    surface = columns["request_surface"]
+    assert dict(zip(surface.bins.labels(), np.array(surface.counts).T.tolist(), strict=True)) == {
+        "email": [0, 20],
+        "home": [10, 0],
+        "other": [0, 0],
+        "missing": [0, 0],
+    }
+    category = columns["item_category"]
+    assert np.array(category.counts).sum(axis=1).tolist() == [50, 100]
+    price = columns["item_log_price"]
+    assert price.total.sum() == len(SHIFTS) * 150
+    expected = price.bins.count(table["feature_item_log_price"].to_numpy())
+    assert price.total.tolist() == expected.tolist()
+
+
+def test_labels_are_the_logs_own() -> None:
+    click = made_columns(ranked_rows(shown()))["label_click"]
+    assert dict(zip(click.bins.labels(), np.array(click.counts).T.tolist(), strict=True)) == {
+        "no": [1, 1],
+        "yes": [1, 0],
+        "other": [0, 0],
+        "missing": [0, 0],
+    }
+    columns = profile(ranked_rows(shown()), "no slates", np.zeros(0, int), watched(world.feature_set()), DAYS)
+    assert [column.absent for column in columns][-2:] == ["no slates", "no slates"]
+
+
+def test_a_sample_is_whole_requests_of_a_seed() -> None:
+    table = ranked_rows(shown())
+    assert keys(sample(table, 0)) == keys(table)
+    many = pa.concat_tables(
+        [table.set_column(0, "request_id", pa.array([f"{n}-{place // 5}" for place in range(150)])) for n in range(90)]
+    )
+    drawn = sample(many, 1)
+    assert drawn.num_rows == 5 * SAMPLE_REQUESTS
+    assert first_rows(drawn).num_rows == SAMPLE_REQUESTS
+    assert keys(drawn) == keys(sample(many, 1))
+    assert keys(drawn) != keys(sample(many, 2))
+
+
+def test_prices_are_those_of_the_later_time_and_counts_those_of_the_earlier() -> None:
+    earlier = world.items()
+    numeric = earlier.numeric + 1
+    available = ~earlier.available
+    later = world.items(numeric=numeric, price=earlier.price * 2, available=available)
+    merged = as_declared(earlier, later, world.feature_set())
+    assert np.array_equal(merged.numeric[:, 0], earlier.numeric[:, 0])  # num_click_7d
+    assert np.array_equal(merged.numeric[:, 1], numeric[:, 1])  # log_price
+    assert np.array_equal(merged.price, earlier.price * 2)
+    assert np.array_equal(merged.available, available)
+
+
+def keys(table: pa.Table) -> list[dict[str, object]]:
+    return table.select(["request_id", "position", "item_id"]).to_pylist()
+
+
+def reference() -> Reference:
+    table = ranked_rows(shown())
+    return Reference(
+        feature_hash=world.feature_set().hash,
+        start=float(DAYS[0]),
+        end=world.NOW,
+        num_requests=(10, 20),
+        num_rows=table.num_rows,
+        objectives={"click": ("view",), "convert": ("purchase",)},
+        columns=tuple(made_columns(table).values()),
+    )
+
+
+def test_it_is_kept_as_json_and_parquet(tmp_path: Path) -> None:
+    table = ranked_rows(shown())
+    reference().save(tmp_path / "reference", table)
+    assert sorted(path.name for path in (tmp_path / "reference").iterdir()) == ["reference.json", "sample.parquet"]
+    assert Reference.load(tmp_path / "reference") == reference()
+    kept = load_sample(tmp_path / "reference")
+    assert kept.schema.names == table.schema.names
+    assert keys(kept) == keys(table)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (None, "holds no drift reference"),
+        ("{", "cannot be read"),
+        ('{"format": 1}', "cannot be read"),
+    ],
+)
+def test_a_damaged_one_is_a_sentence(tmp_path: Path, content: str | None, words: str) -> None:
+    if content is not None:
+        (tmp_path / "reference.json").write_text(content)
+    with pytest.raises(BundleError, match=words):
+        Reference.load(tmp_path)
+    with pytest.raises(BundleError, match="The sample in"):
+        load_sample(tmp_path)
+
+
+def test_counts_that_do_not_fit_and_other_layouts_are_refused(tmp_path: Path) -> None:
+    reference().save(tmp_path, shown(4))
+    path = tmp_path / "reference.json"
+    content = json.loads(path.read_text())
+    content["format"] = 2
+    path.write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="has layout 2, this code reads 1"):
+        Reference.load(tmp_path)
+    content["format"] = 1
+    content["columns"][0]["counts"][0].pop()
+    path.write_text(json.dumps(content))
+    with pytest.raises(BundleError, match="cannot be read"):
+        Reference.load(tmp_path)
