@@ -213,6 +213,8 @@ def _label(source: str, kind: pa.DataType) -> Expression | None:
 def _position(source: str, kind: pa.DataType) -> Expression | None:
     if not (types.is_integer(kind) or _is_fractional(kind)):
         return None
+    if types.is_signed_integer(kind) and kind.bit_width <= 32:  # every value can be read: no scan to check them
+        return Expression(f"CASE WHEN {source} >= 0 THEN CAST({source} AS INTEGER) END")
     value = f"CAST({source} AS DOUBLE)"
     usable = f"({value} = trunc({value}) AND {value} < 2147483648)"
     return Expression(
