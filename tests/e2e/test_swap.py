@@ -28,7 +28,7 @@ from tests.e2e.clients import HEADERS, Clients, Items, Question, book, expected,
 from tests.inference import editions
 from tests.inference.features import fill_store
 
-NUM_EDITIONS = 4
+NUM_EDITIONS = 5
 
 
 @dataclass
@@ -128,6 +128,7 @@ def swap(stage: Stage, num_requests: int, num_swaps: int) -> None:
     first = (stage.serving.store.current(),)
     released = [bundle.version for bundle in stage.editions if bundle.version not in first][: num_swaps - 1]
     way = [*first, *released, ([*first, *released])[-2]]
+    assert len(way) == num_swaps + 1, "too few editions"
     marks = stage.degraded()
     with Clients(stage.urls * (4 // len(stage.urls)), stage.asked, stage.books) as clients:
         for turn, version in enumerate(way[1:], start=1):
@@ -152,7 +153,8 @@ def swap(stage: Stage, num_requests: int, num_swaps: int) -> None:
 def roll_back(stage: Stage, served: str, version: str) -> None:
     command = [sys.executable, "-m", "components.release", "rollback", "--store", str(stage.serving.store_dir)]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
-    assert (done.returncode, done.stdout) == (0, f"rolled back from {served} to {version}\n"), done.stderr
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith(f"rolled back from {served} to {version}")
 
 
 def test_a_release_and_a_rollback_under_load(stage):
