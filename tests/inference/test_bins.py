@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
@@ -92,6 +92,7 @@ def test_bins_that_are_none_are_refused() -> None:
         Bins(values=(1.0,), categorical=True)
 
 
+@settings(max_examples=50)
 @given(
     arrays(np.float64, st.integers(1, 80), elements=st.floats(width=32, allow_nan=True, allow_infinity=True)),
     arrays(np.float64, st.integers(0, 40), elements=st.floats(width=32, allow_nan=True, allow_infinity=True)),

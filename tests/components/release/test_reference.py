@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,7 @@ class ByPrice:
         return -candidates.features[:, 1], {"click": chance, "convert": chance}
 
 
+@cache
 def shown(num: int = 40) -> pa.Table:
     """Slates of two days; of some users nothing is known."""
     made = world.artifacts()
