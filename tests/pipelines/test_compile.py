@@ -81,6 +81,13 @@ def test_the_gates_that_tell_a_refusal_are_steps_of_the_training(compiled: Mappi
     assert {name for name, _ in tasks(read(compiled["training"]))} >= set(GATES)
 
 
+def test_a_release_is_told_its_cause(compiled: Mapping[str, Path]) -> None:
+    releases = [task for name, task in tasks(read(compiled["training"])) if name == "release-op"]
+    assert len(releases) == 2
+    for task in releases:
+        assert task["inputs"]["parameters"]["cause"] == {"componentInputParameter": "pipelinechannel--cause"}
+
+
 def test_release_waits_for_the_gate(compiled: Mapping[str, Path]) -> None:
     spec = read(compiled["training"])
     conditions = dict(_conditions(spec, spec["root"]["dag"], ()))
