@@ -28,7 +28,8 @@ TITLES = {
 ADVICE = {
     "significant": "People, items or requests differ from what this bundle was released with. See first whether the "
     "data is right: a feed that broke, prices in another currency, a client that no longer sends its device all look "
-    "like this. If it is, the retraining is the answer; if not, mend the data: a model trained on it would be worse.",
+    "like this. If ages and days since something lead, features were not refreshed: do that first. If the data is "
+    "right, the retraining is the answer; if not, mend it: a model trained on it would be worse.",
     "moderate": "Nothing has to be done. Look whether the same features were moderate in the reports before: what "
     "keeps moving will be significant soon.",
     "none": "Nothing has to be done.",
