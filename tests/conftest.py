@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import prometheus_client  # noqa: F401 - before Feast, whose import makes counters of all registries share one file
 import pytest
 
 from tests import object_store

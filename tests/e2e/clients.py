@@ -33,7 +33,7 @@ Question = tuple[Mapping[str, Any], ...]  # the requests of one call
 def questions() -> list[Question]:
     """Single requests of every kind, and calls for several people at once."""
     users = [f"u{number}" for number in range(24)]
-    single = [{"user_id": user} for user in users]
+    single: list[dict[str, Any]] = [{"user_id": user} for user in users]
     single += [{"user_id": user, "surface": "email", "count": 7} for user in users[:4]]
     single += [{"user_id": f"stranger{n}", "country": country} for n, country in enumerate(world.COUNTRIES)]
     single += [{"user_id": "u1", "surface": "similar", "item_id": world.item_id(row)} for row in (150, 201, 259)]

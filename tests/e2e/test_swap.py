@@ -125,9 +125,9 @@ def _answers(question, artifacts, ranker, place) -> list[Items] | None:
 
 def swap(stage: Stage, num_requests: int, num_swaps: int) -> None:
     """Releases the editions in turn, the last step is a rollback; people ask all the while."""
-    first = (stage.serving.store.current(),)
-    released = [bundle.version for bundle in stage.editions if bundle.version not in first][: num_swaps - 1]
-    way = [*first, *released, ([*first, *released])[-2]]
+    first = str(stage.serving.store.current())
+    released = [bundle.version for bundle in stage.editions if bundle.version != first][: num_swaps - 1]
+    way = [first, *released, [first, *released][-2]]
     assert len(way) == num_swaps + 1, "too few editions"
     marks = stage.degraded()
     with Clients(stage.urls * (4 // len(stage.urls)), stage.asked, stage.books) as clients:
