@@ -53,6 +53,7 @@ def test_a_store_lives_in_a_bucket(remote, bundles, tmp_path):
     remote.set_current(two.version)
     assert (remote.current(), remote.previous()) == (two.version, one.version)
     assert remote.manifest(two.version) == two.manifest
+    assert remote.feature_set(two.version) == two.feature_set
     assert not (tmp_path / "cache").exists()
     assert remote.rollback() == one.version
     assert (remote.current(), remote.previous()) == (one.version, None)
