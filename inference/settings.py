@@ -34,7 +34,7 @@ class ServingSettings(BaseModel):
         items_seconds: How often is looked whether the online store was refreshed: a refresh is served within 60 s.
         ranker_threads: Threads of one ranking.
         request_threads: Requests worked on at a time, by either server.
-        held_bundles: Bundles a predictor holds.
+        held_bundles: Bundles a predictor holds at rest; one that is in use is kept beyond it.
         grace_seconds: Time that requests have to end after SIGTERM.
         log: Where slates and events are logged, a local directory or s3://; "" logs nothing and takes no events.
         spool: Local directory of rows on their way to the log; by default in a local log, else below the cache.
