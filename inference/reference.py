@@ -24,17 +24,19 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from feature_repo.errors import BundleError
 from feature_repo.feature_set import FeatureSet
 from feature_repo.files import read_json, write_json, write_parquet
-from feature_repo.tables import label_column
+from feature_repo.split import DAY
+from feature_repo.tables import label_column, unix_seconds
 from inference.bins import Bins
 from inference.log.impressions import FEATURE_PREFIX, PROBABILITY_PREFIX
 
 REFERENCE_FILE, SAMPLE_FILE = "reference.json", "sample.parquet"
 FORMAT = 1
 FEATURE_HASH = "feature_hash"  # of the log, whose name begins like those of features
+SELLER_PREFIX = "item_seller_"
 CALENDAR = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 
 Kind = Literal["item", "cross", "source", "user", "request", "calendar", "prediction", "label"]
-Counted = Literal["requests", "rows"]
+Counted = Literal["requests", "items", "sellers", "rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +57,16 @@ class Watched:
 
     @property
     def counted(self) -> Counted:
-        """What of the user, of the request and of the calendar is the same in a slate's rows counts once a request."""
-        return "requests" if self.kind in ("user", "request", "calendar") else "rows"
+        """What is the same in many rows counts once.
+
+        What of the user, of the request and of the calendar is the same in a slate counts once a request. What of an
+        item is the same on a day counts once an item and day, however often it was shown; of a seller likewise.
+        """
+        if self.kind in ("user", "request", "calendar"):
+            return "requests"
+        if self.kind == "item":
+            return "sellers" if self.names is None and self.name.startswith(SELLER_PREFIX) else "items"
+        return "rows"
 
     def values(self, table: pa.Table) -> npt.NDArray[np.float64]:
         """Values of rows of the log [n]; NaN is missing, as is code 0 of a categorical feature."""
@@ -92,11 +102,46 @@ def watched(feature_set: FeatureSet) -> tuple[Watched, ...]:
     )
 
 
-def first_rows(table: pa.Table) -> pa.Table:
-    """One row of every request, in the order of their ids."""
-    ids = table["request_id"].combine_chunks().dictionary_encode()
-    _, places = np.unique(ids.indices.to_numpy(), return_index=True)
-    return table.take(pa.array(places))
+def counted_tables(table: pa.Table) -> dict[Counted, pa.Table]:
+    """The rows of ranked slates that stand for each kind of unit, see `Watched.counted`.
+
+    Of an item the last row of each day stays, of a seller one row of each day for every combination of its features.
+    """
+    days = unix_seconds(table["timestamp"]) // DAY
+    newest = np.lexsort((_codes_of(table["item_id"]), unix_seconds(table["timestamp"])))[::-1]
+    items = table.take(pa.array(newest[_first_of(_codes_of(table["item_id"])[newest], days[newest])]))
+    sellers = [name for name in table.column_names if name.startswith(FEATURE_PREFIX + SELLER_PREFIX)]
+    numbers = [np.nan_to_num(items[name].to_numpy(), nan=-1.0) for name in sellers]
+    return {
+        "rows": table,
+        "requests": table.take(pa.array(_first_of(_codes_of(table["request_id"])))),
+        "items": items,
+        "sellers": items.take(pa.array(_first_of(unix_seconds(items["timestamp"]) // DAY, *numbers))),
+    }
+
+
+def num_units(tables: Mapping[Counted, pa.Table]) -> dict[Counted, int]:
+    """Independent units among counted tables: the items of one slate are chosen together, so rows are requests.
+
+    Of items and sellers those of the day that has most: the next day shows the same ones again.
+    """
+    requests = tables["requests"].num_rows
+    found: dict[Counted, int] = {"rows": requests, "requests": requests}
+    for counted in ("items", "sellers"):
+        days = unix_seconds(tables[counted]["timestamp"]) // DAY
+        found[counted] = int(np.unique(days, return_counts=True)[1].max(initial=0))
+    return found
+
+
+def _codes_of(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """A number for each distinct text [n]."""
+    return np.asarray(column.combine_chunks().dictionary_encode().indices.to_numpy(), dtype=np.int64)
+
+
+def _first_of(*keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
+    """The first row of every combination of the keys [n], ascending."""
+    _, places = np.unique(np.stack(keys, axis=1), axis=0, return_index=True)
+    return np.sort(places)
 
 
 def ranked_rows(table: pa.Table) -> pa.Table:
@@ -143,6 +188,7 @@ class Reference(BaseModel):
         start, end: Span of the queries that were replayed, unix seconds: start <= time < end.
         num_requests: Replayed and ranked, for each day.
         num_rows: Items they were shown.
+        num_units: What is counted -> how many independent units of it there are.
         objectives: Objective -> event types that fulfil it: what makes labels of a log's events.
         columns: By `watched`.
     """
@@ -155,6 +201,7 @@ class Reference(BaseModel):
     end: float
     num_requests: tuple[int, ...]
     num_rows: int
+    num_units: dict[Counted, int]
     objectives: dict[str, tuple[str, ...]]
     columns: tuple[ReferenceColumn, ...]
 

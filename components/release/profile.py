@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inference.bins import Bins
-from inference.reference import ReferenceColumn, Watched, first_rows
+from inference.reference import Counted, ReferenceColumn, Watched
 
 SAMPLE_ROWS, SAMPLE_REQUESTS = 20_000, 2_000
 
@@ -18,7 +18,7 @@ Counts = tuple[tuple[int, ...], ...]
 
 
 def profile(
-    shown: pa.Table,
+    tables: Mapping[Counted, pa.Table],
     labels: Mapping[str, npt.NDArray[np.float64]] | str,
     label_days: npt.NDArray[np.int64],
     columns: Sequence[Watched],
@@ -27,13 +27,12 @@ def profile(
     """The columns of a reference.
 
     Args:
-        shown: Rows of ranked slates as the impression log has them.
+        tables: Ranked slates as the impression log has them, by `counted_tables`.
         labels: Name of a label column -> 0/1 of what the log itself showed [n]; or why there are none.
         label_days: Day of each of them [n].
         columns: What is watched.
         days: Start of each day, ascending unix seconds.
     """
-    tables = {"rows": shown, "requests": first_rows(shown)}
     day_of = {counted: days_of(table, days) for counted, table in tables.items()}
     made = []
     for column in columns:

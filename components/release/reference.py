@@ -31,7 +31,7 @@ from inference.historical_features import HistoricalFeatures
 from inference.log.impressions import impressions_table
 from inference.query import Query
 from inference.recommender import Recommender
-from inference.reference import Reference, ranked_rows, watched
+from inference.reference import Reference, counted_tables, num_units, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 
@@ -81,14 +81,16 @@ def make_reference(
     num_requests = requests_a_day(replayed)
     if sum(num_requests):
         labels, label_days = _labels(tables, replayed)
+        counted = counted_tables(replayed.shown)
         Reference(
             feature_hash=stage.feature_set.hash,
             start=float(replayed.days[0]),
             end=replayed.end,
             num_requests=num_requests,
             num_rows=replayed.shown.num_rows,
+            num_units=num_units(counted),
             objectives=dict(tables.config.objectives),
-            columns=profile(replayed.shown, labels, label_days, columns, replayed.days),
+            columns=profile(counted, labels, label_days, columns, replayed.days),
         ).save(out_dir, sample(replayed.shown, seed))
         say(f"reference: {sum(num_requests):,} requests of {len(num_requests)} days, {replayed.shown.num_rows:,} rows")
     else:

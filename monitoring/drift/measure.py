@@ -3,10 +3,11 @@
 Owns which columns are compared, how, and what counts towards the verdict; writes nothing. The figures are Evidently's,
 by our test (`psi.py`), over bins that the reference cut: Evidently drops missing values, a bin of their own it keeps.
 
-Shares of user and request features are of requests. Those of item, cross, source and prediction features are of rows,
-but the items of one slate are chosen together and are no independent units, so that sufficiency counts requests there
-too. All rows of a day share its catalogue as well: counts of one day differ between ordinary days by more than chance.
-How much, the reference's own days tell: a figure less than twice what one of them reached against the others
+Shares of user and request features are of requests, those of item and seller features of the items and sellers that
+were shown. Those of cross, source and prediction features are of rows, but the items of one slate are chosen together
+and are no independent units, so that sufficiency counts requests there. Few items or sellers differ by chance alone: a
+figure within `chance` of so many is insufficient. Ordinary days differ a little more, and how much, the reference's own
+days tell: a figure less than twice what one of them reached against the others
 (`ordinary`) is reported and does not alarm; of a hundred columns some always pass the largest of seven days, hardly any
 twice that. Hours and weekdays never alarm: a window of one day differs from a week by definition.
 """
@@ -23,10 +24,19 @@ import numpy.typing as npt
 from feature_repo.errors import BundleError
 from inference.bins import Bins
 from inference.bundle import REFERENCE, Bundle
-from inference.reference import Reference, ReferenceColumn, Watched, first_rows, watched
+from inference.reference import Reference, ReferenceColumn, Watched, counted_tables, num_units, watched
 from monitoring.drift.evidence import evidently_psi
-from monitoring.drift.psi import psi
-from monitoring.drift.report import Bin, DriftReport, FeatureDrift, severity_of, verdict_of, worst_first
+from monitoring.drift.psi import chance, psi
+from monitoring.drift.report import (
+    ENOUGH_UNITS,
+    Bin,
+    DriftReport,
+    FeatureDrift,
+    Severity,
+    severity_of,
+    verdict_of,
+    worst_first,
+)
 from monitoring.drift.window import Window, read_window
 from monitoring.drift.wording import moved, sentence_of
 
@@ -45,6 +55,7 @@ class _Compared:
     known: ReferenceColumn
     before: Counts
     after: Counts
+    units: tuple[int, int]
 
 
 def measure(
@@ -90,19 +101,20 @@ def measure(
 
 def _compare(bundle: Bundle, reference: Reference, window: Window) -> list[FeatureDrift]:
     known = {column.name: column for column in reference.columns}
-    tables = {"rows": window.shown, "requests": first_rows(window.shown)}
-    units = min(window.num_requests, sum(reference.num_requests))
+    tables = counted_tables(window.shown)
+    here = num_units(tables)
     compared, found = [], []
     for column in watched(bundle.feature_set):
         mine = known.get(column.name)
-        reason = _absent(column, mine, window)
+        reason, units = _absent(column, mine, window), (reference.num_units[column.counted], here[column.counted])
         if mine is None or reason:
-            found.append(_nothing(column, reason, units))
+            found.append(_nothing(column, reason, min(units)))
             continue
         values = _labels(window)[column.name] if column.kind == "label" else column.values(tables[column.counted])
-        compared.append(_Compared(column, mine, mine.total, mine.bins.count(values)))
+        compared.append(_Compared(column, mine, mine.total, mine.bins.count(values), units))
     figures = evidently_psi({one.column.name: (one.before, one.after) for one in compared})
-    return found + [_finding(one, figures[one.column.name], units, reference.num_requests) for one in compared]
+    requests = min(here["requests"], reference.num_units["requests"])
+    return found + [_finding(one, figures[one.column.name], requests, reference.num_requests) for one in compared]
 
 
 def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> str:
@@ -118,11 +130,13 @@ def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> s
     return ""
 
 
-def _finding(one: _Compared, figure: float, units: int, num_requests: Sequence[int]) -> FeatureDrift:
-    severity = severity_of(figure, units)
+def _finding(one: _Compared, figure: float, requests: int, num_requests: Sequence[int]) -> FeatureDrift:
+    severity = _severity(one, figure, requests)
     ordinary = _ordinary(one.known, num_requests)
     detail, alarms = moved(one.known.bins.labels(), one.before, one.after), one.column.kind != "calendar"
-    if severity in ("moderate", "significant"):
+    if severity == "insufficient":
+        detail += f"; {min(one.units)} {one.column.counted} are too few to judge by it"
+    elif severity in ("moderate", "significant"):
         if not alarms:
             detail += "; the calendar never alarms"
         elif ordinary is not None and figure < BEYOND_ORDINARY * ordinary:
@@ -134,12 +148,21 @@ def _finding(one: _Compared, figure: float, units: int, num_requests: Sequence[i
         psi=figure,
         severity=severity,
         alarms=alarms,
-        units=units,
+        units=min(one.units),
         counted=one.column.counted,
         ordinary=ordinary,
         detail=detail,
         bins=_bins(one.known.bins, one.before, one.after),
     )
+
+
+def _severity(one: _Compared, figure: float, requests: int) -> Severity:
+    """Severity of a figure; of few items or sellers only one that chance alone does not give."""
+    if one.column.counted in ("items", "sellers") and min(one.units) < ENOUGH_UNITS:
+        bins = int(np.count_nonzero((one.before > 0) | (one.after > 0)))
+        if figure <= chance(bins, *one.units):
+            return "insufficient"
+    return severity_of(figure, requests)
 
 
 def _nothing(column: Watched, reason: str, units: int) -> FeatureDrift:

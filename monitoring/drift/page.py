@@ -149,9 +149,10 @@ def _notes() -> str:
         "<section class='notes'><h2>How it is counted</h2><p>PSI over the deciles of the reference, or its most "
         f"frequent categories; what is missing is a bin of its own. Below {MODERATE:g} none, from {MODERATE:g} "
         f"moderate, from {SIGNIFICANT:g} significant; under {ENOUGH_UNITS} requests insufficient. Features of the user "
-        "and of the request count once a request, all others once an item shown. <i>Ordinary</i> is the largest PSI of "
-        "one day of the reference against its other days: a column below twice that does not alarm. Hours and weekdays "
-        "never do.</p></section></main>"
+        "and of the request count once a request, those of items and sellers once a day, all others once an item "
+        "shown; what so few items or sellers differ by through chance is insufficient too. <i>Ordinary</i> is the "
+        "largest PSI of one day of the reference against its other days: a column below twice that does not alarm. "
+        "Hours and weekdays never do.</p></section></main>"
     )
 
 

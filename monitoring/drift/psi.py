@@ -22,6 +22,7 @@ import numpy.typing as npt
 import pandas as pd
 from evidently.legacy.calculations.stattests.registry import StatTest, register_stattest
 from evidently.legacy.core import ColumnType
+from scipy.stats import chi2
 
 from inference.bins import Bins
 from monitoring.drift.report import SIGNIFICANT
@@ -42,6 +43,22 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
     before = np.maximum(before / before.sum(), LEAST_SHARE)[used]
     after = np.maximum(after / after.sum(), LEAST_SHARE)[used]
     return float(np.sum((after - before) * np.log(after / before)))
+
+
+def chance(num_bins: int, num_reference: int, num_current: int) -> float:
+    """PSI that two samples of one distribution hardly ever pass: once in a thousand times.
+
+    By chance PSI is distributed as (1/n + 1/m) times chi-squared with one degree of freedom less than bins (Yurdakul
+    and Naranjo, as above).
+
+    Args:
+        num_bins: Bins that hold something.
+        num_reference: Units of the one sample.
+        num_current: Units of the other.
+    """
+    if min(num_reference, num_current) == 0:
+        return float("inf")
+    return float(chi2.ppf(0.999, max(num_bins - 1, 1))) * (1 / num_reference + 1 / num_current)
 
 
 def decile_psi(

@@ -46,8 +46,8 @@ class FeatureDrift(BaseModel):
         psi: Decile PSI against the reference; None where there is nothing to compare.
         severity: Of the figure alone.
         alarms: Whether it counts towards the verdict.
-        units: Independent units behind the figure, those of the smaller side. That is always requests: the items of one
-            slate are chosen together.
+        units: Independent units behind the figure, those of the smaller side: items or sellers where `counted` says so,
+            else requests, as the items of one slate are chosen together.
         counted: What the shares are of.
         ordinary: The largest PSI of one day of the reference against its other days; None where days cannot be told.
         detail: One sentence about what moved, or why there is no figure or no alarm.

@@ -25,7 +25,7 @@ from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.manifest import Facts
 from inference.recommender import Recommender
-from inference.reference import Reference, ranked_rows, watched
+from inference.reference import Reference, counted_tables, num_units, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from inference.store import BundleStore
@@ -101,9 +101,10 @@ def make_shop(directory: Path) -> Shop:
         end=world.NOW,
         num_requests=(NUM_REQUESTS,),
         num_rows=shown.num_rows,
+        num_units=num_units(counted_tables(shown)),
         objectives={"click": ("click",), "convert": ("purchase",)},
         columns=profile(
-            shown,
+            counted_tables(shown),
             "the log has no slates",
             np.zeros(0, dtype=np.int64),
             watched(made.feature_set),

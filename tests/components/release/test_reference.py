@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from components.release.profile import SAMPLE_REQUESTS, profile, sample
@@ -16,7 +17,15 @@ from feature_repo.errors import BundleError
 from inference.bins import SHIFTS
 from inference.log.impressions import impressions_table
 from inference.recommender import Recommender
-from inference.reference import Reference, ReferenceColumn, first_rows, load_sample, ranked_rows, watched
+from inference.reference import (
+    Reference,
+    ReferenceColumn,
+    counted_tables,
+    load_sample,
+    num_units,
+    ranked_rows,
+    watched,
+)
 from tests.inference import world
 
 DAYS = np.array([world.NOW - 2 * world.DAY, world.NOW - world.DAY])
@@ -50,7 +59,7 @@ def shown(num: int = 40) -> pa.Table:
 
 def made_columns(table: pa.Table) -> dict[str, ReferenceColumn]:
     labels = {"label_click": np.array([1.0, 0.0, 0.0]), "label_convert": np.array([0.0, 0.0, 0.0])}
-    columns = profile(table, labels, np.array([0, 0, 1]), watched(world.feature_set()), DAYS)
+    columns = profile(counted_tables(table), labels, np.array([0, 0, 1]), watched(world.feature_set()), DAYS)
     return {column.name: column for column in columns}
 
 
@@ -71,11 +80,11 @@ def test_every_column_is_watched_once_and_knows_whose_it_is() -> None:
     assert (counted["user_country"], counted["request_hour_sin"], counted["item_category"]) == (
         "requests",
         "requests",
-        "rows",
+        "items",
     )
 
 
-def test_users_and_requests_count_once_items_by_row_day_by_day() -> None:
+def test_users_and_requests_count_once_and_items_once_a_day() -> None:
     table = ranked_rows(shown())
     columns = made_columns(table)
     assert table.num_rows == 30 * 5  # strangers are not ranked
@@ -86,12 +95,17 @@ def test_users_and_requests_count_once_items_by_row_day_by_day() -> None:
         "other": [0, 0],
         "missing": [0, 0],
     }
+    days = [set(table.filter(pc.equal(table["surface"], name))["item_id"].to_pylist()) for name in ("home", "email")]
     category = columns["item_category"]
-    assert np.array(category.counts).sum(axis=1).tolist() == [50, 100]
+    assert np.array(category.counts).sum(axis=1).tolist() == [len(items) for items in days]
     price = columns["item_log_price"]
-    assert price.total.sum() == len(SHIFTS) * 150
-    expected = price.bins.count(table["feature_item_log_price"].to_numpy())
+    prices = dict(zip(table["item_id"].to_pylist(), table["feature_item_log_price"].to_pylist(), strict=True))
+    expected = price.bins.count(np.array([prices[item] for items in days for item in items]))
     assert price.total.tolist() == expected.tolist()
+    assert columns["score"].total.sum() == len(SHIFTS) * 150
+    assert num_units(counted_tables(table)) == {
+        "rows": 30, "requests": 30, "items": max(map(len, days)), "sellers": 1
+    }  # fmt: skip
 
 
 def test_labels_are_the_logs_own() -> None:
@@ -102,7 +116,9 @@ def test_labels_are_the_logs_own() -> None:
         "other": [0, 0],
         "missing": [0, 0],
     }
-    columns = profile(ranked_rows(shown()), "no slates", np.zeros(0, int), watched(world.feature_set()), DAYS)
+    columns = profile(
+        counted_tables(ranked_rows(shown())), "no slates", np.zeros(0, int), watched(world.feature_set()), DAYS
+    )
     assert [column.absent for column in columns][-2:] == ["no slates", "no slates"]
 
 
@@ -114,7 +130,7 @@ def test_a_sample_is_whole_requests_of_a_seed() -> None:
     )
     drawn = sample(many, 1)
     assert drawn.num_rows == 5 * SAMPLE_REQUESTS
-    assert first_rows(drawn).num_rows == SAMPLE_REQUESTS
+    assert counted_tables(drawn)["requests"].num_rows == SAMPLE_REQUESTS
     assert keys(drawn) == keys(sample(many, 1))
     assert keys(drawn) != keys(sample(many, 2))
 
@@ -143,6 +159,7 @@ def reference() -> Reference:
         end=world.NOW,
         num_requests=(10, 20),
         num_rows=table.num_rows,
+        num_units=num_units(counted_tables(table)),
         objectives={"click": ("view",), "convert": ("purchase",)},
         columns=tuple(made_columns(table).values()),
     )

@@ -21,13 +21,13 @@ from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, INTERACTIONS, INTERACTIONS_SCHEMA, hour_folder
 from inference.manifest import Facts
 from inference.recommender import Recommender
-from inference.reference import Reference, watched
+from inference.reference import Reference, counted_tables, num_units, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from monitoring.drift import window as windows
 from monitoring.drift.measure import measure
-from monitoring.drift.psi import psi
-from monitoring.drift.report import DriftReport, FeatureDrift
+from monitoring.drift.psi import chance, psi
+from monitoring.drift.report import ENOUGH_UNITS, DriftReport, FeatureDrift
 from tests.inference import world
 from tests.inference.bundles import fit_ranker
 
@@ -60,15 +60,17 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
     when = [set_column(shown, "timestamp", moments(np.full(shown.num_rows, day + 60))) for day in days]
     replayed = [set_column(table, "request_id", pc.binary_join_element_wise(table["request_id"], f"{place}", "-"))
                 for place, table in enumerate(when)]  # fmt: skip
+    counted = counted_tables(pa.concat_tables(replayed))
     Reference(
         feature_hash=made.feature_set.hash,
         start=float(days[0]),
         end=START,
         num_requests=(NUM,) * 3,
         num_rows=3 * shown.num_rows,
+        num_units=num_units(counted),
         objectives=OBJECTIVES,
         columns=profile(
-            pa.concat_tables(replayed),
+            counted,
             {name: np.tile(values.astype(np.float64), 3) for name, values in labels.items()},
             np.repeat(np.arange(3), shown.num_rows),
             watched(made.feature_set),
@@ -153,7 +155,8 @@ def test_the_worst_feature_stands_first_and_the_figure_is_that_of_its_bins(serve
     shares = [(one.reference, one.current) for one in price.bins]
     assert price.psi == pytest.approx(psi(*np.array(shares).T))
     assert price.ordinary == pytest.approx(0, abs=1e-9)
-    assert (price.units, price.counted, of(report, "request_country").counted) == (NUM, "rows", "requests")
+    assert (price.units, price.counted) == (len(pc.unique(served.shown["item_id"])), "items")
+    assert (of(report, "request_country").units, of(report, "request_country").counted) == (NUM, "requests")
     # Half of the requests came from either country, and all do from the first now: 0.5 ln 2 + 0.499 ln 500.
     assert of(report, "request_country").psi == pytest.approx(0.5 * np.log(2) + 0.499 * np.log(500))
     assert report.sentence.startswith("request_country (PSI 3.45), item_log_price (PSI ")
@@ -239,9 +242,25 @@ def test_missing_values_are_compared_too(served: Served, tmp_path: Path) -> None
         values[::5] = np.nan
         return values
 
-    report = look(served, logged(tmp_path, changed(served.shown, "item_log_price", lost)))
-    price = report.features[0]
-    assert (price.name, price.severity, price.detail) == ("item_log_price", "significant", "missing: 0 % → 20 %")
+    report = look(served, logged(tmp_path, changed(served.shown, "own_count", lost)))
+    own = report.features[0]
+    assert (own.name, own.severity, own.detail) == ("own_count", "significant", "missing: 0 % → 20 %")
+
+
+def test_few_items_are_no_alarm_unless_chance_alone_cannot_do_it(served: Served, tmp_path: Path) -> None:
+    num = len(pc.unique(served.shown["item_id"]))
+    assert num < ENOUGH_UNITS
+    some = served.shown["item_id"].to_numpy(zero_copy_only=False) < "i0060"
+
+    def dearer(prices: np.ndarray) -> np.ndarray:
+        prices[some] += 2.0
+        return prices
+
+    price = of(look(served, logged(tmp_path, changed(served.shown, "item_log_price", dearer))), "item_log_price")
+    assert price.psi is not None
+    assert 0.1 < price.psi < chance(11, num, num)
+    assert (price.severity, price.units) == ("insufficient", num)
+    assert price.detail.endswith(f"; {num} items are too few to judge by it")
 
 
 def test_labels_are_what_the_events_of_the_requests_say(served: Served, tmp_path: Path) -> None:
