@@ -21,7 +21,7 @@ def moved(labels: Sequence[str], before: npt.NDArray[np.int64], after: npt.NDArr
 
 def percent(share: float) -> str:
     """A share as people write it: whole percents, tenths below ten."""
-    return f"{100 * share:.0f} %" if share >= 0.1 or share == 0 else f"{100 * share:.1f} %"
+    return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
 
 
 def named(features: Sequence[FeatureDrift]) -> str:
