@@ -29,6 +29,8 @@ ALWAYS_PRESENT = {
     "users": ("user_id",),
     "impressions": ("request_id", "user_id", "item_id"),
 }
+NOT_SERVED = {"impressions": ("propensity", "session_id")}  # our own servers never log them
+WORDS_OF_OURS = ("surface",)  # an application may begin to ask for another one
 KEPT_PRESENCE = 0.9
 KNOWN_MASS = 0.9
 TEXT_DRIFT = 0.1  # L-infinity
@@ -123,7 +125,8 @@ def infer(table: str, statistics: Any) -> Any:
     """A schema with room for ordinary days.
 
     A column may lose a tenth of its values, and a tenth of its values may be new, before the data count as broken. Ids
-    and free text have no domain; 0/1 is a domain for labels and flags only.
+    and free text have no domain; 0/1 is a domain for labels and flags only. What a served log does not have need not
+    be present, for it grows with every day that is served.
     """
     schema = tfdv().infer_schema(statistics, infer_feature_shape=False)
     counts = {feature.path.step[0]: _common(feature) for feature in statistics.datasets[0].features}
@@ -131,8 +134,11 @@ def infer(table: str, statistics: Any) -> Any:
         common = counts[feature.name]
         present = common.num_non_missing / max(common.num_non_missing + common.num_missing, 1)
         strict = feature.name in ALWAYS_PRESENT[table]
-        feature.presence.min_fraction = 1.0 if strict else round(KEPT_PRESENCE * present, 4)
-        feature.presence.min_count = 1
+        if feature.name in NOT_SERVED.get(table, ()):
+            feature.ClearField("presence")
+        else:
+            feature.presence.min_fraction = 1.0 if strict else round(KEPT_PRESENCE * present, 4)
+            feature.presence.min_count = 1
         _loosen_domain(feature)
         if table in TIMED_TABLES:
             _compare(feature)
@@ -192,7 +198,7 @@ def _loosen_domain(feature: Any) -> None:
     name = feature.name
     if domain == "bool_domain" and (name.startswith(LABEL_PREFIX) or name == "in_stock"):
         return
-    if domain == "domain" and name not in (*IDENTIFIERS, *FREE_TEXT):
+    if domain == "domain" and name not in (*IDENTIFIERS, *FREE_TEXT, *WORDS_OF_OURS):
         feature.distribution_constraints.min_domain_mass = KNOWN_MASS
     elif domain is not None:
         feature.ClearField(domain)
