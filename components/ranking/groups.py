@@ -46,6 +46,12 @@ class Groups:
     def __len__(self) -> int:
         return len(self.queries)
 
+    def num_shown(self) -> list[int]:
+        """Items that the log shows in each group [g], 0 where it has no slate of it."""
+        before = np.concatenate([[0], np.cumsum(self.shown)])
+        counts: list[int] = (before[self.offsets[1:]] - before[self.offsets[:-1]]).tolist()
+        return counts
+
 
 def read_groups(
     tables: PreparedTables, start: float, end: float, *, limit: int, seed: int, count_silent: bool = True

@@ -4,8 +4,9 @@ Training rows are another distribution: they hold what other policies showed, an
 released recommender is replayed over the queries of the span, with the state of users and items as it was then, and
 what it would have shown is counted. Neighbours, popularity and what is counted of items are those of the last cut
 before a query: they must not know what its user was about to do. What is declared of items (price, stock) is that of
-the cut after it: servers see such changes at once. Owns which queries are replayed; refuses the surface `similar` and
-users unknown by then, whom the ranker does not order.
+the cut after it: servers see such changes at once. A slate is as long as the one that the log shows, for the tail of
+a longer one looks different. Owns which queries are replayed; refuses the surface `similar` and users unknown by then,
+whom the ranker does not order.
 """
 
 from __future__ import annotations
@@ -111,9 +112,10 @@ def replay(tables: PreparedTables, stage: Stage, ranker: RankerModel, *, days: i
     split = tables.split
     start, end = max(split.log_end - days * DAY, split.rank_start), split.stamp(split.log_end)
     groups = read_groups(tables, start, end, limit=MOST_QUERIES, seed=seed)
+    sizes = groups.num_shown() if tables.has_slates else [0] * len(groups)
     queries = [
-        replace(query, request_id=f"replay-{place}")
-        for place, query in enumerate(groups.queries)
+        replace(query, request_id=f"replay-{place}", count=num or query.count)
+        for place, (query, num) in enumerate(zip(groups.queries, sizes, strict=True))
         if query.surface != "similar"
     ]
     cuts = split.cuts()

@@ -31,6 +31,7 @@ from components.ingest.marketplace.log import (
     SURFACE_NAMES,
     next_requests,
 )
+from components.ingest.marketplace.policy import SLATE_SIZE
 from components.ingest.marketplace.tables import items_table
 from components.ingest.marketplace.visits import visits_of
 from components.ingest.marketplace.vocabulary import COUNTRIES
@@ -38,7 +39,6 @@ from components.ingest.marketplace.world import World
 from feature_repo.files import write_parquet
 from feature_repo.progress import track
 
-SLATE_SIZE = 20
 COLUMNS = ("user_id", "item_id", "event_type", "timestamp")
 
 
@@ -145,15 +145,15 @@ class Replay:
             float(moment),
             user_id=market.population.user_ids[user],
             surface=str(SURFACE_NAMES[surface]),
-            count=SLATE_SIZE,
+            count=SLATE_SIZE[str(SURFACE_NAMES[surface])],
             item_id=market.catalogue.item_ids[seed] if seed >= 0 else None,
             country=str(self._countries[user]),
             device=str(DEVICE_NAMES[device]),
         )
 
     def _rows(self, feeds: list[dict[str, Any]]) -> Ints:
-        """Item rows of slates by position [s, SLATE_SIZE], -1 where a slate is shorter."""
-        rows = np.full((len(feeds), SLATE_SIZE), -1, dtype=np.int32)
+        """Item rows of slates by position [s, the longest], -1 where a slate is shorter."""
+        rows = np.full((len(feeds), max(SLATE_SIZE.values())), -1, dtype=np.int32)
         for slate, feed in enumerate(feeds):
             found = self._world.item_rows([item["item_id"] for item in feed["items"]])
             rows[slate, : len(found)] = found
