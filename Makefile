@@ -5,6 +5,7 @@ SEED ?= 0
 PROTOCOL ?= temporal
 RECIPE ?= fast
 PORT ?= 8080
+WORKERS ?= 2
 # name=value parameters of the training pipeline, as in PARAMS="gate=warn"
 PARAMS ?=
 
@@ -57,7 +58,7 @@ render: setup  ## render the manifests for a cluster into build/manifests/
 test:  ## every test but the long ones [ARGS="tests/inference -k filter"]
 	@.ci/setup validation serving
 	@.ci/install-servers
-	@$(PY) -m pytest -q -m "not long" --durations=10 $(ARGS)
+	@$(PY) -m pytest -q -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
 test-long:  ## the long tests alone
 	@.ci/setup validation serving
