@@ -34,8 +34,8 @@ dataset: setup
 run: dataset  ## train, serve and print one feed [DATASET=dir PARAMS="gate=warn"]
 	@$(PY) -m pipelines.run --dataset "$(DATASET)" $(PARAMS)
 
-serve: dataset  ## serve the current bundle until interrupted [DATASET=dir PORT=8080]
-	@$(PY) -m pipelines.serve --dataset "$(DATASET)" --port $(PORT)
+serve: dataset  ## serve the current bundle until interrupted [DATASET=dir PORT=8080 CLOCK=request]
+	@$(PY) -m pipelines.serve --dataset "$(DATASET)" --port $(PORT) $(if $(CLOCK),--clock $(CLOCK))
 
 refresh: dataset  ## features as of now from dataset and log, without training [DATASET=dir]
 	@$(PY) -m pipelines.refresh --dataset "$(DATASET)"

@@ -27,19 +27,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m pipelines.serve", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory whose bundle is served")
     parser.add_argument("--port", type=int, default=8080, help="HTTP port of the transformer")
+    parser.add_argument(
+        "--clock",
+        choices=("wall", "log", "request"),
+        help="where requests take their time from; request: the header Kuberec-Time, for replays. By default the wall "
+        "clock, or the log's own where it ended more than a day ago",
+    )
     options = parser.parse_args(arguments)
     # A terminated run ends its servers like an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     with exit_with_sentence(), contextlib.suppress(KeyboardInterrupt):
-        serve_until_interrupted(options.dataset, options.port, PipelineSettings.from_environment())
+        serve_until_interrupted(options.dataset, options.port, options.clock, PipelineSettings.from_environment())
 
 
-def serve_until_interrupted(dataset: Path, port: int, settings: PipelineSettings) -> None:
+def serve_until_interrupted(dataset: Path, port: int, clock: str | None, settings: PipelineSettings) -> None:
     """Serve the dataset's current bundle.
 
     Args:
         dataset: Dataset directory; its name finds the store.
         port: HTTP port of the transformer.
+        clock: Of requests; None chooses, see `PipelineSettings.serving`.
         settings: Of this process.
 
     Raises:
@@ -55,6 +62,8 @@ def serve_until_interrupted(dataset: Path, port: int, settings: PipelineSettings
     log_dir = settings.build_dir / "serve"
     log_dir.mkdir(parents=True, exist_ok=True)
     variables = settings.serving(bundles) | {"KUBEREC_LOG": settings.log(name)}
+    if clock is not None:
+        variables["KUBEREC_CLOCK"] = clock
     with serve(store, log_dir, port=port, settings=variables) as servers:
         write_targets(servers.addresses, log_dir / TARGETS_FILE)
         print(f"bundle {version} is served at {servers.url}; logs are in {log_dir}; stop with Ctrl-C", flush=True)

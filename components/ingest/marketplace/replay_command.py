@@ -3,7 +3,7 @@
 Every call goes on from the end of the dataset and the served log. With a shift, the shop's items table changes first:
 run `make refresh` between `--items-only` and the replay to have prices and stock counted at once.
 
-    KUBEREC_CLOCK=request make serve
+    make serve CLOCK=request
     python -m components.ingest.marketplace.replay_command --log build/log/simulated-small [--mobile-share 0.95]
 """
 
@@ -32,7 +32,7 @@ def main(arguments: list[str] | None = None) -> None:
     )
     parser.add_argument("--dataset", type=Path, default=Path("build/data/simulated-small"), help="simulated dataset")
     parser.add_argument("--log", type=Path, required=True, help="folder that the transformer logs to")
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the transformer, with KUBEREC_CLOCK=request")
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the transformer, its clock `request`")
     parser.add_argument("--days", type=int, default=1, help="how many days")
     parser.add_argument("--threads", type=int, default=2, help="requests under way at a time")
     parser.add_argument("--items-only", action="store_true", help="write the items table of the day and stop")
