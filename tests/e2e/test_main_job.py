@@ -177,7 +177,7 @@ def test_a_run_releases_into_a_bucket_and_serves_from_it(
     assert remote.fetch(version).manifest.facts.dataset == "simulated-tiny"
     feed = json.loads((trained.build / "run" / "feed.json").read_text())
     assert (feed["bundle_version"], feed["degraded"]) == (version, [])
-    assert set(RemoteFolder(remote.url).names()) == {"bundles", "current", "schema"}
+    assert set(RemoteFolder(remote.url).names()) == {"bundles", "current", "released", "schema"}
     assert (trained.build / "cache" / version).is_dir()
     assert trained.store.current() == local
     assert not list(main_job.ROOT.glob("s3:*"))
