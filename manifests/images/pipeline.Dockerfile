@@ -4,7 +4,7 @@ FROM python:3.11.14-slim-bookworm AS packages
 # Of torch the build for CPUs; the index of another one for GPUs.
 ARG UV_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 ENV UV_INDEX_STRATEGY=unsafe-best-match
-ARG UV_DEFAULT_INDEX=https://pypi.org/simple
+ARG UV_DEFAULT_INDEX
 WORKDIR /build
 COPY pyproject.toml constraints.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \

@@ -1,7 +1,7 @@
 # The predictor: the rankers of bundles, behind gRPC.
 #   docker build -f manifests/images/predictor.Dockerfile -t kuberec/predictor:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS packages
-ARG UV_DEFAULT_INDEX=https://pypi.org/simple
+ARG UV_DEFAULT_INDEX
 WORKDIR /build
 COPY pyproject.toml constraints.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \

@@ -1,7 +1,7 @@
 # The transformer: without torch, kfp and LightGBM, which its extra does not have.
 #   docker build -f manifests/images/serving.Dockerfile -t kuberec/serving:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS packages
-ARG UV_DEFAULT_INDEX=https://pypi.org/simple
+ARG UV_DEFAULT_INDEX
 WORKDIR /build
 COPY pyproject.toml constraints.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \

@@ -1,7 +1,7 @@
 # The step with TFDV: the compiled list beside the component, which no resolver may touch.
 #   docker build -f manifests/images/validation.Dockerfile -t kuberec/validation:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS packages
-ARG UV_DEFAULT_INDEX=https://pypi.org/simple
+ARG UV_DEFAULT_INDEX
 WORKDIR /build
 COPY constraints.txt components/validation/requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \
