@@ -17,6 +17,7 @@ from components.index.stage import Stage
 from components.ingest import ingest
 from components.ingest.marketplace.config import DAY, LOG_START, config_for
 from components.ingest.marketplace.directory import make_dataset
+from components.ingest.marketplace.policy import SLATE_SIZE
 from components.ingest.marketplace.visits import visits_of
 from components.ingest.marketplace.vocabulary import COUNTRIES, DEVICES
 from components.ingest.marketplace.world import World
@@ -77,11 +78,13 @@ class Shop:
         world.config = world.config.model_copy(update={"seed": seed})
         people = world.market.population
         visits = visits_of(world, world.config.num_days)
+        surfaces = ["email" if by_email else "home" for by_email in visits.by_email]
         return [
             Query(
                 people.user_ids[user],
                 float(visits.times[one]),
-                "email" if visits.by_email[one] else "home",
+                surfaces[one],
+                count=SLATE_SIZE[surfaces[one]],
                 request_id=f"{seed}-{one}",
                 country=COUNTRIES[people.country[user]].name,
                 device=DEVICES[visits.devices[one]],
