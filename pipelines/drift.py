@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--no-retrain", action="store_true", help="only look: start nothing, use no window up")
     parser.add_argument("--since", help="begin the window there (RFC 3339), not where the last one ended")
     parser.add_argument("--until", help="end it there, not with the latest request")
-    parser.add_argument("parameters", nargs="*", metavar="name=value", help="training parameters of a retraining")
+    TrainingParameters.take(parser)
     options = parser.parse_intermixed_args(arguments)
     # A terminated job ends its training like an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

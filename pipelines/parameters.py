@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from collections.abc import Sequence
 from typing import Literal, Self
 
@@ -11,25 +12,39 @@ from feature_repo.errors import SettingsError
 
 
 class TrainingParameters(BaseModel):
-    """What an owner may change about a training run.
-
-    Attributes:
-        gate: `refuse` keeps what is served when the new bundle is not better; `warn` releases all the same, marked.
-        refit: Fit the weights again up to the log's end after they were measured.
-        ranker_rows: Rows the ranker is trained on at most, about 400 bytes each.
-        reference_days: Last days of the log that the new recommender replays: what drift is measured against.
-        recipe: `fast` for minutes on a laptop, `best` for longer searches.
-        seed: Of every random choice.
-    """
+    """What an owner may change about a training run; the description of each is its line in the commands' help."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    gate: Literal["refuse", "warn"] = "refuse"
-    refit: bool = False
-    ranker_rows: int = Field(default=1_000_000, ge=10_000, le=20_000_000)
-    reference_days: int = Field(default=7, ge=1, le=28)
-    recipe: Literal["fast", "best"] = "fast"
-    seed: int = Field(default=0, ge=0)
+    gate: Literal["refuse", "warn"] = Field(
+        default="refuse",
+        description="refuse keeps what is served when the new bundle is not better; warn releases all the same, marked",
+    )
+    refit: bool = Field(default=False, description="fit the towers again up to the log's end after they were measured")
+    ranker_rows: int = Field(
+        default=1_000_000,
+        ge=10_000,
+        le=20_000_000,
+        description="rows the ranker is trained on at most, about 400 bytes each",
+    )
+    reference_days: int = Field(
+        default=7, ge=1, le=28, description="last days of the log that are replayed: what drift is measured against"
+    )
+    recipe: Literal["fast", "best"] = Field(
+        default="fast", description="fast for minutes on a laptop, best for longer searches"
+    )
+    seed: int = Field(default=0, ge=0, description="of every random choice")
+
+    @classmethod
+    def take(cls, parser: argparse.ArgumentParser) -> None:
+        """Lets a command take `name=value` pairs, and tells in its help which there are."""
+        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters of a training, see below")
+        lines = [
+            f"  {f'{name}={_written(field.default)}':<20} {field.description}"
+            for name, field in cls.model_fields.items()
+        ]
+        parser.epilog = "\n".join(["parameters of a training and what they are when left out:", *lines])
 
     @classmethod
     def parse(cls, pairs: Sequence[str]) -> Self:
@@ -55,3 +70,8 @@ class TrainingParameters(BaseModel):
             raise SettingsError(
                 f"parameter {wrong} {fault}, not {first['input']!r} (parameters are {known})"
             ) from error
+
+
+def _written(value: object) -> str:
+    """A value as one writes it after the equals sign."""
+    return str(value).lower()

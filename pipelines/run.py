@@ -36,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     """Entry point of `make run`."""
     parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
-    parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters of the training pipeline")
+    TrainingParameters.take(parser)
     options = parser.parse_args(arguments)
     # A terminated run ends its steps and servers like an interrupted one.
     signal.signal(signal.SIGTERM, signal.default_int_handler)

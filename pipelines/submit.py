@@ -41,7 +41,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("pipeline", choices=tuple(SUBMISSIONS))
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory, as the steps see it too")
     parser.add_argument("--key", help="names the run: of several calls with one key the first alone submits it")
-    parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters of a training")
+    TrainingParameters.take(parser)
     options = parser.parse_intermixed_args(arguments)
     with exit_with_sentence():
         parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()

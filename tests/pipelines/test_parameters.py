@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -157,3 +158,13 @@ def test_a_log_that_ended_long_ago_is_served_by_its_own_clock(tmp_path: Path) ->
     store.set_current(bundle.version)
     cache = str(tmp_path / "cache")
     assert settings.serving(store) == {"KUBEREC_CLOCK": "log", "KUBEREC_REDIS": "", "KUBEREC_CACHE": cache}
+
+
+def test_the_help_of_a_command_names_every_parameter_and_its_value() -> None:
+    parser = argparse.ArgumentParser(description="Trains.")
+    TrainingParameters.take(parser)
+    lines = [line.split() for line in parser.format_help().split("left out:")[1].splitlines()]
+    assert {line[0] for line in lines if line} == {
+        "gate=refuse", "refit=false", "ranker_rows=1000000", "reference_days=7", "recipe=fast", "seed=0"
+    }  # fmt: skip
+    assert parser.parse_args(["seed=3", "gate=warn"]).parameters == ["seed=3", "gate=warn"]
