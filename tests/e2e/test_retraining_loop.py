@@ -96,7 +96,8 @@ class Shop:
 
     def replay(self, config: MarketplaceConfig, day: int) -> ReplayedDay:
         tables = [self.dataset / "interactions.parquet", self.log / "interactions"]
-        done = Replay(resumed_world(config, tables, LOG_START + day * DAY), self.url).day(day)
+        with ShopClient(self.url) as client:
+            done = Replay(resumed_world(config, tables, LOG_START + day * DAY), client).day(day)
         assert done.num_requests >= ENOUGH
         assert done.num_degraded == 0
         time.sleep(2 * FLUSH_SECONDS)
@@ -113,7 +114,8 @@ class Shop:
 
     def prices_shown(self) -> dict[str, float]:
         """Prices in the feed of somebody unknown, by item."""
-        feed = ShopClient(self.url).feed(LOG_START + WORLD.num_days * DAY, user_id="a-window-shopper", count=50)
+        with ShopClient(self.url) as client:
+            feed = client.feed(LOG_START + WORLD.num_days * DAY, user_id="a-window-shopper", count=50)
         return {item["item_id"]: item["price"] for item in feed["items"]}
 
     def doubled(self, before: dict[str, float]) -> bool:
@@ -156,14 +158,15 @@ class Visitor:
 
 @contextmanager
 def visiting(url: str, moment: float) -> Iterator[Visitor]:
-    visitor = Visitor(ShopClient(url), moment)
-    thread = threading.Thread(target=visitor.ask)
-    thread.start()
-    try:
-        yield visitor
-    finally:
-        visitor.stopped.set()
-        thread.join()
+    with ShopClient(url) as client:
+        visitor = Visitor(client, moment)
+        thread = threading.Thread(target=visitor.ask)
+        thread.start()
+        try:
+            yield visitor
+        finally:
+            visitor.stopped.set()
+            thread.join()
 
 
 @pytest.fixture(scope="module")

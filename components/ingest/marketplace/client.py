@@ -1,14 +1,13 @@
-"""A client of the transformer's REST routes, one kept connection a thread."""
+"""A client of the transformer's REST routes, as a shop's own servers would have one."""
 
 from __future__ import annotations
 
-import http.client
-import json
-import threading
-import urllib.parse
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
+
+import httpx
 
 from feature_repo.errors import KuberecError
 
@@ -21,18 +20,32 @@ class ShopClientError(KuberecError):
 
 
 class ShopClient:
-    """Asks for slates and reports events, as a shop's own servers would.
+    """Asks for slates and reports events; threads may share it. To be closed, or used in a `with` block.
 
     Args:
         url: Base URL of the transformer, http://host:port.
     """
 
     def __init__(self, url: str) -> None:
-        parts = urllib.parse.urlsplit(url)
-        if parts.scheme != "http" or not parts.hostname:
+        try:
+            self._url = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise ShopClientError(f"{url!r} is no address of a transformer: {error}") from error
+        if self._url.scheme not in ("http", "https") or not self._url.host:
             raise ShopClientError(f"{url!r} is no address of a transformer: write http://host:port")
-        self._host, self._port = parts.hostname, parts.port or 80
-        self._local = threading.local()
+        self._client = httpx.Client(base_url=self._url, timeout=TIMEOUT_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Ends its connections."""
+        self._client.close()
 
     def feed(self, moment: float, **asked: str | int | None) -> dict[str, Any]:
         """One slate.
@@ -44,8 +57,8 @@ class ShopClient:
         Raises:
             ShopClientError: There was no answer, or another than 200.
         """
-        query = urllib.parse.urlencode({name: value for name, value in asked.items() if value is not None})
-        body: dict[str, Any] = self._call("GET", f"/api/v1/recommendations?{query}", moment, 200)
+        query = {name: value for name, value in asked.items() if value is not None}
+        body: dict[str, Any] = self._call("GET", "/api/v1/recommendations", moment, 200, params=query)
         return body
 
     def report(self, moment: float, events: Sequence[Mapping[str, Any]]) -> int:
@@ -60,34 +73,18 @@ class ShopClient:
         """
         accepted = 0
         for start in range(0, len(events), EVENTS_AT_ONCE):
-            some = json.dumps(events[start : start + EVENTS_AT_ONCE]).encode()
-            accepted += int(self._call("POST", "/api/v1/events", moment, 202, some)["accepted"])
+            some = events[start : start + EVENTS_AT_ONCE]
+            accepted += int(self._call("POST", "/api/v1/events", moment, 202, json=some)["accepted"])
         return accepted
 
-    def _call(self, method: str, path: str, moment: float, expected: int, content: bytes | None = None) -> Any:
-        headers = {"Kuberec-Time": rfc3339(moment)}
-        if content is not None:
-            headers["Content-Type"] = "application/json"
+    def _call(self, method: str, path: str, moment: float, expected: int, **content: Any) -> Any:
         try:
-            connection = self._connection()
-            connection.request(method, path, content, headers)
-            answer = connection.getresponse()
-            text = answer.read()
-        except (OSError, http.client.HTTPException) as error:
-            self._local.connection = None
-            raise ShopClientError(f"{self._host}:{self._port} does not answer {method} {path}: {error}") from error
-        if answer.status != expected:
-            told = text[:500].decode(errors="replace")
-            raise ShopClientError(f"{self._host}:{self._port} answers {method} {path} with {answer.status}: {told}")
-        return json.loads(text)
-
-    def _connection(self) -> http.client.HTTPConnection:
-        """This thread's connection."""
-        connection: http.client.HTTPConnection | None = getattr(self._local, "connection", None)
-        if connection is None:
-            connection = http.client.HTTPConnection(self._host, self._port, timeout=TIMEOUT_SECONDS)
-            self._local.connection = connection
-        return connection
+            answer = self._client.request(method, path, headers={"Kuberec-Time": rfc3339(moment)}, **content)
+        except httpx.TransportError as error:
+            raise ShopClientError(f"{self._url} does not answer {method} {path}: {error}") from error
+        if answer.status_code != expected:
+            raise ShopClientError(f"{self._url} answers {method} {path} with {answer.status_code}: {answer.text[:500]}")
+        return answer.json()
 
 
 def rfc3339(moment: float) -> str:

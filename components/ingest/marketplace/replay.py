@@ -87,13 +87,13 @@ class Replay:
 
     Args:
         world: Whose users ask.
-        url: Base URL of the transformer.
+        client: Of the transformer.
         threads: Requests under way at a time.
     """
 
-    def __init__(self, world: World, url: str, threads: int = 2) -> None:
+    def __init__(self, world: World, client: ShopClient, threads: int = 2) -> None:
         self._world = world
-        self._client = ShopClient(url)
+        self._client = client
         self._threads = threads
         self._countries = np.array([country.name for country in COUNTRIES])[world.market.population.country]
 

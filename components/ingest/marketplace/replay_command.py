@@ -17,6 +17,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from components.ingest.marketplace.client import ShopClient
 from components.ingest.marketplace.config import DAY, LOG_START, MarketplaceConfig
 from components.ingest.marketplace.replay import Replay, resumed_world, write_items
 from components.ingest.marketplace.shift_options import add_shift_options, shift_of
@@ -61,15 +62,16 @@ def replay(options: argparse.Namespace) -> None:
         say(f"{options.dataset / 'items.parquet'} is that of day {day}")
     if options.items_only:
         return
-    client = Replay(world, options.url, options.threads)
-    for one in range(day, day + options.days):
-        started = time.monotonic()
-        done = client.day(one)
-        print(
-            f"day {one}: {done.num_requests:,} requests ({done.num_degraded} degraded), {done.num_events:,} events, "
-            f"bundles {', '.join(done.versions)}, {time.monotonic() - started:.0f} s",
-            flush=True,
-        )
+    with ShopClient(options.url) as client:
+        users = Replay(world, client, options.threads)
+        for one in range(day, day + options.days):
+            started = time.monotonic()
+            done = users.day(one)
+            print(
+                f"day {one}: {done.num_requests:,} requests ({done.num_degraded} degraded), "
+                f"{done.num_events:,} events, bundles {', '.join(done.versions)}, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
 
 
 def next_day(config: MarketplaceConfig, log: Path) -> int:
