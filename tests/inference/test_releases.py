@@ -1,4 +1,4 @@
-"""What a transformer holds: releases, and the catalogue beside a release. Predictors: `test_rankers.py`."""
+"""What a transformer holds: releases. Catalogues: `test_catalogue.py`; predictors: `test_rankers.py`."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from prometheus_client import CollectorRegistry
 
 from feature_repo.errors import BundleError, FeatureStoreError
 from feature_repo.state import ItemColumns
-from inference.catalogue import CatalogueKey, CatalogueProcess, Reading
+from inference.catalogue import Reading
 from inference.executor import Executor
-from inference.feature_store import Freshness, StoreSettings, materialize
+from inference.feature_store import Freshness
 from inference.manifest import MANIFEST_FILE
 from inference.manifest import describe as describe_files
 from inference.metrics import Metrics
@@ -29,7 +29,6 @@ from inference.store import BundleStore
 from inference.timeouts import Timeouts
 from tests.inference import world
 from tests.inference.bundles import make_bundle
-from tests.inference.features import fill_store
 
 
 @pytest.fixture(scope="module")
@@ -289,34 +288,3 @@ def test_a_removed_bundle_stays_out_and_a_served_one_outlives_its_files(made):
     assert (slate.bundle_version, slate.degraded) == (first, ())
     made.turn(third)
     assert made.version == third
-
-
-def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path, bundles):
-    bundle, process = bundles[0], CatalogueProcess()
-    now = bundle.artifacts().items
-    place = StoreSettings(tmp_path / "online", "world")
-    key = CatalogueKey(bundle.path, place)
-    try:
-        held = Reading(now)
-        with pytest.raises(FeatureStoreError, match="missing"):
-            process.read(key, world.NOW, held, bundle.feature_set)
-        fill_store(tmp_path / "features", place)
-        read = process.read(key, world.NOW, held, bundle.feature_set)
-        for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
-            assert np.array_equal(getattr(read.items, name), getattr(now, name), equal_nan=name != "regions"), name
-        assert read.freshness is not None
-        assert read.freshness.as_of == world.NOW
-        assert abs(read.freshness.computed_at - time.time()) < 60
-        assert process.read(key, world.NOW, read, bundle.feature_set) is read  # nothing was refreshed since
-        materialize(tmp_path / "features", bundle.feature_set, place, world.NOW)
-        again = process.read(key, world.NOW, read, bundle.feature_set)
-        assert again.freshness != read.freshness
-        worker = process._process
-        assert worker is not None
-        worker.kill()
-        worker.wait()
-        assert (process.read(key, world.NOW, held, bundle.feature_set).items.price == now.price).all()
-    finally:
-        process.close()
-    assert process._process is not None
-    assert process._process.poll() is not None

@@ -1,0 +1,108 @@
+"""What a process leaves in the spool is taken over by the next one, and what a living one has is not."""
+
+from __future__ import annotations
+
+import fcntl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from feature_repo.errors import StorageError
+from inference.log.reader import read_interactions
+from tests.e2e.servers import wait_for
+from tests.inference import world
+from tests.inference.log import logs
+
+KILLED = """
+import sys, time
+for package in ("torch", "kfp", "lightgbm", "duckdb", "ibis"):  # the image of the transformer has none of them
+    sys.modules[package] = None
+from pathlib import Path
+from tests.inference.log import logs
+log = Path(sys.argv[1])
+writer = logs.writer(log, log / ".spool", logs.Counted(), flush_seconds=600.0)
+writer.start()
+writer.accept(logs.events("early")).result()
+writer.record(*logs.slates(3))
+writer._flush.set()
+while not logs.parts(log, "interactions"):
+    time.sleep(0.01)
+writer.record(*logs.slates(4, 3))
+for number in range(20):
+    writer.accept(logs.events(f"e{number}", f"f{number}")).result()
+    print(number, flush=True)
+time.sleep(600)
+"""
+
+
+def killed(log: Path) -> None:
+    """A writer's process, ended by SIGKILL after 41 acknowledged events and one flush of 3 slates out of 7."""
+    with subprocess.Popen([sys.executable, "-c", KILLED, str(log)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert "19\n" in process.stdout
+        finally:
+            process.kill()
+
+
+def test_a_killed_process_loses_no_acknowledged_event(log, counted):
+    killed(log)
+    assert len(logs.leftovers(log / ".spool")) == 2  # a folder with a journal
+    (journal,) = (log / ".spool").rglob("journal-*")
+    with journal.open("ab") as file:
+        file.write(b'{"event_id": "half')  # it may have died within a write
+    writer = logs.writer(log, log / ".spool", counted)
+    writer.start()
+    writer.stop()
+    names = set(read_interactions(str(log), 0, world.NOW + 1)["event_id"].to_pylist())
+    assert names == {"early"} | {f"{letter}{number}" for letter in "ef" for number in range(20)}
+    assert counted.lost("interactions", "damaged") == 0
+    assert logs.num_rows(log, "impressions") == 3 * 20
+    assert logs.leftovers(log / ".spool") == []
+
+
+def test_a_living_process_keeps_its_journal(log, counted):
+    one = logs.writer(log, log / ".spool", counted)
+    one.start()
+    one.accept(logs.events("e1")).result(timeout=10)
+    other = logs.writer(log, log / ".spool", logs.Counted())
+    other.start()
+    other.stop()
+    assert logs.num_rows(log, "interactions") == 0
+    one.accept(logs.events("e2")).result(timeout=10)
+    one.stop()
+    assert logs.num_rows(log, "interactions") == 2
+
+
+def test_a_process_that_hangs_on_the_spool_is_waited_for_only_so_long(tmp_path, counted, monkeypatch, caplog):
+    monkeypatch.setattr("inference.log.spool.WAIT_SECONDS", 0.05)
+    writer = logs.writer(tmp_path / "log", tmp_path / "spool", counted, flush_seconds=0.05)
+    (tmp_path / "spool").mkdir()
+    with (tmp_path / "spool" / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        writer.start()
+        assert "another process has held" in caplog.text
+        with pytest.raises(StorageError, match="cannot be written"):
+            writer.accept(logs.events("e1")).result(timeout=10)
+    wait_for(lambda: writer._opened is not None, "the spool is not opened once it is free")
+    writer.accept(logs.events("e1")).result(timeout=10)
+    writer.stop()
+    assert logs.num_rows(tmp_path / "log", "interactions") == 1
+
+
+def test_parts_that_waited_are_taken_over(tmp_path, counted):
+    (tmp_path / "log").write_text("in the way")
+    one = logs.writer(tmp_path / "log", tmp_path / "spool", logs.Counted())
+    one.start()
+    one.record(*logs.slates(3))
+    one.accept(logs.events("e1")).result(timeout=10)
+    one.stop()
+    assert len([name for name in logs.leftovers(tmp_path / "spool") if "outbox-" in name]) == 2
+    (tmp_path / "log").unlink()
+    two = logs.writer(tmp_path / "log", tmp_path / "spool", counted)
+    two.start()
+    two.stop()
+    assert logs.num_rows(tmp_path / "log", "impressions") == counted.rows("impressions") == 60
+    assert logs.num_rows(tmp_path / "log", "interactions") == 1
