@@ -12,8 +12,7 @@ import math
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.errors import BundleError, StorageError
-from feature_repo.tables import unix_seconds
-from inference.log.reader import read_impressions
+from inference.log.reader import latest_impression
 from inference.manifest import Manifest
 from inference.store import BundleStore
 from monitoring.drift.report import DriftReport
@@ -56,7 +55,8 @@ def measure_window(job: Job, since: float | None = None, until: float | None = N
         raise BundleError(f"{job.store} has no current bundle: run `make run DATASET={job.dataset}` first")
     log = job.settings.log(job.name)
     start = _start(job.state, bundles.manifest(version)) if since is None else since
-    end = _latest_impression(log, start) if until is None else max(until, start)
+    # An event may be dated by its sender, so that it says nothing about the window.
+    end = max((latest_impression(log) if until is None else until) or start, start)
     print(f"drift of {job.name}: what bundle {version} served in {log} against its reference", flush=True)
     return measure(bundles.fetch(version), log, start, end)
 
@@ -100,9 +100,3 @@ def _windows(state: StateFolder) -> Windows | None:
         return Windows.model_validate_json(content)
     except ValidationError as error:
         raise StorageError(f"{state.url}/{WINDOWS_FILE} is not what a drift job leaves: remove it.") from error
-
-
-def _latest_impression(log: str, start: float) -> float:
-    """Time of the latest slate; an event may be dated by its sender, so that it says nothing about the window."""
-    times = unix_seconds(read_impressions(log, start, math.inf, ["timestamp"])["timestamp"])
-    return float(times.max()) if len(times) else start

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,8 +30,12 @@ from inference.log.layout import (
     is_part,
 )
 
+Keep = Callable[[pa.Table], pa.Table]
 
-def read_impressions(log: str, start: float, end: float, columns: Sequence[str] | None = None) -> pa.Table:
+
+def read_impressions(
+    log: str, start: float, end: float, columns: Sequence[str] | None = None, keep: Keep | None = None
+) -> pa.Table:
     """What was shown in a span, in order of time; a request's rows stand together, by position.
 
     Args:
@@ -39,30 +43,34 @@ def read_impressions(log: str, start: float, end: float, columns: Sequence[str] 
         start: Unix seconds, not of the span itself.
         end: Unix seconds, the last of the span.
         columns: Columns wanted; all by default. Where parts of other feature sets lack one, it is null.
+        keep: Rows of a part with these columns -> those of them that are wanted, so that a span may be read of which
+            memory has no room for all.
 
     Raises:
         DatasetError: A part cannot be read.
         StorageError: A remote log cannot be reached.
     """
-    table = _read(log, IMPRESSIONS, start, end, columns, IMPRESSIONS_SCHEMA)
+    table = _read(log, IMPRESSIONS, start, end, columns, IMPRESSIONS_SCHEMA, keep)
     keys = [name for name in ("timestamp", "request_id", "position") if name in table.column_names]
     return table.sort_by([(name, "ascending") for name in keys]) if keys else table
 
 
-def read_interactions(log: str, start: float, end: float, columns: Sequence[str] | None = None) -> pa.Table:
+def read_interactions(
+    log: str, start: float, end: float, columns: Sequence[str] | None = None, keep: Keep | None = None
+) -> pa.Table:
     """Events of a span, in order of time, each `event_id` once: the earliest row counts.
 
     Arguments and errors are those of `read_impressions`.
     """
     wanted = list(INTERACTIONS_SCHEMA.names if columns is None else columns)
     needed = list(dict.fromkeys([*wanted, "timestamp", "event_id"]))
-    table = _read(log, INTERACTIONS, start, end, needed, INTERACTIONS_SCHEMA).sort_by("timestamp")
+    table = _read(log, INTERACTIONS, start, end, needed, INTERACTIONS_SCHEMA, keep).sort_by("timestamp")
     ids = table["event_id"].combine_chunks().dictionary_encode()
     _, first = np.unique(ids.indices.fill_null(-1).to_numpy(), return_index=True)
-    keep = np.zeros(table.num_rows, dtype=np.bool_)
-    keep[first] = True
-    keep |= pc.is_null(table["event_id"]).to_numpy()
-    return table.filter(pa.array(keep)).select(wanted)
+    once = np.zeros(table.num_rows, dtype=np.bool_)
+    once[first] = True
+    once |= pc.is_null(table["event_id"]).to_numpy()
+    return table.filter(pa.array(once)).select(wanted)
 
 
 def latest(log: str) -> float | None:
@@ -74,6 +82,11 @@ def latest(log: str) -> float | None:
     """
     ends = [_latest(log, table) for table in (IMPRESSIONS, INTERACTIONS)]
     return max((end for end in ends if end is not None), default=None)
+
+
+def latest_impression(log: str) -> float | None:
+    """Time of the latest slate, which no client has dated; else as `latest`."""
+    return _latest(log, IMPRESSIONS)
 
 
 def local_log(log: str, scratch: Path, start: float = -math.inf, end: float = math.inf) -> Path:
@@ -96,16 +109,28 @@ def local_log(log: str, scratch: Path, start: float = -math.inf, end: float = ma
     return scratch
 
 
-def _read(log: str, table: str, start: float, end: float, columns: Sequence[str] | None, schema: pa.Schema) -> pa.Table:
-    """Rows of a span, in the order of the parts' hours and names."""
+def _read(
+    log: str,
+    table: str,
+    start: float,
+    end: float,
+    columns: Sequence[str] | None,
+    schema: pa.Schema,
+    keep: Keep | None,
+) -> pa.Table:
+    """Rows of a span, in the order of the parts' hours and names; of a remote log an hour is here at a time."""
     folder = _opened(log)
     hours = [name for hour, name in _hours(folder, table) if _meets(hour, start, end)]
     needed = None if columns is None else list(dict.fromkeys([*columns, "timestamp"]))
     # The columns every log has come first, also where no part is there to name them.
-    parts = [(schema if needed is None else pa.schema([_field(schema, name) for name in needed])).empty_table()]
-    with _local(folder, table, hours) as paths:
-        parts += [_span(_part(path, needed), start, end) for path in paths]
-    whole = pa.concat_tables(parts, promote_options="default")
+    empty = (schema if needed is None else pa.schema([_field(schema, name) for name in needed])).empty_table()
+    parts = [empty]
+    for hour in hours:
+        with _local(folder, table, [hour]) as paths:
+            for path in paths:
+                part = _span(_part(path, needed), start, end)
+                parts.append(keep(_joined([empty, part])) if keep else part)
+    whole = _joined(parts)
     return whole if columns is None else whole.select(list(columns))
 
 
@@ -183,6 +208,11 @@ def _part(path: Path, columns: Sequence[str] | None) -> pa.Table:
         raise DatasetError(
             f"{path} of the log cannot be read ({error}): restore it, or move it out of the log."
         ) from error
+
+
+def _joined(parts: Sequence[pa.Table]) -> pa.Table:
+    """Parts one after the other; where one lacks a column, it is null."""
+    return pa.concat_tables(parts, promote_options="default")
 
 
 def _span(table: pa.Table, start: float, end: float) -> pa.Table:

@@ -1,7 +1,8 @@
 """The rows of the impression log that a bundle's reference can be compared with.
 
 Owns what of a window counts: slates that this very bundle ranked. Others are counted by reason, never compared: another
-bundle has other scores, and what was not ranked has no features. A long window is bounded by drawing whole requests.
+bundle has other scores, and what was not ranked has no features. A long window is bounded by drawing whole requests;
+parts of the log are looked at one by one, since a day of a large shop has no room in memory.
 """
 
 from __future__ import annotations
@@ -22,7 +23,6 @@ from inference.log.reader import read_impressions, read_interactions
 from inference.reference import ranked_rows
 
 MOST_REQUESTS = 2_500  # 50,000 rows; more tell PSI no better
-SLICE_SECONDS = 3600.0  # read at a time
 
 Labels = dict[str, npt.NDArray[np.float64]]
 
@@ -64,44 +64,55 @@ def read_window(
         DatasetError: A part of the log cannot be read.
         StorageError: The log cannot be reached.
     """
+    left_out: Counter[str] = Counter()
     first = FEATURE_PREFIX + bundle.feature_set.ranker_features[0]
-    keys = read_impressions(log, start, end, ["request_id", "timestamp", "bundle_version", "feature_hash", first])
-    own = pc.equal(keys["bundle_version"], bundle.version)
-    same_features = pc.equal(keys["feature_hash"], bundle.feature_set.hash)
-    ranked = pc.and_(pc.and_(own, same_features), pc.is_valid(keys[first]))
-    reasons = np.select(
-        [_mask(ranked), ~_mask(same_features), ~_mask(own)],
-        ["", "served with another feature set", "served by another bundle"],
-        "not ranked: similar items, unknown users or a degraded answer",
-    )
-    left_out = Counter(reason for reason in reasons.tolist() if reason)
-    chosen = keys.filter(ranked)
-    requests = pc.unique(chosen["request_id"]).sort()
+
+    def ranked(part: pa.Table) -> pa.Table:
+        """One row of each request that counts; the other rows are told by reason."""
+        own = pc.equal(part["bundle_version"], bundle.version)
+        same_features = pc.equal(part["feature_hash"], bundle.feature_set.hash)
+        mine = pc.and_(pc.and_(own, same_features), pc.is_valid(part[first]))
+        reasons = np.select(
+            [_mask(mine), ~_mask(same_features), ~_mask(own)],
+            ["", "served with another feature set", "served by another bundle"],
+            "not ranked: similar items, unknown users or a degraded answer",
+        )
+        left_out.update(reason for reason in reasons.tolist() if reason)
+        ids = part["request_id"].filter(mine)
+        return part.filter(mine).take(pa.array(np.unique(ids.to_numpy(), return_index=True)[1]))
+
+    columns = ["request_id", "timestamp", "bundle_version", "feature_hash", first]
+    keys = read_impressions(log, start, end, columns, ranked)
+    requests = pc.unique(keys["request_id"]).sort()
     if len(requests) > MOST_REQUESTS:
         drawn = np.random.default_rng(seed).choice(len(requests), MOST_REQUESTS, replace=False)
         requests = requests.take(pa.array(np.sort(drawn)))
-    shown = _rows(bundle, log, chosen["timestamp"], requests)
+    shown = _rows(bundle, log, start, end, requests)
     return Window(shown, _labels(log, shown, start, end, objectives), dict(left_out.most_common()))
 
 
-def _rows(bundle: Bundle, log: str, times: pa.ChunkedArray, requests: pa.Array) -> pa.Table:
-    """All columns of the requests' rows, an hour at a time: what is not drawn is never held together."""
-    moments = pc.cast(times, pa.int64()).to_numpy() / 1e6
-    schema = impressions_schema(bundle.feature_set)
-    parts = [schema.empty_table()]
-    for hour in np.unique(np.ceil(moments / SLICE_SECONDS)).tolist():  # rows of an hour lie in (hour - 1, hour]
-        part = read_impressions(log, (hour - 1) * SLICE_SECONDS, hour * SLICE_SECONDS, schema.names)
-        mine = pc.and_(pc.equal(part["bundle_version"], bundle.version), pc.is_in(part["request_id"], requests))
-        parts.append(ranked_rows(part.filter(mine)))
-    return pa.concat_tables(parts, promote_options="default")
+def _rows(bundle: Bundle, log: str, start: float, end: float, requests: pa.Array) -> pa.Table:
+    """All columns of the requests' rows."""
+
+    def drawn(part: pa.Table) -> pa.Table:
+        own = pc.equal(part["bundle_version"], bundle.version)
+        return ranked_rows(part.filter(pc.and_(own, pc.is_in(part["request_id"], requests))))
+
+    return read_impressions(log, start, end, impressions_schema(bundle.feature_set).names, drawn)
 
 
 def _labels(
     log: str, shown: pa.Table, start: float, end: float, objectives: dict[str, tuple[str, ...]]
 ) -> Labels | str:
     """What the shown rows led to, up to a day after the window."""
-    events = read_interactions(log, start, end + DAY, ["request_id", "item_id", "event_type"])
-    events = events.filter(pc.is_in(events["request_id"], pc.unique(shown["request_id"])))
+    requests = pc.unique(shown["request_id"])
+    events = read_interactions(
+        log,
+        start,
+        end + DAY,
+        ["request_id", "item_id", "event_type"],
+        lambda part: part.filter(pc.is_in(part["request_id"], requests)),
+    )
     if not events.num_rows:
         return "no events were reported for these requests"
     pairs = list(zip(shown["request_id"].to_pylist(), shown["item_id"].to_pylist(), strict=True))

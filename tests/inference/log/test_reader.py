@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from feature_repo.errors import DatasetError, StorageError
 from feature_repo.files import write_parquet
 from feature_repo.remote_folder import RemoteFolder
 from inference.log.layout import INTERACTIONS_SCHEMA, hour_folder
-from inference.log.reader import latest, local_log, read_impressions, read_interactions
+from inference.log.reader import latest, latest_impression, local_log, read_impressions, read_interactions
 
 START = datetime(2026, 3, 31, 22, 0, tzinfo=UTC).timestamp()
 
@@ -78,6 +79,23 @@ def test_columns_are_those_asked_for(log):
     assert found["feature_none"].null_count == found["country"].null_count == 7
 
 
+def test_what_is_kept_is_chosen_part_by_part(log, bucket):
+    url, sizes = f"s3://{bucket}/log", []
+    RemoteFolder(url).upload(log, [str(path.relative_to(log)) for path in log.rglob("part-*.parquet")], "")
+
+    def keep(part):
+        sizes.append(part.num_rows)
+        return part.filter(pc.equal(part["request_id"], "r1"))
+
+    columns = ["request_id", "feature_age", "timestamp"]
+    found = read_impressions(str(log), 0, START * 2, columns, keep)
+    assert sizes == [2, 2, 2, 1]
+    assert found["request_id"].to_pylist() == ["r1"] * 3
+    assert found["feature_age"].null_count == 3  # no part that was kept has it
+    assert read_impressions(url, 0, START * 2, columns, keep).equals(found)
+    assert read_interactions(str(log), 0, START * 2, ["item_id"], lambda part: part.slice(0, 0)).num_rows == 0
+
+
 def test_an_event_posted_twice_is_read_once(log):
     found = read_interactions(str(log), 0, START * 2)
     assert found.schema == INTERACTIONS_SCHEMA
@@ -88,6 +106,8 @@ def test_an_event_posted_twice_is_read_once(log):
 
 def test_the_latest_row_of_both_tables_counts(log):
     assert latest(str(log)) == START + 10_800
+    put(log, "interactions", events([{"event_id": "e", "user_id": "u", "item_id": "i", "timestamp": START + 20_000}]))
+    assert (latest(str(log)), latest_impression(str(log))) == (START + 20_000, START + 10_800)
 
 
 def test_a_remote_log_reads_like_a_local_one_and_is_copied_once(log, bucket, tmp_path_factory):
@@ -105,7 +125,7 @@ def test_a_remote_log_reads_like_a_local_one_and_is_copied_once(log, bucket, tmp
 
 def test_what_is_not_there_is_empty(tmp_path):
     for log in (str(tmp_path), str(tmp_path / "none")):
-        assert latest(log) is None
+        assert latest(log) is latest_impression(log) is None
         assert read_impressions(log, 0, START).num_rows == 0
         assert read_interactions(log, 0, START).schema == INTERACTIONS_SCHEMA
 
