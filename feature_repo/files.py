@@ -61,6 +61,15 @@ def write_parquet(path: Path | str, table: pa.Table) -> None:
         pq.write_table(table, temporary, compression="zstd", coerce_timestamps="us", allow_truncated_timestamps=True)
 
 
+def sync_directory(directory: Path) -> None:
+    """Makes the names in a directory durable."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
 def sha256(path: Path | str) -> str:
     """Hex sha256 of a file's content, read in chunks."""
     digest = hashlib.sha256()

@@ -28,7 +28,7 @@ import pyarrow.parquet as pq
 
 from feature_repo.errors import BundleError
 from feature_repo.feature_set import FeatureSet
-from feature_repo.files import write_json, write_parquet
+from feature_repo.files import sync_directory, write_json, write_parquet
 from feature_repo.state import ItemColumns
 from inference.artifacts import Artifacts, RecommenderConfig
 from inference.contents import Contents
@@ -223,11 +223,7 @@ def sync_tree(directory: Path) -> None:
         with path.open("rb") as handle:
             os.fsync(handle.fileno())
     for folder in folders:
-        handle_of_folder = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle_of_folder)
-        finally:
-            os.close(handle_of_folder)
+        sync_directory(folder)
 
 
 def _now() -> str:

@@ -19,6 +19,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from feature_repo.errors import StorageError
+from feature_repo.files import sync_directory
 from inference.log.events import Event
 from inference.log.spool import JOURNAL_PREFIX
 from inference.metrics import Metrics
@@ -165,15 +166,6 @@ def read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
         else:
             num_damaged += 1
     return found, num_damaged
-
-
-def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _settle(future: Future[None], failure: StorageError | None) -> None:

@@ -13,6 +13,7 @@ whose owner lives.
 from __future__ import annotations
 
 import fcntl
+import logging
 import os
 import shutil
 import time
@@ -22,11 +23,13 @@ from pathlib import Path
 from uuid import uuid4
 
 from feature_repo.errors import StorageError
+from feature_repo.files import sync_directory
 
 LOCK = "lock"
 JOURNAL_PREFIX = "journal-"
 OUTBOX_PREFIX = "outbox-"
 WAIT_SECONDS = 5.0  # for others to open the spool: they move a few files
+log = logging.getLogger("kuberec")
 
 
 class Spool:
@@ -46,6 +49,8 @@ class Spool:
     def open(cls, spool: Path) -> Spool:
         """Makes a folder of one's own, with everything that ended processes left in theirs.
 
+        What cannot be taken over is told and left where it is, for the next process to try.
+
         Raises:
             StorageError: The spool cannot be written.
         """
@@ -54,9 +59,7 @@ class Spool:
             with _held(spool / LOCK):
                 worker = uuid4().hex[:12]
                 mine = spool / f"worker-{worker}"
-                mine.mkdir()
-                lock = _taken(mine / LOCK)
-                assert lock is not None
+                lock = _made(mine)
                 for other in sorted(spool.glob("worker-*")):
                     if other != mine:
                         _take_over(other, mine)
@@ -71,17 +74,34 @@ class Spool:
         os.close(self._lock)
 
 
-def _take_over(other: Path, mine: Path) -> None:
-    lock = _taken(other / LOCK)
-    if lock is None:
-        return
+def _made(folder: Path) -> int:
+    """Makes a folder whose name is durable, and returns the lock on it; leaves none behind where that fails."""
+    folder.mkdir()
     try:
-        for prefix in (JOURNAL_PREFIX, OUTBOX_PREFIX):
-            for path in sorted(other.glob(f"{prefix}*")):
-                path.replace(mine / path.name)
-        shutil.rmtree(other)
-    finally:
-        os.close(lock)
+        sync_directory(folder.parent)
+        lock = _taken(folder / LOCK)
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    assert lock is not None
+    return lock
+
+
+def _take_over(other: Path, mine: Path) -> None:
+    try:
+        lock = _taken(other / LOCK)
+        if lock is None:
+            return
+        try:
+            for prefix in (JOURNAL_PREFIX, OUTBOX_PREFIX):
+                for path in sorted(other.glob(f"{prefix}*")):
+                    path.replace(mine / path.name)
+            shutil.rmtree(other)
+        finally:
+            os.close(lock)
+    except OSError as error:
+        if other.exists():  # else its owner has just ended, and left nothing
+            log.error("what an ended process left in %s cannot be taken over: %s", other, error)
 
 
 @contextmanager

@@ -12,19 +12,22 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 
 from feature_repo.errors import StorageError
+from feature_repo.files import sync_directory
 from inference.artifacts import Artifacts
 from inference.log.events import Event, events_table
 from inference.log.impressions import impressions_table
-from inference.log.journal import Journal, read_journal, sync_directory
+from inference.log.journal import Journal, read_journal
 from inference.log.layout import IMPRESSIONS, INTERACTIONS
 from inference.log.outbox import Outbox
 from inference.log.spool import Spool
@@ -109,9 +112,10 @@ class LogWriter:
     def stop(self) -> None:
         """Flushes and delivers what waits, as far as that is possible in `STOP_SECONDS`."""
         self._stopping = True
+        deadline = time.monotonic() + STOP_SECONDS
         for thread, wake in zip(self._threads, (self._flush, self._deliver), strict=True):
             wake.set()
-            thread.join(timeout=STOP_SECONDS)
+            thread.join(timeout=max(0.0, deadline - time.monotonic()))
         if self._opened is not None and not any(thread.is_alive() for thread in self._threads):
             self._opened.spool.close()
 
@@ -126,8 +130,8 @@ class LogWriter:
             if self._opened is not None:
                 if last:
                     self._opened.journal.stop()
-                self._trying("impressions", self._flush_slates)
-                self._trying("interactions", self._flush_events)
+                self._flush_slates(self._opened)
+                self._trying("journal", partial(self._flush_events, self._opened))
                 self._deliver.set()
 
     def _carry(self) -> None:
@@ -144,29 +148,33 @@ class LogWriter:
     def _open(self) -> None:
         if self._opened is None:
             spool = Spool.open(self._spool_dir)
-            outbox = Outbox(spool.directory, self._url, self._metrics)
+            try:
+                outbox = Outbox(spool.directory, self._url, self._metrics)
+            except OSError:
+                spool.close()  # the next try takes over what it took over
+                raise
             self._opened = _Opened(spool, Journal(spool.directory, spool.worker, self._metrics), outbox)
 
-    def _flush_slates(self) -> None:
-        assert self._opened is not None
+    def _flush_slates(self, opened: _Opened) -> None:
         with self._lock:
             taken, self._queue = self._queue, []
         groups: dict[str, list[tuple[Slate, Artifacts]]] = defaultdict(list)
         for slate, artifacts in taken:
             groups[artifacts.feature_set.hash].append((slate, artifacts))
         self._num_flushes += 1
-        while groups:
-            feature_hash, group = next(iter(groups.items()))
-            name = f"part-{self._opened.spool.worker}-{self._num_flushes:06d}-{feature_hash}.parquet"
-            try:
-                self._opened.outbox.put(IMPRESSIONS, _rows(group), name)
-            except OSError:
-                self._put_back([pair for waiting in groups.values() for pair in waiting])
-                raise
-            except Exception:
-                self._lose("error", [pair for waiting in groups.values() for pair in waiting])
-                raise
-            del groups[feature_hash]
+        for feature_hash, group in groups.items():
+            name = f"part-{opened.spool.worker}-{self._num_flushes:06d}-{feature_hash}.parquet"
+            self._trying("impressions", partial(self._put_slates, opened, group, name))
+
+    def _put_slates(self, opened: _Opened, group: list[tuple[Slate, Artifacts]], name: str) -> None:
+        try:
+            opened.outbox.put(IMPRESSIONS, _rows(group), name)
+        except OSError:
+            self._put_back(group)
+            raise
+        except Exception:
+            self._lose("error", group)
+            raise
 
     def _put_back(self, taken: list[tuple[Slate, Artifacts]]) -> None:
         """Queues slates again that could not be written, before the newer ones."""
@@ -179,18 +187,21 @@ class LogWriter:
         if lost:
             self._metrics.lost(IMPRESSIONS, reason, sum(len(slate.rows) for slate, _ in lost))
 
-    def _flush_events(self) -> None:
-        assert self._opened is not None
-        for path in self._opened.journal.close_files():
-            events, num_damaged = read_journal(path)
-            if num_damaged:
-                self._metrics.lost(INTERACTIONS, "damaged", num_damaged)
-                log.error("%d lines of the event journal %s are damaged", num_damaged, path)
-            if events:
-                self._opened.outbox.put(INTERACTIONS, events_table(events), f"part-{path.stem}.parquet")
-            # The parts' names are durable before the journal goes; made again they would have the same names.
-            sync_directory(path.parent)
-            path.unlink()
+    def _flush_events(self, opened: _Opened) -> None:
+        for path in opened.journal.close_files():  # one that cannot be read must not hold up the others
+            self._trying(f"interactions of {path.name}", partial(self._put_events, opened, path))
+
+    def _put_events(self, opened: _Opened, journal: Path) -> None:
+        """Turns a closed journal into parts."""
+        events, num_damaged = read_journal(journal)
+        if events:
+            opened.outbox.put(INTERACTIONS, events_table(events), f"part-{journal.stem}.parquet")
+        # The parts' names are durable before the journal goes; made again they would have the same names.
+        sync_directory(journal.parent)
+        journal.unlink()
+        if num_damaged:
+            self._metrics.lost(INTERACTIONS, "damaged", num_damaged)
+            log.error("%d lines of the event journal %s are damaged", num_damaged, journal)
 
     def _trying(self, what: str, work: Callable[[], None]) -> None:
         """Does a part of the work; a failure is said once, and so is its end."""

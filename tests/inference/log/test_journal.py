@@ -85,3 +85,16 @@ def test_a_journal_made_into_parts_twice_counts_once(log, counted):
     again.stop()
     assert len(logs.parts(log, "interactions")) == 1
     assert logs.num_rows(log, "interactions") == 2
+
+
+def test_a_journal_that_cannot_be_read_holds_up_no_other(log, counted, caplog):
+    dead = log / ".spool" / "worker-dead"
+    (dead / "journal-dead-000001.jsonl").mkdir(parents=True)  # what an unreadable one is to a user who is not root
+    (event,) = logs.events("e1")
+    (dead / "journal-dead-000002.jsonl").write_text(event.model_dump_json(exclude_none=True) + "\n")
+    writer = logs.writer(log, log / ".spool", counted)
+    writer.start()
+    writer.stop()
+    assert logs.num_rows(log, "interactions") == 1
+    assert [name.rsplit("/", 1)[-1] for name in logs.leftovers(log / ".spool")][1:] == ["journal-dead-000001.jsonl"]
+    assert "logging fails" in caplog.text

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 
 from feature_repo.errors import StorageError
 from inference.log.reader import read_interactions
+from inference.log.spool import Spool
 from tests.e2e.servers import wait_for
 from tests.inference import world
 from tests.inference.log import logs
@@ -106,3 +108,34 @@ def test_parts_that_waited_are_taken_over(tmp_path, counted):
     two.stop()
     assert logs.num_rows(tmp_path / "log", "impressions") == counted.rows("impressions") == 60
     assert logs.num_rows(tmp_path / "log", "interactions") == 1
+
+
+def test_a_folder_that_cannot_be_taken_over_keeps_nobody_from_logging(log, counted, caplog):
+    """Such as another user's; here a folder stands where its lock has to be."""
+    dead = log / ".spool" / "worker-dead"
+    (dead / "lock").mkdir(parents=True)
+    writer = logs.writer(log, log / ".spool", counted)
+    writer.start()
+    writer.accept(logs.events("e1")).result(timeout=10)
+    writer.stop()
+    assert logs.num_rows(log, "interactions") == 1
+    assert f"{dead} cannot be taken over" in caplog.text
+    assert logs.leftovers(log / ".spool") == ["worker-dead"]
+
+
+def test_a_try_that_fails_leaves_nothing_behind(tmp_path, monkeypatch):
+    """The spool is tried at every flush: folders would fill the disk, and open files end the process."""
+    real = os.open
+
+    def full(path, flags, *mode, **more):
+        if str(path).endswith("/lock") and "worker-" in str(path):
+            raise OSError(28, "No space left on device")
+        return real(path, flags, *mode, **more)
+
+    monkeypatch.setattr(os, "open", full)
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        with pytest.raises(StorageError, match="No space left"):
+            Spool.open(tmp_path / "spool")
+    assert [path.name for path in (tmp_path / "spool").iterdir()] == ["lock"]
+    assert len(os.listdir("/proc/self/fd")) == before

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from feature_repo.errors import StorageError
 from inference.log.impressions import impressions_table
 from inference.log.reader import read_impressions, read_interactions
 from tests.e2e.servers import wait_for
-from tests.inference import world
+from tests.inference import editions, world
 from tests.inference.log import logs
 
 
@@ -127,3 +128,27 @@ def test_what_cannot_be_written_waits_is_said_once_and_comes_later(tmp_path, cou
     assert str(blocked) in said[0]
     assert logs.num_rows(tmp_path / "log", "impressions") == total
     assert logs.num_rows(tmp_path / "log", "interactions") == (1 if place == "spool" else 2)
+
+
+def test_slates_that_cannot_be_written_cost_no_others(log, counted, caplog):
+    writer = logs.writer(log, log / ".spool", counted)
+    writer.start()
+    writer.record(*logs.slates(2, time=4e11))  # no calendar has such a year
+    made, artifacts = logs.slates(3)
+    writer.record(made, replace(artifacts, feature_set=editions.edition_features(1)))
+    writer.stop()
+    assert logs.num_rows(log, "impressions") == 60
+    assert counted.lost("impressions", "error") == 40
+    assert "logging failed" in caplog.text
+
+
+def test_the_end_waits_only_so_long(log, counted, monkeypatch):
+    monkeypatch.setattr("inference.log.writer.STOP_SECONDS", 0.3)
+    writer = logs.writer(log, log / ".spool", counted)
+    writer.start()
+    writer.record(*logs.slates(2))
+    assert writer._opened is not None
+    with writer._opened.outbox._lock:  # both threads hang, as on a disk that does
+        start = time.monotonic()
+        writer.stop()
+        assert time.monotonic() - start < 0.5
