@@ -12,7 +12,7 @@ from prometheus_client.registry import Collector
 FEATURE_VIEWS = ("item_stats", "user_stats", "user_history")
 BUCKETS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.02, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 2.5)
 
-LOST_REASONS = {"impressions": ("queue_full", "spool_full", "error"), "interactions": ("damaged",)}
+LOST_REASONS = {"impressions": ("queue_full", "spool_full", "error", "damaged"), "interactions": ("damaged",)}
 EVENT_OUTCOMES = ("accepted", "repeated", "refused", "failed")
 
 

@@ -64,19 +64,20 @@ class Outbox:
         self._metrics = metrics
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
-        self._parts = {part.name: part for part in _found(directory)}
+        self._parts: dict[str, _Part] = {}
+        self._num_rows = self._num_bytes = 0  # kept, since requests ask: an outage leaves tens of thousands of parts
+        for part in _found(directory, metrics):
+            self._add(part)
 
     @property
     def num_rows(self) -> int:
         """Rows that wait."""
-        with self._lock:
-            return sum(part.num_rows for part in self._parts.values())
+        return self._num_rows
 
     @property
     def full(self) -> bool:
         """Whether more waits than may."""
-        with self._lock:
-            return sum(part.num_bytes for part in self._parts.values()) > self._max_bytes
+        return self._num_bytes > self._max_bytes
 
     def put(self, table: str, rows: pa.Table, name: str) -> None:
         """Writes rows as one part for each of their hours; all of them or none.
@@ -100,13 +101,14 @@ class Outbox:
             with self._lock:
                 for hidden, target, _ in staged:
                     hidden.replace(target)
-                self._parts.update((part.name, part) for part in parts)
+                for part in parts:
+                    self._add(part)
         finally:
             for hidden, _, _ in staged:
                 hidden.unlink(missing_ok=True)
 
     def deliver(self) -> None:
-        """Moves what waits into the log.
+        """Moves what waits into the log; a part that somebody else removed is lost, and counted.
 
         Raises:
             StorageError: The log cannot be written; the rest waits.
@@ -114,10 +116,17 @@ class Outbox:
         with self._lock:
             parts = list(self._parts.values())
         for part in parts:
-            self._move(part)
+            is_there = part.path.is_file()
+            if is_there:
+                self._move(part)
             with self._lock:
-                self._parts.pop(part.name, None)
-            self._metrics.logged(part.table, part.num_rows)
+                if not part.path.exists():  # else it was made again meanwhile
+                    self._drop(part.name)
+            if is_there:
+                self._metrics.logged(part.table, part.num_rows)
+            else:
+                self._metrics.lost(part.table, "damaged", part.num_rows)
+                log.error("%s, which waited for the log, is not there any more", part.path)
 
     def give_up(self) -> None:
         """Removes the oldest impressions while more waits than may."""
@@ -126,9 +135,23 @@ class Outbox:
                 part = next((part for part in self._parts.values() if part.table == IMPRESSIONS), None)
                 if part is None:
                     return
-                del self._parts[part.name]
+                self._drop(part.name)
             part.path.unlink(missing_ok=True)
             self._metrics.lost(IMPRESSIONS, "spool_full", part.num_rows)
+
+    def _add(self, part: _Part) -> None:
+        """Notes a part that waits, in place of one of its name; the caller holds the lock."""
+        self._drop(part.name)
+        self._parts[part.name] = part
+        self._num_rows += part.num_rows
+        self._num_bytes += part.num_bytes
+
+    def _drop(self, name: str) -> None:
+        """Notes that no part of a name waits any more; the caller holds the lock."""
+        part = self._parts.pop(name, None)
+        if part is not None:
+            self._num_rows -= part.num_rows
+            self._num_bytes -= part.num_bytes
 
     def _move(self, part: _Part) -> None:
         try:
@@ -150,14 +173,18 @@ class Outbox:
             raise StorageError(f"The log {self._log} cannot be written: {error}.") from error
 
 
-def _found(directory: Path) -> Iterator[_Part]:
-    """Parts that wait in a folder, oldest first; a damaged one, of a damaged disk, is set aside."""
+def _found(directory: Path, metrics: Metrics) -> Iterator[_Part]:
+    """Parts that wait in a folder, oldest first; a damaged one, of a damaged disk, is set aside.
+
+    How many rows it had cannot be told: it counts as one that is lost.
+    """
     for path in sorted(directory.glob(f"{OUTBOX_PREFIX}*"), key=lambda path: path.stat().st_mtime):
         try:
             num_rows = pq.read_metadata(path).num_rows
         except (OSError, pa.ArrowException) as error:
             aside = directory.parent / f"damaged-{path.name}"
             path.replace(aside)
+            metrics.lost(path.name.removeprefix(OUTBOX_PREFIX).split(SEPARATOR)[0], "damaged", 1)
             log.error("a part that waited for the log is damaged and set aside as %s: %s", aside, error)
             continue
         yield _Part(path, num_rows, path.stat().st_size)

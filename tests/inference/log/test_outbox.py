@@ -72,3 +72,47 @@ def test_a_damaged_part_is_set_aside_and_the_others_arrive(log, counted, caplog)
     assert logs.num_rows(log, "impressions") == 60
     assert logs.leftovers(log / ".spool") == [f"damaged-{damaged.name}"]
     assert "set aside as" in caplog.text
+    assert counted.lost("impressions", "damaged") == 1  # how many rows it had cannot be told
+
+
+def test_a_part_that_somebody_removed_is_counted_and_holds_up_no_other(tmp_path, counted):
+    spool = Spool.open(tmp_path / "spool")
+    outbox = Outbox(spool.directory, str(tmp_path / "log"), counted.metrics)
+    made, artifacts = logs.slates(2)
+    for number in range(3):
+        outbox.put("impressions", impressions_table(made, artifacts), f"part-{number}.parquet")
+    next(spool.directory.glob("outbox-*part-1*")).unlink()
+    outbox.deliver()
+    assert [path.name for path in logs.parts(tmp_path / "log", "impressions")] == ["part-0.parquet", "part-2.parquet"]
+    assert (counted.rows("impressions"), counted.lost("impressions", "damaged"), outbox.num_rows) == (80, 40, 0)
+
+
+def test_what_waits_is_counted_once(tmp_path, counted):
+    """A journal that is made into parts twice replaces them; requests ask whether the outbox is full."""
+    spool = Spool.open(tmp_path / "spool")
+    outbox = Outbox(spool.directory, str(tmp_path / "log"), counted.metrics, max_bytes=1)
+    rows = [event.model_dump() for event in logs.events("e1", "e2")]
+    assert (outbox.num_rows, outbox.full) == (0, False)
+    for number in (1, 2):
+        outbox.put("interactions", events_table(rows[:number]), "part-e.parquet")
+        assert (outbox.num_rows, outbox.full) == (number, True)
+    assert Outbox(spool.directory, str(tmp_path / "log"), counted.metrics).num_rows == 2
+    outbox.deliver()
+    assert (outbox.num_rows, outbox.full) == (0, False)
+
+
+def test_an_outbox_that_cannot_be_opened_is_opened_later_with_all_that_waited(log, counted):
+    dead = log / ".spool" / "worker-dead"
+    dead.mkdir(parents=True)
+    (dead / "outbox-impressions@damaged").write_text("no Parquet")
+    blocked = log / ".spool" / "damaged-outbox-impressions@damaged"
+    blocked.mkdir()
+    writer = logs.writer(log, log / ".spool", counted)
+    writer.start()
+    assert writer._opened is None
+    assert len(list((log / ".spool").glob("worker-*"))) == 1
+    blocked.rmdir()
+    writer._flush.set()
+    wait_for(lambda: writer._opened is not None, "the spool is not opened")
+    writer.stop()
+    assert logs.leftovers(log / ".spool") == [blocked.name]
