@@ -6,6 +6,7 @@ Owns what the API's states and errors mean here. A name says which run it is: wh
 from __future__ import annotations
 
 import contextlib
+import http.client
 import json
 import tempfile
 import urllib.error
@@ -20,6 +21,7 @@ from typing import Any, Literal
 from kfp import Client, compiler
 from kfp.dsl.graph_component import GraphComponent
 from kfp_server_api import ApiException
+from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
 from feature_repo.errors import KuberecError, SettingsError
@@ -27,7 +29,9 @@ from pipelines.pods import furnish
 from pipelines.settings import ClusterSettings
 
 CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0  # it makes a run in its database and in Kubernetes before it answers
 PAGE = 100
+STRANGER = "something else answers there, such as a page to log in"
 State = Literal["running", "succeeded", "failed"]
 _ENDED: Mapping[str, State] = {
     "SUCCEEDED": "succeeded",
@@ -69,10 +73,12 @@ class Cluster:
 
     Args:
         settings: Where it is.
+        answer_seconds: Time that it has for an answer. A run may have been made all the same: `find` tells.
     """
 
-    def __init__(self, settings: ClusterSettings) -> None:
+    def __init__(self, settings: ClusterSettings, answer_seconds: float = ANSWER_SECONDS) -> None:
         self._settings = settings
+        self._limit = Timeout(connect=CONNECT_SECONDS, read=answer_seconds)
 
     def submit(
         self, pipeline: GraphComponent, arguments: Mapping[str, object], *, name: str, experiment: str
@@ -86,7 +92,7 @@ class Cluster:
             experiment: Made if it is not there.
 
         Raises:
-            ClusterError: It was not accepted.
+            ClusterError: It was not accepted, or nobody knows: `find` tells.
         """
         with self._asking(), tempfile.TemporaryDirectory(prefix="kuberec-compiled-") as scratch:
             path = Path(scratch) / "pipeline.yaml"
@@ -99,7 +105,9 @@ class Cluster:
                 experiment_name=experiment,
                 namespace=self._settings.namespace or None,
             )
-        return ClusterRun(run_id=str(made.run_id), name=name, state="running")
+        if not made.run_id:
+            raise self._failed(STRANGER, 401)
+        return ClusterRun(run_id=made.run_id, name=name, state="running")
 
     def find(self, name: str) -> ClusterRun | None:
         """The run of this name, the latest if there are several; None if there is none.
@@ -129,11 +137,14 @@ class Cluster:
         """
         with self._asking():
             try:
-                return _told(self._client.get_run(run_id))
+                run = self._client.get_run(run_id)
             except ApiException as error:
                 if error.status == 404:
                     return None
                 raise
+        if not run.run_id:
+            raise self._failed(STRANGER, 401)
+        return _told(run)
 
     @cached_property
     def _client(self) -> Client:
@@ -143,7 +154,12 @@ class Cluster:
             warnings.simplefilter("ignore", FutureWarning)  # that it wants a server of version 2, on every start
             # Without one of its own the client looks for a namespace, and keeps what it finds below the home folder.
             namespace = {"namespace": self._settings.namespace} if self._settings.namespace else {}
-            return Client(host=self._settings.endpoint, existing_token=token or None, **namespace)
+            client = Client(host=self._settings.endpoint, existing_token=token or None, **namespace)
+        # The client itself would wait for ever, and a lease with it. All of its services share these connections.
+        connections = client._run_api.api_client.rest_client.pool_manager
+        ask = connections.request
+        connections.request = lambda *words, **options: ask(*words, **{**options, "timeout": self._limit})
+        return client
 
     def _token(self) -> str:
         file = self._settings.token_file
@@ -155,15 +171,20 @@ class Cluster:
             raise SettingsError(f"KUBEREC_KFP_TOKEN_FILE is {file}, which cannot be read: {error.strerror}") from error
 
     def _knock(self, token: str) -> None:
-        """Ask for a sign of life with a time limit: the client itself has none, and prints tracebacks as it retries."""
+        """Ask for a sign of life: the client prints tracebacks as it retries, and takes any page for an answer."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         address = f"{self._settings.endpoint.rstrip('/')}/apis/v2beta1/healthz"
         try:
-            urllib.request.urlopen(urllib.request.Request(address, headers=headers), timeout=CONNECT_SECONDS).close()
+            with urllib.request.urlopen(
+                urllib.request.Request(address, headers=headers), timeout=CONNECT_SECONDS
+            ) as answer:
+                said = answer.read().strip()
         except urllib.error.HTTPError as error:
             raise self._failed(f"it answers {error.code} {error.reason}", error.code) from error
-        except (OSError, ValueError) as error:
-            raise self._failed(str(getattr(error, "reason", error)), 0) from error
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise self._failed(str(getattr(error, "reason", error)) or type(error).__name__, 0) from error
+        if not said.startswith(b"{"):
+            raise self._failed(STRANGER, 401)
 
     @contextlib.contextmanager
     def _asking(self) -> Iterator[None]:

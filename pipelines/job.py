@@ -12,6 +12,8 @@ from pipelines.lease import Lease
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import PipelineSettings
 
+LOST = "whoever ran it ended without a word, and its lease has expired"
+
 
 @dataclass(frozen=True, slots=True)
 class Job:
@@ -99,3 +101,8 @@ def ended(
     finished = time.time() if at is None else at
     end = {"outcome": outcome, "sentence": sentence, "version": version, "lost": lost, "finished_at": finished}
     return entry.model_copy(update=end)
+
+
+def lost(entry: Retraining) -> Retraining:
+    """An entry that nobody holds any more."""
+    return ended(entry, "failed", sentence=LOST, lost=True)

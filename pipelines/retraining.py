@@ -13,10 +13,8 @@ from inference.store import BundleStore
 from monitoring.decision import decide
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import Answer, Retraining, read_ledger
-from pipelines.job import Book, Job, ended
+from pipelines.job import Book, Job, lost
 from pipelines.lease import LeaseTaken, retraining_lease
-
-LOST = "whoever ran it ended without a word, and its lease has expired"
 
 
 def answer(report: DriftReport, job: Job) -> tuple[Answer, bool]:
@@ -70,11 +68,11 @@ def _settle(book: Book, job: Job) -> None:
     for entry in book.ledger.retrainings:
         if entry.outcome != "running":
             continue
-        if not entry.run_id:
-            book.change(ended(entry, "failed", sentence=LOST, lost=True))
-        elif job.settings.cluster.endpoint:
+        if job.settings.cluster.endpoint:
             from pipelines.starting import follow
 
             followed = follow(entry, job)
             if followed != entry:
                 book.change(followed)
+        elif not entry.run_id:
+            book.change(lost(entry))

@@ -13,7 +13,7 @@ from inference.store import BundleStore
 from monitoring.ledger import Retraining
 from pipelines.alone import fresh_folder
 from pipelines.cluster import Cluster, ClusterRun
-from pipelines.job import Book, Job, ended
+from pipelines.job import Book, Job, ended, lost
 from pipelines.local import RunFailed, Stopped, code_version
 from pipelines.trainer import train, training_arguments
 from pipelines.training import training
@@ -43,16 +43,21 @@ def start(entry: Retraining, job: Job, book: Book) -> None:
 
 
 def follow(entry: Retraining, job: Job) -> Retraining:
-    """An entry of the cluster as its run stands now.
+    """An entry as its run in the cluster stands now.
 
     Args:
-        entry: Running, with its run's id.
+        entry: Running. Without an id whoever submitted it ended before the answer: its run, if there is one, has its
+            name.
         job: For whom.
 
     Raises:
         ClusterError: The cluster cannot say.
     """
-    return _as_it_stands(entry, Cluster(job.settings.cluster).look(entry.run_id), job)
+    cluster = Cluster(job.settings.cluster)
+    if entry.run_id:
+        return _as_it_stands(entry, cluster.look(entry.run_id), job)
+    run = cluster.find(_run_name(entry, job))
+    return lost(entry) if run is None else _as_it_stands(_submitted(entry, run), run, job)
 
 
 def _train_here(entry: Retraining, job: Job, book: Book) -> None:
@@ -75,19 +80,31 @@ def _train_here(entry: Retraining, job: Job, book: Book) -> None:
 
 def _submit(entry: Retraining, job: Job, book: Book) -> None:
     """Submit the run of this key, unless an earlier job did and could not enter it."""
-    cluster, name = Cluster(job.settings.cluster), f"{job.name}-retraining-{entry.key}"
-    book.start(entry)
+    cluster, name = Cluster(job.settings.cluster), _run_name(entry, job)
     run = cluster.find(name)
     if run is None:
         arguments = training_arguments(job.dataset, job.name, job.parameters, job.settings, cause=entry.cause)
+        book.start(entry)
         run = cluster.submit(
             training,
             {**arguments, "code_version": code_version()},
             name=name,
             experiment=f"kuberec-{job.name}",
         )
-    book.change(_as_it_stands(entry.model_copy(update={"run_id": run.run_id}), run, job))
+    else:
+        book.start(entry)
+    book.change(_as_it_stands(_submitted(entry, run), run, job))
     print(f"run {run.run_id} at {job.settings.cluster.endpoint} is called {name}", flush=True)
+
+
+def _run_name(entry: Retraining, job: Job) -> str:
+    """Display name of an entry's run in the cluster."""
+    return f"{job.name}-retraining-{entry.key}"
+
+
+def _submitted(entry: Retraining, run: ClusterRun) -> Retraining:
+    """The entry with its run."""
+    return entry.model_copy(update={"run_id": run.run_id})
 
 
 def _as_it_stands(entry: Retraining, run: ClusterRun | None, job: Job) -> Retraining:

@@ -15,20 +15,23 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from prometheus_client.parser import text_string_to_metric_families
 
 from components.ingest.marketplace.config import config_for
 from components.ingest.marketplace.directory import make_dataset
 from components.release.profile import profile
+from feature_repo.files import write_json
 from feature_repo.tables import TIMESTAMP
-from inference.bundle import Parts, write_bundle
+from inference.bundle import Parts, open_bundle, write_bundle
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
-from inference.manifest import Facts
+from inference.manifest import Facts, Manifest
 from inference.recommender import Recommender
 from inference.reference import Reference, counted_tables, num_units, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from inference.store import BundleStore
+from monitoring.ledger import Ledger, read_ledger
 from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import PipelineSettings
@@ -38,6 +41,7 @@ from tests.inference.bundles import fit_ranker
 NAME = "simulated-tiny"
 PRICE = "feature_item_log_price"
 NUM_REQUESTS = 600
+DEARER = 2.0  # of the logarithm: enough for every decile to move
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,17 @@ class Shop:
     @property
     def store(self) -> Path:
         return self.build / "store" / NAME
+
+    @property
+    def ledger(self) -> Ledger:
+        return read_ledger(self.job().state)
+
+    @property
+    def gauges(self) -> dict[str, float]:
+        """Gauges that Prometheus reads, by name and outcome."""
+        families = text_string_to_metric_families((self.build / "drift" / "recs_drift.prom").read_text())
+        samples = [sample for family in families for sample in family.samples]
+        return {sample.name + sample.labels.get("outcome", ""): sample.value for sample in samples}
 
     def environment(self, **changes: str) -> dict[str, str]:
         """Variables of a drift job; steps are not meant to reach TFDV."""
@@ -145,3 +160,26 @@ def make_shop(directory: Path) -> Shop:
     store.publish(bundle)
     store.set_current(bundle.version)
     return shop
+
+
+def hours(number: int) -> float:
+    """Begin of the n-th window that is served."""
+    return world.NOW + number * HOUR
+
+
+def release(shop: Shop, cause: str) -> str:
+    """Serve another bundle, made like the first but for a later name and a cause."""
+    store = BundleStore(str(shop.store))
+    path = shop.store / "bundles" / shop.version
+    manifest = Manifest.read(path)
+    version = f"9{shop.version}"
+    made = manifest.model_copy(update={"version": version, "facts": manifest.facts.model_copy(update={"cause": cause})})
+    copied = path.with_name(version)
+    copied.mkdir()
+    for name in manifest.files:
+        (copied / name).parent.mkdir(parents=True, exist_ok=True)
+        (copied / name).write_bytes((path / name).read_bytes())
+    write_json(copied / "manifest.json", made.model_dump())
+    assert open_bundle(copied).version == version
+    store.set_current(version)
+    return version

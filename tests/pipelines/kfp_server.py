@@ -1,7 +1,11 @@
 """A small HTTP server that speaks the v2beta1 calls of Kubeflow Pipelines which kfp.Client makes for us.
 
 It keeps what it is given and refuses what a real one refuses: other paths, a missing token, a run of no experiment.
-How a run ends is for the test to say.
+How a run ends is for the test to say, and whether the server is well:
+
+breaks   makes the run that it is asked for and answers with an error
+hangs    makes it and does not answer
+page     answers everything with a page, like a proxy that wants somebody to log in
 """
 
 from __future__ import annotations
@@ -13,7 +17,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import Any, Literal
 from uuid import uuid4
 
 API = "/apis/v2beta1"
@@ -28,6 +32,7 @@ class KfpServer:
         multi_user: Whether a namespace must be named.
         page_size: Rows of a page at most, whatever is asked.
         requests: Method and path of every request.
+        mood: Whether it is well.
     """
 
     def __init__(self) -> None:
@@ -37,6 +42,8 @@ class KfpServer:
         self.multi_user = False
         self.page_size = 100
         self.requests: list[str] = []
+        self.mood: Literal["well", "breaks", "hangs", "page"] = "well"
+        self.stopped = threading.Event()
         self._lock = threading.Lock()
         self._http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
 
@@ -100,6 +107,7 @@ class KfpServer:
         self._http.serve_forever(poll_interval=0.05)
 
     def stop(self) -> None:
+        self.stopped.set()
         self._http.shutdown()
         self._http.server_close()
 
@@ -143,9 +151,16 @@ def _handler(server: KfpServer) -> type[BaseHTTPRequestHandler]:
             else:
                 query = dict(urllib.parse.parse_qsl(parts.query))
                 status, content = server.answer(method, parts.path, query, body)
-            encoded = json.dumps(content).encode()
-            self.send_response(status)
-            self.send_header("Content-Type", "application/json")
+            submitted = method == "POST" and parts.path.endswith("/runs")
+            if submitted and server.mood == "hangs":
+                server.stopped.wait()
+                return
+            if submitted and server.mood == "breaks":
+                status, content = 503, {"code": 14, "message": "the connection to the database was lost"}
+            page = server.mood == "page"
+            encoded = b"<html>Who are you?</html>" if page else json.dumps(content).encode()
+            self.send_response(200 if page else status)
+            self.send_header("Content-Type", "text/html" if page else "application/json")
             self.send_header("Content-Length", str(len(encoded)))
             self.end_headers()
             self.wfile.write(encoded)

@@ -1,7 +1,9 @@
 """kfp.Client against a server that speaks its REST calls: one run a name, states and errors told as they are."""
 
+import socket
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from kfp import dsl
 from feature_repo.errors import SettingsError
 from pipelines.cluster import Cluster, ClusterError
 from pipelines.settings import ClusterSettings
-from tests.pipelines.kfp_server import KfpServer, started
+from tests.pipelines.kfp_server import KfpServer
 
 
 @dsl.component(base_image="python:3.11", install_kfp_package=False)
@@ -23,12 +25,6 @@ def greet_op(name: str) -> None:
 def greet(name: str, times: int = 1) -> None:
     """One step."""
     greet_op(name=name)
-
-
-@pytest.fixture
-def server() -> Iterator[KfpServer]:
-    with started() as made:
-        yield made
 
 
 def test_a_run_is_submitted_and_found_by_its_name(server: KfpServer) -> None:
@@ -104,3 +100,48 @@ def test_what_cannot_be_used_is_a_sentence(
         Cluster(ClusterSettings(server.url)).find("one")
     with pytest.raises(SettingsError, match=r"KUBEREC_KFP_TOKEN_FILE is /nowhere/token"):
         Cluster(ClusterSettings(server.url, "", "/nowhere/token")).find("one")
+
+
+def test_a_run_that_was_made_without_an_answer_is_found(server: KfpServer) -> None:
+    cluster = Cluster(ClusterSettings(server.url), answer_seconds=0.5)
+    server.mood = "hangs"
+    with pytest.raises(ClusterError, match="timed out"):
+        cluster.submit(greet, {"name": "world"}, name="one", experiment="shop")
+    (made,) = server.runs  # it was asked once
+    found = cluster.find("one")
+    assert found is not None
+    assert found.run_id == made["run_id"]
+
+
+def test_a_page_to_log_in_is_no_answer(server: KfpServer) -> None:
+    words = r"such as a page to log in\): check KUBEREC_KFP_TOKEN_FILE"
+    server.mood = "page"
+    with pytest.raises(ClusterError, match=words):
+        Cluster(ClusterSettings(server.url)).find("one")
+    server.mood = "well"
+    cluster = Cluster(ClusterSettings(server.url))
+    made = cluster.submit(greet, {"name": "world"}, name="one", experiment="shop")
+    server.mood = "page"  # the token has expired meanwhile
+    with pytest.raises(ClusterError, match=words):
+        cluster.look(made.run_id)
+    with pytest.raises(ClusterError, match=words):
+        cluster.submit(greet, {"name": "world"}, name="two", experiment="shop")
+
+
+def test_what_speaks_no_http_is_a_sentence() -> None:
+    with socket.socket() as grpc:
+        grpc.bind(("127.0.0.1", 0))
+        grpc.listen()
+
+        def answer() -> None:
+            with grpc.accept()[0] as connection:
+                connection.recv(1024)
+                connection.sendall(b"\x00\x00\x06\x04\x00\x00\x00\x00\x00\x00\x05\x00\x00\x40\x00")
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        with pytest.raises(ClusterError, match="check KUBEREC_KFP_ENDPOINT"):
+            Cluster(ClusterSettings(f"http://127.0.0.1:{grpc.getsockname()[1]}")).find("one")
+        answering.join()
+    with pytest.raises(ClusterError, match=r"nonnumeric port: 'grpc'.*check KUBEREC_KFP_ENDPOINT"):
+        Cluster(ClusterSettings("http://127.0.0.1:grpc")).find("one")

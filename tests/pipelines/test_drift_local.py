@@ -20,8 +20,8 @@ from monitoring.drift.report import DriftReport
 from monitoring.ledger import Ledger, Retraining, read_ledger, retraining_key, write_ledger
 from pipelines.drift import run
 from pipelines.drift_steps import drift
+from pipelines.job import LOST
 from pipelines.local import run_pipeline
-from pipelines.retraining import LOST
 from tests.inference import world
 from tests.pipelines.drifting import NAME, Shop, make_shop
 
