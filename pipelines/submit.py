@@ -66,6 +66,7 @@ def submit(name: str, job: Job, key: str) -> ClusterRun:
     chosen, cluster, run_name = SUBMISSIONS[name], Cluster(job.settings.cluster), f"{job.name}-{name}-{key}"
     run = cluster.find(run_name)
     if run is not None:
+        print(f"a run of the key {key} is there: nothing is submitted", flush=True)
         return run
     arguments = {**chosen.arguments(job), "code_version": code_version()}
     return cluster.submit(chosen.pipeline, arguments, name=run_name, experiment=f"kuberec-{job.name}")

@@ -72,6 +72,11 @@ def test_who_reaches_the_bucket(documents: list[Document], name: str, reaches: b
         for port in rule["ports"]
     ]
     assert sorted(blocks) == ([("0.0.0.0/0", 443), ("::/0", 443)] if reaches else [])
+    policies = [policy["spec"] for policy in of_kind(documents, "NetworkPolicy")]
+    # Kubeflow Pipelines brings one of two object stores; a policy is about ports of pods, which differ.
+    for store, port in (("minio", 9000), ("seaweedfs", 8333)):
+        beside = ({"kubernetes.io/metadata.name": "kubeflow"}, {"app": store})
+        assert _both(_opens(policies, "egress", labels, beside), port) == reaches, store
 
 
 def _both(opened: bool | set[int], port: int) -> bool:

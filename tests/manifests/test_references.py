@@ -100,8 +100,13 @@ def test_jobs_submit_pipelines_there_are_for_a_dataset_that_steps_see(documents:
         (container,) = pod["containers"]
         pipeline, *options = container["args"]
         submitted.append(pipeline)
-        assert options == ["--dataset", "$(DATASET)", "--key", "$(JOB)"]
-        assert [variable["name"] for variable in container["env"]] == ["JOB"]
+        assert options == ["--dataset", "$(DATASET)", "--key", "$(JOB)-$(JOB_UID)"]
+        # The name is for people: a Job that is made again under it is another one.
+        labels = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
+        assert labels == {
+            "JOB": "metadata.labels['batch.kubernetes.io/job-name']",
+            "JOB_UID": "metadata.labels['batch.kubernetes.io/controller-uid']",
+        }
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
         assert mounts[settings.cluster.claim] == settings.cluster.claim_path
     assert sorted(submitted) == sorted(SUBMISSIONS)

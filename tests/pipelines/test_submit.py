@@ -62,9 +62,12 @@ def test_a_drift_job_brings_its_settings_along(server: KfpServer, dataset: Path)
     }
 
 
-def test_a_pod_that_starts_again_submits_no_second_run(server: KfpServer, dataset: Path) -> None:
+def test_a_pod_that_starts_again_submits_no_second_run(
+    server: KfpServer, dataset: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     for _ in range(2):
         main(["drift", "--dataset", str(dataset), "--key", "drift-29384"])
+    assert capsys.readouterr().out.count("a run of the key drift-29384 is there: nothing is submitted\n") == 1
     assert [run["display_name"] for run in server.runs] == [f"{NAME}-drift-drift-29384"]
 
 
