@@ -27,7 +27,7 @@ def logged_rows(groups: Groups, impressions: pa.Table, feature_set: FeatureSet) 
 
     Args:
         groups: Requests and what became of each item, as `read_groups` has them from dataset and log.
-        impressions: Of the log, see `read_impressions`; a request id that a client used twice counts the first time.
+        impressions: Of the log, see `read_impressions`; an item twice under one request id counts the first time.
         feature_set: The one asked for.
 
     Returns:
@@ -53,6 +53,9 @@ def _served(impressions: pa.Table, feature_set: FeatureSet) -> pa.Table:
     """Ranked impressions of the feature set, each key once, with their position and features."""
     names = [FEATURE_PREFIX + name for name in feature_set.ranker_features]
     own = impressions.filter(pc.equal(impressions["feature_hash"], feature_set.hash))
+    for name in names:
+        if name not in own.column_names:  # a log of other feature sets alone
+            own = own.append_column(name, pa.nulls(own.num_rows, pa.float32()))
     ranked = own.filter(pc.is_valid(own[names[0]])).sort_by("timestamp").combine_chunks()
     numbered = ranked.select(KEYS).append_column("row", pa.array(np.arange(ranked.num_rows)))
     first = numbered.group_by(KEYS).aggregate([("row", "min")])["row_min"]

@@ -174,6 +174,8 @@ def test_labels_are_what_was_posted(day: Day) -> None:
 def test_other_feature_sets_are_left_out(day: Day) -> None:
     other = day.artifacts.feature_set.model_copy(update={"repeats": "never", "transforms_version": 99})
     assert len(logged_rows(day.groups, day.impressions, other)) == 0
+    wider = day.artifacts.feature_set.model_copy(update={"cross_numeric": ("price_z_to_user", "none_has_it")})
+    assert len(logged_rows(day.groups, day.impressions, wider)) == 0
 
 
 def test_a_request_id_used_twice_counts_the_first_time(day: Day) -> None:
