@@ -11,6 +11,7 @@ that whole numbers stay where they are.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Self
 
@@ -24,6 +25,8 @@ NEXT_TO = 1e-9  # what lies beside a value whose tolerance is 0
 SHIFTS = (-1.0, 0.0, 1.0)  # tolerances by which a value is moved to be counted
 MOST_CATEGORIES = 20  # the rest counts as one: a figure over hundreds of rare values is chance
 MISSING, OTHER = "missing", "other"
+UNKNOWN = "missing or new"  # of categories: a value that the vocabulary lacks has no code either
+MOST_DIGITS = 9  # of an edge in words
 
 Values = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
@@ -115,10 +118,10 @@ class Bins(BaseModel):
     def labels(self) -> tuple[str, ...]:
         """The bins in words."""
         if self.categorical:
-            return (*self.names, OTHER, MISSING)
+            return (*self.names, OTHER, UNKNOWN)
         if not self.edges:
             return ("any value", MISSING)
-        words = [f"{number:.3g}" if abs(number) > 2 * NEXT_TO else "0" for number in self.edges]
+        words = _words(self.edges)
         between = [f"{low} to {high}" for low, high in pairwise(words)]
         return (f"up to {words[0]}", *between, f"above {words[-1]}", MISSING)
 
@@ -132,6 +135,17 @@ class Bins(BaseModel):
             places[values == value] = place
         places[np.isnan(values)] = len(self) - 1
         return places
+
+
+def _words(edges: Sequence[float]) -> list[str]:
+    """Numbers as short as they can be told apart, in full where they are large."""
+    shown = [number if abs(number) > 2 * NEXT_TO else 0.0 for number in edges]
+    words: list[str] = []
+    for digits in range(3, MOST_DIGITS + 1):
+        words = [f"{number:.{digits}g}" if abs(number) < 10**digits else f"{number:.0f}" for number in shown]
+        if len(set(words)) == len(set(shown)):
+            break
+    return words
 
 
 def _slack(values: Any, span: float) -> Any:

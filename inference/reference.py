@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
+from feature_repo.feature_set import WINDOWS, FeatureSet
 from feature_repo.files import read_json, write_json, write_parquet
 from feature_repo.split import DAY
 from feature_repo.tables import label_column, unix_seconds
@@ -32,10 +32,17 @@ from inference.log.impressions import FEATURE_PREFIX, PROBABILITY_PREFIX
 REFERENCE_FILE, SAMPLE_FILE = "reference.json", "sample.parquet"
 FORMAT = 1
 FEATURE_HASH = "feature_hash"  # of the log, whose name begins like those of features
-SELLER_PREFIX = "item_seller_"
-CALENDAR = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+SELLER_PREFIX, SELLER = "item_seller_", "item_seller_id"
 
-Kind = Literal["item", "cross", "source", "user", "request", "calendar", "prediction", "label"]
+Side = Literal["item", "user", "request"]
+Kind = Literal["item", "exposure", "cross", "source", "user", "request", "calendar", "prediction", "label"]
+
+SIDES: tuple[Side, ...] = ("item", "user", "request")
+# What moves by itself: the clock, and how often items were shown, which is the recommender's own doing.
+MOVING: Mapping[str, Kind] = {
+    **dict.fromkeys((f"request_{name}" for name in ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")), "calendar"),
+    **dict.fromkeys((f"item_num_impressions_{days}d" for days in WINDOWS), "exposure"),
+}
 Counted = Literal["requests", "items", "sellers", "rows"]
 
 
@@ -64,7 +71,7 @@ class Watched:
         """
         if self.kind in ("user", "request", "calendar"):
             return "requests"
-        if self.kind == "item":
+        if self.kind in ("item", "exposure"):
             return "sellers" if self.names is None and self.name.startswith(SELLER_PREFIX) else "items"
         return "rows"
 
@@ -79,9 +86,9 @@ class Watched:
 def watched(feature_set: FeatureSet) -> tuple[Watched, ...]:
     """All columns of a feature set that are watched: the ranker's features in order, predictions, labels."""
     kinds: dict[str, Kind] = {}
-    for side, kind in (("item", "item"), ("user", "user"), ("request", "request")):
+    for side in SIDES:
         for name in (*getattr(feature_set, f"{side}_numeric"), *getattr(feature_set, f"{side}_categorical")):
-            kinds[f"{side}_{name}"] = "calendar" if side == "request" and name in CALENDAR else kind  # type: ignore[assignment]
+            kinds[f"{side}_{name}"] = MOVING.get(f"{side}_{name}", side)
     kinds |= dict.fromkeys(feature_set.cross_numeric, "cross")
     kinds |= dict.fromkeys([f"{part}_{name}" for part in ("score", "rank") for name in feature_set.sources], "source")
     words = {
@@ -105,19 +112,26 @@ def watched(feature_set: FeatureSet) -> tuple[Watched, ...]:
 def counted_tables(table: pa.Table) -> dict[Counted, pa.Table]:
     """The rows of ranked slates that stand for each kind of unit, see `Watched.counted`.
 
-    Of an item the last row of each day stays, of a seller one row of each day for every combination of its features.
+    Of an item the last row of each day stays, of a seller the last one of its items'. Sellers without a code of their
+    own are told apart by their features.
     """
     days = unix_seconds(table["timestamp"]) // DAY
     newest = np.lexsort((_codes_of(table["item_id"]), unix_seconds(table["timestamp"])))[::-1]
     items = table.take(pa.array(newest[_first_of(_codes_of(table["item_id"])[newest], days[newest])]))
-    sellers = [name for name in table.column_names if name.startswith(FEATURE_PREFIX + SELLER_PREFIX)]
-    numbers = [np.nan_to_num(items[name].to_numpy(), nan=-1.0) for name in sellers]
     return {
         "rows": table,
         "requests": table.take(pa.array(_first_of(_codes_of(table["request_id"])))),
         "items": items,
-        "sellers": items.take(pa.array(_first_of(unix_seconds(items["timestamp"]) // DAY, *numbers))),
+        "sellers": items.take(pa.array(_first_of(unix_seconds(items["timestamp"]) // DAY, *_seller_keys(items)))),
     }
+
+
+def _seller_keys(items: pa.Table) -> list[npt.NDArray[np.float64]]:
+    """What tells sellers apart: their code, and where they have none their features."""
+    names = [name for name in items.column_names if name.startswith(FEATURE_PREFIX + SELLER_PREFIX)]
+    columns = {name: np.nan_to_num(items[name].to_numpy().astype(np.float64), nan=-1.0) for name in names}
+    codes = columns.pop(FEATURE_PREFIX + SELLER, np.zeros(items.num_rows))
+    return [codes, *(np.where(codes > 0, 0.0, values) for values in columns.values())]
 
 
 def num_units(tables: Mapping[Counted, pa.Table]) -> dict[Counted, int]:

@@ -9,7 +9,9 @@ and are no independent units, so that sufficiency counts requests there. Few ite
 figure within `chance` of so many is insufficient. Ordinary days differ a little more, and how much, the reference's own
 days tell: a figure less than twice what one of them reached against the others
 (`ordinary`) is reported and does not alarm; of a hundred columns some always pass the largest of seven days, hardly any
-twice that. Hours and weekdays never alarm: a window of one day differs from a week by definition.
+twice that. Two kinds never alarm. Hours and weekdays: a window of one day differs from a week by definition. And how
+often items were shown lately: the reference's items by whatever was served before, the window's by this bundle, which
+tells what we did and not what the world did. Where it matters to the ranker, its predictions drift, and those alarm.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import numpy.typing as npt
 from feature_repo.errors import BundleError
 from inference.bins import Bins
 from inference.bundle import REFERENCE, Bundle
-from inference.reference import Reference, ReferenceColumn, Watched, counted_tables, num_units, watched
+from inference.reference import Kind, Reference, ReferenceColumn, Watched, counted_tables, num_units, watched
 from monitoring.drift.evidence import evidently_psi
 from monitoring.drift.psi import chance, psi
 from monitoring.drift.report import (
@@ -43,6 +45,10 @@ from monitoring.drift.wording import moved, sentence_of
 FEWEST_OF_A_DAY = 100  # requests of a reference day that says something about days
 FEWEST_DAYS = 3
 BEYOND_ORDINARY = 2.0  # times what is ordinary
+NEVER_ALARM: Mapping[Kind, str] = {
+    "calendar": "the calendar never alarms",
+    "exposure": "how often we show an item never alarms",
+}
 
 Counts = npt.NDArray[np.int64]
 
@@ -133,12 +139,13 @@ def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> s
 def _finding(one: _Compared, figure: float, requests: int, num_requests: Sequence[int]) -> FeatureDrift:
     severity = _severity(one, figure, requests)
     ordinary = _ordinary(one.known, num_requests)
-    detail, alarms = moved(one.known.bins.labels(), one.before, one.after), one.column.kind != "calendar"
+    detail, alarms = moved(one.known.bins.labels(), one.before, one.after), one.column.kind not in NEVER_ALARM
     if severity == "insufficient":
-        detail += f"; {min(one.units)} {one.column.counted} are too few to judge by it"
+        few = f"{requests} requests" if requests < ENOUGH_UNITS else f"{min(one.units)} {one.column.counted}"
+        detail += f"; {few} are too few to judge by it"
     elif severity in ("moderate", "significant"):
         if not alarms:
-            detail += "; the calendar never alarms"
+            detail += f"; {NEVER_ALARM[one.column.kind]}"
         elif ordinary is not None and figure < BEYOND_ORDINARY * ordinary:
             alarms = False
             detail += f"; no alarm, as ordinary days differ by up to {ordinary:.2f}"

@@ -42,7 +42,10 @@ def sentence_of(verdict: Severity, features: Sequence[FeatureDrift], num_request
     """
     if verdict == "insufficient":
         if num_requests >= ENOUGH_UNITS > num_reference:
-            return f"The reference has {num_reference:,} requests, of {ENOUGH_UNITS} that are needed to judge."
+            return (
+                f"The reference has {num_reference:,} requests, of {ENOUGH_UNITS} that are needed to judge: "
+                "train again with more `reference_days`."
+            )
         return f"{num_requests:,} ranked requests were served, of {ENOUGH_UNITS} that are needed to judge."
     if verdict == "none":
         return f"Nothing has drifted beyond what ordinary days differ by, over {num_requests:,} requests."

@@ -77,12 +77,19 @@ def test_categories_are_the_most_frequent_and_others() -> None:
     bins = Bins.table(values, {1.0: "mugs"})
     assert len(bins.values) == MOST_CATEGORIES
     assert bins.labels()[:2] == ("mugs", "2")
+    assert bins.labels()[-2:] == ("other", "missing or new")
     counts = bins.count(values)
     assert counts[0] == 31
     assert counts[-1] == 4
     assert counts[-2] == sum(range(2, 12))
     unseen = bins.count(np.array([99.0, 1.0]))
     assert (unseen[0], unseen[-2]) == (1, 1)
+
+
+def test_edges_in_words_can_be_told_apart_and_are_whole_where_they_are_large() -> None:
+    assert Bins(edges=(0.1501, 0.1504, 0.2)).labels()[:3] == ("up to 0.1501", "0.1501 to 0.1504", "0.1504 to 0.2")
+    assert Bins(edges=(7.0, 12345.5)).labels()[1] == "7 to 12346"
+    assert Bins.deciles(np.zeros(9)).labels() == ("up to 0", "0 to 0", "above 0", "missing")
 
 
 def test_bins_that_are_none_are_refused() -> None:

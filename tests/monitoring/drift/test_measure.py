@@ -200,6 +200,8 @@ def test_too_few_requests_are_no_alarm_however_far_they_are(served: Served, tmp_
     assert {feature.severity for feature in report.features} == {"insufficient"}
     assert (of(report, "item_log_price").psi or 0) > 1
     assert report.sentence == "499 ranked requests were served, of 500 that are needed to judge."
+    details = {feature.detail.rpartition("; ")[2] for feature in report.features if feature.psi is not None}
+    assert details == {"499 requests are too few to judge by it"}
     assert look(served, str(tmp_path / "no log")).num_requests == 0
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pytest
 
 from components.ranking.fit import RankerConfig
 from monitoring.drift.measure import measure
-from monitoring.drift.report import DriftReport
+from monitoring.drift.report import ENOUGH_UNITS, DriftReport
 from tests.monitoring.drift.marketplace import Shop, make_shop, write_log
 
 REQUESTS = 1_000
@@ -44,6 +46,21 @@ def test_an_ordinary_day_does_not_alarm(shop: Shop, tmp_path: Path, seed: int) -
     # A day has one weekday, and the reference has all seven: it is told, and does not count.
     weekday = next(feature for feature in report.features if feature.name == "request_weekday_sin")
     assert (weekday.severity, weekday.alarms) == ("significant", False)
+
+
+def test_what_was_shown_more_often_is_told_and_does_not_alarm(shop: Shop, tmp_path: Path) -> None:
+    """A first release shows other items than what was served before, and finds itself in its features a day later."""
+    table, (start, end) = shop.day(3, 520), shop.next_day
+    for days in (1, 7, 30):
+        name = f"feature_item_num_impressions_{days}d"
+        more = pc.cast(pc.multiply(table[name], 5), pa.float32())
+        table = table.set_column(table.schema.get_field_index(name), name, more)
+    report = measure(shop.bundle, write_log(tmp_path, table), start - 3600, end + 3600)
+    assert report.num_requests >= ENOUGH_UNITS
+    shown = next(feature for feature in report.features if feature.name == "item_num_impressions_1d")
+    assert (shown.kind, shown.severity, shown.alarms) == ("exposure", "significant", False)
+    assert shown.detail.endswith("; how often we show an item never alarms")
+    assert report.verdict in ("none", "moderate"), told(report)
 
 
 @pytest.mark.long
