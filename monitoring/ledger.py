@@ -60,7 +60,7 @@ class Answer(BaseModel):
         retrain: Whether it started a retraining.
         sentence: Why, or why not.
         latest: The latest retraining, this one or an earlier one, as it stood when the job ended; None before the
-            first. One that was refused or failed is told for as long as it is the latest.
+            first. One that was refused or failed is told while the bundle is served that it was to replace.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

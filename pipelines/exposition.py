@@ -77,7 +77,7 @@ def expose(report: DriftReport, state: StateFolder, settings: MonitoringSettings
 
 def _figures(report: DriftReport, state: StateFolder) -> str:
     """Drift and retrainings in the text format."""
-    return drift_figures(report) + ledger_metrics(report.dataset, read_ledger(state))
+    return drift_figures(report) + ledger_metrics(report.dataset, read_ledger(state), report.bundle_version)
 
 
 def _push(figures: str, dataset: str, pushgateway: str) -> None:

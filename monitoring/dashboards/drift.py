@@ -4,42 +4,49 @@ from __future__ import annotations
 
 from monitoring.dashboards.model import Panel, Row, Series
 
+ALARMING = "recs_drift_alarms == 1"
+
 DRIFT = Row(
     "Drift",
     (
         Panel(
-            "PSI of the 20 features that moved most",
-            "The last window beside the bundle's reference: under 0.1 nothing, from 0.2 significant. Calendar features "
-            "(hour, weekday) move by themselves and start nothing.",
-            (Series("topk(20, recs_drift_psi)", "{{feature}}"),),
+            "What has drifted",
+            "PSI of the columns that alarm, in the last window. No bar: nothing has drifted.",
+            (Series(f"recs_drift_psi and on (dataset, feature) {ALARMING}", "{{dataset}} {{feature}}"),),
             kind="bargauge",
-            width=12,
+            limits=(0.1, 0.2),
+        ),
+        Panel(
+            "PSI of the 20 columns that moved most",
+            "Under 0.1 nothing, from 0.2 significant. Hours, weekdays and how often items were shown move by "
+            "themselves, and few requests give high figures by chance: what is not on the left starts nothing.",
+            (Series("topk(20, recs_drift_psi)", "{{dataset}} {{feature}}"),),
+            kind="bargauge",
             limits=(0.1, 0.2),
         ),
         Panel(
             "PSI over time",
-            "The ten largest of every run.",
-            (Series("topk(10, recs_drift_psi)", "{{feature}}"),),
-            width=12,
+            "The ten largest of every run, with what never alarms.",
+            (Series("topk(10, recs_drift_psi)", "{{dataset}} {{feature}}"),),
             limits=(0.1, 0.2),
         ),
         Panel(
-            "Features by severity",
-            "Of the last run; `insufficient` had under 500 units to count.",
-            (Series("max by (severity) (recs_drift_features)", "{{severity}}"),),
+            "Columns by severity",
+            "Of the last run, of those that may alarm; `insufficient` had under 500 units to count.",
+            (Series("max by (dataset, severity) (recs_drift_features)", "{{dataset}} {{severity}}"),),
             kind="bargauge",
         ),
         Panel(
             "Requests of the last window",
             "What the drift job compared.",
-            (Series("max(recs_drift_requests)", "requests"),),
+            (Series("max by (dataset) (recs_drift_requests)", "{{dataset}}"),),
             kind="stat",
             width=4,
         ),
         Panel(
             "Since the last drift job",
             "It runs once a day.",
-            (Series("time() - max(recs_drift_last_run_timestamp_seconds)", "last run"),),
+            (Series("time() - max by (dataset) (recs_drift_last_run_timestamp_seconds)", "{{dataset}}"),),
             "s",
             kind="stat",
             width=4,
@@ -48,7 +55,12 @@ DRIFT = Row(
         Panel(
             "Since the last retraining, by outcome",
             "What became of retrainings that drift started; `refused` was stopped by a gate.",
-            (Series("time() - max by (outcome) (recs_retraining_last_timestamp_seconds)", "{{outcome}}"),),
+            (
+                Series(
+                    "time() - max by (dataset, outcome) (recs_retraining_last_timestamp_seconds)",
+                    "{{dataset}} {{outcome}}",
+                ),
+            ),
             "s",
             kind="stat",
             width=8,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from typing import get_args
 
@@ -10,6 +9,7 @@ from monitoring.drift.report import DriftReport, Severity
 
 HELP = {
     "recs_drift_psi": "Decile PSI of a column against the reference of the bundle; calendar features among them.",
+    "recs_drift_alarms": "1 for a column that is significant and counts towards the verdict, else 0.",
     "recs_drift_features": "Columns of each severity, of those that count towards the verdict.",
     "recs_drift_requests": "Ranked requests in the window that was measured last.",
     "recs_drift_last_run_timestamp_seconds": "When drift was measured last.",
@@ -25,9 +25,13 @@ def drift_figures(report: DriftReport) -> str:
     dataset = {"dataset": report.dataset}
     counting = [feature.severity for feature in report.features if feature.alarms]
     severities: tuple[Severity, ...] = get_args(Severity)
+    measured = [({**dataset, "feature": found.name}, found) for found in report.features]
     gauges: dict[str, list[tuple[Mapping[str, str], float]]] = {
-        "recs_drift_psi": [
-            ({**dataset, "feature": found.name}, found.psi) for found in report.features if found.psi is not None
+        "recs_drift_psi": [(labels, found.psi) for labels, found in measured if found.psi is not None],
+        "recs_drift_alarms": [
+            (labels, int(found.alarms and found.severity == "significant"))
+            for labels, found in measured
+            if found.psi is not None
         ],
         "recs_drift_features": [({**dataset, "severity": name}, counting.count(name)) for name in severities],
         "recs_drift_requests": [(dataset, report.num_requests)],
@@ -38,9 +42,12 @@ def drift_figures(report: DriftReport) -> str:
 
 
 def _gauge(name: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> list[str]:
-    # A JSON string of what stands in names is an escaped label value.
-    told = [
-        f"{name}{{{','.join(f'{label}={json.dumps(text)}' for label, text in labels.items())}}} {value!r}"
-        for labels, value in samples
-    ]
+    told = [f"{name}{{{','.join(map(_label, labels, labels.values()))}}} {value!r}" for labels, value in samples]
     return [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge", *told] if told else []
+
+
+def _label(name: str, text: str) -> str:
+    # The format knows these three escapes; any other, and a collector refuses the whole file.
+    for plain, escaped in (("\\", r"\\"), ('"', r"\""), ("\n", r"\n")):
+        text = text.replace(plain, escaped)
+    return f'{name}="{text}"'

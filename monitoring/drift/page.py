@@ -82,7 +82,7 @@ def _answer(report: DriftReport) -> str:
     done = "A retraining was started" if report.answer.retrain else "No retraining was started"
     told = f"<p class='answer'><b>{done}:</b> {escape(report.answer.sentence)}</p>"
     latest = report.answer.latest
-    if latest is not None and latest.outcome in ("refused", "failed"):
+    if latest is not None and latest.outcome in ("refused", "failed") and latest.bundle == report.bundle_version:
         ended = _ended(latest.outcome)
         told += f"<p class='answer bad'><b>The latest retraining {ended}:</b> {escape(latest.sentence)}</p>"
     elif latest is not None and latest.outcome == "released":
@@ -110,7 +110,7 @@ def _pictures(report: DriftReport) -> str:
 
 def _card(feature: FeatureDrift) -> str:
     return (
-        f"<article class='{feature.severity}'><h3>{escape(feature.name)}</h3><p class='psi'>PSI "
+        f"<article class='{_tone(feature)}'><h3>{escape(feature.name)}</h3><p class='psi'>PSI "
         f"<b>{feature.psi:.2f}</b> {_badge(feature)}</p><p class='detail'>{escape(feature.detail)}</p>"
         f"{picture(feature)}</article>"
     )
@@ -132,16 +132,21 @@ def _row(feature: FeatureDrift) -> str:
     psi = "–" if feature.psi is None else f"{feature.psi:.3f}"
     ordinary = "–" if feature.ordinary is None else f"{feature.ordinary:.3f}"
     return (
-        f"<tr class='{feature.severity}'><td><code>{escape(feature.name)}</code></td><td>{feature.kind}</td>"
+        f"<tr class='{_tone(feature)}'><td><code>{escape(feature.name)}</code></td><td>{feature.kind}</td>"
         f"<td class='n'>{psi}</td><td class='bar'><i style='width:{width:.0f}%'></i></td><td>{_badge(feature)}</td>"
         f"<td class='n'>{ordinary}</td><td>{escape(feature.detail)}</td></tr>"
     )
 
 
+def _tone(feature: FeatureDrift) -> str:
+    """How it is coloured: what does not alarm is not painted as if it did."""
+    return "quiet" if feature.severity in ("significant", "moderate") and not feature.alarms else feature.severity
+
+
 def _badge(feature: FeatureDrift) -> str:
-    quiet = feature.severity in ("significant", "moderate") and not feature.alarms
-    words = f"{feature.severity}, no alarm" if quiet else feature.severity
-    return f"<span class='badge {'quiet' if quiet else feature.severity}'>{words}</span>"
+    tone = _tone(feature)
+    words = f"{feature.severity}, no alarm" if tone == "quiet" else feature.severity
+    return f"<span class='badge {tone}'>{words}</span>"
 
 
 def _notes() -> str:
@@ -152,7 +157,8 @@ def _notes() -> str:
         "and of the request count once a request, those of items and sellers once a day, all others once an item "
         "shown; what so few items or sellers differ by through chance is insufficient too. <i>Ordinary</i> is the "
         "largest PSI of one day of the reference against its other days: a column below twice that does not alarm. "
-        "Hours and weekdays never do.</p></section></main>"
+        "Hours and weekdays never do, nor does how often items were shown (kind <i>exposure</i>): that is this "
+        "recommender's own doing, and what it changes shows in the predictions.</p></section></main>"
     )
 
 

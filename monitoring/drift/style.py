@@ -21,7 +21,7 @@ dl{display:grid;grid-template-columns:max-content 1fr;gap:3px 14px;margin:0}dt{c
 article{background:var(--paper);border:1px solid var(--line);border-left:5px solid var(--none);border-radius:8px;
 padding:14px 18px}
 article.significant{border-left-color:var(--significant)}article.moderate{border-left-color:var(--moderate)}
-article.insufficient{border-left-color:var(--insufficient)}
+article.insufficient,article.quiet{border-left-color:var(--insufficient)}
 h3{margin:0;font:600 16px ui-monospace,Consolas,monospace;overflow-wrap:anywhere}
 .psi{margin:2px 0;font-size:17px}.detail{margin:0 0 8px;color:var(--soft)}
 svg{max-width:100%;height:auto}svg text{font:11px system-ui,sans-serif;fill:var(--ink)}
@@ -40,7 +40,7 @@ th{text-align:left;color:var(--soft);font-weight:600}td,th{padding:4px 10px;bord
 .n{text-align:right;font-variant-numeric:tabular-nums}.bar{width:110px}
 .bar i{display:block;height:9px;border-radius:2px;background:var(--none)}
 tr.significant .bar i{background:var(--significant)}tr.moderate .bar i{background:var(--moderate)}
-tr.insufficient .bar i{background:var(--before)}
+tr.insufficient .bar i,tr.quiet .bar i{background:var(--before)}
 .notes{color:var(--soft);font-size:13px}
 @media(max-width:800px){.two{grid-template-columns:1fr}.cards{grid-template-columns:1fr}main,header>div{padding-left:16px;
 padding-right:16px}}

@@ -9,15 +9,16 @@ _LAST_RUN = "recs_drift_last_run_timestamp_seconds"
 DRIFT = (
     Alert(
         name="KuberecDriftSignificant",
-        # Counts what may alarm: PSI of calendar features and of too few requests stands in recs_drift_psi alone.
+        # Counts what may alarm: recs_drift_psi has the calendar too, exposure, and figures of too few requests.
         value='max by (dataset) (recs_drift_features{severity="significant"})',
         condition="> 0",
         lasting="0m",
         severity="ticket",
         summary="What is served has drifted from what was trained on",
         description=(
-            '{{ $value | printf "%.0f" }} features have a PSI of 0.2 or more. The largest: '
-            '{{ range query "topk(5, recs_drift_psi)" | sortByLabel "feature" }}{{ .Labels.feature }} '
+            '{{ $value | printf "%.0f" }} features of {{ $labels.dataset }} have a PSI of 0.2 or more. The largest: '
+            '{{ range printf "topk(5, recs_drift_psi{dataset=%q} and on (dataset, feature) recs_drift_alarms == 1)" '
+            '$labels.dataset | query | sortByLabel "feature" }}{{ .Labels.feature }} '
             '{{ .Value | printf "%.2f" }}; {{ end }}a retraining is started by itself, unless one ran just before.'
         ),
     ),

@@ -26,10 +26,10 @@ def ledger(*outcomes: Outcome) -> Ledger:
     return Ledger(retrainings=tuple(made))
 
 
-def read(made: Ledger) -> dict[tuple[str, str], float]:
+def read(made: Ledger, served: str = "b") -> dict[tuple[str, str], float]:
     """Metric and outcome -> value; every sample names its dataset."""
     found = {}
-    for family in text_string_to_metric_families(ledger_metrics("shop", made)):
+    for family in text_string_to_metric_families(ledger_metrics("shop", made, served)):
         assert family.type == "gauge"
         for sample in family.samples:
             assert sample.labels["dataset"] == "shop"
@@ -51,3 +51,9 @@ def test_a_refusal_is_told_until_a_release_also_while_the_next_one_runs() -> Non
     assert read(ledger("released", "failed"))[REFUSED, ""] == 1
     assert read(ledger("refused", "running"))[REFUSED, ""] == 1
     assert read(ledger("released", "running"))[REFUSED, ""] == 0
+
+
+def test_a_refusal_is_over_once_another_bundle_is_served() -> None:
+    """Which the daily training may have released, or a person: the ledger does not know."""
+    assert read(ledger("refused"), served="trained by hand")[REFUSED, ""] == 0
+    assert read(ledger("failed"), served="trained by hand")[REFUSED, ""] == 0

@@ -97,7 +97,7 @@ def write_drift(folder: Path) -> None:
         )
         for outcome, age in outcomes.items()
     ]
-    text = drift_figures(report) + ledger_metrics("world", Ledger(retrainings=tuple(ended)))
+    text = drift_figures(report) + ledger_metrics("world", Ledger(retrainings=tuple(ended)), report.bundle_version)
     (folder / "recs_drift_world.prom").write_text(text)
 
 
@@ -181,5 +181,6 @@ def test_rules_are_well_and_say_something(live):
     servers.wait_for(lambda: pending <= named("pending") and firing == named("firing"), f"{alerts()}", 15)
     texts = {name: alert["annotations"]["description"] for name, alert in alerts().items()}
     assert "item.price 1.25;" in texts["KuberecDriftSignificant"]
-    assert texts["KuberecDriftSignificant"].startswith("1 features")
+    assert texts["KuberecDriftSignificant"].startswith("1 features of world")
+    assert "request.hour" not in texts["KuberecDriftSignificant"]
     assert all("error" not in text and "<no value>" not in text for text in texts.values()), texts

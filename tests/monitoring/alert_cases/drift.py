@@ -6,19 +6,27 @@ from tests.monitoring.alert_cases.case import Case
 
 TRANSFORMER = 'up{job="kuberec-transformer"}'
 
+
+def column(dataset: str, feature: str, psi: str, *, alarms: int) -> dict[str, str]:
+    labels = f'{{dataset="{dataset}",feature="{feature}"}}'
+    return {f"recs_drift_psi{labels}": f"{psi}x10", f"recs_drift_alarms{labels}": f"{alarms}x10"}
+
+
 DRIFT = (
     Case(
         "KuberecDriftSignificant",
         "prices moved",
         {
             'recs_drift_features{dataset="shop",severity="significant"}': "2x10",
-            'recs_drift_psi{feature="price"}': "1.5x10",
-            'recs_drift_psi{feature="category"}': "0.4x10",
+            **column("shop", "price", "1.5", alarms=1),
+            **column("shop", "category", "0.4", alarms=1),
+            **column("shop", "hour", "9.5", alarms=0),
+            **column("museum", "colour", "2.5", alarms=1),
         },
         "0m",
         {"dataset": "shop"},
-        says="2 features have a PSI of 0.2 or more. The largest: category 0.40; price 1.50; a retraining is started by "
-        "itself, unless one ran just before.",
+        says="2 features of shop have a PSI of 0.2 or more. The largest: category 0.40; price 1.50; a retraining is "
+        "started by itself, unless one ran just before.",
     ),
     Case(
         "KuberecDriftSignificant",

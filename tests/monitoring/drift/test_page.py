@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,10 @@ def test_verdict_and_worst_feature_come_first() -> None:
     assert places == sorted(places)
     assert "2025-11-24 16:00 to 2025-11-25 16:00 UTC" in text
     assert "significant, no alarm" in text
+    assert re.findall(r"<tr class='(\w+)'><td><code>(?:item_log_price|request_weekday_sin)<", text) == [
+        "significant",
+        "quiet",
+    ]
     assert "<h3>request_weekday_sin" not in text
     assert "&lt;b&gt;&amp;&quot;odd&quot;&lt;/b&gt;" in text
     assert "<b>&" not in text
@@ -126,9 +131,11 @@ def test_the_page_says_what_was_done_and_that_a_retraining_was_refused() -> None
         outcome="refused",
         sentence="quality 71 % is below 95 %",
     )
-    text = page(report(answer=Answer(retrain=True, sentence="price drifted", latest=refused)))
+    answer = Answer(retrain=True, sentence="price drifted", latest=refused)
+    text = page(report(answer=answer))
     assert "A retraining was started:</b> price drifted" in text
     assert "was refused, and the old bundle stays served:</b> quality 71 % is below 95 %" in text
+    assert "was refused" not in page(report(answer=answer, bundle_version="trained by hand since"))
 
 
 def test_a_long_table_of_categories_is_drawn_by_what_moved() -> None:
@@ -149,15 +156,30 @@ def test_files_are_page_data_and_gauges(tmp_path: Path) -> None:
 def test_gauges_read_back() -> None:
     families = {family.name: family for family in text_string_to_metric_families(drift_figures(report()))}
     assert {name: family.type for name, family in families.items()} == dict.fromkeys(
-        ["recs_drift_psi", "recs_drift_features", "recs_drift_requests", "recs_drift_last_run_timestamp_seconds"],
+        [
+            *("recs_drift_psi", "recs_drift_alarms", "recs_drift_features", "recs_drift_requests"),
+            "recs_drift_last_run_timestamp_seconds",
+        ],
         "gauge",
     )
     psi = {sample.labels["feature"]: sample.value for sample in families["recs_drift_psi"].samples}
     odd = '<b>&"odd"</b>'
     assert psi == {"item_log_price": 0.84, "request_weekday_sin": 5.9, odd: 0.15, "quiet": 0.01}
+    alarms = {sample.labels["feature"]: sample.value for sample in families["recs_drift_alarms"].samples}
+    assert alarms == {"item_log_price": 1, "request_weekday_sin": 0, odd: 0, "quiet": 0}
     counts = {sample.labels["severity"]: sample.value for sample in families["recs_drift_features"].samples}
     # The calendar is significant and does not count, nor does what could not be compared.
     assert counts == {"none": 1, "moderate": 1, "significant": 1, "insufficient": 0}
     assert families["recs_drift_requests"].samples[0].value == 900
     assert families["recs_drift_last_run_timestamp_seconds"].samples[0].value == 1_764_086_500.25
     assert {sample.labels["dataset"] for family in families.values() for sample in family.samples} == {"shop"}
+
+
+def test_names_of_any_kind_are_taken_by_collectors(promtool: str) -> None:
+    """The columns that a dataset's owner lists have names of his language; one bad escape spoils the whole file."""
+    odd = 'größe\t"in\\cm"\nand 寸'
+    text = drift_figures(report(features=(feature(odd, 0.3),)))
+    (family,) = (one for one in text_string_to_metric_families(text) if one.name == "recs_drift_psi")
+    assert [sample.labels["feature"] for sample in family.samples] == [odd]
+    done = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
