@@ -26,7 +26,10 @@ Mode = Literal["refuse", "warn", "measure"]
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """NDCG@20 of the new and the served bundle on the users of the span that neither has seen, paired [p]."""
+    """NDCG@20 of the new and the served bundle by user, paired [p].
+
+    Only what users did of themselves, not in answer to a slate, in a span that neither bundle has seen.
+    """
 
     version: str
     candidate: npt.NDArray[np.float64]

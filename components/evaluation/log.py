@@ -58,6 +58,18 @@ class Ragged:
         """Which query each row belongs to [n]."""
         return np.repeat(np.arange(len(self)), self.counts)
 
+    def union(self, other: Ragged) -> Ragged:
+        """What is in either, of the same queries."""
+        owners, rows = np.concatenate([self.owners, other.owners]), np.concatenate([self.rows, other.rows])
+        return Ragged.from_pairs(owners, rows, len(self))
+
+    def without(self, other: Ragged) -> Ragged:
+        """What is not in the other, of the same queries."""
+        if not len(other.rows) or not len(self.rows):
+            return self
+        width = max(int(self.rows.max()), int(other.rows.max())) + 1
+        return self.keep(~np.isin(self.owners * width + self.rows, other.owners * width + other.rows))
+
     def take(self, queries: npt.NDArray[np.integer]) -> Ragged:
         """The sets of some queries, in the order given."""
         counts = self.counts[queries]

@@ -86,11 +86,7 @@ def make_task(log: EventLog, start: int, end: int, excluded: Ragged, *, cold: bo
     known = np.bincount(log.users[log.times < start], minlength=num_users) > 0
     inside = (log.times >= start) & (log.times <= end) & (log.grades > 0) & (known[log.users] != cold)
     relevant = Ragged.from_pairs(log.users[inside], log.rows[inside], num_users)
-    banned = np.zeros(len(relevant.rows), dtype=bool)
-    if len(excluded.rows) and len(relevant.rows):
-        width = len(log.item_ids)
-        banned = np.isin(relevant.owners * width + relevant.rows, excluded.owners * width + excluded.rows)
-    return _asked(np.arange(num_users, dtype=np.int32), relevant.keep(~banned), excluded)
+    return _asked(np.arange(num_users, dtype=np.int32), relevant.without(excluded), excluded)
 
 
 def make_tasks(log: EventLog, start: int, end: int, repeats: Repeats, strongest: int) -> Tasks:

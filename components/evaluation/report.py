@@ -41,6 +41,7 @@ def text_table(content: Mapping[str, Any], decision: Decision | None) -> str:
     ]
     lines += _aligned(rows)
     lines += [f"  {name}: absent, {reason}" for name, reason in _absent(content)]
+    lines += [f"  {told}" for told in _exposure(content)]
     lines.append(finding(content) if decision is None else f"{decision.sentence} (evidence: {decision.evidence})")
     return "\n".join(lines)
 
@@ -77,6 +78,7 @@ def markdown(content: Mapping[str, Any], decision: Decision | None) -> str:
         strong = "**" if name == FUNNEL else ""
         lines.append("| " + " | ".join(f"{strong}{cell}{strong}" for cell in cells) + " |")
     lines += ["", *(f"- {name} is absent: {reason}" for name, reason in _absent(content))]
+    lines += [f"- {told}" for told in _exposure(content)]
     if decision is None:
         lines += ["", f"{_capital(finding(content))}."]
     else:
@@ -107,7 +109,8 @@ def html(content: Mapping[str, Any], decision: Decision | None) -> str:
         )
     parts.insert(0, tiles(headline))
     chart = _chart([(name, figures["ndcg@20"], *content["intervals"][name]["ndcg@20"]) for name, figures in ordered])
-    parts.append(section("NDCG@20 and its 95 % interval", chart, note="Bootstrap over users; all methods drawn alike."))
+    note = ". ".join(["Bootstrap over users; all methods drawn alike", *_exposure(content)])
+    parts.append(section("NDCG@20 and its 95 % interval", chart, note=f"{note}."))
     parts.append(section("Methods", _figures(ordered), note="; ".join(absent)))
     leads = content["leads"] if decision is None else {name: asdict(gap) for name, gap in decision.differences.items()}
     if leads:
@@ -204,6 +207,17 @@ def _ordered(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]
         if "absent" not in figures and name in content["intervals"]
     ]
     return sorted(measured, key=lambda entry: -entry[1]["ndcg@20"])
+
+
+def _exposure(content: Mapping[str, Any]) -> list[str]:
+    """What a reader must know where users answered slates of an earlier release: none or one sentence."""
+    share = content["from_slates"]
+    if not share:
+        return []
+    return [
+        f"{share:.0%} of what is right was taken from slates of earlier releases: that favours what is like them "
+        "over other methods; it counts for neither where two bundles are compared"
+    ]
 
 
 def _absent(content: Mapping[str, Any]) -> list[tuple[str, str]]:

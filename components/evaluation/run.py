@@ -22,7 +22,7 @@ from components.evaluation.impressions import judge, roc
 from components.evaluation.judged import score_impressions
 from components.evaluation.report import html, markdown, text_table
 from components.evaluation.search import Absent, Fitted, fit_baselines
-from components.evaluation.served import compare
+from components.evaluation.served import compare, taken_from_slates
 from components.evaluation.setting import Setting
 from components.index.stage import Stage
 from feature_repo.files import atomic_write, write_text
@@ -117,6 +117,7 @@ def evaluate_funnel(
             name: baseline.config.model_dump() for name, baseline in fitted.items() if isinstance(baseline, Fitted)
         },
         "impressions": impressions,
+        "from_slates": _share_from_slates(tables, setting),
     }
     if decision is not None:
         about["gate"] = _told(decision)
@@ -146,6 +147,14 @@ def _recommender_lists(
         scorer = None if ranker is None else LocalScorer(ranker)
         recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
         return ask(recommender, setting.log, users, start)
+
+
+def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
+    """Share of what is right in the test span that users took from slates of an earlier release."""
+    test = setting.tasks().test
+    caused = taken_from_slates(tables, setting.log, setting.test_start).take(test.users)
+    right = len(test.relevant.rows)
+    return 1 - len(test.relevant.without(caused).rows) / right if right else 0.0
 
 
 def _impressions(

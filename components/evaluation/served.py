@@ -4,6 +4,10 @@ Only events after the served bundle's own feature and weight times count, and af
 same queries at that moment with users and catalogue as known then; each keeps its own models and feature set. What
 the new bundle would take at its release (neighbours, popular lists, item embeddings) it takes as of that moment:
 otherwise a served bundle would win by being days fresher than what a test start allows.
+
+What users took from slates that a release of ours showed them counts for neither and stands in neither list: people
+take what they see, so such events agree with whoever chose it (exposure bias; Chaney et al., "How Algorithmic
+Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility", RecSys 2018).
 """
 
 from __future__ import annotations
@@ -14,13 +18,15 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from pyarrow.dataset import dataset, field
 
 from components.evaluation import metrics
 from components.evaluation.baselines.method import Listed
 from components.evaluation.funnel import ask, ask_queries
 from components.evaluation.gate import ENOUGH_USERS, Served
-from components.evaluation.log import microseconds
+from components.evaluation.log import EventLog, Ragged, microseconds
 from components.evaluation.protocol import Task, make_task, ruled_out
 from components.evaluation.setting import Setting
 from components.index.build import build_stage
@@ -51,16 +57,22 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ra
         ranker: The new ranker.
 
     Returns:
-        The pair of figures for each user, None where fewer than `ENOUGH_USERS` users can be asked or the bundle's
-        features are not in the new log; a line says which.
+        The pair of figures for each user, None where fewer than `ENOUGH_USERS` users took something of themselves or
+        the bundle's features are not in the new log; a line says which.
     """
     facts = bundle.manifest.facts
-    split = PreparedTables.open(tables_dir).split
+    tables = PreparedTables.open(tables_dir)
+    split = tables.split
     start = _next_cut(split, max(split.test_start, facts.weights_until, facts.features_as_of))
     excluded = ruled_out(setting.log.before(microseconds(start)), setting.repeats, setting.strongest)
-    task = make_task(setting.log, microseconds(start), setting.end, excluded)
+    caused = taken_from_slates(tables, setting.log, microseconds(start))
+    task = make_task(setting.log, microseconds(start), setting.end, excluded.union(caused))
     if len(task) < ENOUGH_USERS:
-        say(f"gate: {len(task)} users acted after the served bundle {bundle.version} was made; not compared")
+        of_themselves = " of themselves, not from its slates," if len(caused.rows) else ""
+        say(
+            f"gate: {len(task)} users acted{of_themselves} after the served bundle {bundle.version} was made, "
+            f"{ENOUGH_USERS} are needed; not compared"
+        )
         return None
     missing = _missing_columns(bundle, stage.features_dir)
     if missing:
@@ -77,6 +89,24 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ra
     counts = task.relevant.counts
     figures = [metrics.ndcg(metrics.hits(rows, task.relevant), counts, 20) for rows in (candidate, served)]
     return Served(bundle.version, figures[0], figures[1])
+
+
+def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragged:
+    """Items that users did anything with in answer to a slate of a release, for every user code [u].
+
+    Args:
+        tables: Whose served log says what was shown.
+        log: Their interactions, in the same order.
+        start: Microseconds; events from then on.
+    """
+    own = tables.description["num_own"]
+    shown = dataset(tables.path("impressions")).to_table(["request_id"], filter=field("row") >= own["impressions"])
+    events = tables.read("interactions", ["row", "request_id"])
+    # A slate may be lost from the log, an event never is: one that came with a request answers a slate.
+    logged = pc.and_(pc.greater_equal(events["row"], own["interactions"]), pc.is_valid(events["request_id"]))
+    answers = pc.or_(logged, pc.is_in(events["request_id"], pc.unique(shown["request_id"]), skip_nulls=True))
+    caused = log.where(answers.to_numpy() & (log.times >= start))
+    return Ragged.from_pairs(caused.users, caused.rows, len(log.user_ids))
 
 
 def _candidate_lists(setting: Setting, stage: Stage, ranker: Ranker | None, task: Task, start: float) -> IntArray:

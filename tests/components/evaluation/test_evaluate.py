@@ -21,7 +21,7 @@ from components.evaluation.search import Absent, fit_baselines
 from tests.components.evaluation.logs import Taste, at, log
 
 FIGURES = {"hr@10", "ndcg@10", "ndcg@20", "map@10", "recall@20", "recall@100", "recall@300", "mrr@10", "coverage@10"}
-ABOUT = {"dataset": "taste", "protocol": "temporal", "recipe": "fast", "seconds": {"total": 1.0}}
+ABOUT = {"dataset": "taste", "protocol": "temporal", "recipe": "fast", "seconds": {"total": 1.0}, "from_slates": 0.0}
 
 
 @pytest.fixture(scope="module")
@@ -145,6 +145,15 @@ def _popular(events: EventLog):
 
     made = Training(events, events, at(5), repeats_some=False)
     return Popular(made).fit(Popular.start)
+
+
+def test_reports_tell_what_came_of_slates(result: EvaluationResult, tmp_path: Path) -> None:
+    decision = decide(result.ndcg())
+    for share, told in ((0.834, "83% of what is right was taken from slates of earlier releases"), (0.0, "")):
+        content = write_evaluation(tmp_path, result, {**ABOUT, "from_slates": share})
+        for text in (text_table(content, decision), markdown(content, decision), html(content, decision)):
+            assert ("taken from slates" in text) == bool(told)
+            assert told in text
 
 
 def test_reports_tell_methods_intervals_and_decision(result: EvaluationResult, written: Path) -> None:

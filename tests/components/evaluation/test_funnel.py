@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import pytest
 
@@ -32,7 +35,7 @@ from inference.manifest import Facts
 from inference.recommender import Recommender
 from inference.scorers.lightgbm import RankerModel
 from tests.components.evaluation.logs import Taste
-from tests.components.validation.prepared import START, config, write_prepared
+from tests.components.validation.prepared import START, config, make_served, write_prepared
 
 NUM_ITEMS = 60
 SETTINGS = config(recommend={"repeats": "until-converted"}, split={"validation_days": 5, "test_days": 5})
@@ -227,3 +230,30 @@ def test_a_served_bundle_does_not_win_by_being_fresher_than_the_test_start(run: 
     compared = compare(served, Setting.open(run.tables), run.tables_dir, stage, ranker)
     assert compared is not None
     np.testing.assert_allclose(compared.candidate, compared.served)
+
+
+def test_what_came_of_slates_counts_for_neither_bundle(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The log as if a release had shown its slates: only events of 230 users, who came without any, are left."""
+    stage, ranker = Stage(run.stage_dir, run.features_dir), RankerModel.load(run.ranker_dir)
+    bundle = bundle_of(run, tmp_path / "bundle", run.tables.split.test_start)
+    setting = Setting.open(run.tables)
+    plain = compare(bundle, setting, run.tables_dir, stage, ranker)
+    assert plain is not None
+    served = tmp_path / "tables"
+    shutil.copytree(run.tables_dir, served)
+    make_served(served, interactions=0, impressions=0)
+    assert compare(bundle, setting, served, stage, ranker) is None
+    assert "gate: 0 users acted of themselves, not from its slates, after" in capsys.readouterr().err
+
+    interactions = pq.read_table(served / "interactions.parquet")
+    by_itself = pc.less(interactions["user_id"], "u230")
+    alone = pc.if_else(by_itself, pa.scalar(None, pa.string()), interactions["request_id"])
+    place = interactions.column_names.index("request_id")
+    pq.write_table(interactions.set_column(place, "request_id", alone), served / "interactions.parquet")
+    compared = compare(bundle, setting, served, stage, ranker)
+    assert compared is not None
+    assert ENOUGH_USERS <= len(compared.candidate) < len(plain.candidate)
+    np.testing.assert_array_equal(compared.candidate, plain.candidate[: len(compared.candidate)])
+    np.testing.assert_array_equal(compared.served, plain.served[: len(compared.served)])

@@ -129,7 +129,10 @@ def test_a_log_that_goes_on_is_refreshed_as_of_now(copied: Path) -> None:
     split = PreparedTables.open(copied / "after" / "clean").split
     now = split.log_end + 6 * 3600
     assert newest_moment(split, now) == now
-    assert newest_moment(split, split.log_end + 2 * DAY) == newest_moment(split, split.log_end - 1) == split.log_end
+    assert newest_moment(split, split.log_end - 20 * 3600) == split.log_end - 20 * 3600  # an event of a client ahead
+    assert (
+        newest_moment(split, split.log_end + 2 * DAY) == newest_moment(split, split.log_end - 2 * DAY) == split.log_end
+    )
     items = [{"item_id": "i1", "price": 10.0}]
     for hours, price in ((3, 11.0), (9, 12.0)):
         items.append({"item_id": "i1", "price": price, "valid_from": LATER + timedelta(hours=hours)})
@@ -143,6 +146,14 @@ def test_a_log_that_goes_on_is_refreshed_as_of_now(copied: Path) -> None:
     freshness = reader(copied).freshness()
     assert freshness is not None
     assert freshness.computed_at == now
+
+
+def test_an_event_dated_ahead_counts_and_moves_no_window(copied: Path) -> None:
+    """Servers take events of up to a day ahead; the windows of everybody end now all the same."""
+    now = PreparedTables.open(copied / "after" / "clean").split.log_end - 20 * 3600
+    done = refresh(copied, now)
+    assert done.as_of == pytest.approx(now, abs=1e-3)
+    assert reader(copied).users(["newcomer"], np.array([done.as_of])).known.all()
 
 
 def test_the_bundle_before_is_refreshed_while_it_can_be(copied: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +101,20 @@ def test_removed_bundles_are_passed_over_and_unreadable_ones_refused(tmp_path: P
         store.rollback()
     go_back(store, a)
     assert store.current() == a
+
+
+def test_going_back_from_a_bundle_that_is_gone_is_done(tmp_path: Path, bundles: list[Bundle]) -> None:
+    """Whoever heard of a failure would ask again, and go back once more."""
+    a, b, c, _ = versions(bundles)
+    store = BundleStore(str(tmp_path / "store"))
+    for bundle in bundles[:3]:
+        store.publish(bundle)
+        store.set_current(bundle.version)
+    shutil.rmtree(tmp_path / "store" / "bundles" / c)
+    told = go_back(store)
+    assert told.startswith(f"rolled back from {c} to {b}; whether its features are fresh cannot be told, refresh now: ")
+    assert store.current() == b
+    assert store.previous() == a
 
 
 def test_releases_at_one_moment_keep_each_its_own_way_back(tmp_path: Path, bundles: list[Bundle]) -> None:

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 from components.ingest.description import Origin, describe_tables
 from feature_repo.contract import TABLES
 from feature_repo.dataset import DatasetConfig
-from feature_repo.files import write_parquet
-from feature_repo.tables import SORT_KEYS, table_schema
+from feature_repo.files import read_json, write_json, write_parquet
+from feature_repo.tables import DESCRIPTION_FILE, SORT_KEYS, table_schema
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 Row = Mapping[str, Any]
@@ -69,3 +69,10 @@ def write_prepared(directory: Path, settings: DatasetConfig, **rows: Sequence[Ro
     )
     describe_tables(directory, settings, origin)
     return directory
+
+
+def make_served(directory: Path, **num_own: int) -> None:
+    """Says of a prepared directory that the rows of a table from a number on are those of a served log."""
+    path = directory / DESCRIPTION_FILE
+    description = read_json(path)
+    write_json(path, {**description, "num_own": {**description["num_own"], **num_own}})
