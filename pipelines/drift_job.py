@@ -41,7 +41,7 @@ def measure_window(job: Job, since: float | None = None, until: float | None = N
     Args:
         job: For whom.
         since: Unix seconds; where the last window ended if None, or the log that the bundle was trained on.
-        until: Unix seconds; the latest impression if None.
+        until: Unix seconds; the latest impression if None. What is not logged yet is left to the next window.
 
     Raises:
         BundleError: Nothing is served, or its bundle has no reference.
@@ -56,7 +56,8 @@ def measure_window(job: Job, since: float | None = None, until: float | None = N
     log = job.settings.log(job.name)
     start = _start(job.state, bundles.manifest(version)) if since is None else since
     # An event may be dated by its sender, so that it says nothing about the window.
-    end = max((latest_impression(log) if until is None else until) or start, start)
+    logged = latest_impression(log) or start
+    end = max(start, logged if until is None else min(until, logged))
     print(f"drift of {job.name}: what bundle {version} served in {log} against its reference", flush=True)
     return measure(bundles.fetch(version), log, start, end)
 

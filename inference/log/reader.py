@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ import pyarrow.parquet as pq
 
 from feature_repo.errors import DatasetError
 from feature_repo.remote_folder import RemoteFolder
+from feature_repo.split import DAY
 from feature_repo.tables import unix_seconds
 from inference.log.layout import (
     HOUR,
@@ -75,6 +77,8 @@ def read_interactions(
 
 def latest(log: str) -> float | None:
     """Time of the log's latest row, unix seconds; None for an empty log.
+
+    What lies over a day past the wall clock is outlying, as in a dataset: a clock that was wrong once moves nothing.
 
     Raises:
         DatasetError: A part cannot be read.
@@ -136,12 +140,14 @@ def _read(
 
 def _latest(log: str, table: str) -> float | None:
     """Latest time of a table; newest hour first, so that a long log is not read."""
-    folder = _opened(log)
-    for _, name in reversed(_hours(folder, table)):
+    folder, horizon = _opened(log), time.time() + DAY
+    for _, name in reversed([(hour, name) for hour, name in _hours(folder, table) if _meets(hour, -math.inf, horizon)]):
         with _local(folder, table, [name]) as paths:
             times = [unix_seconds(_part(path, ["timestamp"])["timestamp"]) for path in paths]
-        if sum(map(len, times)):
-            return float(np.concatenate(times).max())
+        known = np.concatenate([np.zeros(0), *times])
+        known = known[known <= horizon]
+        if len(known):
+            return float(known.max())
     return None
 
 

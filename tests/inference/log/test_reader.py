@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -108,6 +109,12 @@ def test_the_latest_row_of_both_tables_counts(log):
     assert latest(str(log)) == START + 10_800
     put(log, "interactions", events([{"event_id": "e", "user_id": "u", "item_id": "i", "timestamp": START + 20_000}]))
     assert (latest(str(log)), latest_impression(str(log))) == (START + 20_000, START + 10_800)
+
+
+def test_a_clock_that_was_years_ahead_moves_nothing(log):
+    put(log, "impressions", impressions([time.time() + 50 * 365 * 86_400]))
+    put(log, "interactions", events([{"event_id": "e", "user_id": "u", "item_id": "i", "timestamp": time.time() * 2}]))
+    assert latest(str(log)) == latest_impression(str(log)) == START + 10_800
 
 
 def test_a_remote_log_reads_like_a_local_one_and_is_copied_once(log, bucket, tmp_path_factory):
