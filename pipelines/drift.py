@@ -31,8 +31,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--until", help="end it there, not with the latest request")
     TrainingParameters.take(parser)
     options = parser.parse_intermixed_args(arguments)
-    # A terminated job ends its training like an interrupted one.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    # A terminated job ends its training like an interrupted one, and a lost lease interrupts it (`pipelines/lease.py`)
+    # also where a shell started it with `&`, which has it ignore interrupts.
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
     with exit_with_sentence():
         since, until = (_moment(name, getattr(options, name)) for name in ("since", "until"))
         parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()

@@ -38,7 +38,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--report", required=True, type=Path)
     parser.add_argument("--page", required=True, type=Path)
     options = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for number in (signal.SIGTERM, signal.SIGINT):  # as in `pipelines/drift.py`
+        signal.signal(number, signal.default_int_handler)
     with exit_with_sentence():
         job = _job(options.dataset, options.variables, options.parameters)
         (measure_task if options.task == "measure" else answer_task)(job, options.report, options.page)
