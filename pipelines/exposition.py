@@ -6,8 +6,8 @@ kind and every report by dataset and end of its window; the store has the same h
 
 from __future__ import annotations
 
+import http.client
 import tempfile
-import urllib.error
 import urllib.request
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,13 +64,16 @@ def expose(report: DriftReport, state: StateFolder, settings: MonitoringSettings
         settings: Where figures go.
 
     Raises:
-        StorageError: The Pushgateway does not take them.
-        OSError: The textfile folder cannot be written.
+        StorageError: The Pushgateway does not take them, or the textfile folder cannot be written.
     """
     figures = _figures(report, state)
     if settings.textfile_dir:
         # One file a dataset; the collector reads *.prom alone, so that it never sees the temporary one.
-        write_text(Path(settings.textfile_dir) / f"recs_drift_{report.dataset}.prom", figures)
+        path = Path(settings.textfile_dir) / f"recs_drift_{report.dataset}.prom"
+        try:
+            write_text(path, figures)
+        except OSError as error:
+            raise StorageError(f"{path} cannot be written ({error.strerror}): check KUBEREC_TEXTFILE_DIR.") from error
     if settings.pushgateway:
         _push(figures, report.dataset, settings.pushgateway)
 
@@ -87,7 +90,7 @@ def _push(figures: str, dataset: str, pushgateway: str) -> None:
     request.method = "PUT"
     try:
         urllib.request.urlopen(request, timeout=PUSH_SECONDS).close()
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:
         raise StorageError(
             f"the Pushgateway at {pushgateway} does not take the figures ({error}): check KUBEREC_PUSHGATEWAY."
         ) from error
