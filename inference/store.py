@@ -153,15 +153,12 @@ class BundleStore:
         if not VERSION.fullmatch(version):
             raise BundleError(f"{version!r} is no bundle version.")
         if self._remote is None:
-            return open_bundle(Path(self.url) / BUNDLES / version)
-        local = self.cache / version
-        if local.is_dir():
-            try:
-                os.utime(local)
-                return open_bundle(local)
-            except (BundleError, FileNotFoundError):
-                shutil.rmtree(local, ignore_errors=True)  # the copy went bad: the store has the good one
-        return self._download(self._remote, version, local)
+            bundle = open_bundle(Path(self.url) / BUNDLES / version)
+        else:
+            bundle = self._cached(self._remote, version)
+        if bundle.version != version:  # servers would wait for it under the one name and answer under the other
+            raise BundleError(f"The bundle {version} of {self.url} is a copy of {bundle.version}: name that one.")
+        return bundle
 
     def manifest(self, version: str) -> Manifest:
         """What a published bundle says of itself; nothing else of it is copied or checked.
@@ -191,6 +188,17 @@ class BundleStore:
         if found.hash != manifest.feature_set_hash:
             raise BundleError(f"The bundle {version} is damaged: {FEATURE_SET} is not the one its manifest names.")
         return found
+
+    def _cached(self, remote: RemoteFolder, version: str) -> Bundle:
+        """The copy in the cache; made where there is none, or where it went bad."""
+        local = self.cache / version
+        if local.is_dir():
+            try:
+                os.utime(local)
+                return open_bundle(local)
+            except (BundleError, FileNotFoundError):
+                shutil.rmtree(local, ignore_errors=True)
+        return self._download(remote, version, local)
 
     def _download(self, remote: RemoteFolder, version: str, local: Path) -> Bundle:
         building = local.with_name(f".{version}.{uuid4().hex[:8]}")

@@ -31,7 +31,11 @@ def go_back(store: BundleStore, to: str = "") -> str:
     else:
         to = store.rollback()
         done = f"rolled back from {served} to {to}"
-    if store.manifest(to).feature_set_hash == store.manifest(served).feature_set_hash:
+    try:
+        same = store.manifest(to).feature_set_hash == store.manifest(served).feature_set_hash
+    except BundleError as error:  # it is done all the same: whoever heard of a failure would go back once more
+        return f"{done}; whether its features are fresh cannot be told, refresh now: {error}"
+    if same:
         return done
     return f"{done}; its feature set is another one, so its features are as old as the last refresh of it: refresh now"
 

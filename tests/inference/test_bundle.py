@@ -10,8 +10,9 @@ import pytest
 
 from feature_repo.errors import BundleError, PredictorError
 from feature_repo.files import read_json, write_json
+from feature_repo.remote_folder import RemoteFolder
 from inference.bundle import Parts, open_bundle, write_bundle
-from inference.manifest import Facts
+from inference.manifest import Facts, list_files
 from inference.recommender import Recommender
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
@@ -149,6 +150,20 @@ def test_the_cache_keeps_the_copies_asked_for_last(tmp_path, bundle, monkeypatch
         copy = store.fetch(one.version).path
         os.utime(copy, (number, number))
     assert {path.name for path in (tmp_path / "cache").iterdir()} == {made[0].version, made[2].version, "online"}
+
+
+def test_a_copy_under_another_name_is_refused(tmp_path, bundle):
+    """Servers would take turns at loading it: each looks for the name that the other does not know."""
+    for url in (str(tmp_path / "store"), f"memory://kuberec-{tmp_path.name}"):
+        store = BundleStore(url, tmp_path / "cache")
+        other = tmp_path / "copy" / "other"
+        shutil.copytree(bundle.path, other, dirs_exist_ok=True)
+        if "://" in url:
+            RemoteFolder(f"{url}/bundles/other").upload(other, list_files(other), "")
+        else:
+            shutil.copytree(other, tmp_path / "store" / "bundles" / "other")
+        with pytest.raises(BundleError, match=f"other of .* is a copy of {bundle.version}"):
+            store.fetch("other")
 
 
 def test_half_published_bundles_are_not_there(tmp_path, bundle):
