@@ -10,6 +10,7 @@ freshness is the one of the catalogue in use, the answer is just that.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ import sys
 import tempfile
 import threading
 from dataclasses import astuple, dataclass
+from io import RawIOBase
 from pathlib import Path
 from typing import Any, TextIO, cast
 
@@ -142,14 +144,15 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def main() -> None:
     """The process's side: answers until its input ends."""
-    # Libraries may print; the answers have a channel of their own.
-    channel = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    # Libraries may print; the answers have a channel of their own, without a buffer that is flushed at the end.
+    channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     os.nice(NICENESS)
-    _answer(sys.stdin, channel)
+    with contextlib.suppress(BrokenPipeError):  # the server was killed while this process read: nobody wants the answer
+        _answer(sys.stdin, channel)
 
 
-def _answer(questions: TextIO, channel: TextIO) -> None:
+def _answer(questions: TextIO, channel: RawIOBase) -> None:
     opened: tuple[list[str], FeatureSet, OnlineFeatures] | None = None
     for line in questions:
         question = json.loads(line)
@@ -170,8 +173,7 @@ def _answer(questions: TextIO, channel: TextIO) -> None:
                 save_items(Path(question["out"]), opened[2].items(time))
         except KuberecError as failure:
             opened, answer = None, {"error": str(failure)}  # a store that was replaced is opened anew
-        channel.write(json.dumps(answer) + "\n")
-        channel.flush()
+        channel.write(json.dumps(answer).encode() + b"\n")
 
 
 def _open(bundle: Path, store: list[str]) -> tuple[FeatureSet, OnlineFeatures]:

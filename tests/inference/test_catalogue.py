@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import time
 
 import numpy as np
 import pytest
 
-from feature_repo.errors import FeatureStoreError
+from feature_repo.errors import FeatureStoreError, KuberecError
 from inference.catalogue import CatalogueKey, CatalogueProcess, Reading
 from inference.feature_store import StoreSettings, materialize
 from tests.inference import world
@@ -44,3 +45,23 @@ def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path):
         process.close()
     assert process._process is not None
     assert process._process.poll() is not None
+
+
+def test_the_process_of_a_killed_server_leaves_without_a_word(tmp_path, capfd):
+    """It reads on for seconds, and then nobody is there to be answered."""
+    process = CatalogueProcess()
+    key = CatalogueKey(tmp_path / "no bundle", StoreSettings(tmp_path / "online", "world"))
+    try:
+        with pytest.raises(KuberecError):
+            process.read(key, world.NOW, Reading(world.items()), world.feature_set())
+        worker = process._process
+        assert worker is not None
+        assert worker.stdin is not None
+        assert worker.stdout is not None
+        worker.stdout.close()
+        worker.stdin.write(json.dumps({"bundle": "no bundle", "store": ["", "", "", ""]}) + "\n")
+        worker.stdin.flush()
+        assert worker.wait(timeout=30) == 0
+        assert capfd.readouterr().err == ""
+    finally:
+        process.close()
