@@ -10,12 +10,14 @@ from __future__ import annotations
 import math
 import threading
 import time
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Literal
 
 from feature_repo.errors import RequestError
 
 HEADER = "kuberec-time"
+# Of the header: with a day to spare on either side of what calendars, and so the folders of the log, can write.
+EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9999))
 
 ClockKind = Literal["wall", "log", "request"]
 
@@ -56,9 +58,12 @@ class Clock:
                 "The server takes the time from the header Kuberec-Time; send one.", field="Kuberec-Time"
             )
         try:
-            return parse_moment(header)
+            moment = parse_moment(header)
         except ValueError as error:
             raise RequestError(f"{error}.", field="Kuberec-Time") from error
+        if not EARLIEST <= moment < LATEST:
+            raise RequestError(f"{header[:40]!r} is not of the years 2 to 9998.", field="Kuberec-Time")
+        return moment
 
 
 def parse_moment(text: str) -> float:

@@ -16,6 +16,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -24,6 +25,7 @@ from feature_repo.errors import KuberecError, RequestError
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20  # told of one request; a list of bad events has thousands
 MAX_BODY = 1 << 20  # bytes of a request body; tens of thousands of users fit
+CLIENT_GONE = 499  # what is counted where nobody was left to answer; the server did nothing wrong
 log = logging.getLogger("kuberec")
 
 TITLES: Mapping[int, tuple[str, str]] = {
@@ -111,6 +113,8 @@ class ProblemMiddleware:
                 await problem(413, TOO_LARGE)(scope, receive, rewriter)
             else:
                 await self.app(scope, _bounded(receive), rewriter)
+        except ClientDisconnect:  # while it sent its body
+            rewriter.status = CLIENT_GONE
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if not rewriter.started:

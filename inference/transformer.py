@@ -31,7 +31,7 @@ from pydantic_core import from_json
 from feature_repo.errors import RequestError, exit_with_sentence
 from inference import hosting, problems
 from inference.backend import Backend
-from inference.log.route import events_route
+from inference.log.route import EVENTS_PATH, events_route
 from inference.metrics import Metrics
 from inference.requests import Instances, RecommendationRequest, from_tensors
 from inference.responses import server_timing
@@ -150,7 +150,7 @@ def _serve(settings: ServingSettings) -> None:
     problems.install(application, partial(_count_error, metrics))
     application.include_router(hosting.guard_routes(lambda: backend.service.ready, "No bundle is loaded yet."))
     application.include_router(routes(backend.service, server, pool))
-    application.include_router(events_route(backend.service, pool))
+    application.include_router(events_route(backend.service, pool, metrics))
     http = RESTServer(
         "kserve.model_server:app",
         server.dataplane,
@@ -168,9 +168,11 @@ def _serve(settings: ServingSettings) -> None:
 
 
 def _count_error(metrics: Metrics, scope: Mapping[str, Any], status: int) -> None:
-    """Counts failed requests; answered slates are counted by the service."""
+    """Counts failed requests; answered slates, and events that could be told apart, are counted by the service."""
     if status >= 400 and scope["path"] in (API_PATH, V1_PATH, V2_PATH):
         metrics.request(scope.get("surface", ""), status)
+    if status in (400, 413) and scope["path"] == EVENTS_PATH:
+        metrics.events("refused", 1)
 
 
 async def _inferred(server: ModelServer, content: Any, request: Request) -> Any:

@@ -13,18 +13,20 @@ from pydantic_core import from_json
 
 from feature_repo.errors import RequestError, StorageError
 from inference import problems
+from inference.metrics import Metrics
 from inference.service import Service
 
 EVENTS_PATH = "/api/v1/events"
 SYNC_SECONDS = 10.0  # that a client waits for the disk
 
 
-def events_route(service: Service, pool: ThreadPoolExecutor) -> APIRouter:
+def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -> APIRouter:
     """`POST /api/v1/events`: an event or a list of at most 1,000.
 
     Args:
         service: Takes the events in.
         pool: Threads that check them; the wait for the disk takes none.
+        metrics: Counts those whose disk did not answer in time.
     """
     router = APIRouter()
 
@@ -40,6 +42,8 @@ def events_route(service: Service, pool: ThreadPoolExecutor) -> APIRouter:
         waiting = asyncio.wrap_future(kept)
         done, _ = await asyncio.wait([waiting], timeout=SYNC_SECONDS)
         if not done:
+            waiting.cancel()  # nobody asks how it ended; what is kept after all is known by its id when it comes again
+            metrics.events("failed", num)
             said = "The disk of the event journal does not answer; post the events again in a moment."
             raise RequestError(said, status=503)
         try:

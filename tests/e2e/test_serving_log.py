@@ -177,6 +177,8 @@ def test_events_are_accepted_once(serving, log):
     ],
 )
 def test_bad_bodies_are_problems(serving, content, status, field):
+    refused = 'recs_events_total{outcome="refused"}'
+    before = value(serving, refused)
     for headers in ({"content-type": "application/json"}, {"content-type": "text/plain"}, {}):
         answer = serving.client.post(EVENTS, content=content, headers=headers)
         assert answer.status_code == status, answer.text
@@ -185,6 +187,8 @@ def test_bad_bodies_are_problems(serving, content, status, field):
         assert body["status"] == status
         assert body.get("field") == field
         assert len(answer.content) < 10_000
+    events = json.loads(content) if status == 422 else None
+    assert value(serving, refused) - before == 3 * (len(events) if isinstance(events, list) else 1)
     if b"2023-11-16" in (content if isinstance(content, bytes) else content.encode()):
         assert "KUBEREC_CLOCK=request" in body["detail"]
 

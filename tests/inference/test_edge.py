@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
 import numpy as np
 import pytest
-from fastapi import FastAPI, HTTPException
+from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 from hypothesis import given
 from hypothesis import strategies as st
@@ -58,7 +59,9 @@ def test_clocks():
     asked = Clock("request")
     assert asked.now(0.0, "2024-05-01T00:00:00Z") == 1714521600.0
     assert asked.now(0.0, "2024-05-01T02:00:00+02:00") == 1714521600.0
-    for bad in (None, "", "yesterday", "2024-05-01T00:00:00", "1714521600"):
+    # Times that no calendar has in UTC, or would not have a day later, have no folder in a log.
+    beyond = ("0001-01-01T00:00:00+12:00", "9999-12-31T23:59:59Z", "9999-12-31T23:59:59-12:00")
+    for bad in (None, "", "yesterday", "2024-05-01T00:00:00", "1714521600", *beyond):
         with pytest.raises(RequestError) as caught:
             asked.now(0.0, bad)
         assert caught.value.field == "Kuberec-Time"
@@ -200,6 +203,10 @@ def client():
     async def echo(body: dict):
         return body
 
+    @app.post("/raw")
+    async def raw(request: Request):
+        return len(await request.body())
+
     # As KServe does: a handler of its own that answers {"error": ...}, installed last.
     async def theirs(_request, error):
         from starlette.responses import JSONResponse
@@ -252,6 +259,23 @@ def test_large_bodies_are_refused_however_they_come(client):
     assert answer.headers["content-type"] == "application/problem+json"
     assert client.get("/fine").json() == {"fine": True}
     assert client.post("/echo", json={"a": 1}).json() == {"a": 1}
+
+
+def test_a_client_that_leaves_while_it_sends_is_no_failure_of_the_server(client, caplog):
+    received = iter([{"type": "http.request", "body": b"{", "more_body": True}, {"type": "http.disconnect"}])
+    scope = {"type": "http", "method": "POST", "path": "/raw", "query_string": b"", "headers": [], "app": client.app}
+    sent = []
+
+    async def receive():
+        return next(received)
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(client.app(scope, receive, send))
+    assert sent == []
+    assert client.seen[-1] == ("/raw", 499)
+    assert caplog.text == ""
 
 
 def test_json_of_problems_is_plain():
