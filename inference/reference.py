@@ -234,17 +234,18 @@ class Reference(BaseModel):
         """
         try:
             content: Any = read_json(directory / REFERENCE_FILE)
-            loaded = cls.model_validate(content)
+            layout = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
+            if layout != FORMAT:  # whose fields need not be ours
+                raise BundleError(f"The drift reference in {directory} has layout {layout}, this code reads {FORMAT}.")
+            return cls.model_validate(content)
         except FileNotFoundError as error:
-            raise BundleError(f"{directory} holds no drift reference: train again to make one.") from error
+            raise BundleError(
+                f"{directory} holds no drift reference, as no request of the log's last days could be ranked: "
+                "train again once there are requests of known users."
+            ) from error
         except (OSError, ValueError) as error:
             first = str(error).splitlines()[0]
             raise BundleError(f"The drift reference in {directory} cannot be read ({first}): train again.") from error
-        if loaded.format != FORMAT:
-            raise BundleError(
-                f"The drift reference in {directory} has layout {loaded.format}, this code reads {FORMAT}."
-            )
-        return loaded
 
 
 def load_sample(directory: Path) -> pa.Table:
