@@ -1,7 +1,7 @@
 """Puts what a drift job tells where it is read: the build folder, the store, a textfile folder, a Pushgateway.
 
 Owns places and names alone; page, JSON and figures are monitoring's. The build folder has the latest report of each
-kind and every report by dataset and end of its window; the store has the same history, for jobs without a disk.
+kind and every report by dataset and window; the store has the same history, for jobs without a disk.
 """
 
 from __future__ import annotations
@@ -42,7 +42,8 @@ def publish(report: DriftReport, state: StateFolder, build_dir: Path) -> Path:
         StorageError: The store cannot be written.
     """
     out = build_dir / "drift"
-    stamp = f"{datetime.fromtimestamp(report.end, UTC):%Y%m%dT%H%M%SZ}"
+    # Both ends: the next window begins where this one ends, and has no end of its own before the next request.
+    stamp = "-".join(f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}" for at in (report.start, report.end))
     with tempfile.TemporaryDirectory(prefix="kuberec-drift-") as scratch:
         write_reports(report, Path(scratch))
         for name in KEPT:

@@ -1,4 +1,4 @@
-"""A shop whose served log can drift, released once for a file, and a Kubeflow Pipelines where its retrainings run."""
+"""A shop whose served log can drift, released once, and a Kubeflow Pipelines where its retrainings run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def server() -> Iterator[KfpServer]:
         yield made
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def released(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     return make_shop(tmp_path_factory.mktemp("shop"))
 

@@ -84,7 +84,7 @@ def test_the_gates_refusal_is_told_and_what_was_served_stays(story: Story) -> No
 
 
 def test_reports_are_kept_beside_the_build_folder_and_in_the_store(story: Story) -> None:
-    stamp = "20231114T231318Z"  # the window's end
+    stamp = "20231114T221320Z-20231114T231318Z"  # the window
     for folder in (story.shop.build / "drift" / "history" / NAME, story.shop.store / "monitoring" / "history"):
         assert [path.name for path in folder.iterdir()] == [stamp]
         assert DriftReport.model_validate_json((folder / stamp / "drift.json").read_bytes()) == story.report

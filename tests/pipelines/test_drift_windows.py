@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from feature_repo.files import read_json
 from feature_repo.split import DAY
 from pipelines import drift, drift_tasks
 from pipelines.drift import run
@@ -29,6 +30,8 @@ def test_an_ordinary_window_starts_nothing_and_is_looked_at_once(shop: Shop, job
     assert not report.answer.retrain
     again = run(job)
     assert (again.verdict, again.num_requests, again.start) == ("insufficient", 0, report.end)
+    kept = [read_json(path)["num_requests"] for path in (shop.store / "monitoring" / "history").rglob("drift.json")]
+    assert sorted(kept) == [0, 600]
     assert server.runs == []
     assert shop.gauges["recs_retraining_refused"] == 0
 

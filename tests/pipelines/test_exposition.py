@@ -18,7 +18,7 @@ from monitoring.state import StateFolder
 from pipelines.exposition import expose, publish
 from pipelines.settings import MonitoringSettings
 
-STAMP = "20231114T221320Z"
+STAMP = "20231114T192640Z-20231114T221320Z"
 
 
 def report(**changes) -> DriftReport:
