@@ -98,7 +98,9 @@ class CatalogueProcess:
             if not answer["changed"]:
                 return now
             freshness = None if answer["freshness"] is None else Freshness(*answer["freshness"])
-            return Reading(load_items(path, now.items.item_ids, feature_set), freshness)
+            items = load_items(path, now.items.item_ids, feature_set)
+            path.unlink()  # or a killed server would leave it
+            return Reading(items, freshness)
 
     def close(self) -> None:
         """Ends the process."""

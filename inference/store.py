@@ -10,11 +10,10 @@ goes further. It refuses to make a version current that it does not hold, and ne
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -25,11 +24,11 @@ from feature_repo.feature_set import FeatureSet
 from feature_repo.files import write_text
 from feature_repo.remote_folder import RemoteFolder
 from inference.bundle import FEATURE_SET, Bundle, open_bundle, sync_tree
+from inference.bundle_cache import BundleCache
 from inference.manifest import MANIFEST_FILE, Manifest, list_files
 from inference.released import RELEASED, VERSION, Released
 
 BUNDLES = "bundles"
-CACHED = 4  # copies of remote bundles kept on a disk: those asked for last
 DEFAULT_CACHE = Path(tempfile.gettempdir()) / "kuberec-bundles"
 
 
@@ -190,43 +189,18 @@ class BundleStore:
         return found
 
     def _cached(self, remote: RemoteFolder, version: str) -> Bundle:
-        """The copy in the cache; made where there is none, or where it went bad."""
-        local = self.cache / version
-        if local.is_dir():
-            try:
-                os.utime(local)
-                return open_bundle(local)
-            except (BundleError, FileNotFoundError):
-                shutil.rmtree(local, ignore_errors=True)
-        return self._download(remote, version, local)
+        """The copy in the cache, made where there is none."""
 
-    def _download(self, remote: RemoteFolder, version: str, local: Path) -> Bundle:
-        building = local.with_name(f".{version}.{uuid4().hex[:8]}")
+        def fill(folder: Path) -> None:
+            manifest = self._download_manifest(remote, version, folder)
+            remote.download(f"{BUNDLES}/{version}", list(manifest.files), folder)
+
+        cache = BundleCache(self.cache)
+        found = cache.find(version)
+        if found is not None:
+            return found
         with self._doing(f"The bundle {version} cannot be fetched"):
-            building.mkdir(parents=True)
-            try:
-                manifest = self._download_manifest(remote, version, building)
-                remote.download(f"{BUNDLES}/{version}", list(manifest.files), building)
-                open_bundle(building)  # damaged files never reach the cache
-                try:
-                    building.rename(local)
-                except OSError:
-                    if not local.is_dir():  # else another process was faster, with the same bundle
-                        raise
-            finally:
-                shutil.rmtree(building, ignore_errors=True)
-            self._prune()
-        return open_bundle(local, verify=False)
-
-    def _prune(self) -> None:
-        """Removes all copies but those asked for last; a daily release would else fill the disk."""
-        copies = []
-        for path in self.cache.iterdir():
-            if VERSION.fullmatch(path.name) and (path / MANIFEST_FILE).is_file():
-                with suppress(FileNotFoundError):  # removed by another process that prunes
-                    copies.append((path.stat().st_mtime, path))
-        for _, path in sorted(copies)[:-CACHED]:
-            shutil.rmtree(path, ignore_errors=True)
+            return cache.add(version, fill)
 
     def _download_manifest(self, remote: RemoteFolder, version: str, directory: Path) -> Manifest:
         with self._doing(f"The manifest of bundle {version} cannot be read"):

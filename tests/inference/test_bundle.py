@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import time
 from pathlib import Path
 
 import numpy as np
@@ -139,17 +140,22 @@ def test_store_publishes_serves_and_rolls_back(tmp_path, kind, bundle):
 
 
 def test_the_cache_keeps_the_copies_asked_for_last(tmp_path, bundle, monkeypatch):
-    monkeypatch.setattr("inference.store.CACHED", 2)
+    monkeypatch.setattr("inference.bundle_cache.KEPT", 2)
     store = BundleStore(f"memory://kuberec-{tmp_path.name}", tmp_path / "cache")
     made = [bundle, *(make_bundle(tmp_path / str(seed), seed=seed) for seed in (1, 2))]
     (tmp_path / "cache" / "online").mkdir(parents=True)  # what else lies there stays
+    begun = {f".{bundle.version}.0123abcd": 7200, f".{bundle.version}.abcd0123": 60}  # the first by a killed process
+    for name, age in begun.items():
+        (tmp_path / "cache" / name).mkdir()
+        os.utime(tmp_path / "cache" / name, (time.time() - age, time.time() - age))
     for number, one in enumerate(made):
         store.publish(one)
         if number == 2:
             assert store.fetch(made[0].version).version == made[0].version  # asked for again: no longer the oldest
         copy = store.fetch(one.version).path
         os.utime(copy, (number, number))
-    assert {path.name for path in (tmp_path / "cache").iterdir()} == {made[0].version, made[2].version, "online"}
+    kept = {made[0].version, made[2].version, f".{bundle.version}.abcd0123", "online"}
+    assert {path.name for path in (tmp_path / "cache").iterdir()} == kept
 
 
 def test_a_copy_under_another_name_is_refused(tmp_path, bundle):

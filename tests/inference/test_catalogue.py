@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +30,8 @@ def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path):
         read = process.read(key, world.NOW, held, bundle.feature_set)
         for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
             assert np.array_equal(getattr(read.items, name), getattr(now, name), equal_nan=name != "regions"), name
+        assert process._folder is not None
+        assert list(Path(process._folder.name).iterdir()) == []  # a killed server would leave it, 60 MB at a time
         assert read.freshness is not None
         assert read.freshness.as_of == world.NOW
         assert abs(read.freshness.computed_at - time.time()) < 60
