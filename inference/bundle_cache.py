@@ -47,6 +47,11 @@ class BundleCache:
             shutil.rmtree(local, ignore_errors=True)
             return None
 
+    def keep(self, version: str) -> None:
+        """Says that a copy is in use; nothing where there is none."""
+        with suppress(OSError):  # the next look says it again
+            os.utime(self.directory / version)
+
     def add(self, version: str, fill: Callable[[Path], None]) -> Bundle:
         """Makes the copy of a version, and makes room for it.
 

@@ -3,9 +3,10 @@
 A thread looks at the store's `current`. A new bundle is loaded and tried beside the one in use, and taken only when
 the predictor holds it too, with the catalogue as it is then; so no request meets a ranker of another release, or prices
 as of the release. The first bundle is taken at once, for a feed without ranker is better than none. At every look the
-predictor hears which bundle is in use, so that it keeps that one however late this server turns. A second thread renews
-the catalogue of the release in use. A bundle that cannot be loaded or answered from is counted, logged and tried again
-after a while; the one in use stays, and a server that has none takes the one served before.
+predictor hears which bundle is in use, so that it keeps that one however late this server turns, and so does the cache
+of copies. A second thread renews the catalogue of the release in use. A bundle that cannot be loaded or answered from
+is counted, logged and tried again after a while; the one in use stays, and a server that has none takes the one served
+before.
 """
 
 from __future__ import annotations
@@ -137,6 +138,7 @@ class Releases:
         if self._release is not None:
             in_use = self._release.bundle.version
             self._holds(in_use)
+            self._store.keep(in_use)
             if version in (None, in_use):
                 self._waiting = None
                 return

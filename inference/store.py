@@ -159,6 +159,11 @@ class BundleStore:
             raise BundleError(f"The bundle {version} of {self.url} is a copy of {bundle.version}: name that one.")
         return bundle
 
+    def keep(self, version: str) -> None:
+        """Says that a fetched bundle is in use, so that its copy stays; to be said again and again."""
+        if self._remote is not None:
+            BundleCache(self.cache).keep(version)
+
     def manifest(self, version: str) -> Manifest:
         """What a published bundle says of itself; nothing else of it is copied or checked.
 

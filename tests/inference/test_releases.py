@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import shutil
 import time
 import weakref
@@ -49,9 +50,10 @@ class Made:
     opened: list[str] = field(default_factory=list)
     read: Callable[[Release], ItemColumns] = lambda _release: world.items()
     freshness: Freshness | None = None  # of what is read
+    url: str = ""  # of the store; a directory by default
 
     def __post_init__(self) -> None:
-        self.store = BundleStore(str(self.directory / "store"))
+        self.store = BundleStore(self.url or str(self.directory / "store"), self.directory / "cache")
         for bundle in self.bundles:
             self.store.publish(bundle)
         self.versions = [bundle.version for bundle in self.bundles]
@@ -156,6 +158,14 @@ def test_the_release_before_is_let_go(made):
     gc.collect()
     assert before() is None
     assert tables() is None
+
+
+def test_the_copy_in_use_stays_in_the_cache(tmp_path, bundles):
+    made = Made(tmp_path, bundles[:1], url=f"memory://releases-{tmp_path.name}")
+    made.turn(made.versions[0])
+    os.utime(made.current.bundle.path, (0, 0))  # others bring copies; its catalogue is read by the files of this one
+    made.releases.step()
+    assert time.time() - made.current.bundle.path.stat().st_mtime < 60
 
 
 def test_the_catalogue_is_renewed_in_use_and_at_the_turn(made):
