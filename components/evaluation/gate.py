@@ -1,9 +1,9 @@
 """The release gate: may this funnel be served, and how strong is the evidence.
 
 Decides from NDCG@20 of each user, paired, with 95 % bootstrap intervals. It refuses a funnel that is below any
-baseline, or below the bundle now served, by an interval that excludes zero, and one that is not above popular by one
-that does. It never acts: the release step does what the decision says, and where nothing can be released the
-decision says what it would be.
+baseline by an interval that excludes zero, one that is not above popular by one that does, and one that is further
+below the bundle now served than two trainings of one recipe differ. It never acts: the release step does what the
+decision says, and where nothing can be released the decision says what it would be.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ import numpy.typing as npt
 from components.evaluation.bootstrap import Interval, resample
 
 ENOUGH_USERS = 200
+# Of the served bundle's NDCG@20, the margin of a non-inferiority test: two trainings a day apart differed by 8 %.
+TOLERATED_LOSS = 0.05
 NUM_TOLD = 2  # reasons in the sentence, the widest gaps first; the others are counted
 FUNNEL = "funnel"
 POPULAR = "popular"
@@ -92,8 +94,8 @@ def decide(
         pair = resample({FUNNEL: served.candidate, "served": served.served}, seed=seed)
         difference = pair.difference(FUNNEL, "served")
         differences[f"served {served.version}"] = difference
-        if difference.below_zero:
-            new, old = pair.interval(FUNNEL).mean, pair.interval("served").mean
+        new, old = pair.interval(FUNNEL).mean, pair.interval("served").mean
+        if difference.high < -TOLERATED_LOSS * old:
             reasons.append(_below(f"the served bundle {served.version}", new, old, difference))
     if not reasons:
         margin = "" if beats_popular is None else f", above popular by {_interval(beats_popular)}"

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from components.evaluation.bootstrap import resample
-from components.evaluation.gate import ENOUGH_USERS, Served, decide
+from components.evaluation.gate import ENOUGH_USERS, TOLERATED_LOSS, Served, decide
 
 RNG = np.random.default_rng(0)
 BASE = RNG.beta(1, 4, 1000)
@@ -88,6 +88,15 @@ def test_the_served_bundle_counts_only_with_enough_users() -> None:
     few = Served("v1", candidate=worse.candidate[:199], served=worse.served[:199])
     assert decide(values, served=few).release
     assert decide(values, served=Served("v1", BASE, better(-0.05))).release
+
+
+def test_as_little_below_the_served_bundle_as_trainings_differ_is_released_and_told() -> None:
+    values = {"popular": better(-0.1), "funnel": BASE}
+    near = decide(values, served=Served("v1", BASE, better(0.02)))
+    assert near.differences["served v1"].below_zero
+    assert TOLERATED_LOSS * BASE.mean() > 0.02
+    assert near.release
+    assert near.passed
 
 
 def test_intervals_match_the_normal_approximation_and_repeat() -> None:
