@@ -69,9 +69,7 @@ def refresh_features(
     bundles = [served]
     counts: dict[str, int] = {}
     as_of = end
-    for version in (served, store.previous()):
-        if version is None:
-            continue
+    for version in (served, *_before(store)):
         try:
             facts, feature_set = store.manifest(version).facts, store.feature_set(version)
             _check(version, feature_set, tables)
@@ -108,6 +106,16 @@ def require_served(store: BundleStore) -> str:
     if version is None:
         raise BundleError(f"{store.url} has no current bundle whose features could be refreshed: train one first")
     return version
+
+
+def _before(store: BundleStore) -> list[str]:
+    """The version served before, if any."""
+    try:
+        version = store.previous()
+    except BundleError as error:  # the served one is what matters
+        say(f"which bundle was served before cannot be told, its features stay as they are: {error}")
+        return []
+    return [] if version is None else [version]
 
 
 def newest_moment(split: Split, now: float) -> float:

@@ -166,6 +166,12 @@ def test_the_bundle_before_is_refreshed_while_it_can_be(copied: Path, capsys: py
     for version in (first, second):
         online = OnlineFeatures(store.feature_set(version), np.array(["i1"], dtype=object), place(copied))
         assert online.users(["newcomer"], np.zeros(1)).known.all()
+    record = Path(store.url) / "released" / second
+    whole = record.read_text()
+    record.write_text("{}")  # the served bundle needs no record
+    assert refresh(copied).bundles == (second,)
+    assert "which bundle was served before cannot be told" in capsys.readouterr().err
+    record.write_text(whole)
     _configure(copied, 'numerical = ["weight"]', "")
     assert refresh(copied).bundles == (second,)
     assert f"the features of bundle {first}, served before, stay as they are" in capsys.readouterr().err
