@@ -11,10 +11,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
-from feast.types import Array, Bool, FeastType, Float32, Float64, String
-
 from feature_repo.feature_set import HISTORY_ARRAYS, ITEM_AGES, ITEM_FACTS, USER_AGES, FeatureSet
+from feature_repo.quick_import import without_type_checks
+
+with without_type_checks():
+    from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
+    from feast.types import Array, Bool, FeastType, Float32, Float64, String
 
 TIMESTAMP_FIELD = "event_timestamp"
 FRESHNESS_KEY, FRESHNESS_RECORD = "record", "features"  # the one key of the view `freshness`

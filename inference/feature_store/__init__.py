@@ -4,6 +4,9 @@ Owns reading (online and historical) and filling of the feature store. Refuses F
 leaves are `UserColumns` and `ItemColumns`, in integer rows of the row map.
 """
 
+import feature_repo.definitions  # noqa: F401 - the quick way to import Feast comes before the others
+
+# isort: split
 from inference.feature_store.filling import materialize
 from inference.feature_store.freshness import Freshness
 from inference.feature_store.history import PointInTimeJoin
