@@ -38,11 +38,12 @@ Side = Literal["item", "user", "request"]
 Kind = Literal["item", "exposure", "cross", "source", "user", "request", "calendar", "prediction", "label"]
 
 SIDES: tuple[Side, ...] = ("item", "user", "request")
-# What moves by itself: the clock, and how often items were shown, which is the recommender's own doing.
+# What moves by itself: the clock, and how often something was shown, which is the recommender's own doing.
 MOVING: Mapping[str, Kind] = {
     **dict.fromkeys((f"request_{name}" for name in ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")), "calendar"),
-    **dict.fromkeys((f"item_num_impressions_{days}d" for days in WINDOWS), "exposure"),
+    **dict.fromkeys((f"{side}_num_impressions_{days}d" for side in ("item", "user") for days in WINDOWS), "exposure"),
 }
+USER_EXPOSURE = frozenset(f"user_num_impressions_{days}d" for days in WINDOWS)
 Counted = Literal["requests", "items", "sellers", "rows"]
 
 
@@ -69,7 +70,7 @@ class Watched:
         What of the user, of the request and of the calendar is the same in a slate counts once a request. What of an
         item is the same on a day counts once an item and day, however often it was shown; of a seller likewise.
         """
-        if self.kind in ("user", "request", "calendar"):
+        if self.kind in ("user", "request", "calendar") or self.name in USER_EXPOSURE:
             return "requests"
         if self.kind in ("item", "exposure"):
             return "sellers" if self.names is None and self.name.startswith(SELLER_PREFIX) else "items"

@@ -47,7 +47,7 @@ FEWEST_DAYS = 3
 BEYOND_ORDINARY = 2.0  # times what is ordinary
 NEVER_ALARM: Mapping[Kind, str] = {
     "calendar": "the calendar never alarms",
-    "exposure": "how often we show an item never alarms",
+    "exposure": "how much we show never alarms",
 }
 
 Counts = npt.NDArray[np.int64]

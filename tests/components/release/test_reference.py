@@ -86,7 +86,7 @@ def test_every_column_is_watched_once_and_knows_whose_it_is() -> None:
     )
 
 
-def test_how_often_items_were_shown_is_a_kind_of_its_own() -> None:
+def test_how_much_was_shown_is_a_kind_of_its_own() -> None:
     features = FeatureSet(
         objectives=("click",),
         item_numeric=("num_impressions_1d", "num_impressions_30d", "num_click_1d"),
@@ -94,8 +94,9 @@ def test_how_often_items_were_shown_is_a_kind_of_its_own() -> None:
     )
     columns = {column.name: column for column in watched(features)}
     shown = {name for name, column in columns.items() if column.kind == "exposure"}
-    assert shown == {"item_num_impressions_1d", "item_num_impressions_30d"}
+    assert shown == {"item_num_impressions_1d", "item_num_impressions_30d", "user_num_impressions_1d"}
     assert columns["item_num_impressions_1d"].counted == "items"
+    assert columns["user_num_impressions_1d"].counted == "requests"
 
 
 def test_a_seller_counts_once_a_day_as_its_items_were_shown_last() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -51,15 +52,16 @@ def test_an_ordinary_day_does_not_alarm(shop: Shop, tmp_path: Path, seed: int) -
 def test_what_was_shown_more_often_is_told_and_does_not_alarm(shop: Shop, tmp_path: Path) -> None:
     """A first release shows other items than what was served before, and finds itself in its features a day later."""
     table, (start, end) = shop.day(3, 520), shop.next_day
-    for days in (1, 7, 30):
-        name = f"feature_item_num_impressions_{days}d"
+    for side, days in itertools.product(("item", "user"), (1, 7, 30)):
+        name = f"feature_{side}_num_impressions_{days}d"
         more = pc.cast(pc.multiply(table[name], 5), pa.float32())
         table = table.set_column(table.schema.get_field_index(name), name, more)
     report = measure(shop.bundle, write_log(tmp_path, table), start - 3600, end + 3600)
     assert report.num_requests >= ENOUGH_UNITS
-    shown = next(feature for feature in report.features if feature.name == "item_num_impressions_1d")
-    assert (shown.kind, shown.severity, shown.alarms) == ("exposure", "significant", False)
-    assert shown.detail.endswith("; how often we show an item never alarms")
+    for name in ("item_num_impressions_1d", "user_num_impressions_7d"):
+        shown = next(feature for feature in report.features if feature.name == name)
+        assert (shown.kind, shown.severity, shown.alarms) == ("exposure", "significant", False)
+        assert shown.detail.endswith("; how much we show never alarms")
     assert report.verdict in ("none", "moderate"), told(report)
 
 
