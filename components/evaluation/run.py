@@ -84,14 +84,14 @@ def evaluate_funnel(
     tables = PreparedTables.open(tables_dir)
     setting, stage = Setting.open(tables), Stage(stage_dir, features_dir)
     ranker = None if ranker_dir is None else RankerModel.load(ranker_dir, num_threads=NUM_THREADS)
-    fitted = fit_baselines(
+    baselines = fit_baselines(
         setting.training("validation", seed), setting.validation_task(), setting.training("test", seed), recipe=recipe
     )
-    methods: dict[str, Method | Absent] = {}
-    for name, baseline in fitted.items():
-        methods[name] = baseline if isinstance(baseline, Absent) else baseline.method
-        if isinstance(baseline, Fitted):
-            seconds[name] = baseline.seconds
+    fitted = {name: baseline for name, baseline in baselines.items() if isinstance(baseline, Fitted)}
+    seconds |= {name: baseline.seconds for name, baseline in fitted.items()}
+    methods: dict[str, Method | Absent] = {
+        name: baseline if isinstance(baseline, Absent) else baseline.method for name, baseline in baselines.items()
+    }
     clock = time.perf_counter()
     methods["retrieval"], methods["funnel"] = _recommender_lists(tables, setting, stage, ranker)
     seconds["recommender"] = time.perf_counter() - clock
@@ -113,9 +113,7 @@ def evaluate_funnel(
         "protocol": setting.protocol,
         "recipe": recipe,
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
-        "settings": {
-            name: baseline.config.model_dump() for name, baseline in fitted.items() if isinstance(baseline, Fitted)
-        },
+        "settings": {name: baseline.config.model_dump() for name, baseline in fitted.items()},
         "impressions": impressions,
         "from_slates": _share_from_slates(tables, setting),
     }

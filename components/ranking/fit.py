@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -66,33 +66,12 @@ def fit_ranker(
     shown, judged = train, validation
     train, validation = train.learnable(), validation.learnable()
     has_positions = bool((train.positions >= 0).any())
-    params = {
-        "objective": "lambdarank",
-        "metric": "ndcg",
-        "eval_at": [20],
-        "label_gain": list(range(len(feature_set.objectives) + 1)),
-        "lambdarank_truncation_level": config.truncation,
-        "num_leaves": config.num_leaves,
-        "learning_rate": config.learning_rate,
-        "min_data_in_leaf": min(config.min_rows_in_leaf, max(1, len(train) // 50)),
-        "feature_fraction": config.feature_fraction,
-        "lambda_l2": config.lambda_l2,
-        "cat_smooth": config.category_smoothing,
-        "cat_l2": config.category_smoothing,
-        "min_data_per_group": 500,
-        "max_cat_threshold": 16,
-        "num_threads": config.num_threads,
-        "seed": config.seed,
-        "deterministic": True,
-        "force_row_wise": True,
-        "verbosity": -1,
-    }
     dataset = _dataset(train, feature_set, with_positions=has_positions)
     # Early stopping ranks by the trees alone, so validation rows carry no positions.
     watched = _dataset(validation, feature_set, reference=dataset)
     history: dict[str, dict[str, list[float]]] = {}
     booster = lgb.train(
-        params,
+        _parameters(config, len(train), len(feature_set.objectives)),
         dataset,
         num_boost_round=config.num_trees,
         valid_sets=[watched],
@@ -126,6 +105,31 @@ def fit_ranker(
         "train_groups": float(len(train.group_sizes)),
         "validation_rows": float(len(validation)),
         **{f"trees_{objective}": float(trees) for objective, trees in heads.items()},
+    }
+
+
+def _parameters(config: RankerConfig, num_rows: int, num_objectives: int) -> dict[str, Any]:
+    """LightGBM's own names for how trees grow on so many rows."""
+    return {
+        "objective": "lambdarank",
+        "metric": "ndcg",
+        "eval_at": [20],
+        "label_gain": list(range(num_objectives + 1)),
+        "lambdarank_truncation_level": config.truncation,
+        "num_leaves": config.num_leaves,
+        "learning_rate": config.learning_rate,
+        "min_data_in_leaf": min(config.min_rows_in_leaf, max(1, num_rows // 50)),
+        "feature_fraction": config.feature_fraction,
+        "lambda_l2": config.lambda_l2,
+        "cat_smooth": config.category_smoothing,
+        "cat_l2": config.category_smoothing,
+        "min_data_per_group": 500,
+        "max_cat_threshold": 16,
+        "num_threads": config.num_threads,
+        "seed": config.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
     }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import lightgbm as lgb
 import numpy as np
@@ -44,16 +45,21 @@ def fit_ranker(out: Path, seed: int = 0, made: Artifacts | None = None, users: U
     return out
 
 
-def make_bundle(directory: Path, seed: int = 0) -> Bundle:
-    """A bundle without towers (those need a trained network), with everything else real."""
-    made = world.artifacts()
-    parts = Parts(
+def parts_of(made: Artifacts, **more: Any) -> Parts:
+    """What a bundle of these artifacts is written from, and more of it."""
+    return Parts(
         feature_set=made.feature_set,
         items=made.items,
         contents=made.contents.to_table(),
         neighbours=made.neighbours,
         popularity=made.popularity,
         config=made.config,
-        ranker=fit_ranker(directory / "ranker", seed),
+        **more,
     )
+
+
+def make_bundle(directory: Path, seed: int = 0) -> Bundle:
+    """A bundle without towers (those need a trained network), with everything else real."""
+    made = world.artifacts()
+    parts = parts_of(made, ranker=fit_ranker(directory / "ranker", seed))
     return write_bundle(parts, directory / "bundles", FACTS)

@@ -19,14 +19,14 @@ from feature_repo.feature_set import FeatureSet
 from feature_repo.files import write_json
 from feature_repo.state import FloatArray
 from inference.artifacts import Artifacts
-from inference.bundle import Bundle, Parts, write_bundle
+from inference.bundle import Bundle, write_bundle
 from inference.contents import Contents
 from inference.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE, UserEncoder
 from inference.feature_store import OnlineFeatures, StoreSettings
 from inference.index import ItemIndex
 from inference.popularity import Popularity
 from tests.inference import world
-from tests.inference.bundles import FACTS, fit_ranker
+from tests.inference.bundles import FACTS, fit_ranker, parts_of
 
 EVERY = 11  # edition k lacks the items k, k + 11, ...
 
@@ -48,16 +48,8 @@ def make_edition(directory: Path, number: int, place: StoreSettings, dimension: 
     ItemIndex.build(vectors).save(index)
     artifacts = edition_artifacts(number, kept, vectors, towers, ItemIndex.load(index))
     reader = OnlineFeatures(artifacts.feature_set, artifacts.items.item_ids, place)
-    parts = Parts(
-        feature_set=artifacts.feature_set,
-        items=artifacts.items,
-        contents=artifacts.contents.to_table(),
-        neighbours=artifacts.neighbours,
-        popularity=artifacts.popularity,
-        config=artifacts.config,
-        towers=towers,
-        index=index,
-        ranker=fit_ranker(directory / "ranker", number, artifacts, reader),
+    parts = parts_of(
+        artifacts, towers=towers, index=index, ranker=fit_ranker(directory / "ranker", number, artifacts, reader)
     )
     return write_bundle(parts, directory / "bundles", FACTS)
 

@@ -22,7 +22,7 @@ from components.ingest.marketplace.directory import make_dataset
 from components.release.profile import profile
 from feature_repo.files import write_json
 from feature_repo.tables import TIMESTAMP
-from inference.bundle import Parts, open_bundle, write_bundle
+from inference.bundle import open_bundle, write_bundle
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.manifest import Facts, Manifest
@@ -36,7 +36,7 @@ from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import PipelineSettings
 from tests.inference import world
-from tests.inference.bundles import fit_ranker
+from tests.inference.bundles import fit_ranker, parts_of
 
 NAME = "simulated-tiny"
 PRICE = "feature_item_log_price"
@@ -126,16 +126,7 @@ def make_shop(directory: Path) -> Shop:
             np.array([world.NOW - world.DAY]),
         ),
     ).save(reference, shown.slice(0, 100))
-    parts = Parts(
-        feature_set=made.feature_set,
-        items=made.items,
-        contents=made.contents.to_table(),
-        neighbours=made.neighbours,
-        popularity=made.popularity,
-        config=made.config,
-        ranker=ranker,
-        reference=reference,
-    )
+    parts = parts_of(made, ranker=ranker, reference=reference)
     facts = Facts(
         dataset=NAME,
         fingerprint="f" * 64,

@@ -16,7 +16,7 @@ import pytest
 from components.release.profile import profile
 from feature_repo.errors import BundleError
 from feature_repo.tables import TIMESTAMP
-from inference.bundle import Bundle, Parts, write_bundle
+from inference.bundle import Bundle, write_bundle
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, INTERACTIONS, INTERACTIONS_SCHEMA, hour_folder
 from inference.manifest import Facts
@@ -29,7 +29,7 @@ from monitoring.drift.measure import measure
 from monitoring.drift.psi import chance, psi
 from monitoring.drift.report import ENOUGH_UNITS, DriftReport, FeatureDrift
 from tests.inference import world
-from tests.inference.bundles import fit_ranker
+from tests.inference.bundles import fit_ranker, parts_of
 
 NUM = 600
 START = float(world.NOW // HOUR * HOUR)
@@ -77,16 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
             days,
         ),
     ).save(directory / "reference", shown.slice(0, 20))
-    parts = Parts(
-        feature_set=made.feature_set,
-        items=made.items,
-        contents=made.contents.to_table(),
-        neighbours=made.neighbours,
-        popularity=made.popularity,
-        config=made.config,
-        ranker=ranker,
-        reference=directory / "reference",
-    )
+    parts = parts_of(made, ranker=ranker, reference=directory / "reference")
     facts = Facts(
         dataset="world",
         fingerprint="f" * 64,
