@@ -49,7 +49,8 @@ SHIFT = {
     "category_boost": {"Tea": 2.0},
 }
 SHIFTED = {"item_log_price", "price_z_to_user", "item_category", "request_device"}
-PARAMETERS = ("reference_days=1", "ranker_rows=100000", "gate=warn")  # so small a world may be refused otherwise
+PARAMETERS = ("reference_days=1", "ranker_rows=100000")
+FIRST = (*PARAMETERS, "gate=warn")  # before anything was served so small a world may be refused
 ENOUGH = 1_000  # requests of a day
 PAUSE_SECONDS = 0.5  # of a client that never stops
 
@@ -175,7 +176,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Shop:
     directory = tmp_path_factory.mktemp("loop")
     made = Shop(directory / "world", directory / "build")
     make_dataset(WORLD, made.dataset)
-    made.run("pipelines.run", *PARAMETERS)
+    made.run("pipelines.run", *FIRST)
     return made
 
 
