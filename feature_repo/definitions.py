@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from feature_repo.feature_set import HISTORY_ARRAYS, ITEM_AGES, ITEM_FACTS, USER_AGES, FeatureSet
-from feature_repo.quick_import import without_type_checks
+from feature_repo.quick_import import without_extras
 
-with without_type_checks():
+with without_extras():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
     from feast.types import Array, Bool, FeastType, Float32, Float64, String
 
