@@ -84,7 +84,7 @@ class Service:
         start = time.monotonic()
         release = self._current()
         moment = self._clock.now(release.bundle.manifest.facts.log_end, headers.get(HEADER))
-        ids = request_ids(headers.get(REQUEST_ID_HEADER, ""), len(asked))
+        ids = request_ids(sent_id(headers), len(asked))
         shown = [one.shown() for one in asked]
         queries = [one.query(moment, request_id) for one, request_id in zip(asked, ids, strict=True)]
         deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
@@ -133,8 +133,18 @@ class Service:
         return release
 
 
+def sent_id(headers: Mapping[str, str]) -> str:
+    """The usable id that came with a call, "" for none."""
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if given.isascii() and given.isprintable() and len(given) <= MAX_REQUEST_ID else ""
+
+
 def request_ids(given: str, num: int) -> list[str]:
-    """Ids [num] of requests: the client's own where it sent a usable one, numbered where it asked for several."""
-    usable = given.isascii() and given.isprintable() and 0 < len(given) <= MAX_REQUEST_ID
-    first = given if usable else uuid4().hex
+    """Ids [num] of slates, which begin with what came with the call.
+
+    No two slates share one: applications and meshes send the same id with every call that belongs to one page, and a
+    click answers one slate.
+    """
+    own = uuid4().hex
+    first = f"{given}-{own[:12]}" if given else own
     return [first] if num == 1 else [f"{first}-{place}" for place in range(num)]

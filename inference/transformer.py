@@ -35,7 +35,7 @@ from inference.log.route import EVENTS_PATH, events_route
 from inference.metrics import Metrics
 from inference.requests import Instances, RecommendationRequest, from_tensors
 from inference.responses import server_timing
-from inference.service import REQUEST_ID_HEADER, Answer, Service
+from inference.service import REQUEST_ID_HEADER, Answer, Service, sent_id
 from inference.settings import ServingSettings
 
 MODEL = "recommender"
@@ -111,7 +111,7 @@ def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor
         query = answer.slate.query
         headers = {
             "Server-Timing": server_timing({**answer.slate.stage_seconds, "total": answer.seconds}),
-            REQUEST_ID_HEADER: query.request_id,
+            REQUEST_ID_HEADER: sent_id(request.headers) or query.request_id,
         }
         return Response(_json(answer.body), media_type="application/json", headers=headers)
 

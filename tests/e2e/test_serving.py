@@ -245,9 +245,12 @@ def test_metrics(serving):
         assert line in text, line
 
 
-def test_request_ids_are_echoed(serving):
-    answer = serving.client.get(API, params={"user_id": "u1"}, headers={"x-request-id": "mine-1"})
-    assert answer.json()["request_id"] == answer.headers["x-request-id"] == "mine-1"
+def test_request_ids_are_echoed_and_every_slate_has_its_own(serving):
+    answers = [serving.client.get(API, params={"user_id": "u1"}, headers={"x-request-id": "page-1"}) for _ in range(2)]
+    assert [answer.headers["x-request-id"] for answer in answers] == ["page-1", "page-1"]
+    first, second = (answer.json()["request_id"] for answer in answers)
+    assert first != second
+    assert first.startswith("page-1-")
 
 
 def test_predictor_refuses_what_it_cannot_do(serving):

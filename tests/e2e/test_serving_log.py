@@ -82,18 +82,15 @@ def test_slates_are_logged_as_they_were_ranked(serving, log):
         ("a stranger", {"surface": "home"}),
     ]
     bodies = {}
-    for number, (user, fields) in enumerate(asked):
-        answer = serving.client.get(
-            "/api/v1/recommendations",
-            params={"user_id": user, "count": 7, **fields},
-            headers={"x-request-id": f"g{number}"},
-        )
-        bodies[f"g{number}"] = answer.json()
+    for user, fields in asked:
+        answer = serving.client.get("/api/v1/recommendations", params={"user_id": user, "count": 7, **fields})
+        bodies[answer.json()["request_id"]] = answer.json()
     batch = {"instances": [{"user_id": f"u{number}", "count": 3} for number in (11, 12)]}
     predictions = serving.client.post(
         "/v1/models/recommender:predict", json=batch, headers={"x-request-id": "batch"}
     ).json()["predictions"]
     bodies |= {body["request_id"]: body for body in predictions}
+    ids = list(bodies)
     servers.wait_for(lambda: impressions(log, list(bodies)).num_rows == 4 * 7 + 2 * 3, "the slates are not in the log")
 
     found = impressions(log, list(bodies))
@@ -112,12 +109,12 @@ def test_slates_are_logged_as_they_were_ranked(serving, log):
     artifacts = bundle.artifacts()
     local = Recommender(artifacts, world.Store(artifacts.feature_set), LocalScorer(bundle.ranker()))
     queries = [
-        world.query(user, time=TIME.timestamp(), request_id=f"g{number}", count=7, **fields)
-        for number, (user, fields) in enumerate(asked)
+        world.query(user, time=TIME.timestamp(), request_id=request, count=7, **fields)
+        for request, (user, fields) in zip(ids, asked, strict=False)
     ]
     queries += [
-        world.query(f"u{number}", time=TIME.timestamp(), request_id=f"batch-{place}", count=3)
-        for place, number in enumerate((11, 12))
+        world.query(f"u{number}", time=TIME.timestamp(), request_id=request, count=3)
+        for request, number in zip(ids[4:], (11, 12), strict=True)
     ]
     expected = impressions_table(local.recommend(queries), artifacts)
     keys = [("request_id", "ascending"), ("position", "ascending")]
@@ -127,7 +124,7 @@ def test_slates_are_logged_as_they_were_ranked(serving, log):
         assert found[name].is_null().equals(expected[name].is_null()), name
         # repr is exact, and NaN is NaN
         assert list(map(repr, found[name].to_pylist())) == list(map(repr, expected[name].to_pylist())), name
-    ranked = found.filter(np.isin(found["request_id"].to_numpy(zero_copy_only=False), ["g0", "g1", "batch-0"]))
+    ranked = found.filter(np.isin(found["request_id"].to_numpy(zero_copy_only=False), [ids[0], ids[1], ids[4]]))
     for name in artifacts.feature_set.ranker_features:
         assert ranked[f"feature_{name}"].null_count == 0
     assert latest(str(log)) == TIME.timestamp()
@@ -226,7 +223,7 @@ def test_kill_loses_no_event_and_at_most_a_flush_of_slates(serving, log):
                     params: dict[str, str | int] = {"user_id": f"u{number}", "count": 3}
                     answer = http.get("/api/v1/recommendations", params=params, headers={"x-request-id": name})
                     if answer.status_code == 200:
-                        served[name] = time.monotonic()
+                        served[answer.json()["request_id"]] = time.monotonic()
                     rows = [event(f"{name}-{part}", request_id=name) for part in range(3)]
                     if http.post(EVENTS, json=rows).status_code == 202:
                         acknowledged.update(row["event_id"] for row in rows)

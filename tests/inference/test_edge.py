@@ -18,7 +18,7 @@ from feature_repo.errors import FeatureStoreError, RequestError, SettingsError
 from inference import cursor, problems
 from inference.clock import Clock
 from inference.requests import Instances, RecommendationRequest, from_tensors
-from inference.service import request_ids
+from inference.service import request_ids, sent_id
 from inference.settings import ServingSettings
 
 ids = st.lists(
@@ -148,12 +148,21 @@ def test_tensors_become_requests():
         assert caught.value.field == field
 
 
-def test_request_ids():
-    assert request_ids("abc", 1) == ["abc"]
-    assert request_ids("abc", 2) == ["abc-0", "abc-1"]
+def test_no_two_slates_share_a_request_id():
+    (first,), (second,) = request_ids("abc", 1), request_ids("abc", 1)
+    assert first != second
+    assert all(made.startswith("abc-") for made in (first, second))
+    several = request_ids("abc", 2)
+    assert [made[-2:] for made in several] == ["-0", "-1"]
+    assert len({made[:-2] for made in several}) == 1
+    assert [len(made) for made in request_ids("", 1)] == [32]
+
+
+def test_an_id_that_cannot_be_logged_is_not_taken():
+    assert sent_id({"x-request-id": "page-7"}) == "page-7"
+    assert sent_id({}) == ""
     for unusable in ("", "a\nb", "é", "x" * 200):
-        (made,) = request_ids(unusable, 1)
-        assert len(made) == 32
+        assert sent_id({"x-request-id": unusable}) == ""
 
 
 def test_settings_come_from_the_environment():
