@@ -1,0 +1,27 @@
+"""What ingest made of a dataset, for tests that look at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pyarrow as pa
+
+from components.ingest import ingest
+from feature_repo.tables import PreparedTables
+
+
+def prepared(directory: Path, now: float | None = None) -> PreparedTables:
+    out = directory.parent / "tables"
+    ingest(directory, out, now)
+    return PreparedTables.open(out)
+
+
+def column(tables: PreparedTables, table: str, name: str) -> list:
+    """A column in the order of the source rows."""
+    read = tables.read(table, ["row", name]).sort_by("row")
+    return read[name].to_pylist()
+
+
+def with_column(table: pa.Table, name: str, values: object) -> pa.Table:
+    place = table.schema.get_field_index(name)
+    return table.append_column(name, values) if place < 0 else table.set_column(place, name, values)
