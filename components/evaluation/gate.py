@@ -18,7 +18,8 @@ import numpy.typing as npt
 from components.evaluation.bootstrap import Interval, resample
 
 ENOUGH_USERS = 200
-# Of the served bundle's NDCG@20, the margin of a non-inferiority test: two trainings a day apart differed by 8 %.
+# Of the served bundle's NDCG@20, the margin of a non-inferiority test: by so much (one standard deviation) two
+# trainings of one recipe differ with their seeds, which an interval over users does not know (DECISIONS 25).
 TOLERATED_LOSS = 0.05
 NUM_TOLD = 2  # reasons in the sentence, the widest gaps first; the others are counted
 FUNNEL = "funnel"
