@@ -30,7 +30,7 @@ from inference.bins import Bins
 from inference.log.impressions import FEATURE_PREFIX, PROBABILITY_PREFIX
 
 REFERENCE_FILE, SAMPLE_FILE = "reference.json", "sample.parquet"
-FORMAT = 1
+FORMAT = 2
 FEATURE_HASH = "feature_hash"  # of the log, whose name begins like those of features
 SELLER_PREFIX, SELLER = "item_seller_", "item_seller_id"
 
@@ -110,21 +110,40 @@ def watched(feature_set: FeatureSet) -> tuple[Watched, ...]:
     )
 
 
-def counted_tables(table: pa.Table) -> dict[Counted, pa.Table]:
+def counted_tables(table: pa.Table, requests_a_day: int | None = None) -> dict[Counted, pa.Table]:
     """The rows of ranked slates that stand for each kind of unit, see `Watched.counted`.
 
     Of an item the last row of each day stays, of a seller the last one of its items'. Sellers without a code of their
     own are told apart by their features.
+
+    Args:
+        table: Ranked rows with the columns of the impression log.
+        requests_a_day: Items and sellers are those of an even draw of so many requests of each day, as the more are
+            asked the further the items shown reach into the tail; None for all.
     """
-    days = unix_seconds(table["timestamp"]) // DAY
-    newest = np.lexsort((_codes_of(table["item_id"]), unix_seconds(table["timestamp"])))[::-1]
-    items = table.take(pa.array(newest[_first_of(_codes_of(table["item_id"])[newest], days[newest])]))
+    drawn = table if requests_a_day is None else _requests_of_days(table, requests_a_day)
+    times, codes = unix_seconds(drawn["timestamp"]), _codes_of(drawn["item_id"])
+    newest = np.lexsort((codes, times))[::-1]
+    items = drawn.take(pa.array(newest[_first_of(codes[newest], times[newest] // DAY)]))
     return {
         "rows": table,
         "requests": table.take(pa.array(_first_of(_codes_of(table["request_id"])))),
         "items": items,
         "sellers": items.take(pa.array(_first_of(unix_seconds(items["timestamp"]) // DAY, *_seller_keys(items)))),
     }
+
+
+def _requests_of_days(table: pa.Table, most: int) -> pa.Table:
+    """The rows of at most so many requests of each day, drawn evenly and always alike."""
+    days, codes = unix_seconds(table["timestamp"]) // DAY, _codes_of(table["request_id"])
+    _, first = np.unique(codes, return_index=True)  # codes count from 0 in the order of first rows
+    order = np.random.default_rng(0).permutation(len(first))
+    by_day = order[np.argsort(days[first][order], kind="stable")]
+    _, begin, sizes = np.unique(days[first][by_day], return_index=True, return_counts=True)
+    place = np.arange(len(by_day)) - np.repeat(begin, sizes)
+    kept = np.zeros(len(first), dtype=np.bool_)
+    kept[by_day[place < most]] = True
+    return table.filter(pa.array(kept[codes]))
 
 
 def _seller_keys(items: pa.Table) -> list[npt.NDArray[np.float64]]:
@@ -146,6 +165,17 @@ def num_units(tables: Mapping[Counted, pa.Table]) -> dict[Counted, int]:
         days = unix_seconds(tables[counted]["timestamp"]) // DAY
         found[counted] = int(np.unique(days, return_counts=True)[1].max(initial=0))
     return found
+
+
+def effective_requests(table: pa.Table) -> float:
+    """Requests of as many different users that would tell as much as these rows' do.
+
+    Somebody who asks often tells the same of themselves each time: of requests n_u by user, (sum n_u)^2 / sum n_u^2
+    count (L. Kish, Survey Sampling, 1965, 11.7; clusters that are alike within).
+    """
+    requests = table.take(pa.array(_first_of(_codes_of(table["request_id"]))))
+    of_users = np.bincount(_codes_of(requests["user_id"])).astype(np.float64)
+    return float(of_users.sum() ** 2 / max(np.square(of_users).sum(), 1.0))
 
 
 def _codes_of(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
@@ -204,6 +234,7 @@ class Reference(BaseModel):
         num_requests: Replayed and ranked, for each day.
         num_rows: Items they were shown.
         num_units: What is counted -> how many independent units of it there are.
+        effective_requests: See the function of this name.
         objectives: Objective -> event types that fulfil it: what makes labels of a log's events.
         columns: By `watched`.
     """
@@ -217,6 +248,7 @@ class Reference(BaseModel):
     num_requests: tuple[int, ...]
     num_rows: int
     num_units: dict[Counted, int]
+    effective_requests: float
     objectives: dict[str, tuple[str, ...]]
     columns: tuple[ReferenceColumn, ...]
 
@@ -225,6 +257,11 @@ class Reference(BaseModel):
         directory.mkdir(parents=True, exist_ok=True)
         write_json(directory / REFERENCE_FILE, self.model_dump(mode="json"))
         write_parquet(directory / SAMPLE_FILE, sample)
+
+    @property
+    def requests_a_day(self) -> int:
+        """Requests of an average day that has any."""
+        return round(sum(self.num_requests) / max(1, sum(num > 0 for num in self.num_requests)))
 
     @classmethod
     def load(cls, directory: Path) -> Self:

@@ -32,7 +32,7 @@ from inference.historical_features import HistoricalFeatures
 from inference.log.impressions import impressions_table
 from inference.query import Query
 from inference.recommender import Recommender
-from inference.reference import Reference, counted_tables, num_units, ranked_rows, watched
+from inference.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 
@@ -90,6 +90,7 @@ def make_reference(
             num_requests=num_requests,
             num_rows=replayed.shown.num_rows,
             num_units=num_units(counted),
+            effective_requests=effective_requests(replayed.shown),
             objectives=dict(tables.config.objectives),
             columns=profile(counted, labels, label_days, columns, replayed.days),
         ).save(out_dir, sample(replayed.shown, seed))

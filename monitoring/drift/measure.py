@@ -4,14 +4,16 @@ Owns which columns are compared, how, and what counts towards the verdict; write
 by our test (`psi.py`), over bins that the reference cut: Evidently drops missing values, a bin of their own it keeps.
 
 Shares of user and request features are of requests, those of item and seller features of the items and sellers that
-were shown. Those of cross, source and prediction features are of rows, but the items of one slate are chosen together
-and are no independent units, so that sufficiency counts requests there. Few items or sellers differ by chance alone: a
-figure within `chance` of so many is insufficient. Ordinary days differ a little more, and how much, the reference's own
-days tell: a figure less than twice what one of them reached against the others
-(`ordinary`) is reported and does not alarm; of a hundred columns some always pass the largest of seven days, hardly any
-twice that. Two kinds never alarm. Hours and weekdays: a window of one day differs from a week by definition. And how
-often items were shown lately: the reference's items by whatever was served before, the window's by this bundle, which
-tells what we did and not what the world did. Where it matters to the ranker, its predictions drift, and those alarm.
+were shown to as many requests a day as the reference has: more requests reach further into the tail. Those of cross,
+source and prediction features are of rows, but the items of one slate are chosen together and are no independent units,
+so that sufficiency counts requests there. Chance alone moves a figure: one within `chance` is insufficient, of few
+items or sellers by their number, of requests, half of which may come from a few users who are like themselves each
+time, by how many different users would tell as much (`effective_requests`). Ordinary days differ a little more, and how
+much, the reference's own days tell: a figure less than twice what one of them reached against the others (`ordinary`)
+is reported and does not alarm; of a hundred columns some always pass the largest of seven days, hardly any twice that.
+Two kinds never alarm. Hours and weekdays: a window of one day differs from a week by definition. And how often items
+were shown lately: the reference's items by whatever was served before, the window's by this bundle, which tells what we
+did and not what the world did. Where it matters to the ranker, its predictions drift, and those alarm.
 """
 
 from __future__ import annotations
@@ -26,7 +28,16 @@ import numpy.typing as npt
 from feature_repo.errors import BundleError
 from inference.bins import Bins
 from inference.bundle import REFERENCE, Bundle
-from inference.reference import Kind, Reference, ReferenceColumn, Watched, counted_tables, num_units, watched
+from inference.reference import (
+    Kind,
+    Reference,
+    ReferenceColumn,
+    Watched,
+    counted_tables,
+    effective_requests,
+    num_units,
+    watched,
+)
 from monitoring.drift.evidence import evidently_psi
 from monitoring.drift.psi import chance, psi
 from monitoring.drift.report import (
@@ -62,6 +73,25 @@ class _Compared:
     before: Counts
     after: Counts
     units: tuple[int, int]
+
+    def chance(self, units: tuple[float, float]) -> float:
+        """What so many units on either side differ by through chance, at most."""
+        return chance(int(np.count_nonzero((self.before > 0) | (self.after > 0))), *units)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What the figures rest on.
+
+    Attributes:
+        requests: Of the smaller side.
+        effective: Requests of different users that would tell as much, on both sides.
+        by_day: Requests of each day of the reference.
+    """
+
+    requests: int
+    effective: tuple[float, float]
+    by_day: Sequence[int]
 
 
 def measure(
@@ -107,7 +137,7 @@ def measure(
 
 def _compare(bundle: Bundle, reference: Reference, window: Window) -> list[FeatureDrift]:
     known = {column.name: column for column in reference.columns}
-    tables = counted_tables(window.shown)
+    tables = counted_tables(window.shown, reference.requests_a_day)
     here = num_units(tables)
     compared, found = [], []
     for column in watched(bundle.feature_set):
@@ -119,8 +149,12 @@ def _compare(bundle: Bundle, reference: Reference, window: Window) -> list[Featu
         values = _labels(window)[column.name] if column.kind == "label" else column.values(tables[column.counted])
         compared.append(_Compared(column, mine, mine.total, mine.bins.count(values), units))
     figures = evidently_psi({one.column.name: (one.before, one.after) for one in compared})
-    requests = min(here["requests"], reference.num_units["requests"])
-    return found + [_finding(one, figures[one.column.name], requests, reference.num_requests) for one in compared]
+    asked = _Asked(
+        min(here["requests"], reference.num_units["requests"]),
+        (reference.effective_requests, effective_requests(window.shown)),
+        reference.num_requests,
+    )
+    return found + [_finding(one, figures[one.column.name], asked) for one in compared]
 
 
 def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> str:
@@ -136,12 +170,11 @@ def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> s
     return ""
 
 
-def _finding(one: _Compared, figure: float, requests: int, num_requests: Sequence[int]) -> FeatureDrift:
-    severity = _severity(one, figure, requests)
-    ordinary = _ordinary(one.known, num_requests)
+def _finding(one: _Compared, figure: float, asked: _Asked) -> FeatureDrift:
+    severity, few = _severity(one, figure, asked)
+    ordinary = _ordinary(one.known, asked.by_day)
     detail, alarms = moved(one.known.bins.labels(), one.before, one.after), one.column.kind not in NEVER_ALARM
     if severity == "insufficient":
-        few = f"{requests} requests" if requests < ENOUGH_UNITS else f"{min(one.units)} {one.column.counted}"
         detail += f"; {few} are too few to judge by it"
     elif severity in ("moderate", "significant"):
         if not alarms:
@@ -163,13 +196,17 @@ def _finding(one: _Compared, figure: float, requests: int, num_requests: Sequenc
     )
 
 
-def _severity(one: _Compared, figure: float, requests: int) -> Severity:
-    """Severity of a figure; of few items or sellers only one that chance alone does not give."""
-    if one.column.counted in ("items", "sellers") and min(one.units) < ENOUGH_UNITS:
-        bins = int(np.count_nonzero((one.before > 0) | (one.after > 0)))
-        if figure <= chance(bins, *one.units):
-            return "insufficient"
-    return severity_of(figure, requests)
+def _severity(one: _Compared, figure: float, asked: _Asked) -> tuple[Severity, str]:
+    """Severity of a figure; insufficient, and what is too few, where chance alone gives it."""
+    severity = severity_of(figure, asked.requests)
+    if severity == "insufficient":
+        return severity, f"{asked.requests:,} requests"
+    if one.column.counted in ("items", "sellers"):
+        if min(one.units) < ENOUGH_UNITS and figure <= one.chance(one.units):
+            return "insufficient", f"{min(one.units):,} {one.column.counted}"
+    elif severity != "none" and figure <= one.chance(asked.effective):
+        return "insufficient", f"requests of the same few users, which tell no more than {min(asked.effective):,.0f},"
+    return severity, ""
 
 
 def _nothing(column: Watched, reason: str, units: int) -> FeatureDrift:

@@ -155,8 +155,8 @@ def _notes() -> str:
         f"frequent categories; what is missing is a bin of its own. Below {MODERATE:g} none, from {MODERATE:g} "
         f"moderate, from {SIGNIFICANT:g} significant; under {ENOUGH_UNITS} requests insufficient. Features of the user "
         "and of the request count once a request, those of items and sellers once a day, all others once an item "
-        "shown; what so few items or sellers differ by through chance is insufficient too. <i>Ordinary</i> is the "
-        "largest PSI of one day of the reference against its other days: a column below twice that does not alarm. "
+        "shown; what so few items, sellers or users differ by through chance is insufficient too. <i>Ordinary</i> is "
+        "the largest PSI of one day of the reference against its other days: a column below twice that does not alarm. "
         "Hours and weekdays never do, nor does how much was shown of an item or to a user (kind <i>exposure</i>): "
         "that is this recommender's own doing, and what it changes shows in the predictions.</p></section></main>"
     )

@@ -45,7 +45,7 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
     return float(np.sum((after - before) * np.log(after / before)))
 
 
-def chance(num_bins: int, num_reference: int, num_current: int) -> float:
+def chance(num_bins: int, num_reference: float, num_current: float) -> float:
     """PSI that two samples of one distribution hardly ever pass: once in a thousand times.
 
     By chance PSI is distributed as (1/n + 1/m) times chi-squared with one degree of freedom less than bins (Yurdakul

@@ -49,8 +49,8 @@ SHIFT = {
     "category_boost": {"Tea": 2.0},
 }
 SHIFTED = {"item_log_price", "price_z_to_user", "item_category", "request_device"}
-PARAMETERS = ("reference_days=1", "ranker_rows=100000")
-FIRST = (*PARAMETERS, "gate=warn")  # before anything was served so small a world may be refused
+FIRST = ("gate=warn",)  # before anything was served so small a world may be refused
+PARAMETERS = ("reference_days=1",)  # the new reference is the first day of the world as it is then
 ENOUGH = 1_000  # requests of a day
 PAUSE_SECONDS = 0.5  # of a client that never stops
 

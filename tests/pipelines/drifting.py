@@ -27,7 +27,7 @@ from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.manifest import Facts, Manifest
 from inference.recommender import Recommender
-from inference.reference import Reference, counted_tables, num_units, ranked_rows, watched
+from inference.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from inference.store import BundleStore
@@ -117,6 +117,7 @@ def make_shop(directory: Path) -> Shop:
         num_requests=(NUM_REQUESTS,),
         num_rows=shown.num_rows,
         num_units=num_units(counted_tables(shown)),
+        effective_requests=effective_requests(shown),
         objectives={"click": ("click",), "convert": ("purchase",)},
         columns=profile(
             counted_tables(shown),

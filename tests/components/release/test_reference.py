@@ -23,6 +23,7 @@ from inference.reference import (
     Reference,
     ReferenceColumn,
     counted_tables,
+    effective_requests,
     load_sample,
     num_units,
     ranked_rows,
@@ -119,6 +120,42 @@ def test_a_seller_counts_once_a_day_as_its_items_were_shown_last() -> None:
     assert num_units(counted)["sellers"] == 3
 
 
+def test_items_may_be_those_of_an_even_draw_of_requests_a_day() -> None:
+    """Of 40 requests at noon and 10 a day later each shows an item of its own, and all show one more."""
+    hours = np.repeat([12.0, 36.0], [80, 20]) * 3600.0
+    ids = np.repeat(np.arange(50), 2)
+    table = pa.table(
+        {
+            "request_id": [f"r{number}" for number in ids],
+            "item_id": [
+                f"i{number}" if place else "everywhere" for number, place in zip(ids, [0, 1] * 50, strict=True)
+            ],
+            "timestamp": pa.array((hours * 1e6).astype(np.int64)).cast(TIMESTAMP),
+        }
+    )
+    drawn = counted_tables(table, requests_a_day=20)
+    assert drawn["requests"].num_rows == 50
+    assert drawn["rows"].num_rows == 100
+    shown = drawn["items"]["item_id"].to_pylist()
+    assert shown.count("everywhere") == 2
+    assert len(shown) == (20 + 1) + (10 + 1)
+    own = sorted(int(item[1:]) for item in shown if item != "everywhere")
+    assert own[-10:] == list(range(40, 50))
+    assert 10 < np.mean(own[:20]) < 30  # not the first twenty
+    assert counted_tables(table, requests_a_day=20)["items"].equals(drawn["items"])
+    assert counted_tables(table)["items"].num_rows == 41 + 11
+
+
+@pytest.mark.parametrize(
+    ("requests_of_users", "expected"), [([1] * 12, 12.0), ([6, 6], 2.0), ([100], 1.0), ([8, 1, 1], 100 / 66)]
+)
+def test_requests_of_the_same_users_count_less(requests_of_users: list[int], expected: float) -> None:
+    users = np.repeat(np.arange(len(requests_of_users)), requests_of_users)
+    ids = np.repeat(np.arange(len(users)), 3)  # rows of a slate are one request
+    table = pa.table({"request_id": [f"r{number}" for number in ids], "user_id": [f"u{users[n]}" for n in ids]})
+    assert effective_requests(table) == pytest.approx(expected)
+
+
 def test_users_and_requests_count_once_and_items_once_a_day() -> None:
     table = ranked_rows(shown())
     columns = made_columns(table)
@@ -195,6 +232,7 @@ def reference() -> Reference:
         num_requests=(10, 20),
         num_rows=table.num_rows,
         num_units=num_units(counted_tables(table)),
+        effective_requests=effective_requests(table),
         objectives={"click": ("view",), "convert": ("purchase",)},
         columns=tuple(made_columns(table).values()),
     )
@@ -215,7 +253,7 @@ def test_it_is_kept_as_json_and_parquet(tmp_path: Path) -> None:
     [
         (None, "holds no drift reference"),
         ("{", "cannot be read"),
-        ('{"format": 1}', "cannot be read"),
+        ('{"format": 2}', "cannot be read"),
     ],
 )
 def test_a_damaged_one_is_a_sentence(tmp_path: Path, content: str | None, words: str) -> None:
@@ -231,8 +269,8 @@ def test_counts_that_do_not_fit_and_other_layouts_are_refused(tmp_path: Path) ->
     reference().save(tmp_path, shown(4))
     path = tmp_path / "reference.json"
     content = json.loads(path.read_text())
-    path.write_text(json.dumps({**content, "format": 2, "a field of then": []}))
-    with pytest.raises(BundleError, match="has layout 2, this code reads 1"):
+    path.write_text(json.dumps({**content, "format": 3, "a field of then": []}))
+    with pytest.raises(BundleError, match="has layout 3, this code reads 2"):
         Reference.load(tmp_path)
     content["columns"][0]["counts"][0].pop()
     path.write_text(json.dumps(content))

@@ -21,7 +21,7 @@ from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, INTERACTIONS, INTERACTIONS_SCHEMA, hour_folder
 from inference.manifest import Facts
 from inference.recommender import Recommender
-from inference.reference import Reference, counted_tables, num_units, watched
+from inference.reference import Reference, counted_tables, effective_requests, num_units, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from monitoring.drift import window as windows
@@ -68,6 +68,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         num_requests=(NUM,) * 3,
         num_rows=3 * shown.num_rows,
         num_units=num_units(counted),
+        effective_requests=effective_requests(replayed[0]),
         objectives=OBJECTIVES,
         columns=profile(
             counted,
@@ -254,6 +255,27 @@ def test_few_items_are_no_alarm_unless_chance_alone_cannot_do_it(served: Served,
     assert 0.1 < price.psi < chance(11, num, num)
     assert (price.severity, price.units) == ("insufficient", num)
     assert price.detail.endswith(f"; {num} items are too few to judge by it")
+
+
+@pytest.mark.parametrize(("num_users", "severity"), [(4, "insufficient"), (20, "significant")])
+def test_a_few_busy_users_are_no_alarm_unless_chance_alone_cannot_do_it(
+    served: Served, tmp_path: Path, num_users: int, severity: str
+) -> None:
+    """Some of 80 users, who ask several times each, have more sessions than anybody had."""
+    some = np.isin(served.shown["user_id"].to_numpy(zero_copy_only=False), [f"u{n}" for n in range(num_users)])
+
+    def more(values: np.ndarray) -> np.ndarray:
+        return np.where(some, values + 1_000.0, values)
+
+    log = logged(tmp_path, changed(served.shown, "user_num_sessions_total", more))
+    sessions = of(look(served, log), "user_num_sessions_total")
+    limit = chance(2, world.NUM_USERS, world.NUM_USERS)
+    assert sessions.psi is not None
+    assert (sessions.psi > limit) is (severity == "significant")
+    assert sessions.psi > 0.2
+    assert (sessions.severity, sessions.alarms, sessions.units) == (severity, True, NUM)
+    few = "; requests of the same few users, which tell no more than 80, are too few to judge by it"
+    assert sessions.detail.endswith(few) is (severity == "insufficient"), sessions.detail
 
 
 def test_labels_are_what_the_events_of_the_requests_say(served: Served, tmp_path: Path) -> None:
