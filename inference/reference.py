@@ -274,7 +274,9 @@ class Reference(BaseModel):
             content: Any = read_json(directory / REFERENCE_FILE)
             layout = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
             if layout != FORMAT:  # whose fields need not be ours
-                raise BundleError(f"The drift reference in {directory} has layout {layout}, this code reads {FORMAT}.")
+                raise BundleError(
+                    f"The drift reference in {directory} has layout {layout}, this code reads {FORMAT}: train again."
+                )
             return cls.model_validate(content)
         except FileNotFoundError as error:
             raise BundleError(
