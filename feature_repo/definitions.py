@@ -11,8 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from feature_repo.feature_set import HISTORY_ARRAYS, ITEM_AGES, ITEM_FACTS, USER_AGES, FeatureSet
-from feature_repo.quick_import import without_extras
+from feature_repo.features.feature_set import HISTORY_ARRAYS, ITEM_AGES, ITEM_FACTS, USER_AGES, FeatureSet
+from feature_repo.features.quick_import import without_extras
 
 with without_extras():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import FloatArray, IntArray, ItemColumns
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray, IntArray, ItemColumns
 from inference.contents import Contents
 from inference.neighbours import Neighbours
 from inference.popularity import Popularity

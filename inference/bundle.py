@@ -27,9 +27,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import sync_directory, write_json, write_parquet
-from feature_repo.state import ItemColumns
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import ItemColumns
+from feature_repo.storage.files import sync_directory, write_json, write_parquet
 from inference.artifacts import Artifacts, RecommenderConfig
 from inference.contents import Contents
 from inference.manifest import MANIFEST_FILE, Facts, Manifest, describe, list_files, new_version

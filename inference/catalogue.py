@@ -23,8 +23,8 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 from feature_repo.errors import FeatureStoreError, KuberecError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import ItemColumns
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import ItemColumns
 from inference.bundle import FEATURE_SET, ITEM_IDS
 from inference.feature_store import Freshness, OnlineFeatures, StoreSettings
 from inference.snapshot import load_item_ids, load_items, save_items

@@ -16,12 +16,12 @@ import numpy.typing as npt
 import onnxruntime
 from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, InvalidProtobuf, NoSuchFile
 
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import read_json
-from feature_repo.split import DAY
-from feature_repo.state import FloatArray, History, TimeArray, UserColumns
-from feature_repo.transforms import RequestContext, request_features
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray, History, TimeArray, UserColumns
+from feature_repo.features.transforms import RequestContext, request_features
+from feature_repo.storage.files import read_json
 
 TOWERS_FILE = "towers.json"
 USER_TOWER_FILE = "user_tower.onnx"

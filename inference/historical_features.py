@@ -16,10 +16,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.definitions import TIMESTAMP_FIELD
-from feature_repo.feature_set import HISTORY_ARRAYS, FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import HISTORY_ARRAYS, FeatureSet
+from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from feature_repo.progress import track
-from feature_repo.state import ItemColumns, TimeArray, UserColumns
 from inference.feature_store import PointInTimeJoin
 from inference.state_columns import (
     ItemRecords,

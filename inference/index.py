@@ -17,8 +17,8 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field
 
 from feature_repo.errors import BundleError
-from feature_repo.files import atomic_write, read_json, write_json
-from feature_repo.state import FloatArray, IntArray
+from feature_repo.features.state import FloatArray, IntArray
+from feature_repo.storage.files import atomic_write, read_json, write_json
 
 IndexKind = Literal["flat", "hnsw", "ivf", "ivfpq"]
 NUM_RECALLED = 500

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from feature_repo.errors import FeatureStoreError
-from feature_repo.state import TimeArray, UserColumns
+from feature_repo.features.state import TimeArray, UserColumns
 from inference.recommender import UserReader
 
 RETRY_SECONDS = 2.0

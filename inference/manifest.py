@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from feature_repo.errors import BundleError
-from feature_repo.files import sha256
+from feature_repo.storage.files import sha256
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.state import IntArray, OffsetArray
+from feature_repo.features.state import IntArray, OffsetArray
 from inference.query import CandidateSet
 from inference.ragged import contains, offsets_from_owners, owners_from_offsets, ranks
 from inference.sources.protocol import Found

@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.errors import BundleError
-from feature_repo.files import atomic_write
-from feature_repo.state import FloatArray, IntArray, OffsetArray
+from feature_repo.features.state import FloatArray, IntArray, OffsetArray
+from feature_repo.storage.files import atomic_write
 
 _CHUNK = 4_000_000  # votes counted at a time: 32 MB a column
 

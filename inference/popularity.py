@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.errors import BundleError
-from feature_repo.files import atomic_write
-from feature_repo.state import FloatArray, IntArray, TimeArray
+from feature_repo.features.state import FloatArray, IntArray, TimeArray
+from feature_repo.storage.files import atomic_write
 
 SECONDS_PER_DAY = 86_400.0
 NUM_TOP = 1_000

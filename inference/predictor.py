@@ -30,7 +30,7 @@ from kserve.protocol.grpc.servicer import InferenceServicer
 from kserve.protocol.rest.server import RESTServer
 
 from feature_repo.errors import PredictorError, RequestError, exit_with_sentence
-from feature_repo.state import FloatArray
+from feature_repo.features.state import FloatArray
 from inference import hosting, problems
 from inference.metrics import Metrics
 from inference.rankers import Rankers

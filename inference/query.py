@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.state import FloatArray, IntArray, OffsetArray
+from feature_repo.features.state import FloatArray, IntArray, OffsetArray
 from inference.ragged import offsets_from_owners
 
 SURFACES = ("home", "similar", "email")

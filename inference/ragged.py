@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.state import OffsetArray
+from feature_repo.features.state import OffsetArray
 
 Index = npt.NDArray[np.int64]
 

@@ -22,8 +22,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.errors import PredictorError
-from feature_repo.state import FloatArray, TimeArray, UserColumns
-from feature_repo.transforms import assemble
+from feature_repo.features.state import FloatArray, TimeArray, UserColumns
+from feature_repo.features.transforms import assemble
 from inference.artifacts import Artifacts
 from inference.executor import Executor, Trace
 from inference.filters import availability, exclude, repeats, seed

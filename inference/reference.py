@@ -21,11 +21,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from pydantic import BaseModel, ConfigDict, model_validator
 
+from feature_repo.dataset.split import DAY
+from feature_repo.dataset.tables import label_column, unix_seconds
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import WINDOWS, FeatureSet
-from feature_repo.files import read_json, write_json, write_parquet
-from feature_repo.split import DAY
-from feature_repo.tables import label_column, unix_seconds
+from feature_repo.features.feature_set import WINDOWS, FeatureSet
+from feature_repo.storage.files import read_json, write_json, write_parquet
 from inference.bins import Bins
 from inference.log.impressions import FEATURE_PREFIX, PROBABILITY_PREFIX
 

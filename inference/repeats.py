@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import OwnItems
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import OwnItems
 
 
 def ruled_out(own: OwnItems, feature_set: FeatureSet) -> npt.NDArray[np.bool_]:

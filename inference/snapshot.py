@@ -14,9 +14,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import atomic_write, write_parquet
-from feature_repo.state import ItemColumns
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import ItemColumns
+from feature_repo.storage.files import atomic_write, write_parquet
 
 _COLUMNS = ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age")
 

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from feature_repo.state import FloatArray
+from feature_repo.features.state import FloatArray
 from inference.query import CandidateSet
 from inference.ragged import Index, owners_from_offsets
 from inference.sources.protocol import Found

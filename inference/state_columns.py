@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.ages import days_between
-from feature_repo.feature_set import ITEM_AGES, USER_AGES, FeatureSet
-from feature_repo.state import History, IntArray, ItemColumns, OffsetArray, OwnItems, TimeArray, UserColumns
+from feature_repo.features.ages import days_between
+from feature_repo.features.feature_set import ITEM_AGES, USER_AGES, FeatureSet
+from feature_repo.features.state import History, IntArray, ItemColumns, OffsetArray, OwnItems, TimeArray, UserColumns
 
 Strings = npt.NDArray[np.object_]
 Numbers = npt.NDArray[np.float64]

@@ -20,9 +20,9 @@ from pathlib import Path
 from uuid import uuid4
 
 from feature_repo.errors import BundleError, StorageError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import write_text
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.storage.files import write_text
+from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundle import FEATURE_SET, Bundle, open_bundle, sync_tree
 from inference.bundle_cache import BundleCache
 from inference.manifest import MANIFEST_FILE, Manifest, list_files

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from feature_repo.state import IntArray
+from feature_repo.features.state import IntArray
 from inference.artifacts import Artifacts
 from inference.merge import append, bare
 from inference.query import CandidateSet, Query

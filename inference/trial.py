@@ -12,8 +12,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from feature_repo.split import DAY
-from feature_repo.state import History, OwnItems, TimeArray, UserColumns
+from feature_repo.dataset.split import DAY
+from feature_repo.features.state import History, OwnItems, TimeArray, UserColumns
 from inference.artifacts import Artifacts
 from inference.query import SURFACES, Query
 from inference.recommender import Recommender

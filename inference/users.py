@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import History, OffsetArray, OwnItems, UserColumns
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import History, OffsetArray, OwnItems, UserColumns
 
 
 def cold_users(num_users: int, feature_set: FeatureSet) -> UserColumns:

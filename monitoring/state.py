@@ -10,8 +10,8 @@ from functools import cached_property
 from pathlib import Path
 
 from feature_repo.errors import StorageError
-from feature_repo.files import atomic_write
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.files import atomic_write
+from feature_repo.storage.remote_folder import RemoteFolder
 
 FOLDER = "monitoring"
 

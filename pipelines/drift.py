@@ -10,7 +10,7 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import SettingsError, exit_with_sentence
 from monitoring.drift.report import DriftReport
 from pipelines.drift_job import measure_window, react

@@ -37,7 +37,7 @@ def measure_drift_op(
     """
     import json
 
-    from feature_repo.files import read_json
+    from feature_repo.storage.files import read_json
     from pipelines.step_process import run_module
 
     given = ("--dataset", dataset, "--variables", json.dumps(variables))
@@ -76,7 +76,7 @@ def answer_drift_op(
     import json
     import shutil
 
-    from feature_repo.files import read_json
+    from feature_repo.storage.files import read_json
     from pipelines.step_process import run_module
 
     shutil.copyfile(measured.path, report.path)

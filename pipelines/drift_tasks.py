@@ -16,9 +16,9 @@ import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
-from feature_repo.files import write_text
+from feature_repo.storage.files import write_text
 from monitoring.drift.report import DriftReport
 from pipelines.drift import describe
 from pipelines.drift_job import measure_window, react

@@ -10,7 +10,7 @@ import signal
 from pathlib import Path
 
 from components.ingest import dataset_fingerprint
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
 from pipelines.alone import fresh_folder
 from pipelines.evaluation import leave_one_out, temporal

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from feature_repo.errors import StorageError
-from feature_repo.files import atomic_write, write_text
+from feature_repo.storage.files import atomic_write, write_text
 from monitoring.drift.figures import drift_figures
 from monitoring.drift.page import DATA_FILE, METRICS_FILE, PAGE_FILE, write_reports
 from monitoring.drift.report import DriftReport

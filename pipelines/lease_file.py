@@ -11,7 +11,7 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.errors import StorageError
-from feature_repo.files import write_text
+from feature_repo.storage.files import write_text
 
 LEASE_FILE = "lease.json"
 LOCK_FILE = "lease.lock"

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from components.features.refresh import Refreshed, require_served
 from components.ingest import dataset_fingerprint
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
 from inference.store import BundleStore
 from pipelines.alone import fresh_folder

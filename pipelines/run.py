@@ -17,9 +17,9 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
-from feature_repo.files import write_json
+from feature_repo.storage.files import write_json
 from inference.store import BundleStore
 from pipelines.alone import fresh_folder
 from pipelines.latency import measure

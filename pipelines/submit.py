@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kfp.dsl.graph_component import GraphComponent
 
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import SettingsError, exit_with_sentence
 from pipelines.cluster import Cluster, ClusterRun
 from pipelines.drift_steps import drift

@@ -24,9 +24,9 @@ from components.evaluation.log import EventLog, ObjectArray
 from components.evaluation.metrics import LIST_LENGTH
 from components.evaluation.protocol import Task, Tasks
 from components.evaluation.search import Absent
-from feature_repo.files import write_json, write_parquet
+from feature_repo.features.state import IntArray
 from feature_repo.progress import track
-from feature_repo.state import IntArray
+from feature_repo.storage.files import write_json, write_parquet
 
 METHODS = ("popular", "own", "itemknn", "ease", "als", "retrieval", "funnel")
 LISTED = 100

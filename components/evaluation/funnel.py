@@ -13,8 +13,8 @@ import numpy as np
 from components.evaluation.baselines.method import Listed
 from components.evaluation.log import EventLog
 from components.evaluation.metrics import LIST_LENGTH
+from feature_repo.features.state import IntArray
 from feature_repo.progress import track
-from feature_repo.state import IntArray
 from inference.query import CandidateSet, Query
 from inference.recommender import BATCH, Recommender
 

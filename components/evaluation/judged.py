@@ -17,8 +17,8 @@ from components.index.events import Events
 from components.index.popular import fit_popularity
 from components.index.stage import Stage
 from components.ranking.groups import Groups, read_groups
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import track
-from feature_repo.tables import PreparedTables
 from inference.historical_features import HistoricalFeatures
 from inference.merge import with_rows
 from inference.ragged import contains

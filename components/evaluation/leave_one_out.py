@@ -21,10 +21,10 @@ import pyarrow.compute as pc
 
 from components.evaluation.log import EventLog, Int64Array, microseconds
 from components.evaluation.setting import PROTOCOL_KEY
+from feature_repo.dataset.split import RANK_SHARE, Split
+from feature_repo.dataset.tables import DESCRIPTION_FILE, TIMESTAMP, PreparedTables, item_universe
 from feature_repo.errors import DatasetError
-from feature_repo.files import write_json, write_parquet
-from feature_repo.split import RANK_SHARE, Split
-from feature_repo.tables import DESCRIPTION_FILE, TIMESTAMP, PreparedTables, item_universe
+from feature_repo.storage.files import write_json, write_parquet
 
 FEWEST_EVENTS = 5
 SHORTEST = 3

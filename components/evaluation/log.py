@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
-from feature_repo.state import IntArray, OffsetArray
+from feature_repo.features.state import IntArray, OffsetArray
 
 ObjectArray = npt.NDArray[np.object_]
 Int64Array = npt.NDArray[np.int64]

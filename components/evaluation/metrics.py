@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.log import Ragged
-from feature_repo.state import IntArray
+from feature_repo.features.state import IntArray
 
 FloatArray64 = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.log import EventLog, Ragged
-from feature_repo.state import IntArray
+from feature_repo.features.state import IntArray
 
 Repeats = Literal["never", "until-converted", "always"]
 

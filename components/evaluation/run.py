@@ -25,8 +25,8 @@ from components.evaluation.search import Absent, Fitted, fit_baselines
 from components.evaluation.served import compare, taken_from_slates
 from components.evaluation.setting import Setting
 from components.index.stage import Stage
-from feature_repo.files import atomic_write, write_text
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.storage.files import atomic_write, write_text
 from inference.bundle import Bundle
 from inference.historical_features import HistoricalFeatures
 from inference.recommender import Recommender

@@ -31,12 +31,12 @@ from components.evaluation.protocol import Task, make_task, ruled_out
 from components.evaluation.setting import Setting
 from components.index.build import build_stage
 from components.index.stage import Stage
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import write_parquet
+from feature_repo.dataset.split import Split
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.state import IntArray
 from feature_repo.progress import say
-from feature_repo.split import Split
-from feature_repo.state import IntArray
-from feature_repo.tables import PreparedTables
+from feature_repo.storage.files import write_parquet
 from inference.bundle import Bundle
 from inference.historical_features import HistoricalFeatures
 from inference.query import Query

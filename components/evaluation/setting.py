@@ -14,7 +14,7 @@ import numpy as np
 from components.evaluation.baselines.method import Training
 from components.evaluation.log import EventLog, ObjectArray, microseconds
 from components.evaluation.protocol import Repeats, Task, Tasks, make_task, make_tasks, ruled_out
-from feature_repo.tables import PreparedTables, item_universe
+from feature_repo.dataset.tables import PreparedTables, item_universe
 
 Protocol = Literal["temporal", "leave-one-out"]
 PROTOCOL_KEY = "protocol"

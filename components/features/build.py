@@ -16,15 +16,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_repo.feature_choice import choose_features
-from feature_repo.feature_set import FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import atomic_write, write_parquet
-from feature_repo.item_snapshots import item_stats
+from feature_repo.dataset.tables import PreparedTables, item_universe
+from feature_repo.features.choice import choose_features
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.snapshots.items import item_stats
+from feature_repo.features.snapshots.users import user_history, user_stats
+from feature_repo.features.snapshots.windows import Calendar, LogTables, with_label_times
 from feature_repo.progress import say
-from feature_repo.snapshots import Calendar, LogTables, with_label_times
-from feature_repo.tables import PreparedTables, item_universe
-from feature_repo.user_snapshots import user_history, user_stats
+from feature_repo.storage.files import atomic_write, write_parquet
 
 MEMORY_LIMIT = "2GB"  # of DuckDB, which spills to disk beyond it
 

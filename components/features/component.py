@@ -11,14 +11,14 @@ def build_feature_snapshots(tables: Input[Dataset], code_version: str, features:
     Args:
         tables: Prepared tables that the row rules have cleaned.
         code_version: A cache key.
-        features: The features, a directory (`feature_repo.features_directory`).
+        features: The features, a directory (`feature_repo.features.directory`).
     """
     from pathlib import Path
 
     from components.features import build_features
     from components.ranking.spans import require_positives
+    from feature_repo.dataset.tables import PreparedTables
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.tables import PreparedTables
 
     with exit_with_sentence():
         require_positives(PreparedTables.open(tables.path))
@@ -52,7 +52,7 @@ def refresh_features_op(
     from components.features.refresh import refresh_features
     from components.release.release import online_settings
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.files import write_json
+    from feature_repo.storage.files import write_json
     from inference.store import BundleStore
 
     with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:

@@ -14,11 +14,11 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict
 
 from components.features.build import build_newest
+from feature_repo.dataset.split import DAY, Split
+from feature_repo.dataset.tables import PreparedTables, table_schema
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
-from feature_repo.split import DAY, Split
-from feature_repo.tables import PreparedTables, table_schema
 from inference.feature_store import StoreSettings, materialize
 from inference.manifest import Facts
 from inference.store import BundleStore

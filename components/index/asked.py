@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import numpy as np
 
-from feature_repo.state import FloatArray
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.state import FloatArray
 from inference.encoder import UserEncoder
 from inference.historical_features import HistoricalFeatures
 from inference.query import Query

@@ -11,10 +11,10 @@ from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
 from components.index.stage import INDEX, NEIGHBOURS, POPULARITY, STAGE, TOWERS
 from components.retrieval.towers import embed_items
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import write_json
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.progress import say
-from feature_repo.tables import PreparedTables
+from feature_repo.storage.files import write_json
 from inference.index import IndexConfig, ItemIndex
 
 

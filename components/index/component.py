@@ -29,7 +29,7 @@ def build_stage_op(
 
     from components.index.build import build_stage
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.files import write_json
+    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         numbers = build_stage(Path(tables.path), Path(features.path), Path(towers.path), Path(built.path), name=stage)

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from components.index.events import Events
+from feature_repo.features.state import IntArray
 from feature_repo.progress import track
-from feature_repo.state import IntArray
 from inference.neighbours import Neighbours
 
 DAY = 86_400.0

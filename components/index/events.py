@@ -8,8 +8,8 @@ import duckdb
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.state import IntArray, TimeArray
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.state import IntArray, TimeArray
 
 
 @dataclass(frozen=True, slots=True)

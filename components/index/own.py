@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from components.index.events import Events
-from feature_repo.ages import decayed_count
-from feature_repo.state import FloatArray
+from feature_repo.features.ages import decayed_count
+from feature_repo.features.state import FloatArray
 
 HALF_LIVES = (1.0, 3.0, 7.0, 15.0, 30.0, 60.0, 120.0)  # days
 DEFAULT = 30.0

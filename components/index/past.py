@@ -12,7 +12,7 @@ from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.events import Events
 from components.index.popular import fit_popularity
 from components.index.stage import Stage
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
 from inference.artifacts import Artifacts
 from inference.historical_features import HistoricalFeatures
 from inference.neighbours import Neighbours

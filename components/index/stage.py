@@ -19,10 +19,10 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import read_json
-from feature_repo.state import ItemColumns
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import ItemColumns
+from feature_repo.storage.files import read_json
 from inference.artifacts import Artifacts, RecommenderConfig
 from inference.contents import Contents
 from inference.encoder import UserEncoder

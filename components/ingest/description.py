@@ -17,12 +17,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from components.ingest.expressions import literal
-from feature_repo.contract import REQUIRED_COLUMNS, TABLES
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import REQUIRED_COLUMNS, TABLES
+from feature_repo.dataset.split import clean_span, make_split
+from feature_repo.dataset.tables import DESCRIPTION_FILE
 from feature_repo.errors import DatasetError
-from feature_repo.files import write_json
-from feature_repo.split import clean_span, make_split
-from feature_repo.tables import DESCRIPTION_FILE
+from feature_repo.storage.files import write_json
 
 
 class Origin(BaseModel):

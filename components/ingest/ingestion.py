@@ -19,11 +19,11 @@ from components.ingest.description import Origin, describe_tables
 from components.ingest.labels import Labels, read_outcomes, with_grades, with_labels
 from components.ingest.preparation import connect, label_columns, prepare, repeated_events
 from components.ingest.sources import Source, damaged_file, dataset_fingerprint, one_line, parts_digest, read_source
-from feature_repo.contract import TABLES
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import TABLES
+from feature_repo.dataset.tables import DESCRIPTION_FILE
 from feature_repo.errors import DatasetError
 from feature_repo.progress import say, waiting
-from feature_repo.tables import DESCRIPTION_FILE
 from inference.log.reader import local_log
 
 

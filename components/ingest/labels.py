@@ -13,8 +13,8 @@ from pathlib import Path
 import duckdb
 
 from components.ingest.expressions import literal, quoted
-from feature_repo.dataset import DatasetConfig
-from feature_repo.tables import label_column
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.tables import label_column
 
 
 @dataclass(frozen=True)

@@ -15,11 +15,11 @@ import pyarrow as pa
 
 from components.ingest.expressions import EXPECTED, Expression, literal, quoted, read_column, read_folder
 from components.ingest.sources import FileGroup, Source
-from feature_repo.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
+from feature_repo.dataset.tables import SORT_KEYS, TIMESTAMP, column_kinds, label_column, table_schema
 from feature_repo.errors import DatasetError
-from feature_repo.files import atomic_write, write_parquet
-from feature_repo.tables import SORT_KEYS, TIMESTAMP, column_kinds, label_column, table_schema
+from feature_repo.storage.files import atomic_write, write_parquet
 
 SQL_OF_ARROW = {
     pa.int64(): "BIGINT",

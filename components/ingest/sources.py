@@ -19,12 +19,12 @@ from urllib.parse import unquote
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from feature_repo.contract import CONTRACT_COLUMNS, TABLES
-from feature_repo.dataset import CONFIG_FILE
+from feature_repo.dataset.config import CONFIG_FILE
+from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.errors import DatasetError
-from feature_repo.files import sha256
 from feature_repo.progress import track
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.files import sha256
+from feature_repo.storage.remote_folder import RemoteFolder
 
 SUFFIX = ".parquet"
 MAGIC = b"PAR1"

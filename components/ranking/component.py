@@ -34,7 +34,7 @@ def train_ranker_op(
     from components.ranking.fit import RankerConfig
     from components.ranking.train import train_ranker
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.files import write_json
+    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         numbers = train_ranker(

@@ -18,9 +18,9 @@ from pydantic import BaseModel, ConfigDict
 
 from components.ranking.heads import HeadConfig, fit_probabilities
 from components.ranking.rows import RankingRows
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import atomic_write, write_json
+from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
+from feature_repo.storage.files import atomic_write, write_json
 
 
 class RankerConfig(BaseModel):

@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from feature_repo.tables import PreparedTables, label_column
+from feature_repo.dataset.tables import PreparedTables, label_column
 from inference.query import Query
 
 MOST_DRAWN = 4  # groups for each that counts: asking costs the same for a silent one

@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 from sklearn.isotonic import IsotonicRegression
 
 from components.ranking.rows import RankingRows
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import atomic_write, write_json
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.storage.files import atomic_write, write_json
 from inference.scorers.lightgbm import CALIBRATION_FILE, head_file
 
 

@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from components.ranking.groups import Groups
 from components.ranking.rows import RankingRows
-from feature_repo.feature_set import FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 from inference.log.impressions import FEATURE_PREFIX
 
 KEYS = ["user_id", "request_id", "item_id"]

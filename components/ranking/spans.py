@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from feature_repo.dataset.tables import PreparedTables, unix_seconds
 from feature_repo.errors import DatasetError
-from feature_repo.tables import PreparedTables, unix_seconds
 
 
 def require_positives(tables: PreparedTables) -> None:

@@ -13,8 +13,8 @@ from components.ranking.fit import RankerConfig, fit_ranker
 from components.ranking.groups import Groups, read_groups
 from components.ranking.rows import RankingRows
 from components.ranking.spans import require
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import say
-from feature_repo.tables import PreparedTables
 from inference.historical_features import HistoricalFeatures
 
 MAX_ROWS = 1_000_000

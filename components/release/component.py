@@ -33,7 +33,7 @@ def reference_op(
 
     from components.release.reference import make_reference
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.files import write_json
+    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         numbers = make_reference(

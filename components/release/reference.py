@@ -23,11 +23,11 @@ from components.index.past import artifacts_as_of
 from components.index.stage import Stage
 from components.ranking.groups import Groups, read_groups
 from components.release.profile import profile, sample
-from feature_repo.feature_set import FeatureSet
+from feature_repo.dataset.split import DAY
+from feature_repo.dataset.tables import PreparedTables, label_column
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import ItemColumns
 from feature_repo.progress import say, track
-from feature_repo.split import DAY
-from feature_repo.state import ItemColumns
-from feature_repo.tables import PreparedTables, label_column
 from inference.historical_features import HistoricalFeatures
 from inference.log.impressions import impressions_table
 from inference.query import Query

@@ -14,11 +14,11 @@ from typing import Any, NoReturn
 import pyarrow.parquet as pq
 
 from components.index.stage import Stage
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import NotReleased, SettingsError
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import read_json
+from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.progress import say
-from feature_repo.tables import PreparedTables
+from feature_repo.storage.files import read_json
 from inference.bundle import Parts, write_bundle
 from inference.feature_store import StoreSettings, materialize
 from inference.historical_features import HistoricalFeatures

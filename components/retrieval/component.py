@@ -36,9 +36,9 @@ def fit_towers_op(
 
     from components.retrieval.config import TrainingConfig
     from components.retrieval.towers import fit_towers
+    from feature_repo.dataset.tables import PreparedTables
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.files import write_json
-    from feature_repo.tables import PreparedTables
+    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         until = PreparedTables.open(tables.path).split.stage_time(stage)

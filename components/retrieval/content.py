@@ -18,9 +18,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.retrieval.log import before, codes_of
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import FloatArray, IntArray, TimeArray
-from feature_repo.tables import PreparedTables, unix_seconds
+from feature_repo.dataset.tables import PreparedTables, unix_seconds
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray, IntArray, TimeArray
 
 WINDOW_DAYS = (1.0, 7.0, 30.0)
 DAY = 86_400.0

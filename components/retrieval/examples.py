@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.retrieval.log import IndexArray, PositiveLog
-from feature_repo.state import IntArray, OffsetArray, TimeArray
+from feature_repo.features.state import IntArray, OffsetArray, TimeArray
 
 
 @dataclass(frozen=True, slots=True)

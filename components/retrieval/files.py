@@ -25,9 +25,9 @@ from safetensors.torch import load_file, save
 
 from components.retrieval.model import Towers
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import atomic_write, read_json, write_json
-from feature_repo.state import FloatArray
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray
+from feature_repo.storage.files import atomic_write, read_json, write_json
 from inference.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE
 from inference.networks import TowersConfig
 

@@ -16,10 +16,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.split import Split
-from feature_repo.state import History, IntArray, OffsetArray, TimeArray
-from feature_repo.tables import PreparedTables, unix_seconds
+from feature_repo.dataset.split import Split
+from feature_repo.dataset.tables import PreparedTables, unix_seconds
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import History, IntArray, OffsetArray, TimeArray
 
 HISTORY_LENGTH = 50
 IndexArray = npt.NDArray[np.int64]

@@ -12,7 +12,7 @@ from torch.nn.functional import embedding, softplus
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import HISTORY_LENGTH, IndexArray, ragged
 from components.retrieval.model import Towers, TrainingData, user_inputs
-from feature_repo.state import FloatArray, IntArray
+from feature_repo.features.state import FloatArray, IntArray
 from inference.encoder import TowerInputs
 
 _RULED_OUT = -1e9

@@ -16,9 +16,9 @@ from torch import Tensor
 from components.retrieval.content import ItemContent, UserProfiles
 from components.retrieval.examples import Examples
 from components.retrieval.log import HISTORY_LENGTH, IndexArray, PositiveLog
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import FloatArray, IntArray, TimeArray
-from feature_repo.transforms import clock_features
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray, IntArray, TimeArray
+from feature_repo.features.transforms import clock_features
 from inference.encoder import REQUEST_NUMERIC, TowerInputs, pad_history
 from inference.networks import ItemTower, TowersConfig, UserTower
 

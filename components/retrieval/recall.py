@@ -14,7 +14,7 @@ import torch
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray, PositiveLog, ragged
 from components.retrieval.model import Towers, TrainingData, user_inputs
-from feature_repo.state import IntArray
+from feature_repo.features.state import IntArray
 
 _CHUNK = 512  # users scored against the whole catalogue at a time
 

@@ -23,12 +23,12 @@ from components.retrieval.log import HISTORY_LENGTH, PositiveLog, codes_of
 from components.retrieval.model import Towers, TrainingData
 from components.retrieval.recall import Watch
 from components.retrieval.training import Fit, limited_threads, train
-from feature_repo.feature_set import FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.dataset.split import Split
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray
 from feature_repo.progress import say
-from feature_repo.split import Split
-from feature_repo.state import FloatArray
-from feature_repo.tables import PreparedTables
 from inference.encoder import REQUEST_NUMERIC
 from inference.networks import TowersConfig
 

@@ -23,12 +23,12 @@ from components.validation.oddities import daily_volumes, outliers
 from components.validation.quality_page import quality_page
 from components.validation.report import BotDay, Finding, QualityReport, TableQuality, rows_as_text
 from components.validation.rules import BOT, FLAG, TIMED_TABLES, Rule, bot_days, flagged, table_rules
-from feature_repo.contract import TABLES
+from feature_repo.dataset.contract import TABLES
+from feature_repo.dataset.split import clean_span
+from feature_repo.dataset.tables import SORT_KEYS, PreparedTables, unix_seconds
 from feature_repo.errors import DatasetError
-from feature_repo.files import atomic_write, write_text
 from feature_repo.progress import say
-from feature_repo.split import clean_span
-from feature_repo.tables import SORT_KEYS, PreparedTables, unix_seconds
+from feature_repo.storage.files import atomic_write, write_text
 
 MEMORY_LIMIT = "2GB"
 NUM_SHOWN_BOTS = 10

@@ -31,7 +31,7 @@ def check_rows_op(
     """
     from components.validation.checks import check_rows
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.files import write_json
+    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         result = check_rows(tables.path, clean.path, quarantine.path, report.path)
@@ -85,7 +85,7 @@ def statistics_op(
 
     from components.validation.environment import compute_statistics
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.files import write_json
+    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         python = os.environ.get("KUBEREC_VALIDATION_PYTHON", "")

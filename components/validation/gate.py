@@ -11,7 +11,7 @@ from typing import Any
 
 from components.validation.report import QualityReport
 from feature_repo.errors import QualityError
-from feature_repo.files import read_json, write_text
+from feature_repo.storage.files import read_json, write_text
 
 NUM_NAMED = 3
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 
 from pydantic import BaseModel, ConfigDict
 
-from feature_repo.files import read_json, write_json
+from feature_repo.storage.files import read_json, write_json
 
 if TYPE_CHECKING:
     from ibis.expr.types import Table

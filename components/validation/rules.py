@@ -13,8 +13,8 @@ from datetime import datetime
 import ibis
 from ibis.expr.types import BooleanValue, Table
 
-from feature_repo.contract import REQUIRED_COLUMNS
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import REQUIRED_COLUMNS
 
 SEPARATOR = "|"
 BOT = "bot"

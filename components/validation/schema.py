@@ -16,8 +16,8 @@ from typing import Any
 
 from components.validation.engine import tfdv
 from feature_repo.errors import QualityError
-from feature_repo.files import write_text
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.files import write_text
+from feature_repo.storage.remote_folder import RemoteFolder
 
 SCHEMA_FOLDER = "schema"
 SUFFIX = ".pbtxt"

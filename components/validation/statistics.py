@@ -27,8 +27,8 @@ from components.validation.schema import (
 from components.validation.statistics_page import statistics_page
 from components.validation.summary import summarise
 from feature_repo.errors import exit_with_sentence
-from feature_repo.files import read_json, write_json, write_text
 from feature_repo.progress import say
+from feature_repo.storage.files import read_json, write_json, write_text
 
 TABLES = ("interactions", "items", "users", "impressions")
 STATISTICS_FILE = "statistics.json"

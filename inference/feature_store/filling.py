@@ -16,8 +16,8 @@ from feast.infra.provider import Provider, get_provider
 
 from feature_repo.definitions import TIMESTAMP_FIELD, feature_objects
 from feature_repo.errors import FeatureStoreError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import track
 from inference.feature_store.freshness import Freshness
 from inference.feature_store.project import NEVER, StoreSettings, applied, drop_engine_at_exit, failures, quiet

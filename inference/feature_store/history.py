@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.definitions import TIMESTAMP_FIELD, feature_objects
-from feature_repo.feature_set import FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 from inference.feature_store.project import applied, drop_engine_at_exit, quiet, repo_config
 
 PLACE = "_place"

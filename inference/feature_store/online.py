@@ -21,8 +21,8 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
 from feature_repo.definitions import feature_objects
 from feature_repo.errors import FeatureStoreError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import ItemColumns, TimeArray, UserColumns
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from inference.feature_store.freshness import KEY, Freshness
 from inference.feature_store.project import NEVER, StoreSettings, failures
 from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from feast import FeatureStore, RepoConfig
 
 from feature_repo.definitions import FeatureObjects, project_name
-from feature_repo.feature_set import FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 
 REDIS_TIMEOUT_SECONDS = 1.0
 NEVER = datetime.fromtimestamp(0, UTC)

@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.state import UserColumns
+from feature_repo.features.state import UserColumns
 from inference.artifacts import Artifacts
 from inference.query import CandidateSet, Query
 

@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.state import UserColumns
+from feature_repo.features.state import UserColumns
 from inference.query import CandidateSet, Query
 
 

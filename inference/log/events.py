@@ -10,8 +10,8 @@ import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import RequestError
-from feature_repo.split import DAY
 from inference.clock import parse_moment
 from inference.log.layout import INTERACTIONS_SCHEMA
 from inference.requests import Id, Word

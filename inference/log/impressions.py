@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import FloatArray
-from feature_repo.tables import TIMESTAMP
+from feature_repo.dataset.tables import TIMESTAMP
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray
 from inference.artifacts import Artifacts
 from inference.log.layout import IMPRESSIONS_SCHEMA
 from inference.query import Slate

@@ -19,7 +19,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from feature_repo.errors import StorageError
-from feature_repo.files import sync_directory
+from feature_repo.storage.files import sync_directory
 from inference.log.events import Event
 from inference.log.spool import JOURNAL_PREFIX
 from inference.metrics import Metrics

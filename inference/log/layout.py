@@ -10,8 +10,8 @@ from datetime import UTC, datetime
 
 import pyarrow as pa
 
-from feature_repo.contract import CONTRACT_COLUMNS
-from feature_repo.tables import ARROW_TYPES, TIMESTAMP
+from feature_repo.dataset.contract import CONTRACT_COLUMNS
+from feature_repo.dataset.tables import ARROW_TYPES, TIMESTAMP
 
 IMPRESSIONS = "impressions"
 INTERACTIONS = "interactions"

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.errors import StorageError
-from feature_repo.files import atomic_write, write_parquet
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.files import atomic_write, write_parquet
+from feature_repo.storage.remote_folder import RemoteFolder
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.log.spool import OUTBOX_PREFIX
 from inference.metrics import Metrics

@@ -18,10 +18,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from feature_repo.dataset.split import DAY
+from feature_repo.dataset.tables import unix_seconds
 from feature_repo.errors import DatasetError
-from feature_repo.remote_folder import RemoteFolder
-from feature_repo.split import DAY
-from feature_repo.tables import unix_seconds
+from feature_repo.storage.remote_folder import RemoteFolder
 from inference.log.layout import (
     HOUR,
     IMPRESSIONS,

@@ -23,7 +23,7 @@ from pathlib import Path
 from uuid import uuid4
 
 from feature_repo.errors import StorageError
-from feature_repo.files import sync_directory
+from feature_repo.storage.files import sync_directory
 
 LOCK = "lock"
 JOURNAL_PREFIX = "journal-"

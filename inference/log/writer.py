@@ -23,7 +23,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from feature_repo.errors import StorageError
-from feature_repo.files import sync_directory
+from feature_repo.storage.files import sync_directory
 from inference.artifacts import Artifacts
 from inference.log.events import Event, events_table
 from inference.log.impressions import impressions_table

@@ -13,8 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.errors import BundleError, PredictorError
-from feature_repo.files import read_json
-from feature_repo.state import FloatArray
+from feature_repo.features.state import FloatArray
+from feature_repo.storage.files import read_json
 
 MODEL_FILE = "model.txt"
 CALIBRATION_FILE = "calibration.json"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from feature_repo.errors import PredictorError
-from feature_repo.state import FloatArray
+from feature_repo.features.state import FloatArray
 from inference.query import CandidateSet
 from inference.scorers.protocol import Ranker
 

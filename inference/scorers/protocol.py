@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from feature_repo.state import FloatArray
+from feature_repo.features.state import FloatArray
 from inference.query import CandidateSet
 
 

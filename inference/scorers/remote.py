@@ -16,7 +16,7 @@ from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
 from feature_repo.errors import PredictorError
-from feature_repo.state import FloatArray
+from feature_repo.features.state import FloatArray
 from inference.query import CandidateSet
 
 MODEL = "ranker"

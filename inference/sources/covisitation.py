@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feature_repo.state import FloatArray, IntArray, OffsetArray, UserColumns
+from feature_repo.features.state import FloatArray, IntArray, OffsetArray, UserColumns
 from inference.artifacts import Artifacts
 from inference.query import Query
 from inference.ragged import offsets_from_owners, owners_from_offsets, ranks

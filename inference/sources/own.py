@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from feature_repo.ages import decayed_count
-from feature_repo.state import UserColumns
+from feature_repo.features.ages import decayed_count
+from feature_repo.features.state import UserColumns
 from inference.artifacts import Artifacts
 from inference.query import Query
 from inference.ragged import best, offsets_from_owners, owners_from_offsets

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 
-from feature_repo.state import FloatArray, IntArray, UserColumns
+from feature_repo.features.state import FloatArray, IntArray, UserColumns
 from inference.artifacts import Artifacts
 from inference.query import Query
 from inference.sources.protocol import Found

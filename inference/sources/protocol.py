@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from feature_repo.state import FloatArray, IntArray, OffsetArray, UserColumns
+from feature_repo.features.state import FloatArray, IntArray, OffsetArray, UserColumns
 from inference.query import Query
 
 

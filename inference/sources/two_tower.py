@@ -8,7 +8,7 @@ from typing import Protocol
 
 import numpy as np
 
-from feature_repo.state import FloatArray, UserColumns
+from feature_repo.features.state import FloatArray, UserColumns
 from inference.artifacts import Artifacts
 from inference.query import Query
 from inference.ragged import offsets_from_owners

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from feature_repo.files import write_json
+from feature_repo.storage.files import write_json
 from monitoring.dashboards import kuberec_dashboard
 
 FILE = "dashboard.json"

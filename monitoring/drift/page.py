@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
 
-from feature_repo.files import write_text
+from feature_repo.storage.files import write_text
 from monitoring.drift.figures import drift_figures
 from monitoring.drift.picture import picture
 from monitoring.drift.report import ENOUGH_UNITS, MODERATE, SIGNIFICANT, DriftReport, FeatureDrift

@@ -15,8 +15,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from feature_repo.split import DAY
-from feature_repo.tables import label_column
+from feature_repo.dataset.split import DAY
+from feature_repo.dataset.tables import label_column
 from inference.bundle import Bundle
 from inference.log.impressions import FEATURE_PREFIX, impressions_schema
 from inference.log.reader import read_impressions, read_interactions

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import yaml
 
-from feature_repo.files import write_text
+from feature_repo.storage.files import write_text
 from monitoring.rules import RUNBOOKS, rule_file
 
 FILE = "rules.yaml"

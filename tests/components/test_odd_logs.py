@@ -17,7 +17,7 @@ from components.ingest.marketplace.config import config_for
 from components.ingest.marketplace.directory import make_dataset
 from components.validation.checks import check_rows
 from components.validation.report import QualityReport
-from feature_repo.tables import PreparedTables, item_universe
+from feature_repo.dataset.tables import PreparedTables, item_universe
 
 TABLES = ("interactions", "items", "users", "impressions")
 Bend = Callable[[str, pa.Table], pa.Table]

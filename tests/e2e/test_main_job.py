@@ -18,7 +18,7 @@ import pytest
 
 from components.ingest.marketplace.config import config_for
 from components.ingest.marketplace.directory import make_dataset
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.remote_folder import RemoteFolder
 from inference.store import BundleStore
 from tests.e2e import main_job
 

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.features.refresh import refresh_features
-from feature_repo.files import read_json
+from feature_repo.storage.files import read_json
 from inference.feature_store import StoreSettings
 from inference.store import BundleStore
 from tests.components.features import shop

@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from feature_repo.files import write_json
+from feature_repo.storage.files import write_json
 from inference.manifest import Manifest
 from inference.recommender import Recommender
 from tests.conftest import _free_port

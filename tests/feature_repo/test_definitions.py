@@ -10,8 +10,8 @@ from feast import FileSource
 
 from components.features.build import build_features
 from feature_repo.definitions import feature_objects, project_name
-from feature_repo.feature_set import FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
 from tests.feature_repo import logs
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import lightgbm as lgb
 import numpy as np
 
-from feature_repo.files import write_json
+from feature_repo.storage.files import write_json
 from inference.artifacts import Artifacts
 from inference.bundle import Bundle, Parts, write_bundle
 from inference.manifest import Facts

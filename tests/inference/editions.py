@@ -15,9 +15,9 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.files import write_json
-from feature_repo.state import FloatArray
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray
+from feature_repo.storage.files import write_json
 from inference.artifacts import Artifacts
 from inference.bundle import Bundle, write_bundle
 from inference.contents import Contents

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from feature_repo.feature_set import HISTORY_ARRAYS, FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import write_parquet
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import HISTORY_ARRAYS, FeatureSet
+from feature_repo.storage.files import write_parquet
 from inference.feature_store import StoreSettings, materialize
 from tests.inference import world
 

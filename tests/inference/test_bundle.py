@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from feature_repo.errors import BundleError, PredictorError
-from feature_repo.files import read_json, write_json
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.files import read_json, write_json
+from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundle import Parts, open_bundle, write_bundle
 from inference.manifest import Facts, list_files
 from inference.recommender import Recommender

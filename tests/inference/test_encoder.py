@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.state import History
+from feature_repo.features.state import History
 from inference.encoder import pad_history
 
 DAY = 86_400.0

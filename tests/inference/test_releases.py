@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from feature_repo.errors import BundleError, FeatureStoreError
-from feature_repo.state import ItemColumns
+from feature_repo.features.state import ItemColumns
 from inference.catalogue import Reading
 from inference.executor import Executor
 from inference.feature_store import Freshness

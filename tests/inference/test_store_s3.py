@@ -11,9 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from feature_repo import remote_folder
 from feature_repo.errors import BundleError
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage import remote_folder
+from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundle import Bundle
 from inference.manifest import MANIFEST_FILE, list_files
 from inference.store import BundleStore

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import FloatArray, History, ItemColumns, OwnItems, TimeArray, UserColumns
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray, History, ItemColumns, OwnItems, TimeArray, UserColumns
 from inference.artifacts import Artifacts, RecommenderConfig
 from inference.contents import Contents
 from inference.index import ItemIndex

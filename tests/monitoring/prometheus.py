@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 
-from feature_repo.files import write_text
+from feature_repo.storage.files import write_text
 from monitoring.rules import __main__ as rules
 from pipelines.serve import TARGETS_FILE, write_targets
 from tests.e2e.servers import wait_for

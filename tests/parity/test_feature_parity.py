@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from components.features.build import build_features
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import FeatureStoreError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.tables import PreparedTables
-from feature_repo.transforms import assemble
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.transforms import assemble
 from inference.feature_store import (
     FeatureReader,
     Freshness,
@@ -231,7 +231,7 @@ for package in ("duckdb", "ibis", "torch", "kfp", "lightgbm"):
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 import numpy as np
-from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.features.directory import FeaturesDirectory
 from inference.feature_store import OnlineFeatures, StoreSettings
 features = FeaturesDirectory(Path({str(features.path)!r}))
 settings = StoreSettings(Path({str(tmp_path)!r}), "shop")

@@ -20,8 +20,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from components.ingest.marketplace.config import config_for
 from components.ingest.marketplace.directory import make_dataset
 from components.release.profile import profile
-from feature_repo.files import write_json
-from feature_repo.tables import TIMESTAMP
+from feature_repo.dataset.tables import TIMESTAMP
+from feature_repo.storage.files import write_json
 from inference.bundle import open_bundle, write_bundle
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.files import read_json
+from feature_repo.storage.files import read_json
 from inference.store import BundleStore
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import Ledger, Retraining, read_ledger, retraining_key, write_ledger

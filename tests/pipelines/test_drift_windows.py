@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.files import read_json
-from feature_repo.split import DAY
+from feature_repo.dataset.split import DAY
+from feature_repo.storage.files import read_json
 from pipelines import drift, drift_tasks
 from pipelines.drift import run
 from pipelines.drift_job import WINDOWS_FILE

@@ -17,7 +17,7 @@ import pytest
 import redis
 
 from feature_repo.errors import StorageError
-from feature_repo.files import read_json, write_json
+from feature_repo.storage.files import read_json, write_json
 from monitoring.state import StateFolder
 from pipelines.lease import Lease, LeaseLost, LeaseTaken, retraining_lease
 from pipelines.lease_file import FileLease

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.errors import StorageError
-from feature_repo.files import read_json
+from feature_repo.storage.files import read_json
 from inference.store import BundleStore
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import Ledger, write_ledger

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import httpx
 
-from feature_repo.files import read_json
+from feature_repo.storage.files import read_json
 from tests.e2e import main_job
 from tests.pipelines.drifting import Shop
 

@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
-from feature_repo.state import FloatArray, IntArray
+from feature_repo.features.state import FloatArray, IntArray
 
 NUM_THREADS = 2
 

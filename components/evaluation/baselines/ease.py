@@ -16,7 +16,7 @@ from scipy.linalg import lapack
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
-from feature_repo.state import FloatArray, IntArray
+from feature_repo.features.state import FloatArray, IntArray
 
 MOST_ITEMS = 12_000
 

@@ -15,7 +15,7 @@ from scipy import sparse
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
-from feature_repo.state import FloatArray, IntArray
+from feature_repo.features.state import FloatArray, IntArray
 
 MOST_NEIGHBOURS = 500
 

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict
 
 from components.evaluation.log import DAY, EventLog, Ragged
 from components.evaluation.metrics import LIST_LENGTH
-from feature_repo.state import FloatArray, IntArray
+from feature_repo.features.state import FloatArray, IntArray
 
 _SCORES_AT_ONCE = 8_000_000
 

@@ -13,7 +13,7 @@ import numpy as np
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
-from feature_repo.state import FloatArray, IntArray
+from feature_repo.features.state import FloatArray, IntArray
 
 
 class OwnConfig(Config):

@@ -9,7 +9,7 @@ import numpy as np
 from components.evaluation.baselines.method import Config, Training, filtered
 from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
-from feature_repo.state import IntArray
+from feature_repo.features.state import IntArray
 
 HALF_LIVES = (0.5, 1.0, 2.0, 4.0, 7.0, 14.0, 30.0, None)
 

@@ -12,8 +12,8 @@ from components.ingest.marketplace.directory import make_dataset
 from components.ingest.marketplace.shift_options import add_shift_options, shift_of
 from components.ingest.marketplace.truth import TRUTH, TRUTH_FILE
 from feature_repo.errors import SettingsError, exit_with_sentence
-from feature_repo.files import read_json
 from feature_repo.progress import say
+from feature_repo.storage.files import read_json
 
 
 def parse(arguments: list[str]) -> tuple[MarketplaceConfig, Path]:

@@ -30,7 +30,7 @@ from components.ingest.marketplace.tables import (
 from components.ingest.marketplace.truth import TRUTH, TRUTH_FILE, identity, write_truth
 from components.ingest.marketplace.world import World
 from feature_repo.errors import SettingsError
-from feature_repo.files import read_json, write_parquet, write_text
+from feature_repo.storage.files import read_json, write_parquet, write_text
 
 
 def make_dataset(config: MarketplaceConfig, out: Path | str) -> bool:

@@ -36,8 +36,8 @@ from components.ingest.marketplace.tables import items_table
 from components.ingest.marketplace.visits import visits_of
 from components.ingest.marketplace.vocabulary import COUNTRIES
 from components.ingest.marketplace.world import World
-from feature_repo.files import write_parquet
 from feature_repo.progress import track
+from feature_repo.storage.files import write_parquet
 
 COLUMNS = ("user_id", "item_id", "event_type", "timestamp")
 

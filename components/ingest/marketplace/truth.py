@@ -24,7 +24,7 @@ from components.ingest.marketplace.policy import SLATE_SIZE
 from components.ingest.marketplace.population import Population
 from components.ingest.marketplace.world import World
 from feature_repo.errors import SettingsError
-from feature_repo.files import read_json, write_json, write_parquet
+from feature_repo.storage.files import read_json, write_json, write_parquet
 
 TRUTH = "truth"
 TRUTH_FILE = "truth.json"

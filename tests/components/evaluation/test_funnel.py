@@ -28,7 +28,7 @@ from components.features.build import build_features
 from components.index.build import build_stage
 from components.index.stage import Stage
 from components.ranking.train import train_ranker
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
 from inference.bundle import Bundle, Parts, write_bundle
 from inference.historical_features import HistoricalFeatures
 from inference.manifest import Facts

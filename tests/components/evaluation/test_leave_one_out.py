@@ -14,8 +14,8 @@ import pytest
 from components.evaluation.leave_one_out import FEWEST_EVENTS, hold_out, leave_one_out
 from components.evaluation.log import EventLog
 from components.evaluation.setting import Setting
+from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.errors import DatasetError
-from feature_repo.tables import PreparedTables, item_universe
 from tests.components.evaluation.logs import log
 from tests.components.validation.prepared import START, config, write_prepared
 

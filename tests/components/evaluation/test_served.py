@@ -11,7 +11,7 @@ import pytest
 from components.evaluation.log import microseconds
 from components.evaluation.served import taken_from_slates
 from components.evaluation.setting import Setting
-from feature_repo.tables import PreparedTables, item_universe
+from feature_repo.dataset.tables import PreparedTables, item_universe
 from tests.components.evaluation.logs import ragged
 from tests.components.validation.prepared import START, config, event, make_served, write_prepared
 

@@ -15,9 +15,9 @@ from components.index.events import Events
 from components.index.popular import fit_popularity
 from components.ingest import ingest
 from components.validation.checks import check_rows
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import write_parquet
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.storage.files import write_parquet
 from inference.artifacts import RecommenderConfig
 from inference.bundle import Bundle, Parts, write_bundle
 from inference.feature_store import StoreSettings, materialize

@@ -9,9 +9,9 @@ import pytest
 
 from components.features import build_features
 from components.validation.checks import check_rows
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import sha256
-from feature_repo.tables import PreparedTables, item_universe
+from feature_repo.dataset.tables import PreparedTables, item_universe
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.storage.files import sha256
 from tests.components.validation.prepared import START, config, event, write_prepared
 from tests.feature_repo import logs
 

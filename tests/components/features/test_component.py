@@ -6,7 +6,7 @@ import pytest
 from kfp.dsl import Dataset
 
 from components.features.component import build_feature_snapshots
-from feature_repo.features_directory import FeaturesDirectory
+from feature_repo.features.directory import FeaturesDirectory
 from tests.components.retrieval import shop
 from tests.feature_repo import logs
 

@@ -13,13 +13,13 @@ import pytest
 from components.features import build_features
 from components.features.build import build_newest
 from components.features.refresh import newest_moment, refresh_features
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.split import DAY
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.files import read_json, write_json
-from feature_repo.split import DAY
-from feature_repo.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.storage.files import read_json, write_json
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize
 from inference.manifest import MANIFEST_FILE, Facts, Manifest
 from inference.store import BundleStore

@@ -16,8 +16,8 @@ from components.index.popular import HALF_LIVES, choose_half_life, fit_popularit
 from components.index.stage import INDEX, TOWERS, Stage
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
-from feature_repo.files import read_json
-from feature_repo.tables import PreparedTables, item_universe, unix_seconds
+from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
+from feature_repo.storage.files import read_json
 from inference.encoder import UserEncoder
 from inference.index import IndexConfig, ItemIndex
 from tests.components.retrieval import shop

@@ -15,7 +15,7 @@ from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.events import Events
 from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
-from feature_repo.tables import PreparedTables, item_universe
+from feature_repo.dataset.tables import PreparedTables, item_universe
 from tests.components.validation.prepared import START, config, event, write_prepared
 
 DAY = 86_400.0

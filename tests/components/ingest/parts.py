@@ -9,7 +9,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from feature_repo.files import write_parquet
+from feature_repo.storage.files import write_parquet
 from inference.log.layout import HOUR, IMPRESSIONS_SCHEMA, INTERACTIONS_SCHEMA, hour_folder
 
 SERVED = pa.schema([*IMPRESSIONS_SCHEMA, ("p_click", pa.float32()), ("feature_item_price", pa.float32())])

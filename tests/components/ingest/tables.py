@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 
 from components.ingest import ingest
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
 
 
 def prepared(directory: Path, now: float | None = None) -> PreparedTables:

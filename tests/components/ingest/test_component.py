@@ -7,8 +7,8 @@ from kfp.dsl import Dataset
 
 from components.ingest import dataset_fingerprint
 from components.ingest.component import ingest_dataset
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
-from feature_repo.tables import PreparedTables
 from tests.components.ingest.conftest import DatasetFactory, interactions
 
 

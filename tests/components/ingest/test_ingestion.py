@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from components.ingest import dataset_fingerprint, ingest
 from components.ingest.preparation import connect
-from feature_repo.tables import item_universe, table_schema
+from feature_repo.dataset.tables import item_universe, table_schema
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
 from tests.components.ingest.tables import column, prepared, with_column
 

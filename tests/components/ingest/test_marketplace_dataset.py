@@ -13,10 +13,10 @@ from components.ingest.marketplace.__main__ import main
 from components.ingest.marketplace.config import DAY, config_for
 from components.ingest.marketplace.directory import make_dataset
 from components.ingest.marketplace.world import World
-from feature_repo.contract import CONTRACT_COLUMNS, TABLES
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.errors import SettingsError
-from feature_repo.files import read_json, sha256
+from feature_repo.storage.files import read_json, sha256
 
 TEST_DAYS = 7
 

@@ -13,8 +13,8 @@ import pytest
 from components.ingest import dataset_fingerprint, ingest
 from components.ranking.groups import read_groups
 from components.validation.checks import check_rows
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
-from feature_repo.tables import PreparedTables
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
 from tests.components.ingest.parts import event, slate, write_part
 from tests.object_store import ObjectStore
@@ -179,7 +179,7 @@ def test_a_damaged_part_is_named(dataset: DatasetFactory, log: Path) -> None:
 
 
 def test_a_log_in_a_bucket(dataset: DatasetFactory, log: Path, bucket: str, s3_server: ObjectStore) -> None:
-    from feature_repo.remote_folder import RemoteFolder
+    from feature_repo.storage.remote_folder import RemoteFolder
 
     directory = dataset()
     url = f"s3://{bucket}/logs/shop"

@@ -13,7 +13,7 @@ import pytest
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.groups import Groups
 from components.ranking.rows import RankingRows
-from feature_repo.state import TimeArray, UserColumns
+from feature_repo.features.state import TimeArray, UserColumns
 from inference.artifacts import Artifacts
 from inference.query import Query
 from inference.recommender import Recommender

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from components.ranking.groups import Groups, read_groups
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
 from tests.components.validation.prepared import START, config, event, write_prepared
 from tests.feature_repo import logs
 

@@ -22,8 +22,8 @@ from components.ranking.groups import Groups, read_groups
 from components.ranking.logged import logged_rows
 from components.ranking.rows import RankingRows
 from components.validation.checks import check_rows
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
 from inference.artifacts import Artifacts, RecommenderConfig
 from inference.contents import Contents
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize

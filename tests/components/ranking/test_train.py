@@ -13,8 +13,8 @@ from components.ranking.spans import require_positives
 from components.ranking.train import train_ranker
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
-from feature_repo.tables import PreparedTables
 from inference.scorers.lightgbm import RankerModel
 from tests.components.retrieval import shop
 from tests.components.validation.prepared import write_prepared

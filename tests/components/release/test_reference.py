@@ -13,9 +13,9 @@ import pytest
 
 from components.release.profile import SAMPLE_REQUESTS, profile, sample
 from components.release.reference import as_declared
+from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.errors import BundleError
-from feature_repo.feature_set import FeatureSet
-from feature_repo.tables import TIMESTAMP
+from feature_repo.features.feature_set import FeatureSet
 from inference.bins import SHIFTS
 from inference.log.impressions import impressions_table
 from inference.recommender import Recommender

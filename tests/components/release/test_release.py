@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from components.release.release import made_of_the_same, online_settings, refuse, release_facts
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import NotReleased, SettingsError
-from feature_repo.files import write_json
-from feature_repo.tables import PreparedTables
+from feature_repo.storage.files import write_json
 from tests.components.validation.prepared import config, event, write_prepared
 
 GATE = {"passed": True, "release": True, "evidence": "strong", "sentence": "released: all is well"}

@@ -14,7 +14,7 @@ import pytest
 
 from components.release.releases import describe, go_back
 from feature_repo.errors import BundleError
-from feature_repo.files import read_json, write_json
+from feature_repo.storage.files import read_json, write_json
 from inference.bundle import Bundle
 from inference.feature_store import StoreSettings
 from inference.store import BundleStore

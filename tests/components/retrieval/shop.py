@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from components.features import build_features
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from tests.components.validation.prepared import START, config, event, write_prepared
 
 DAY = 86_400.0

@@ -7,8 +7,8 @@ import pytest
 
 from components.retrieval.examples import Examples
 from components.retrieval.log import HISTORY_LENGTH, Cells, PositiveLog, codes_of, ragged
-from feature_repo.feature_choice import choose_features
-from feature_repo.tables import PreparedTables, item_universe, unix_seconds
+from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
+from feature_repo.features.choice import choose_features
 from tests.components.retrieval import shop
 from tests.components.validation.prepared import write_prepared
 

@@ -16,10 +16,10 @@ from components.retrieval.files import load_item_tower
 from components.retrieval.model import TrainingData, user_inputs
 from components.retrieval.recall import Watch, recall
 from components.retrieval.towers import embed_items, fit, fit_towers, training_data, watched_span
+from feature_repo.dataset.split import Split
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.split import Split
-from feature_repo.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
 from inference.encoder import UserEncoder
 from inference.historical_features import HistoricalFeatures
 from inference.query import Query

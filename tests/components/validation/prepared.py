@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.ingest.description import Origin, describe_tables
-from feature_repo.contract import TABLES
-from feature_repo.dataset import DatasetConfig
-from feature_repo.files import read_json, write_json, write_parquet
-from feature_repo.tables import DESCRIPTION_FILE, SORT_KEYS, table_schema
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import TABLES
+from feature_repo.dataset.tables import DESCRIPTION_FILE, SORT_KEYS, table_schema
+from feature_repo.storage.files import read_json, write_json, write_parquet
 
 START = datetime(2026, 3, 1, tzinfo=UTC)
 Row = Mapping[str, Any]

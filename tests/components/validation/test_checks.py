@@ -11,10 +11,10 @@ import pytest
 
 from components.validation.checks import check_rows
 from components.validation.report import QualityReport
-from feature_repo.contract import TABLES
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import TABLES
+from feature_repo.dataset.tables import TIMESTAMP, PreparedTables
 from feature_repo.errors import DatasetError
-from feature_repo.tables import TIMESTAMP, PreparedTables
 from tests.components.validation.prepared import START, Row, config, event, write_prepared
 
 NOW = (START + timedelta(days=30)).timestamp()

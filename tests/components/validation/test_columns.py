@@ -14,7 +14,7 @@ from components.validation.columns import present, read_sample, record_batch
 from components.validation.drift import Spans
 from components.validation.schema import kept_schemas
 from components.validation.summary import bars
-from feature_repo.files import write_parquet
+from feature_repo.storage.files import write_parquet
 from tests.components.validation.prepared import START
 
 

@@ -7,7 +7,7 @@ import pytest
 from components.validation.checks import check_rows
 from components.validation.gate import require_quality, require_schema
 from feature_repo.errors import QualityError
-from feature_repo.files import write_json
+from feature_repo.storage.files import write_json
 from tests.components.validation.prepared import config, event, write_prepared
 
 

@@ -9,8 +9,8 @@ import pytest
 from components.validation.environment import compute_statistics
 from components.validation.schema import kept_schemas, schema_version
 from feature_repo.errors import QualityError, StorageError
-from feature_repo.files import read_json
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.files import read_json
+from feature_repo.storage.remote_folder import RemoteFolder
 from tests.components.validation.prepared import config, event, write_prepared
 
 

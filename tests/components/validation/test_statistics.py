@@ -16,7 +16,7 @@ from components.validation.environment import ROOT, compute_statistics
 from components.validation.gate import require_schema
 from components.validation.schema import schema_version
 from feature_repo.errors import QualityError, SettingsError
-from feature_repo.files import read_json
+from feature_repo.storage.files import read_json
 from tests.components.validation.prepared import START, config, event, write_prepared
 
 NUM_EVENTS = 6_000

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo.errors import PredictorError
-from feature_repo.files import write_parquet
+from feature_repo.storage.files import write_parquet
 from inference.executor import Executor
 from inference.log.impressions import impressions_schema, impressions_table
 from inference.query import Slate

@@ -12,8 +12,8 @@ import pyarrow.compute as pc
 import pytest
 
 from feature_repo.errors import DatasetError, StorageError
-from feature_repo.files import write_parquet
-from feature_repo.remote_folder import RemoteFolder
+from feature_repo.storage.files import write_parquet
+from feature_repo.storage.remote_folder import RemoteFolder
 from inference.log.layout import INTERACTIONS_SCHEMA, hour_folder
 from inference.log.reader import latest, latest_impression, local_log, read_impressions, read_interactions
 

@@ -27,8 +27,8 @@ from components.release.reference import make_reference
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from components.validation.checks import check_rows
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
 from inference.bundle import Bundle, Parts, write_bundle
 from inference.historical_features import HistoricalFeatures
 from inference.log.impressions import impressions_table

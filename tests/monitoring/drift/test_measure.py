@@ -14,8 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.release.profile import profile
+from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.errors import BundleError
-from feature_repo.tables import TIMESTAMP
 from inference.bundle import Bundle, write_bundle
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, INTERACTIONS, INTERACTIONS_SCHEMA, hour_folder

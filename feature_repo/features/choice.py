@@ -14,8 +14,9 @@ from itertools import chain
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from feature_repo.dataset.tables import PreparedTables, label_column
 from feature_repo.errors import DatasetError
-from feature_repo.feature_set import (
+from feature_repo.features.feature_set import (
     HALF_LIVES,
     HISTORY_ARRAYS,
     OWN_HALF_LIVES,
@@ -25,7 +26,6 @@ from feature_repo.feature_set import (
     FeatureSet,
     Vocabulary,
 )
-from feature_repo.tables import PreparedTables, label_column
 
 MAX_VOCABULARY = 50_000  # values a categorical column keeps, the most frequent first
 

@@ -18,9 +18,9 @@ import ibis
 import numpy as np
 import pyarrow as pa
 
-from feature_repo.feature_set import WINDOWS
-from feature_repo.split import DAY, Split
-from feature_repo.tables import TIMESTAMP
+from feature_repo.dataset.split import DAY, Split
+from feature_repo.dataset.tables import TIMESTAMP
+from feature_repo.features.feature_set import WINDOWS
 
 Table = Any  # ibis.Table: its columns are known only to the data, so that a type checker can say nothing about them
 Column = Any

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError, DatasetError
-from feature_repo.feature_choice import choose_features
-from feature_repo.feature_set import SOURCES, FeatureSet
-from feature_repo.tables import PreparedTables
+from feature_repo.features.choice import choose_features
+from feature_repo.features.feature_set import SOURCES, FeatureSet
 from tests.components.validation.prepared import config, event, write_prepared
 from tests.feature_repo import logs
 

@@ -17,11 +17,11 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.ages import days_between
-from feature_repo.cross_features import IndexArray, cross_features, stacked
-from feature_repo.feature_set import FeatureSet
-from feature_repo.split import DAY
-from feature_repo.state import FloatArray, IntArray, ItemColumns, OffsetArray, TimeArray, UserColumns
+from feature_repo.dataset.split import DAY
+from feature_repo.features.ages import days_between
+from feature_repo.features.cross_features import IndexArray, cross_features, stacked
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray, IntArray, ItemColumns, OffsetArray, TimeArray, UserColumns
 
 
 class RequestContext(Protocol):

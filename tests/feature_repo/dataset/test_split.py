@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.dataset import DatasetConfig
-from feature_repo.split import DAY, Split, clean_span, make_split, outlying_times
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.split import DAY, Split, clean_span, make_split, outlying_times
 
 END = 1_700_000_000.123457
 

@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.feature_choice import OWN_COLUMNS
-from feature_repo.feature_set import FeatureSet
-from feature_repo.state import History, ItemColumns, OwnItems, UserColumns
-from feature_repo.transforms import anchor_rows, assemble, request_features
+from feature_repo.features.choice import OWN_COLUMNS
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import History, ItemColumns, OwnItems, UserColumns
+from feature_repo.features.transforms import anchor_rows, assemble, request_features
 from inference.query import CandidateSet, Query
 
 DAY = 86400.0

@@ -16,7 +16,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from feature_repo.errors import BundleError
-from feature_repo.files import write_json
+from feature_repo.storage.files import write_json
 
 TRANSFORMS_VERSION = 3  # raise by hand whenever a snapshot or transform computes a column differently
 

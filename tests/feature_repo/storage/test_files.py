@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from feature_repo import progress
+from feature_repo.dataset.tables import PreparedTables, unix_seconds
 from feature_repo.errors import DatasetError
-from feature_repo.files import atomic_write, read_json, sha256, write_json, write_parquet
-from feature_repo.tables import PreparedTables, unix_seconds
+from feature_repo.storage.files import atomic_write, read_json, sha256, write_json, write_parquet
 
 
 def _write_half(path: Path) -> None:

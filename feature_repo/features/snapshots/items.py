@@ -10,9 +10,9 @@ from typing import Any
 
 import ibis
 
-from feature_repo.feature_set import HALF_LIVES, ITEM_AGES, ITEM_FACTS, RATE_WINDOWS, WINDOWS, FeatureSet
-from feature_repo.seller_snapshots import seller_windows
-from feature_repo.snapshots import (
+from feature_repo.features.feature_set import HALF_LIVES, ITEM_AGES, ITEM_FACTS, RATE_WINDOWS, WINDOWS, FeatureSet
+from feature_repo.features.snapshots.sellers import seller_windows
+from feature_repo.features.snapshots.windows import (
     FIXED_POINT,
     STATIC,
     Calendar,

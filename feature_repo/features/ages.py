@@ -8,8 +8,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.split import DAY
-from feature_repo.state import FloatArray, TimeArray
+from feature_repo.dataset.split import DAY
+from feature_repo.features.state import FloatArray, TimeArray
 
 SMALLEST_SPREAD = 1e-6  # half-lives; events closer together are one moment
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import ibis
 
-from feature_repo.feature_set import HISTORY_ARRAYS, USER_AGES, WINDOWS, FeatureSet
-from feature_repo.snapshots import (
+from feature_repo.features.feature_set import HISTORY_ARRAYS, USER_AGES, WINDOWS, FeatureSet
+from feature_repo.features.snapshots.windows import (
     FIXED_POINT,
     STATIC,
     Calendar,

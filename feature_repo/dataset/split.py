@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, model_validator
 
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 
 DAY = 86400.0
 MICROSECOND = 1e-6

@@ -14,7 +14,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from feature_repo.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RESERVED_COLUMNS, TABLES
+from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RESERVED_COLUMNS, TABLES
 from feature_repo.errors import DatasetError
 
 CONFIG_FILE = "dataset.toml"

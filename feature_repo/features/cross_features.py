@@ -11,9 +11,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.ages import days_between, decayed_count
-from feature_repo.feature_set import OWN_HALF_LIVES, FeatureSet
-from feature_repo.state import FloatArray, History, IntArray, ItemColumns, OffsetArray, TimeArray, UserColumns
+from feature_repo.features.ages import days_between, decayed_count
+from feature_repo.features.feature_set import OWN_HALF_LIVES, FeatureSet
+from feature_repo.features.state import FloatArray, History, IntArray, ItemColumns, OffsetArray, TimeArray, UserColumns
 
 SMALLEST_PRICE_STD = 0.1  # of log prices; a user who always paid the same has no spread to divide by
 SMALLEST_GAP_DAYS = 1.0  # items bought twice in a day are not due every minute

@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from feature_repo.feature_set import FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ibis
 
-from feature_repo.snapshots import Calendar, Column, Table, at_day, over_days
+from feature_repo.features.snapshots.windows import Calendar, Column, Table, at_day, over_days
 
 SELLER_DAYS = 30
 SELLER_SUMS = ("hits", "shown", "positives", "negatives")

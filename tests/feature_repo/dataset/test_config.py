@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import DatasetError
 
 MINIMAL = 'name = "shop"\n[objectives]\nclick = ["view"]\nconvert = ["purchase"]\n'

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 
 from components.features.build import build_features
 from components.ingest import ingest
-from feature_repo.features_directory import FeaturesDirectory
-from feature_repo.tables import TIMESTAMP
+from feature_repo.dataset.tables import TIMESTAMP
+from feature_repo.features.directory import FeaturesDirectory
 from tests.components.validation.prepared import START, config, event, write_prepared
 
 CONFIG = """

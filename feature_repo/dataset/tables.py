@@ -36,11 +36,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from feature_repo.contract import CONTRACT_COLUMNS, TABLES
-from feature_repo.dataset import DatasetConfig
+from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
+from feature_repo.dataset.split import Split
 from feature_repo.errors import DatasetError
-from feature_repo.files import read_json
-from feature_repo.split import Split
+from feature_repo.storage.files import read_json
 
 DESCRIPTION_FILE = "dataset.json"
 TIMESTAMP = pa.timestamp("us", tz="UTC")
