@@ -31,13 +31,14 @@ from kserve.protocol.rest.server import RESTServer
 
 from feature_repo.errors import PredictorError, RequestError, exit_with_sentence
 from feature_repo.features.state import FloatArray
-from inference import hosting, problems
+from inference.api import problems
+from inference.bundles.store import BundleStore
 from inference.metrics import Metrics
-from inference.rankers import Rankers
 from inference.scorers.protocol import Ranker
 from inference.scorers.remote import DEADLINE_PARAMETER, MAX_MESSAGE, MODEL, PROBABILITY_PREFIX, VERSION_PARAMETER
+from inference.server import hosting
+from inference.server.rankers import Rankers
 from inference.settings import ServingSettings
-from inference.store import BundleStore
 
 STATUS_CODES = {403: grpc.StatusCode.PERMISSION_DENIED, 404: grpc.StatusCode.NOT_FOUND}
 

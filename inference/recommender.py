@@ -24,23 +24,23 @@ import numpy.typing as npt
 from feature_repo.errors import PredictorError
 from feature_repo.features.state import FloatArray, TimeArray, UserColumns
 from feature_repo.features.transforms import assemble
-from inference.artifacts import Artifacts
-from inference.executor import Executor, Trace
+from inference.candidates.query import CandidateSet, Query, Slate
+from inference.candidates.users import cold_users, span
 from inference.filters import availability, exclude, repeats, seed
 from inference.filters.protocol import Filter
-from inference.merge import concatenate, merge
-from inference.query import CandidateSet, Query, Slate
+from inference.flow.executor import Executor, Trace
+from inference.flow.merge import concatenate, merge
+from inference.flow.slates import SlateWriter
+from inference.flow.source_scores import complete
+from inference.flow.timeouts import PARALLEL_UP_TO, Timeouts, allowed
+from inference.flow.topup import top_up
+from inference.models.artifacts import Artifacts
 from inference.scorers.protocol import Scorer
-from inference.slates import SlateWriter
-from inference.source_scores import complete
 from inference.sources.covisitation import CovisitationSource
 from inference.sources.own import OwnSource
 from inference.sources.popular import PopularSource
 from inference.sources.protocol import Found, Source
 from inference.sources.two_tower import TwoTowerSource
-from inference.timeouts import PARALLEL_UP_TO, Timeouts, allowed
-from inference.topup import top_up
-from inference.users import cold_users, span
 
 HYDRATED_TOGETHER = 16_384  # users read from the store in one call
 BATCH = 512  # queries worked on at a time: 512 x 550 candidates x 100 features are 110 MB

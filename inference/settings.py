@@ -27,7 +27,7 @@ class ServingSettings(BaseModel):
         http_port, grpc_port: Their ports (the transformer has no gRPC).
         predictor: `host:port` of the predictor's gRPC.
         redis: `host:port` of a Redis online store, "" for SQLite beside the bundles.
-        clock: wall, log or request, see `clock.py`.
+        clock: wall, log or request, see `api/clock.py`.
         deadline_seconds: Time a request may take before stages are cut short.
         users_seconds, sources_seconds, ranker_seconds: Time of those stages within it.
         poll_seconds: How often `current` is looked at.

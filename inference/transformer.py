@@ -29,13 +29,14 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 
 from feature_repo.errors import RequestError, exit_with_sentence
-from inference import hosting, problems
-from inference.backend import Backend
-from inference.log.route import EVENTS_PATH, events_route
+from inference.api import problems
+from inference.api.events_route import EVENTS_PATH, events_route
+from inference.api.requests import Instances, RecommendationRequest, from_tensors
+from inference.api.responses import server_timing
 from inference.metrics import Metrics
-from inference.requests import Instances, RecommendationRequest, from_tensors
-from inference.responses import server_timing
-from inference.service import REQUEST_ID_HEADER, Answer, Service, sent_id
+from inference.server import hosting
+from inference.server.backend import Backend
+from inference.server.service import REQUEST_ID_HEADER, Answer, Service, sent_id
 from inference.settings import ServingSettings
 
 MODEL = "recommender"

@@ -12,9 +12,9 @@ import math
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from feature_repo.errors import BundleError, StorageError
+from inference.bundles.manifest import Manifest
+from inference.bundles.store import BundleStore
 from inference.log.reader import latest_impression
-from inference.manifest import Manifest
-from inference.store import BundleStore
 from monitoring.drift.report import DriftReport
 from monitoring.state import StateFolder
 from pipelines.job import Job

@@ -15,7 +15,7 @@ from components.features.refresh import Refreshed, require_served
 from components.ingest import dataset_fingerprint
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from pipelines.alone import fresh_folder
 from pipelines.local import RunFailed, run_pipeline
 from pipelines.refresh_steps import refresh

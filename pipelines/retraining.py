@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from monitoring.decision import decide
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import Answer, Retraining, read_ledger

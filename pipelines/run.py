@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
 from feature_repo.storage.files import write_json
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from pipelines.alone import fresh_folder
 from pipelines.latency import measure
 from pipelines.parameters import TrainingParameters

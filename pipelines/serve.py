@@ -15,7 +15,7 @@ from pathlib import Path
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import BundleError, exit_with_sentence
 from feature_repo.storage.files import write_json
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from pipelines.servers import serve
 from pipelines.settings import PipelineSettings
 

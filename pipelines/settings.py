@@ -11,7 +11,7 @@ from pathlib import Path
 
 from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.errors import SettingsError
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 
 DAY = 86_400.0
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 
 from feature_repo.errors import KuberecError
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from monitoring.ledger import Retraining
 from pipelines.alone import fresh_folder
 from pipelines.cluster import Cluster, ClusterRun

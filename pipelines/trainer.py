@@ -7,7 +7,7 @@ from pathlib import Path
 
 from components.ingest import dataset_fingerprint
 from components.validation.schema import schema_version
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from pipelines.local import RunFailed, run_pipeline
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import PipelineSettings

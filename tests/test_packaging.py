@@ -35,7 +35,7 @@ def test_the_transformer_has_no_package_of_another_image(serving_python: Path, p
     "module",
     [
         "inference.recommender",
-        "inference.encoder",
+        "inference.models.encoder",
         "inference.feature_store",
         "inference.transformer",
         "inference.predictor",

@@ -50,7 +50,7 @@ def evaluate_op(
     from components.evaluation.run import REPORT_FILE, SUMMARY_FILE, evaluate_funnel
     from feature_repo.errors import exit_with_sentence
     from feature_repo.storage.files import write_json
-    from inference.store import BundleStore
+    from inference.bundles.store import BundleStore
 
     out = Path(evaluation.path)
     with exit_with_sentence():

@@ -15,7 +15,7 @@ from components.evaluation.log import EventLog
 from components.evaluation.metrics import LIST_LENGTH
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
-from inference.query import CandidateSet, Query
+from inference.candidates.query import CandidateSet, Query
 from inference.recommender import BATCH, Recommender
 
 DEPTH = 600  # of the recommender's lists: all its candidates, so that slices can leave some out

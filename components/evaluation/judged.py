@@ -19,9 +19,9 @@ from components.index.stage import Stage
 from components.ranking.groups import Groups, read_groups
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import track
-from inference.historical_features import HistoricalFeatures
-from inference.merge import with_rows
-from inference.ragged import contains
+from inference.candidates.ragged import contains
+from inference.feature_store.historical import HistoricalFeatures
+from inference.flow.merge import with_rows
 from inference.recommender import Batch, Recommender, Retrieved
 from inference.scorers.protocol import Ranker
 

@@ -27,8 +27,8 @@ from components.evaluation.setting import Setting
 from components.index.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.storage.files import atomic_write, write_text
-from inference.bundle import Bundle
-from inference.historical_features import HistoricalFeatures
+from inference.bundles.bundle import Bundle
+from inference.feature_store.historical import HistoricalFeatures
 from inference.recommender import Recommender
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer

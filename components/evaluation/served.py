@@ -37,13 +37,13 @@ from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.state import IntArray
 from feature_repo.progress import say
 from feature_repo.storage.files import write_parquet
-from inference.bundle import Bundle
-from inference.historical_features import HistoricalFeatures
-from inference.query import Query
+from inference.bundles.bundle import Bundle
+from inference.candidates.query import Query
+from inference.feature_store.historical import HistoricalFeatures
+from inference.feature_store.state_columns import stored_item_numbers, stored_item_texts, stored_user_numbers
 from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
-from inference.state_columns import stored_item_numbers, stored_item_texts, stored_user_numbers
 
 
 def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ranker: Ranker | None) -> Served | None:

@@ -53,7 +53,7 @@ def refresh_features_op(
     from components.release.release import online_settings
     from feature_repo.errors import exit_with_sentence
     from feature_repo.storage.files import write_json
-    from inference.store import BundleStore
+    from inference.bundles.store import BundleStore
 
     with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
         done = refresh_features(

@@ -19,9 +19,9 @@ from feature_repo.dataset.tables import PreparedTables, table_schema
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
+from inference.bundles.manifest import Facts
+from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings, materialize
-from inference.manifest import Facts
-from inference.store import BundleStore
 
 
 class Refreshed(BaseModel):

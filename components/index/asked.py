@@ -12,9 +12,9 @@ import numpy as np
 
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.state import FloatArray
-from inference.encoder import UserEncoder
-from inference.historical_features import HistoricalFeatures
-from inference.query import Query
+from inference.candidates.query import Query
+from inference.feature_store.historical import HistoricalFeatures
+from inference.models.encoder import UserEncoder
 
 NUM_ASKED = 200
 

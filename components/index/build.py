@@ -15,7 +15,7 @@ from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.progress import say
 from feature_repo.storage.files import write_json
-from inference.index import IndexConfig, ItemIndex
+from inference.models.index import IndexConfig, ItemIndex
 
 
 def build_stage(

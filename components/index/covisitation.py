@@ -15,7 +15,7 @@ from scipy import sparse
 from components.index.events import Events
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
-from inference.neighbours import Neighbours
+from inference.models.neighbours import Neighbours
 
 DAY = 86_400.0
 BLOCK = 1_000  # items whose neighbours are counted together: bounds the dense part of the product

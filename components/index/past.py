@@ -13,9 +13,9 @@ from components.index.events import Events
 from components.index.popular import fit_popularity
 from components.index.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
-from inference.artifacts import Artifacts
-from inference.historical_features import HistoricalFeatures
-from inference.neighbours import Neighbours
+from inference.feature_store.historical import HistoricalFeatures
+from inference.models.artifacts import Artifacts
+from inference.models.neighbours import Neighbours
 
 MOST_REFITS = 8  # of the neighbours over a span
 

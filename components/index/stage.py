@@ -23,12 +23,12 @@ from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from feature_repo.storage.files import read_json
-from inference.artifacts import Artifacts, RecommenderConfig
-from inference.contents import Contents
-from inference.encoder import UserEncoder
-from inference.index import ItemIndex
-from inference.neighbours import Neighbours
-from inference.popularity import Popularity
+from inference.models.artifacts import Artifacts, RecommenderConfig
+from inference.models.contents import Contents
+from inference.models.encoder import UserEncoder
+from inference.models.index import ItemIndex
+from inference.models.neighbours import Neighbours
+from inference.models.popularity import Popularity
 
 TOWERS, INDEX, NEIGHBOURS, POPULARITY, STAGE = "towers", "index", "neighbours.npz", "popularity.npz", "stage.json"
 

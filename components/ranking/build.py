@@ -17,10 +17,10 @@ import numpy.typing as npt
 from components.ranking.groups import Groups
 from components.ranking.rows import RankingRows
 from feature_repo.progress import track
-from inference.artifacts import Artifacts
-from inference.merge import with_rows
-from inference.query import CandidateSet
-from inference.ragged import contains, offsets_from_owners, ranks
+from inference.candidates.query import CandidateSet
+from inference.candidates.ragged import contains, offsets_from_owners, ranks
+from inference.flow.merge import with_rows
+from inference.models.artifacts import Artifacts
 from inference.recommender import Batch, Recommender, Retrieved, UserReader
 
 

@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.dataset.tables import PreparedTables, label_column
-from inference.query import Query
+from inference.candidates.query import Query
 
 MOST_DRAWN = 4  # groups for each that counts: asking costs the same for a silent one
 

@@ -15,7 +15,7 @@ from components.ranking.rows import RankingRows
 from components.ranking.spans import require
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import say
-from inference.historical_features import HistoricalFeatures
+from inference.feature_store.historical import HistoricalFeatures
 
 MAX_ROWS = 1_000_000
 VALIDATION_SHARE = 0.3  # of MAX_ROWS, for early stopping and calibration

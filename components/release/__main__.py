@@ -12,7 +12,7 @@ import argparse
 
 from components.release.releases import describe, go_back
 from feature_repo.errors import exit_with_sentence
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 
 
 def main() -> None:

@@ -93,7 +93,7 @@ def release_op(
 
     from components.release.release import Release, online_settings, release, release_facts
     from feature_repo.errors import exit_with_sentence
-    from inference.store import BundleStore
+    from inference.bundles.store import BundleStore
 
     with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
         facts = release_facts(

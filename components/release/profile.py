@@ -9,8 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from inference.bins import Bins
-from inference.reference import Counted, ReferenceColumn, Watched
+from inference.drift.bins import Bins
+from inference.drift.reference import Counted, ReferenceColumn, Watched
 
 SAMPLE_ROWS, SAMPLE_REQUESTS = 20_000, 2_000
 

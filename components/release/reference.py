@@ -28,11 +28,11 @@ from feature_repo.dataset.tables import PreparedTables, label_column
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from feature_repo.progress import say, track
-from inference.historical_features import HistoricalFeatures
+from inference.candidates.query import Query
+from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
+from inference.feature_store.historical import HistoricalFeatures
 from inference.log.impressions import impressions_table
-from inference.query import Query
 from inference.recommender import Recommender
-from inference.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 

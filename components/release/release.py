@@ -19,13 +19,13 @@ from feature_repo.errors import NotReleased, SettingsError
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.progress import say
 from feature_repo.storage.files import read_json
-from inference.bundle import Parts, write_bundle
+from inference.bundles.bundle import Parts, write_bundle
+from inference.bundles.manifest import Facts
+from inference.bundles.store import BundleStore
+from inference.drift.reference import REFERENCE_FILE
 from inference.feature_store import StoreSettings, materialize
-from inference.historical_features import HistoricalFeatures
-from inference.manifest import Facts
-from inference.reasons import verbs
-from inference.reference import REFERENCE_FILE
-from inference.store import BundleStore
+from inference.feature_store.historical import HistoricalFeatures
+from inference.flow.reasons import verbs
 
 
 @dataclass(frozen=True, slots=True)

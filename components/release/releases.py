@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from feature_repo.errors import BundleError
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 
 NEVER = datetime.max.replace(tzinfo=UTC)  # what was published and not released comes last
 

@@ -28,8 +28,8 @@ from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
 from feature_repo.storage.files import atomic_write, read_json, write_json
-from inference.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE
-from inference.networks import TowersConfig
+from inference.models.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE
+from inference.networks.towers import TowersConfig
 
 ITEM_TOWER_FILE = "item_tower.safetensors"
 ITEM_IDS_FILE = "item_ids.json"

@@ -13,7 +13,7 @@ from components.retrieval.config import TrainingConfig
 from components.retrieval.log import HISTORY_LENGTH, IndexArray, ragged
 from components.retrieval.model import Towers, TrainingData, user_inputs
 from feature_repo.features.state import FloatArray, IntArray
-from inference.encoder import TowerInputs
+from inference.models.encoder import TowerInputs
 
 _RULED_OUT = -1e9
 

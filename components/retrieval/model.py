@@ -1,7 +1,7 @@
 """The towers during training: the two networks, the data they learn from, and how data becomes their inputs.
 
-Owns the training side of the inputs; `inference/encoder.py` owns the serving side, and both pad histories with the
-same function.
+Owns the training side of the inputs; `inference/models/encoder.py` owns the serving side, and both pad histories with
+the same function.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from components.retrieval.log import HISTORY_LENGTH, IndexArray, PositiveLog
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray, IntArray, TimeArray
 from feature_repo.features.transforms import clock_features
-from inference.encoder import REQUEST_NUMERIC, TowerInputs, pad_history
-from inference.networks import ItemTower, TowersConfig, UserTower
+from inference.models.encoder import REQUEST_NUMERIC, TowerInputs, pad_history
+from inference.networks.towers import ItemTower, TowersConfig, UserTower
 
 _CHUNK = 8192  # items embedded at a time
 

@@ -29,8 +29,8 @@ from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
 from feature_repo.progress import say
-from inference.encoder import REQUEST_NUMERIC
-from inference.networks import TowersConfig
+from inference.models.encoder import REQUEST_NUMERIC
+from inference.networks.towers import TowersConfig
 
 NUM_MOMENTS = 4  # cuts whose item numbers set the standardisation
 

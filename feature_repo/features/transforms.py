@@ -25,7 +25,7 @@ from feature_repo.features.state import FloatArray, IntArray, ItemColumns, Offse
 
 
 class RequestContext(Protocol):
-    """What the features read of a query (`inference.query.Query` is one)."""
+    """What the features read of a query (`inference.candidates.query.Query` is one)."""
 
     @property
     def time(self) -> float: ...
@@ -44,7 +44,7 @@ class RequestContext(Protocol):
 
 
 class Candidates(Protocol):
-    """What the features read of a candidate set (`inference.query.CandidateSet` is one)."""
+    """What the features read of a candidate set (`inference.candidates.query.CandidateSet` is one)."""
 
     @property
     def offsets(self) -> OffsetArray: ...

@@ -25,8 +25,7 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from inference.feature_store.freshness import KEY, Freshness
 from inference.feature_store.project import NEVER, StoreSettings, failures
-from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records
-from inference.state_columns import (
+from inference.feature_store.state_columns import (
     ItemRecords,
     RowMap,
     Strings,
@@ -35,6 +34,7 @@ from inference.state_columns import (
     stored_item_texts,
     user_columns,
 )
+from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records
 
 READ_ROWS = 2_000  # keys in one read of the item table
 

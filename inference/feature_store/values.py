@@ -16,7 +16,7 @@ from feast.protos.feast.types.Value_pb2 import DoubleList, StringList, Value
 
 from feature_repo.definitions import TIMESTAMP_FIELD
 from feature_repo.features.feature_set import HISTORY_ARRAYS, FeatureSet
-from inference.state_columns import Strings, UserRecords, offsets_of, stored_user_numbers
+from inference.feature_store.state_columns import Strings, UserRecords, offsets_of, stored_user_numbers
 
 Record = Mapping[str, Value]
 VALUE_OF_TYPE: Mapping[str, Callable[[Any], Value]] = {

@@ -10,8 +10,8 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.features.state import UserColumns
-from inference.artifacts import Artifacts
-from inference.query import CandidateSet, Query
+from inference.candidates.query import CandidateSet, Query
+from inference.models.artifacts import Artifacts
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.features.state import UserColumns
-from inference.query import CandidateSet, Query
+from inference.candidates.query import CandidateSet, Query
 
 
 class Filter(Protocol):

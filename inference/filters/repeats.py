@@ -9,10 +9,10 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.features.state import UserColumns
-from inference.artifacts import Artifacts
-from inference.query import CandidateSet, Query
-from inference.ragged import contains, owners_from_offsets
-from inference.repeats import ruled_out
+from inference.candidates.query import CandidateSet, Query
+from inference.candidates.ragged import contains, owners_from_offsets
+from inference.candidates.repeats import ruled_out
+from inference.models.artifacts import Artifacts
 
 
 @dataclass(frozen=True)

@@ -17,9 +17,9 @@ import pyarrow as pa
 from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
-from inference.artifacts import Artifacts
+from inference.candidates.query import Slate
 from inference.log.layout import IMPRESSIONS_SCHEMA
-from inference.query import Slate
+from inference.models.artifacts import Artifacts
 
 FEATURE_PREFIX = "feature_"
 PROBABILITY_PREFIX = "p_"

@@ -20,7 +20,7 @@ from pydantic_core import from_json
 
 from feature_repo.errors import StorageError
 from feature_repo.storage.files import sync_directory
-from inference.log.events import Event
+from inference.api.events import Event
 from inference.log.spool import JOURNAL_PREFIX
 from inference.metrics import Metrics
 

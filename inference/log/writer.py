@@ -24,15 +24,15 @@ import pyarrow as pa
 
 from feature_repo.errors import StorageError
 from feature_repo.storage.files import sync_directory
-from inference.artifacts import Artifacts
-from inference.log.events import Event, events_table
+from inference.api.events import Event, events_table
+from inference.candidates.query import Slate
 from inference.log.impressions import impressions_table
 from inference.log.journal import Journal, read_journal
 from inference.log.layout import IMPRESSIONS, INTERACTIONS
 from inference.log.outbox import Outbox
 from inference.log.spool import Spool
 from inference.metrics import Metrics
-from inference.query import Slate
+from inference.models.artifacts import Artifacts
 
 STOP_SECONDS = 10.0  # that the end of the process waits for the last flush
 log = logging.getLogger("kuberec")

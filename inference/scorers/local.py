@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from feature_repo.errors import PredictorError
 from feature_repo.features.state import FloatArray
-from inference.query import CandidateSet
+from inference.candidates.query import CandidateSet
 from inference.scorers.protocol import Ranker
 
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from feature_repo.features.state import FloatArray
-from inference.query import CandidateSet
+from inference.candidates.query import CandidateSet
 
 
 class Scorer(Protocol):

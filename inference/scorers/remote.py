@@ -17,7 +17,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from feature_repo.errors import PredictorError
 from feature_repo.features.state import FloatArray
-from inference.query import CandidateSet
+from inference.candidates.query import CandidateSet
 
 MODEL = "ranker"
 VERSION_PARAMETER = "bundle_version"

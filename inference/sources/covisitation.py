@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from feature_repo.features.state import FloatArray, IntArray, OffsetArray, UserColumns
-from inference.artifacts import Artifacts
-from inference.query import Query
-from inference.ragged import offsets_from_owners, owners_from_offsets, ranks
+from inference.candidates.query import Query
+from inference.candidates.ragged import offsets_from_owners, owners_from_offsets, ranks
+from inference.models.artifacts import Artifacts
 from inference.sources.protocol import Found
 
 RECENCY_EVENTS = 10.0  # a history event loses half its voice with every so many events after it

@@ -9,10 +9,10 @@ import numpy as np
 
 from feature_repo.features.ages import decayed_count
 from feature_repo.features.state import UserColumns
-from inference.artifacts import Artifacts
-from inference.query import Query
-from inference.ragged import best, offsets_from_owners, owners_from_offsets
-from inference.repeats import ruled_out
+from inference.candidates.query import Query
+from inference.candidates.ragged import best, offsets_from_owners, owners_from_offsets
+from inference.candidates.repeats import ruled_out
+from inference.models.artifacts import Artifacts
 from inference.sources.protocol import Found
 
 

@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 
 from feature_repo.features.state import FloatArray, IntArray, UserColumns
-from inference.artifacts import Artifacts
-from inference.query import Query
+from inference.candidates.query import Query
+from inference.models.artifacts import Artifacts
 from inference.sources.protocol import Found
 
 

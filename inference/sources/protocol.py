@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 
 from feature_repo.features.state import FloatArray, IntArray, OffsetArray, UserColumns
-from inference.query import Query
+from inference.candidates.query import Query
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,14 @@ from typing import Protocol
 import numpy as np
 
 from feature_repo.features.state import FloatArray, UserColumns
-from inference.artifacts import Artifacts
-from inference.query import Query
-from inference.ragged import offsets_from_owners
+from inference.candidates.query import Query
+from inference.candidates.ragged import offsets_from_owners
+from inference.models.artifacts import Artifacts
 from inference.sources.protocol import Found
 
 
 class Encoder(Protocol):
-    """What turns users into vectors (`inference/encoder.py`)."""
+    """What turns users into vectors (`inference/models/encoder.py`)."""
 
     def encode(self, users: UserColumns, queries: Sequence[Query]) -> FloatArray:
         """L2-normalised user vectors [q, d]."""

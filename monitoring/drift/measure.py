@@ -26,9 +26,9 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.errors import BundleError
-from inference.bins import Bins
-from inference.bundle import REFERENCE, Bundle
-from inference.reference import (
+from inference.bundles.bundle import REFERENCE, Bundle
+from inference.drift.bins import Bins
+from inference.drift.reference import (
     Kind,
     Reference,
     ReferenceColumn,

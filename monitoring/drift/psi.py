@@ -24,7 +24,7 @@ from evidently.legacy.calculations.stattests.registry import StatTest, register_
 from evidently.legacy.core import ColumnType
 from scipy.stats import chi2
 
-from inference.bins import Bins
+from inference.drift.bins import Bins
 from monitoring.drift.report import SIGNIFICANT
 
 LEAST_SHARE = 0.001

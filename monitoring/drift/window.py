@@ -17,10 +17,10 @@ import pyarrow.compute as pc
 
 from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import label_column
-from inference.bundle import Bundle
+from inference.bundles.bundle import Bundle
+from inference.drift.reference import ranked_rows
 from inference.log.impressions import FEATURE_PREFIX, impressions_schema
 from inference.log.reader import read_impressions, read_interactions
-from inference.reference import ranked_rows
 
 MOST_REQUESTS = 2_500  # 50,000 rows; more tell PSI no better
 

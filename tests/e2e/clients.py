@@ -14,12 +14,12 @@ from typing import Any
 
 import httpx
 
-from inference.artifacts import Artifacts
-from inference.bundle import Bundle
+from inference.api.requests import RecommendationRequest
+from inference.api.responses import body
+from inference.bundles.bundle import Bundle
 from inference.feature_store import OnlineFeatures, StoreSettings
+from inference.models.artifacts import Artifacts
 from inference.recommender import Recommender
-from inference.requests import RecommendationRequest
-from inference.responses import body
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
 from tests.inference import world

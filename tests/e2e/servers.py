@@ -14,9 +14,9 @@ from pathlib import Path
 
 import httpx
 
-from inference.bundle import Bundle
+from inference.bundles.bundle import Bundle
+from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings
-from inference.store import BundleStore
 from tests.inference.features import fill_store
 
 START_SECONDS = 120.0

@@ -19,7 +19,7 @@ import pytest
 from components.ingest.marketplace.config import config_for
 from components.ingest.marketplace.directory import make_dataset
 from feature_repo.storage.remote_folder import RemoteFolder
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from tests.e2e import main_job
 
 pytestmark = pytest.mark.timeout(1800)  # three trainings on two cores that others may use too

@@ -19,8 +19,8 @@ import pytest
 
 from components.features.refresh import refresh_features
 from feature_repo.storage.files import read_json
+from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings
-from inference.store import BundleStore
 from tests.components.features import shop
 from tests.components.ingest.parts import event, slate, write_part
 from tests.conftest import _free_port

@@ -25,7 +25,7 @@ from components.ingest.marketplace.config import DAY, LOG_START, MarketplaceConf
 from components.ingest.marketplace.directory import make_dataset
 from components.ingest.marketplace.replay import Replay, ReplayedDay, resumed_world, write_items
 from components.ingest.marketplace.world import World
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from pipelines.servers import serve
 from tests.e2e import main_job
 from tests.e2e.servers import wait_for

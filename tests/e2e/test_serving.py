@@ -15,7 +15,7 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 from tests.conftest import _free_port
 from tests.e2e import servers
 from tests.inference import world
-from tests.inference.bundles import make_bundle
+from tests.inference.bundle_factory import make_bundle
 
 PROBLEM = "application/problem+json"
 

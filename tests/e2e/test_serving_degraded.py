@@ -11,12 +11,12 @@ import httpx
 import pytest
 
 from feature_repo.storage.files import write_json
-from inference.manifest import Manifest
+from inference.bundles.manifest import Manifest
 from inference.recommender import Recommender
 from tests.conftest import _free_port
 from tests.e2e import servers
 from tests.inference import world
-from tests.inference.bundles import make_bundle
+from tests.inference.bundle_factory import make_bundle
 
 
 @pytest.fixture(scope="module")

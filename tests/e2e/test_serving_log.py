@@ -22,7 +22,7 @@ from inference.scorers.local import LocalScorer
 from tests.conftest import _free_port
 from tests.e2e import servers
 from tests.inference import world
-from tests.inference.bundles import make_bundle
+from tests.inference.bundle_factory import make_bundle
 from tests.inference.log import logs
 
 FLUSH_SECONDS = 1.0

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from tests import object_store
 from tests.conftest import _free_port
 from tests.e2e import servers
-from tests.inference.bundles import make_bundle
+from tests.inference.bundle_factory import make_bundle
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ import httpx
 import numpy as np
 import pytest
 
-from inference.bundle import Bundle
+from inference.bundles.bundle import Bundle
 from inference.feature_store import StoreSettings
 from tests.conftest import ROOT, _free_port
 from tests.e2e import servers

@@ -18,15 +18,15 @@ from onnx import TensorProto, helper
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
 from feature_repo.storage.files import write_json
-from inference.artifacts import Artifacts
-from inference.bundle import Bundle, write_bundle
-from inference.contents import Contents
-from inference.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE, UserEncoder
+from inference.bundles.bundle import Bundle, write_bundle
 from inference.feature_store import OnlineFeatures, StoreSettings
-from inference.index import ItemIndex
-from inference.popularity import Popularity
+from inference.models.artifacts import Artifacts
+from inference.models.contents import Contents
+from inference.models.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE, UserEncoder
+from inference.models.index import ItemIndex
+from inference.models.popularity import Popularity
 from tests.inference import world
-from tests.inference.bundles import FACTS, fit_ranker, parts_of
+from tests.inference.bundle_factory import FACTS, fit_ranker, parts_of
 
 EVERY = 11  # edition k lacks the items k, k + 11, ...
 

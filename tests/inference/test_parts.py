@@ -11,14 +11,14 @@ import pyarrow as pa
 import pytest
 
 from feature_repo.errors import FeatureStoreError
-from inference.artifacts import least_age
-from inference.contents import Contents
-from inference.executor import FAILURES, Executor, Trace
+from inference.candidates.users import cold_users, span
 from inference.filters.availability import AvailabilityFilter
-from inference.merge import bare, with_rows
-from inference.reasons import verbs
+from inference.flow.executor import FAILURES, Executor, Trace
+from inference.flow.merge import bare, with_rows
+from inference.flow.reasons import verbs
+from inference.models.artifacts import least_age
+from inference.models.contents import Contents
 from inference.sources.own import OwnSource
-from inference.users import cold_users, span
 from tests.inference import world
 
 
@@ -67,7 +67,7 @@ def test_executor_leaves_the_late_and_a_strict_one_raises():
 
 
 def test_executor_leaves_alone_what_keeps_failing_and_comes_back(monkeypatch):
-    monkeypatch.setattr("inference.executor.REST_SECONDS", 0.1)
+    monkeypatch.setattr("inference.flow.executor.REST_SECONDS", 0.1)
     counter, asked, healed = Counter(), [], threading.Event()
     executor = Executor(strict=False, threads=2, observer=counter)
 

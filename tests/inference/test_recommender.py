@@ -9,9 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.errors import FeatureStoreError, PredictorError
-from inference.executor import Executor
+from inference.flow.executor import Executor
+from inference.flow.timeouts import Timeouts
 from inference.recommender import Recommender
-from inference.timeouts import Timeouts
 from tests.inference import world
 
 

@@ -11,12 +11,12 @@ import pyarrow as pa
 
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray, History, ItemColumns, OwnItems, TimeArray, UserColumns
-from inference.artifacts import Artifacts, RecommenderConfig
-from inference.contents import Contents
-from inference.index import ItemIndex
-from inference.neighbours import Neighbours
-from inference.popularity import Popularity
-from inference.query import Query
+from inference.candidates.query import Query
+from inference.models.artifacts import Artifacts, RecommenderConfig
+from inference.models.contents import Contents
+from inference.models.index import ItemIndex
+from inference.models.neighbours import Neighbours
+from inference.models.popularity import Popularity
 
 NOW = 1_700_000_000.0
 DAY = 86_400.0

@@ -22,7 +22,7 @@ from monitoring.rules import ALERTS, PREDICTOR, RECORDINGS, TRANSFORMER
 from tests.conftest import _free_port
 from tests.e2e import servers
 from tests.inference import world
-from tests.inference.bundles import make_bundle
+from tests.inference.bundle_factory import make_bundle
 from tests.monitoring.prometheus import Prometheus, prometheus, textfile_exporter
 
 # Expressions without any value in a healthy system of a minute, and why.

@@ -18,6 +18,7 @@ from feature_repo.errors import FeatureStoreError
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.transforms import assemble
+from inference.candidates.query import CandidateSet, Query
 from inference.feature_store import (
     FeatureReader,
     Freshness,
@@ -26,8 +27,7 @@ from inference.feature_store import (
     materialize,
     redis_connection,
 )
-from inference.historical_features import HistoricalFeatures
-from inference.query import CandidateSet, Query
+from inference.feature_store.historical import HistoricalFeatures
 from tests.components.validation.prepared import START
 from tests.feature_repo import logs
 

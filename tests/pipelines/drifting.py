@@ -22,21 +22,21 @@ from components.ingest.marketplace.directory import make_dataset
 from components.release.profile import profile
 from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.storage.files import write_json
-from inference.bundle import open_bundle, write_bundle
+from inference.bundles.bundle import open_bundle, write_bundle
+from inference.bundles.manifest import Facts, Manifest
+from inference.bundles.store import BundleStore
+from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
-from inference.manifest import Facts, Manifest
 from inference.recommender import Recommender
-from inference.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
-from inference.store import BundleStore
 from monitoring.ledger import Ledger, read_ledger
 from pipelines.job import Job
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import PipelineSettings
 from tests.inference import world
-from tests.inference.bundles import fit_ranker, parts_of
+from tests.inference.bundle_factory import fit_ranker, parts_of
 
 NAME = "simulated-tiny"
 PRICE = "feature_item_log_price"

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from feature_repo.storage.files import read_json
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import Ledger, Retraining, read_ledger, retraining_key, write_ledger
 from pipelines.drift import run

@@ -10,10 +10,10 @@ import pytest
 
 from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.errors import SettingsError
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from pipelines.parameters import TrainingParameters
 from pipelines.settings import ClusterSettings, MonitoringSettings, PipelineSettings
-from tests.inference.bundles import make_bundle
+from tests.inference.bundle_factory import make_bundle
 
 
 def test_defaults() -> None:

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from feature_repo.errors import BundleError
+from inference.bundles.store import BundleStore
 from inference.feature_store import OnlineFeatures, StoreSettings
-from inference.store import BundleStore
 from pipelines.local import RunFailed
 from pipelines.refresh import main, run_refresh
 from pipelines.settings import PipelineSettings

@@ -11,7 +11,7 @@ import pytest
 
 from feature_repo.errors import StorageError
 from feature_repo.storage.files import read_json
-from inference.store import BundleStore
+from inference.bundles.store import BundleStore
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import Ledger, write_ledger
 from pipelines.cluster import ClusterError

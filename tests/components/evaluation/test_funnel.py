@@ -29,9 +29,9 @@ from components.index.build import build_stage
 from components.index.stage import Stage
 from components.ranking.train import train_ranker
 from feature_repo.dataset.tables import PreparedTables
-from inference.bundle import Bundle, Parts, write_bundle
-from inference.historical_features import HistoricalFeatures
-from inference.manifest import Facts
+from inference.bundles.bundle import Bundle, Parts, write_bundle
+from inference.bundles.manifest import Facts
+from inference.feature_store.historical import HistoricalFeatures
 from inference.recommender import Recommender
 from inference.scorers.lightgbm import RankerModel
 from tests.components.evaluation.logs import Taste

@@ -18,12 +18,12 @@ from components.validation.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.storage.files import write_parquet
-from inference.artifacts import RecommenderConfig
-from inference.bundle import Bundle, Parts, write_bundle
+from inference.bundles.bundle import Bundle, Parts, write_bundle
+from inference.bundles.manifest import Facts
+from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings, materialize
-from inference.historical_features import HistoricalFeatures
-from inference.manifest import Facts
-from inference.store import BundleStore
+from inference.feature_store.historical import HistoricalFeatures
+from inference.models.artifacts import RecommenderConfig
 from tests.components.validation.prepared import START
 from tests.feature_repo import logs
 

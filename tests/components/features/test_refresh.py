@@ -20,9 +20,9 @@ from feature_repo.errors import BundleError
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.storage.files import read_json, write_json
+from inference.bundles.manifest import MANIFEST_FILE, Facts, Manifest
+from inference.bundles.store import BundleStore
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize
-from inference.manifest import MANIFEST_FILE, Facts, Manifest
-from inference.store import BundleStore
 from tests.components.features import shop
 from tests.components.ingest.parts import event, slate, write_part
 

@@ -18,8 +18,8 @@ from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
 from feature_repo.storage.files import read_json
-from inference.encoder import UserEncoder
-from inference.index import IndexConfig, ItemIndex
+from inference.models.encoder import UserEncoder
+from inference.models.index import IndexConfig, ItemIndex
 from tests.components.retrieval import shop
 
 DAY = 86_400.0

@@ -14,8 +14,8 @@ from components.ranking.build import RowSampling, build_rows
 from components.ranking.groups import Groups
 from components.ranking.rows import RankingRows
 from feature_repo.features.state import TimeArray, UserColumns
-from inference.artifacts import Artifacts
-from inference.query import Query
+from inference.candidates.query import Query
+from inference.models.artifacts import Artifacts
 from inference.recommender import Recommender
 from tests.inference import world
 

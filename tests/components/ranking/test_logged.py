@@ -24,13 +24,13 @@ from components.ranking.rows import RankingRows
 from components.validation.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
-from inference.artifacts import Artifacts, RecommenderConfig
-from inference.contents import Contents
+from inference.api.events import checked
+from inference.candidates.query import Query, Slate
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize
-from inference.historical_features import HistoricalFeatures
-from inference.log.events import checked
+from inference.feature_store.historical import HistoricalFeatures
 from inference.log.reader import read_impressions
-from inference.query import Query, Slate
+from inference.models.artifacts import Artifacts, RecommenderConfig
+from inference.models.contents import Contents
 from inference.recommender import Recommender
 from tests.inference.log import logs
 

@@ -16,10 +16,8 @@ from components.release.reference import as_declared
 from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
-from inference.bins import SHIFTS
-from inference.log.impressions import impressions_table
-from inference.recommender import Recommender
-from inference.reference import (
+from inference.drift.bins import SHIFTS
+from inference.drift.reference import (
     Reference,
     ReferenceColumn,
     counted_tables,
@@ -29,6 +27,8 @@ from inference.reference import (
     ranked_rows,
     watched,
 )
+from inference.log.impressions import impressions_table
+from inference.recommender import Recommender
 from tests.inference import world
 
 DAYS = np.array([world.NOW - 2 * world.DAY, world.NOW - world.DAY])

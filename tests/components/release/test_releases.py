@@ -15,12 +15,12 @@ import pytest
 from components.release.releases import describe, go_back
 from feature_repo.errors import BundleError
 from feature_repo.storage.files import read_json, write_json
-from inference.bundle import Bundle
+from inference.bundles.bundle import Bundle
+from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings
-from inference.store import BundleStore
 from tests.conftest import ROOT
 from tests.inference import editions
-from tests.inference.bundles import make_bundle
+from tests.inference.bundle_factory import make_bundle
 from tests.inference.features import fill_store
 
 

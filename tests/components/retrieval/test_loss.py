@@ -15,7 +15,7 @@ from components.retrieval.model import Towers, TrainingData
 from components.retrieval.towers import shapes, training_data
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
-from inference.encoder import TowerInputs
+from inference.models.encoder import TowerInputs
 
 CONFIG = TrainingConfig(dimension=8, hidden=8, batch=64, num_uniform=10, least_examples=1, id_dropout=0.0)
 

@@ -20,9 +20,9 @@ from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError
 from feature_repo.features.directory import FeaturesDirectory
-from inference.encoder import UserEncoder
-from inference.historical_features import HistoricalFeatures
-from inference.query import Query
+from inference.candidates.query import Query
+from inference.feature_store.historical import HistoricalFeatures
+from inference.models.encoder import UserEncoder
 from tests.components.retrieval import shop
 from tests.components.validation.prepared import START, config, event, write_prepared
 

@@ -27,7 +27,7 @@ def look(module: str) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "module", ["feature_repo.definitions", "inference.feature_store.online", "inference.historical_features"]
+    "module", ["feature_repo.definitions", "inference.feature_store.online", "inference.feature_store.historical"]
 )
 def test_feast_comes_alone(module: str) -> None:
     assert look(module) == ["plain", "no torch", "2"]

@@ -17,7 +17,7 @@ from feature_repo.features.choice import OWN_COLUMNS
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import History, ItemColumns, OwnItems, UserColumns
 from feature_repo.features.transforms import anchor_rows, assemble, request_features
-from inference.query import CandidateSet, Query
+from inference.candidates.query import CandidateSet, Query
 
 DAY = 86400.0
 NOW = datetime(2026, 3, 4, 18, 0, tzinfo=UTC).timestamp()  # a Wednesday

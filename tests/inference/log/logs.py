@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 from prometheus_client import CollectorRegistry
 
-from inference.log.events import Event, checked
+from inference.api.events import Event, checked
 from inference.log.writer import LogWriter
 from inference.metrics import Metrics
 from inference.recommender import Recommender

@@ -12,9 +12,9 @@ import pytest
 
 from feature_repo.errors import PredictorError
 from feature_repo.storage.files import write_parquet
-from inference.executor import Executor
+from inference.candidates.query import Slate
+from inference.flow.executor import Executor
 from inference.log.impressions import impressions_schema, impressions_table
-from inference.query import Slate
 from inference.recommender import Recommender
 from tests.inference import world
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feature_repo.errors import StorageError
-from inference.log.events import events_table
+from inference.api.events import events_table
 from inference.log.impressions import impressions_table
 from inference.log.outbox import Outbox
 from inference.log.spool import Spool

@@ -29,12 +29,12 @@ from components.retrieval.towers import fit_towers
 from components.validation.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
-from inference.bundle import Bundle, Parts, write_bundle
-from inference.historical_features import HistoricalFeatures
+from inference.bundles.bundle import Bundle, Parts, write_bundle
+from inference.bundles.manifest import Facts
+from inference.candidates.query import Query
+from inference.feature_store.historical import HistoricalFeatures
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
-from inference.manifest import Facts
-from inference.query import Query
 from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 

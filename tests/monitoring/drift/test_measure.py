@@ -16,12 +16,12 @@ import pytest
 from components.release.profile import profile
 from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.errors import BundleError
-from inference.bundle import Bundle, write_bundle
+from inference.bundles.bundle import Bundle, write_bundle
+from inference.bundles.manifest import Facts
+from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, watched
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, INTERACTIONS, INTERACTIONS_SCHEMA, hour_folder
-from inference.manifest import Facts
 from inference.recommender import Recommender
-from inference.reference import Reference, counted_tables, effective_requests, num_units, watched
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from monitoring.drift import window as windows
@@ -29,7 +29,7 @@ from monitoring.drift.measure import measure
 from monitoring.drift.psi import chance, psi
 from monitoring.drift.report import ENOUGH_UNITS, DriftReport, FeatureDrift
 from tests.inference import world
-from tests.inference.bundles import fit_ranker, parts_of
+from tests.inference.bundle_factory import fit_ranker, parts_of
 
 NUM = 600
 START = float(world.NOW // HOUR * HOUR)

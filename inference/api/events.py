@@ -1,0 +1,109 @@
+"""Events that clients post: what one may hold, checked at the edge, and events as rows of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic_core import PydanticCustomError
+
+from feature_repo.dataset.split import DAY
+from feature_repo.errors import RequestError
+from inference.api.clock import parse_moment
+from inference.api.requests import Id, Word
+from inference.log.layout import INTERACTIONS_SCHEMA
+
+MAX_EVENTS = 1000  # in one call
+MAX_AHEAD_SECONDS = DAY
+LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
+def _micros(value: object) -> int:
+    if not isinstance(value, str):
+        raise PydanticCustomError("no_moment", "It is no text; write an RFC 3339 time such as 2026-01-31T12:00:00Z")
+    try:
+        micros = round(parse_moment(value) * 1e6)
+    except ValueError as error:
+        raise PydanticCustomError("no_moment", "{why}", {"why": str(error)}) from error
+    if micros < 0:
+        raise PydanticCustomError("before_epoch", "It lies before 1970")
+    return micros
+
+
+Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+
+
+class Event(BaseModel):
+    """What a user did. A field that is not listed is refused, so that a misspelt one does not go unnoticed.
+
+    Attributes:
+        event_id: Unique over all events; one posted twice counts once.
+        user_id, item_id: Need not be known.
+        event_type: One that the dataset knows, or another: it is kept.
+        timestamp: Microseconds since the epoch, posted as RFC 3339 text; the clock's time where absent.
+        value, price, quantity, session_id, request_id, device, country, surface: As in a dataset's interactions;
+            `request_id` is the feed's the event came from.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    event_id: Id
+    user_id: Id
+    item_id: Id
+    event_type: Word
+    timestamp: Annotated[int, BeforeValidator(_micros)] | None = None
+    value: Number | None = None
+    price: Annotated[Number | None, Field(ge=0)] = None
+    quantity: Number | None = None
+    session_id: Id | None = None
+    request_id: Id | None = None
+    device: Word | None = None
+    country: Word | None = None
+    surface: Word | None = None
+
+
+EVENTS: TypeAdapter[list[Event]] = TypeAdapter(Annotated[list[Event], Field(min_length=1, max_length=MAX_EVENTS)])
+
+
+def checked(content: Mapping[str, Any] | Sequence[Any], now: float, clock: str) -> list[Event]:
+    """The events of a posted object or list, each with a time.
+
+    Args:
+        content: Parsed JSON.
+        now: The clock's time, unix seconds.
+        clock: Its kind, for the sentence.
+
+    Raises:
+        ValidationError: Fields cannot be used.
+        RequestError: An event lies more than `MAX_AHEAD_SECONDS` ahead of the clock.
+    """
+    alone = isinstance(content, Mapping)
+    events = [Event.model_validate(content)] if alone else EVENTS.validate_python(content)
+    at, latest = round(now * 1e6), round((now + MAX_AHEAD_SECONDS) * 1e6)
+    for place, event in enumerate(events):
+        if event.timestamp is not None and event.timestamp > latest:
+            raise RequestError(
+                f"The event {event.event_id[:64]!r} of {_text(event.timestamp)} lies more than 24 hours ahead of this "
+                f"server's clock (KUBEREC_CLOCK={clock}), which says {_text(at)}.",
+                field="timestamp" if alone else f"{place}.timestamp",
+            )
+    return [event if event.timestamp is not None else event.model_copy(update={"timestamp": at}) for event in events]
+
+
+def events_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
+    """Dumped events, one or many, as a table of `INTERACTIONS_SCHEMA`, each `event_id` once."""
+    distinct: dict[str, Mapping[str, Any]] = {}
+    for row in rows:
+        distinct.setdefault(row["event_id"], row)
+    kept = list(distinct.values())
+    columns = [pa.array([row.get(field.name) for row in kept], field.type) for field in INTERACTIONS_SCHEMA]
+    return pa.table(columns, schema=INTERACTIONS_SCHEMA)
+
+
+def _text(micros: int) -> str:
+    return (
+        datetime.fromtimestamp(min(micros / 1e6, LAST_SECOND), UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    )

@@ -1,0 +1,66 @@
+"""The route that takes events: 202 once they are on the disk."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from pydantic import ValidationError
+from pydantic_core import from_json
+
+from feature_repo.errors import RequestError, StorageError
+from inference.api import problems
+from inference.metrics import Metrics
+from inference.server.service import Service
+
+EVENTS_PATH = "/api/v1/events"
+SYNC_SECONDS = 10.0  # that a client waits for the disk
+
+
+def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -> APIRouter:
+    """`POST /api/v1/events`: an event or a list of at most 1,000.
+
+    Args:
+        service: Takes the events in.
+        pool: Threads that check them; the wait for the disk takes none.
+        metrics: Counts those whose disk did not answer in time.
+    """
+    router = APIRouter()
+
+    @router.post(EVENTS_PATH, response_class=Response, status_code=202)
+    async def events(request: Request) -> Response:
+        """Events -> {"accepted": n}; one posted again is accepted again and counts once."""
+        body, headers = await request.body(), request.headers
+        loop = asyncio.get_running_loop()
+        try:
+            num, kept = await loop.run_in_executor(pool, lambda: service.accept(_parsed(body), headers))
+        except ValidationError as error:
+            raise problems.InvalidFields(error.errors(include_url=False, include_input=False)) from error
+        waiting = asyncio.wrap_future(kept)
+        done, _ = await asyncio.wait([waiting], timeout=SYNC_SECONDS)
+        if not done:
+            waiting.cancel()  # nobody asks how it ended; what is kept after all is known by its id when it comes again
+            metrics.events("failed", num)
+            said = "The disk of the event journal does not answer; post the events again in a moment."
+            raise RequestError(said, status=503)
+        try:
+            waiting.result()
+        except StorageError as error:  # counted; not a line of the server's log for every post
+            raise RequestError(str(error), status=503) from error
+        return Response(json.dumps({"accepted": num}), status_code=202, media_type="application/json")
+
+    return router
+
+
+def _parsed(body: bytes) -> Any:
+    """A JSON object or list; without NaN and half surrogates, which no table could hold."""
+    try:
+        content = from_json(body, allow_inf_nan=False)
+    except ValueError as error:
+        raise RequestError(f"The body is no JSON: {error}.", status=400) from error
+    if not isinstance(content, dict | list):
+        raise RequestError("The body is no JSON object, and no list of them.", status=400)
+    return content

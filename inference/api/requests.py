@@ -1,0 +1,156 @@
+"""What clients may ask, checked at the edge: REST parameters, V1 instances, V2 tensors -> `RecommendationRequest`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import PydanticCustomError
+
+from feature_repo.errors import RequestError
+from inference.api import cursor as cursors
+from inference.candidates.query import Query
+
+MAX_COUNT = 100
+MAX_INSTANCES = 1024
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def _as_text(value: object) -> object:
+    """Integer ids are read as their decimal text, as everywhere."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+def _plain(text: str) -> str:
+    if CONTROL.search(text):
+        raise PydanticCustomError("control_character", "It holds a control character, which no id or word has")
+    return text
+
+
+Id = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain), BeforeValidator(_as_text)]
+Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
+
+
+class RecommendationRequest(BaseModel):
+    """One slate asked for.
+
+    Attributes:
+        user_id: Need not be known.
+        surface: home, similar (needs `item_id`) or email.
+        count: Items wanted.
+        item_id: The item whose like are wanted.
+        cursor: From the last page.
+        country, device, last_item_id, session_length: Context.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user_id: Id
+    surface: Literal["home", "similar", "email"] = "home"
+    count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 20
+    item_id: Annotated[Id | None, Field(validate_default=True)] = None
+    cursor: Annotated[str | None, Field(min_length=1, max_length=cursors.MAX_LENGTH)] = None
+    country: Word | None = None
+    device: Word | None = None
+    last_item_id: Id | None = None
+    session_length: Annotated[int | None, Field(ge=0, le=1_000_000)] = None
+
+    @field_validator("item_id")
+    @classmethod
+    def _seed(cls, item_id: str | None, info: ValidationInfo) -> str | None:
+        if item_id is None and info.data.get("surface") == "similar":
+            raise PydanticCustomError("seed_missing", "The surface similar needs the item whose like are wanted")
+        return item_id
+
+    def shown(self) -> list[str]:
+        """Items of earlier pages.
+
+        Raises:
+            RequestError: If the cursor is not one of this feed's.
+        """
+        return [] if self.cursor is None else cursors.decode(self.cursor, self.user_id, self.surface, self.item_id)
+
+    def query(self, time: float, request_id: str) -> Query:
+        """The query of the recommender.
+
+        Raises:
+            RequestError: If the cursor is not one of this feed's.
+        """
+        return Query(
+            user_id=self.user_id,
+            time=time,
+            surface=self.surface,
+            count=self.count,
+            request_id=request_id,
+            item_id=self.item_id,
+            country=self.country,
+            device=self.device,
+            last_item_id=self.last_item_id,
+            session_length=self.session_length,
+            exclude=frozenset(self.shown()),
+        )
+
+
+class Instances(BaseModel):
+    """Body of a V1 predict call; what else it holds is not read."""
+
+    model_config = ConfigDict(frozen=True)
+
+    instances: Annotated[list[RecommendationRequest], Field(min_length=1, max_length=MAX_INSTANCES)]
+
+
+REQUESTS: TypeAdapter[list[RecommendationRequest]] = TypeAdapter(list[RecommendationRequest])
+
+
+def from_tensors(tensors: Mapping[str, Sequence[Any]]) -> list[RecommendationRequest]:
+    """Requests of a V2 infer call.
+
+    Args:
+        tensors: Name -> flat values: user_id [n], optional surface and item_id [n] or [1], count [1].
+
+    Raises:
+        RequestError: If a tensor is missing, unknown or of the wrong length, or holds a value that cannot be used;
+            names it.
+    """
+    for name in tensors:
+        if name not in ("user_id", "surface", "item_id", "count"):
+            raise RequestError(
+                f"There is no input {name[:64]!r}; there are user_id, surface, item_id, count.", field=name
+            )
+    users = tensors.get("user_id", ())
+    if not 1 <= len(users) <= MAX_INSTANCES:
+        raise RequestError(
+            f"The input user_id has {len(users)} values; 1 to {MAX_INSTANCES} can be asked.", field="user_id"
+        )
+    columns: dict[str, list[Any]] = {"user_id": list(users)}
+    for name in ("surface", "item_id", "count"):
+        values = list(tensors.get(name, ()))
+        if not values:
+            continue
+        if len(values) not in ((1,) if name == "count" else (1, len(users))):
+            raise RequestError(f"The input {name} has {len(values)} values for {len(users)} users.", field=name)
+        columns[name] = values * len(users) if len(values) == 1 else values
+    # "" stands for no seed: tensors have no null.
+    instances = [
+        {name: value for name, value in zip(columns, row, strict=True) if not (name == "item_id" and value == "")}
+        for row in zip(*columns.values(), strict=True)
+    ]
+    try:
+        return REQUESTS.validate_python(instances)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place, field = first["loc"][:2]
+        said = f"The input {field} cannot be used at [{place}]: {first['msg']}."
+        raise RequestError(said, field=str(field)) from error

@@ -1,0 +1,274 @@
+"""The bundle store: published bundles and which of them is served, in a local directory or on s3:// (fsspec).
+
+    <store>/bundles/<version>/...      immutable, complete once its manifest is there
+    <store>/current                    the version served, replaced atomically
+    <store>/released/<version>         when it was released and what was served before (`release_record.py`)
+
+Going back writes `current` alone: the records still say what was served before the older version, so going back again
+goes further. It refuses to make a version current that it does not hold, and never changes a published bundle.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from uuid import uuid4
+
+from feature_repo.errors import BundleError, StorageError
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.storage.files import write_text
+from feature_repo.storage.remote_folder import RemoteFolder
+from inference.bundles.bundle import FEATURE_SET, Bundle, open_bundle, sync_tree
+from inference.bundles.cache import BundleCache
+from inference.bundles.manifest import MANIFEST_FILE, Manifest, list_files
+from inference.bundles.release_record import RELEASED, VERSION, Released
+
+BUNDLES = "bundles"
+DEFAULT_CACHE = Path(tempfile.gettempdir()) / "kuberec-bundles"
+
+
+@dataclass(frozen=True)
+class BundleStore:
+    """One dataset's bundles.
+
+    Attributes:
+        url: A local directory or a URL fsspec knows.
+        cache: Local directory for copies of remote bundles, which processes may share; unused by a local store.
+    """
+
+    url: str
+    cache: Path = DEFAULT_CACHE
+
+    def publish(self, bundle: Bundle) -> None:
+        """Copies a bundle into the store; it is not served by that.
+
+        Raises:
+            BundleError: If the copy fails half-way (the store then lacks the manifest and ignores the rest).
+        """
+        if self._holds(bundle.version):
+            return
+        with self._doing(f"The bundle {bundle.version} cannot be published"):
+            if self._remote is None:
+                self._copy_in(bundle)
+                return
+            names = [name for name in list_files(bundle.path) if name != MANIFEST_FILE]
+            target = f"{BUNDLES}/{bundle.version}"
+            self._remote.upload(bundle.path, names, target)
+            # The manifest last: without it the bundle is not there.
+            self._remote.upload(bundle.path, [MANIFEST_FILE], target)
+
+    def versions(self) -> list[str]:
+        """Published versions, oldest first.
+
+        Raises:
+            BundleError: If the store cannot be read.
+        """
+        with self._doing("Its bundles cannot be listed"):
+            if self._remote is not None:
+                names = self._remote.names(BUNDLES)
+            else:
+                folder = Path(self.url) / BUNDLES
+                names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        return [name for name in names if VERSION.fullmatch(name) and self._holds(name)]
+
+    def current(self) -> str | None:
+        """The version served, None before the first release.
+
+        Raises:
+            BundleError: If the store cannot be read, or `current` does not name a version.
+        """
+        content = self._content("current")
+        if content is None:
+            return None
+        version = content.decode("utf-8", errors="replace").strip()
+        if not VERSION.fullmatch(version):
+            raise BundleError(f"{self.url}/current does not name a bundle version: {version[:80]!r}.")
+        return version
+
+    def previous(self) -> str | None:
+        """The version that was served before the current one and is still held, None if there is none.
+
+        Raises:
+            BundleError: If the store cannot be read, or a record of what was served before is damaged.
+        """
+        served = self.current()
+        return None if served is None else next(self._before(served), None)
+
+    def released(self, version: str) -> Released | None:
+        """When a version was released and what was served before; None if it never was.
+
+        Raises:
+            BundleError: If the store cannot be read, or the record is damaged.
+        """
+        name = f"{RELEASED}/{version}"
+        content = self._content(name)
+        return None if content is None else Released.parse(content, f"{self.url}/{name}")
+
+    def set_current(self, version: str) -> None:
+        """Serves a version from now on.
+
+        A version that was served before the current one is gone back to; any other is a release after it.
+
+        Raises:
+            BundleError: If the store does not hold it, or it cannot be read.
+        """
+        if not self._holds(version):
+            raise BundleError(f"The store {self.url} does not hold bundle {version}: publish it first.")
+        self.manifest(version)
+        served = self.current()
+        if served == version:
+            return
+        if served is None or self.released(version) is None or version not in self._before(served):
+            # The record first: a stop in between leaves what was served, and what was before it, as they were.
+            self._write(f"{RELEASED}/{version}", Released.now(served).text())
+        self._write("current", version + "\n")
+
+    def rollback(self) -> str:
+        """Serves the version that was served before, and returns it; once more goes back one more.
+
+        Where another process releases at this very moment, the last to write `current` counts.
+
+        Raises:
+            BundleError: If there is none, or it cannot be read.
+        """
+        version = self.previous()
+        if version is None:
+            raise BundleError(f"The store {self.url} has no earlier bundle to go back to.")
+        self.manifest(version)
+        self._write("current", version + "\n")
+        return version
+
+    def fetch(self, version: str) -> Bundle:
+        """Opens a published bundle, copied here first if the store is remote.
+
+        Raises:
+            BundleError: If the store does not hold it, or it is damaged.
+        """
+        if not VERSION.fullmatch(version):
+            raise BundleError(f"{version!r} is no bundle version.")
+        if self._remote is None:
+            bundle = open_bundle(Path(self.url) / BUNDLES / version)
+        else:
+            bundle = self._cached(self._remote, version)
+        if bundle.version != version:  # servers would wait for it under the one name and answer under the other
+            raise BundleError(f"The bundle {version} of {self.url} is a copy of {bundle.version}: name that one.")
+        return bundle
+
+    def keep(self, version: str) -> None:
+        """Says that a fetched bundle is in use, so that its copy stays; to be said again and again."""
+        if self._remote is not None:
+            BundleCache(self.cache).keep(version)
+
+    def manifest(self, version: str) -> Manifest:
+        """What a published bundle says of itself; nothing else of it is copied or checked.
+
+        Raises:
+            BundleError: If the store does not hold it, or its manifest cannot be read.
+        """
+        if self._remote is None:
+            return Manifest.read(Path(self.url) / BUNDLES / version)
+        with tempfile.TemporaryDirectory(prefix="kuberec-manifest-") as scratch:
+            return self._download_manifest(self._remote, version, Path(scratch))
+
+    def feature_set(self, version: str) -> FeatureSet:
+        """The feature set of a published bundle; nothing else of it is copied.
+
+        Raises:
+            BundleError: If the store does not hold it, or the set cannot be read or is not the one its manifest names.
+        """
+        manifest = self.manifest(version)
+        with tempfile.TemporaryDirectory(prefix="kuberec-features-") as scratch:
+            folder = Path(self.url) / BUNDLES / version
+            if self._remote is not None:
+                folder = Path(scratch)
+                with self._doing(f"The feature set of bundle {version} cannot be read"):
+                    self._remote.download(f"{BUNDLES}/{version}", [FEATURE_SET], folder)
+            found = FeatureSet.load(folder / FEATURE_SET)
+        if found.hash != manifest.feature_set_hash:
+            raise BundleError(f"The bundle {version} is damaged: {FEATURE_SET} is not the one its manifest names.")
+        return found
+
+    def _cached(self, remote: RemoteFolder, version: str) -> Bundle:
+        """The copy in the cache, made where there is none."""
+
+        def fill(folder: Path) -> None:
+            manifest = self._download_manifest(remote, version, folder)
+            remote.download(f"{BUNDLES}/{version}", list(manifest.files), folder)
+
+        cache = BundleCache(self.cache)
+        found = cache.find(version)
+        if found is not None:
+            return found
+        with self._doing(f"The bundle {version} cannot be fetched"):
+            return cache.add(version, fill)
+
+    def _download_manifest(self, remote: RemoteFolder, version: str, directory: Path) -> Manifest:
+        with self._doing(f"The manifest of bundle {version} cannot be read"):
+            content = remote.read(f"{BUNDLES}/{version}/{MANIFEST_FILE}")
+        if content is None:
+            raise BundleError(f"The store {self.url} does not hold bundle {version}.")
+        (directory / MANIFEST_FILE).write_bytes(content)
+        return Manifest.read(directory)
+
+    def _copy_in(self, bundle: Bundle) -> None:
+        target = Path(self.url) / BUNDLES / bundle.version
+        building = target.with_name(f".{bundle.version}.{uuid4().hex[:8]}")
+        try:
+            shutil.copytree(bundle.path, building)
+            sync_tree(building)
+            building.rename(target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+    def _holds(self, version: str) -> bool:
+        if not VERSION.fullmatch(version):
+            return False
+        manifest = f"{BUNDLES}/{version}/{MANIFEST_FILE}"
+        if self._remote is None:
+            return (Path(self.url) / manifest).is_file()
+        with self._doing(f"Whether bundle {version} is there cannot be seen"):
+            return self._remote.holds(manifest)
+
+    def _before(self, version: str) -> Iterator[str]:
+        """Versions served before a version, latest first; those no longer held are passed over."""
+        seen = {version}
+        while (record := self.released(version)) is not None and record.before is not None:
+            version = record.before
+            if version in seen:  # two processes released each other's version at one moment
+                return
+            seen.add(version)
+            if self._holds(version):
+                yield version
+
+    def _content(self, name: str) -> bytes | None:
+        with self._doing(f"`{name}` cannot be read"):
+            try:
+                return (Path(self.url) / name).read_bytes() if self._remote is None else self._remote.read(name)
+            except FileNotFoundError:
+                return None
+
+    def _write(self, name: str, text: str) -> None:
+        with self._doing(f"`{name}` cannot be written"):
+            if self._remote is None:
+                write_text(Path(self.url) / name, text)
+            else:
+                self._remote.write(name, text.encode())
+
+    @contextmanager
+    def _doing(self, failure: str) -> Iterator[None]:
+        """Says what failed, where and why, as the one kind of error a store raises."""
+        try:
+            yield
+        except StorageError as error:  # names the place itself
+            raise BundleError(f"{failure}: {error}") from error
+        except OSError as error:
+            raise BundleError(f"{failure}: {self.url}: {error}.") from error
+
+    @cached_property
+    def _remote(self) -> RemoteFolder | None:
+        return RemoteFolder(self.url) if "://" in self.url else None

@@ -1,0 +1,190 @@
+"""State of users and items as of any past time: what training rows and the evaluation read.
+
+Owns which point-in-time joins are made and what of them is kept. Refuses the request path: a join takes a second.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from feature_repo.definitions import TIMESTAMP_FIELD
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import HISTORY_ARRAYS, FeatureSet
+from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
+from feature_repo.progress import track
+from inference.feature_store import PointInTimeJoin
+from inference.feature_store.state_columns import (
+    ItemRecords,
+    RowMap,
+    UserRecords,
+    item_columns,
+    offsets_of,
+    stored_item_numbers,
+    stored_item_texts,
+    stored_user_numbers,
+    user_columns,
+)
+
+JOIN_ROWS = 20_000  # entity rows in one join; each meets all earlier snapshots of its entity
+KEPT_CELLS = 50_000_000  # values of item tables kept in memory, 4 bytes each
+ALWAYS_STORED = "num_positive_total"  # a column no row of `user_stats` leaves null
+
+
+class HistoricalFeatures:
+    """A `FeatureReader` of the past; see `inference.feature_store`.
+
+    Snapshots change at their stamps only, so that a query's time is the stamp before it: what is joined are distinct
+    (user, stamp) and (item, stamp). `prefetch` joins those of many queries at once; without it every call joins.
+
+    Args:
+        features_dir: See `FeaturesDirectory`.
+    """
+
+    def __init__(self, features_dir: Path) -> None:
+        directory = FeaturesDirectory(features_dir)
+        self._feature_set = directory.feature_set()
+        self._row_map = RowMap(directory.item_ids())
+        self._join = PointInTimeJoin(directory.snapshots, self._feature_set)
+        self._stamps = _stamps(directory.snapshots)
+        self._announced: frozenset[int] = frozenset()
+        self._nobody = _JoinedUsers(_no_users(directory.snapshots), {})
+        self._users = self._nobody
+        self._catalogues: dict[int, ItemColumns] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._join.close()
+
+    def prefetch(self, user_ids: Sequence[str], times: TimeArray) -> None:
+        """Joins the users' state once for all of these queries; `items` then joins their stamps in blocks."""
+        stamps = self._stamp_before(times)
+        self._users = self._join_users(user_ids, stamps)
+        self._announced = frozenset(np.unique(stamps).tolist())
+
+    def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
+        """See `FeatureReader.users`."""
+        stamps = self._stamp_before(times)
+        joined = self._users if self._users.holds(user_ids, stamps) else self._join_users(user_ids, stamps)
+        records = _table_user_records(joined.take(user_ids, stamps), self._feature_set)
+        return user_columns(records, times, self._feature_set, self._row_map)
+
+    def items(self, time: float) -> ItemColumns:
+        """See `FeatureReader.items`; ages count up to the snapshot of that time, and to a query's own in `assemble`."""
+        stamp = int(self._stamp_before(np.array([time]))[0])
+        if stamp not in self._catalogues:
+            self._join_catalogues(stamp)
+        return self._catalogues[stamp]
+
+    def _stamp_before(self, times: TimeArray) -> npt.NDArray[np.int64]:
+        """Latest stamp at or before each time, microseconds; the time itself where there is none."""
+        moments = np.round(np.asarray(times) * 1e6).astype(np.int64)
+        place = np.searchsorted(self._stamps, moments, side="right") - 1
+        return np.where(place >= 0, self._stamps[place], moments)
+
+    def _join_users(self, user_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> _JoinedUsers:
+        pairs = sorted(dict.fromkeys(zip(user_ids, stamps.tolist(), strict=True)))
+        parts = []
+        starts = range(0, len(pairs), JOIN_ROWS)
+        for start in track(starts, "joining user features") if len(starts) > 1 else starts:
+            chunk = pairs[start : start + JOIN_ROWS]
+            names = [user_id for user_id, _ in chunk]
+            parts.append(self._join.users(names, np.array([stamp for _, stamp in chunk], dtype=np.int64)))
+        if not parts:
+            return self._nobody
+        return _JoinedUsers(pa.concat_tables(parts), {pair: row for row, pair in enumerate(pairs)})
+
+    def _join_catalogues(self, stamp: int) -> None:
+        """Joins the catalogue of a stamp, and of the announced ones that follow it as far as a join holds them."""
+        item_ids = self._row_map.item_ids.tolist()
+        width = len(self._feature_set.item_numeric) + len(self._feature_set.item_categorical)
+        kept = max(KEPT_CELLS // (len(item_ids) * width), 1)
+        following = sorted(other for other in self._announced if other > stamp and other not in self._catalogues)
+        block = [stamp, *following[: max(min(JOIN_ROWS // len(item_ids), kept) - 1, 0)]]
+        while self._catalogues and len(self._catalogues) + len(block) > kept:
+            del self._catalogues[next(iter(self._catalogues))]
+        parts = [
+            self._join_items(item_ids[start : start + JOIN_ROWS], block) for start in range(0, len(item_ids), JOIN_ROWS)
+        ]
+        for place, joined in enumerate(block):
+            table = pa.concat_tables([part[place] for part in parts])
+            self._catalogues[joined] = item_columns(
+                _table_item_records(table, self._feature_set), joined / 1e6, self._feature_set, self._row_map
+            )
+
+    def _join_items(self, item_ids: list[str], block: list[int]) -> list[pa.Table]:
+        table = self._join.items(item_ids * len(block), np.repeat(np.array(block, dtype=np.int64), len(item_ids)))
+        return [table.slice(place * len(item_ids), len(item_ids)) for place in range(len(block))]
+
+
+class _JoinedUsers:
+    """Joined rows of (user, stamp) pairs."""
+
+    def __init__(self, table: pa.Table, row_of: Mapping[tuple[str, int], int]) -> None:
+        self._table = table
+        self._row_of = row_of
+
+    def holds(self, user_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> bool:
+        return all(pair in self._row_of for pair in zip(user_ids, stamps.tolist(), strict=True))
+
+    def take(self, user_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> pa.Table:
+        rows = [self._row_of[pair] for pair in zip(user_ids, stamps.tolist(), strict=True)]
+        return self._table.take(pa.array(rows, pa.int64()))
+
+
+def _stamps(snapshots: Path) -> npt.NDArray[np.int64]:
+    """All moments at which some snapshot was taken, microseconds, ascending."""
+    found: set[int] = set()
+    for name in ("user_stats", "item_stats"):
+        column = pq.read_table(snapshots / f"{name}.parquet", columns=[TIMESTAMP_FIELD])[TIMESTAMP_FIELD]
+        found.update(pc.unique(column).cast(pa.int64()).to_pylist())
+    return np.array(sorted(found), dtype=np.int64)
+
+
+def _no_users(snapshots: Path) -> pa.Table:
+    """What a join of no users gives."""
+    schemas = [pq.read_schema(snapshots / f"{name}.parquet") for name in ("user_stats", "user_history")]
+    return pa.schema({field.name: field.type for schema in schemas for field in schema}).empty_table()
+
+
+def _table_user_records(table: pa.Table, feature_set: FeatureSet) -> UserRecords:
+    lists = {name: table[name].combine_chunks() for name in HISTORY_ARRAYS}
+    flat = {name: pc.list_flatten(column) for name, column in lists.items()}
+    ids = [name for name, kind in HISTORY_ARRAYS.items() if kind == "string"]
+    return UserRecords(
+        known=pc.is_valid(table[ALWAYS_STORED]).to_numpy(),
+        numbers={name: _numbers(table[name]) for name in stored_user_numbers(feature_set)},
+        texts={name: _texts(table[name]) for name in feature_set.user_categorical},
+        history_offsets=_offsets(lists["history_ids"]),
+        own_offsets=_offsets(lists["own_ids"]),
+        ids={name: flat[name].to_pylist() for name in ids},
+        arrays={name: _numbers(column) for name, column in flat.items() if name not in ids},
+    )
+
+
+def _table_item_records(table: pa.Table, feature_set: FeatureSet) -> ItemRecords:
+    return ItemRecords(
+        numbers={name: _numbers(table[name]) for name in stored_item_numbers(feature_set)},
+        texts={name: _texts(table[name]) for name in stored_item_texts(feature_set)},
+    )
+
+
+def _numbers(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
+    return np.asarray(pc.cast(column, pa.float64()).to_numpy(zero_copy_only=False), dtype=np.float64)
+
+
+def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
+    return np.array(column.to_pylist(), dtype=object)
+
+
+def _offsets(column: pa.ListArray) -> npt.NDArray[np.int64]:
+    return offsets_of(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False))

@@ -1,0 +1,80 @@
+"""Every source's score and rank for every candidate, whichever source brought it: features of the ranker.
+
+A candidate that only the popular list brought has an inner product with the user's vector as well, and may stand just
+below the quota of another source. Leaving such cells empty would tell the ranker who brought a candidate instead of
+how good it is, and would set the items that a log shows apart from those that sources bring.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from feature_repo.features.state import FloatArray
+from inference.candidates.query import CandidateSet
+from inference.candidates.ragged import Index, owners_from_offsets
+from inference.sources.protocol import Found
+
+
+def complete(
+    candidates: CandidateSet,
+    found: Mapping[str, Found],
+    sources: Sequence[str],
+    num_items: int,
+    embeddings: FloatArray | None,
+) -> CandidateSet:
+    """The candidates with all scores and ranks their sources can tell.
+
+    Args:
+        candidates: Of q queries, in any order within a query.
+        found: What each source found for these queries, beyond its quota too; one that failed is not among them.
+        sources: All source names in bit order.
+        num_items: Size of the row map.
+        embeddings: Item embeddings [m, d], for sources that search by vector.
+
+    Returns:
+        `source_scores` from the sources' lists, or by inner product where a source has query vectors; `source_ranks`
+        count from 0 within the query's candidates by that score. NaN where the source has no score.
+    """
+    scores = np.full((len(candidates), len(sources)), np.nan, dtype=np.float32)
+    owners = candidates.query_index
+    keys = owners * num_items + candidates.rows
+    for place, name in enumerate(sources):
+        if name not in found:
+            continue
+        part = found[name]
+        if part.vectors is not None and embeddings is not None:
+            scores[:, place] = _inner_products(part.vectors, embeddings, owners, candidates)
+        elif len(part.rows):
+            scores[:, place] = _looked_up(part, keys, num_items)
+    return replace(candidates, source_scores=scores, source_ranks=_ranked(scores, owners, candidates))
+
+
+def _inner_products(vectors: FloatArray, embeddings: FloatArray, owners: Index, candidates: CandidateSet) -> FloatArray:
+    asked = np.any(vectors != 0, axis=1)[owners]
+    products: FloatArray = np.einsum("nd,nd->n", vectors[owners], embeddings[candidates.rows])
+    return np.where(asked, products, np.float32(np.nan))
+
+
+def _looked_up(part: Found, keys: Index, num_items: int) -> FloatArray:
+    own_keys = owners_from_offsets(part.offsets) * num_items + part.rows
+    order = np.argsort(own_keys)
+    at = np.minimum(np.searchsorted(own_keys, keys, sorter=order), len(own_keys) - 1)
+    at = order[at]
+    return np.where(own_keys[at] == keys, part.scores[at], np.float32(np.nan))
+
+
+def _ranked(scores: FloatArray, owners: Index, candidates: CandidateSet) -> FloatArray:
+    """Place of each score within its query, best first, ties by row [n, num_sources]; NaN stays."""
+    ranks = np.full_like(scores, np.nan)
+    place = (np.arange(len(owners)) - candidates.offsets[owners]).astype(np.float32)
+    for source in range(scores.shape[1]):
+        column = scores[:, source]
+        known = ~np.isnan(column)
+        if known.any():
+            order = np.lexsort((candidates.rows, np.where(known, -column, np.inf), owners))
+            ranks[order, source] = place
+    ranks[np.isnan(scores)] = np.nan
+    return ranks

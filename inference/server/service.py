@@ -1,0 +1,150 @@
+"""What the transformer does with a checked request, free of any web framework."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass
+from typing import Any
+from uuid import uuid4
+
+from pydantic import ValidationError
+
+from feature_repo.errors import RequestError
+from inference.api.clock import HEADER, Clock
+from inference.api.events import checked
+from inference.api.requests import RecommendationRequest
+from inference.api.responses import body
+from inference.candidates.query import Slate
+from inference.flow.timeouts import PARALLEL_UP_TO
+from inference.log.writer import LogWriter
+from inference.metrics import Metrics
+from inference.server.releases import Release, Releases
+
+REQUEST_ID_HEADER = "x-request-id"
+MAX_REQUEST_ID = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """One answered request.
+
+    Attributes:
+        slate: Rows, scores and stage times.
+        body: What the client reads.
+        seconds: From the call to the body, all of its requests together.
+    """
+
+    slate: Slate
+    body: dict[str, Any]
+    seconds: float
+
+
+class Service:
+    """Answers checked requests from the current release; blocking, so for worker threads.
+
+    Args:
+        releases: Knows the current release.
+        clock: Tells the time of requests.
+        metrics: Counts.
+        deadline_seconds: Time for up to `PARALLEL_UP_TO` slates; more get more.
+        log: Receives slates and events; without one nothing is logged.
+    """
+
+    def __init__(
+        self,
+        releases: Releases,
+        clock: Clock,
+        metrics: Metrics,
+        deadline_seconds: float,
+        log: LogWriter | None = None,
+    ) -> None:
+        self._releases = releases
+        self._clock = clock
+        self._metrics = metrics
+        self._deadline_seconds = deadline_seconds
+        self._log = log
+
+    @property
+    def ready(self) -> bool:
+        """Whether there is a release to answer with."""
+        return self._releases.current() is not None
+
+    def answer(self, asked: Sequence[RecommendationRequest], headers: Mapping[str, str]) -> list[Answer]:
+        """Slates of the requests, in their order, all as of one moment.
+
+        Args:
+            asked: Checked requests.
+            headers: HTTP headers, lower-case names.
+
+        Raises:
+            RequestError: If a cursor or the time cannot be used, or no release is loaded yet (503).
+        """
+        start = time.monotonic()
+        release = self._current()
+        moment = self._clock.now(release.bundle.manifest.facts.log_end, headers.get(HEADER))
+        ids = request_ids(sent_id(headers), len(asked))
+        shown = [one.shown() for one in asked]
+        queries = [one.query(moment, request_id) for one, request_id in zip(asked, ids, strict=True)]
+        deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
+        slates = release.recommender.recommend(queries, deadline)
+        bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, shown, strict=True)]
+        if self._log is not None:
+            self._log.record(slates, release.artifacts)
+        seconds = time.monotonic() - start
+        for slate in slates:
+            self._metrics.request(slate.query.surface, 200, seconds)
+            if len(slate.rows) == 0:
+                self._metrics.empty(slate.query.surface)
+        return [Answer(slate, one, seconds) for slate, one in zip(slates, bodies, strict=True)]
+
+    def accept(
+        self, content: Mapping[str, Any] | Sequence[Any], headers: Mapping[str, str]
+    ) -> tuple[int, Future[None]]:
+        """Takes posted events in.
+
+        Args:
+            content: Parsed JSON, an event or a list of them.
+            headers: HTTP headers, lower-case names.
+
+        Returns:
+            How many events, and a future that ends once they will survive the process, or with a StorageError.
+
+        Raises:
+            ValidationError: Fields cannot be used.
+            RequestError: There is no log (501), the time cannot be used, or no release is loaded to tell it (503).
+        """
+        if self._log is None:
+            raise RequestError("This server keeps no log (KUBEREC_LOG is not set), so it takes no events.", status=501)
+        log_end = self._current().bundle.manifest.facts.log_end if self._clock.kind == "log" else 0.0
+        moment = self._clock.now(log_end, headers.get(HEADER))
+        try:
+            events = checked(content, moment, self._clock.kind)
+        except (ValidationError, RequestError):
+            self._metrics.events("refused", 1 if isinstance(content, Mapping) else len(content))
+            raise
+        return len(events), self._log.accept(events)
+
+    def _current(self) -> Release:
+        release = self._releases.current()
+        if release is None:
+            raise RequestError("No bundle is loaded yet; ask again in a moment.", status=503)
+        return release
+
+
+def sent_id(headers: Mapping[str, str]) -> str:
+    """The usable id that came with a call, "" for none."""
+    given = headers.get(REQUEST_ID_HEADER, "")
+    return given if given.isascii() and given.isprintable() and len(given) <= MAX_REQUEST_ID else ""
+
+
+def request_ids(given: str, num: int) -> list[str]:
+    """Ids [num] of slates, which begin with what came with the call.
+
+    No two slates share one: applications and meshes send the same id with every call that belongs to one page, and a
+    click answers one slate.
+    """
+    own = uuid4().hex
+    first = f"{given}-{own[:12]}" if given else own
+    return [first] if num == 1 else [f"{first}-{place}" for place in range(num)]

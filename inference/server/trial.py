@@ -1,0 +1,63 @@
+"""Tries a loaded bundle before it is served: every stage runs once, for users with and without a history.
+
+Whatever fails here would fail in every request, where it would only be marked; so the bundle is refused instead. It
+also pays for lazy work that the first requests would else wait for. The ranker and the online store are other
+processes and not tried: a server has to start without them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from feature_repo.dataset.split import DAY
+from feature_repo.features.state import History, OwnItems, TimeArray, UserColumns
+from inference.candidates.query import SURFACES, Query
+from inference.candidates.users import cold_users
+from inference.models.artifacts import Artifacts
+from inference.recommender import Recommender
+
+NUM_EVENTS = 5
+STRANGER, REGULAR = "", "regular"
+
+
+@dataclass(frozen=True)
+class TrialUsers:
+    """Knows one user, who acted on a few items the day before."""
+
+    artifacts: Artifacts
+
+    def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
+        """State of the users [q]: `REGULAR` is known, nobody else is."""
+        known = np.array([user == REGULAR for user in user_ids], dtype=np.bool_)
+        num_events = min(NUM_EVENTS, len(self.artifacts.items))
+        offsets = np.concatenate(([0], np.cumsum(known * num_events))).astype(np.int64)
+        total = int(offsets[-1])
+        rows = np.tile(np.arange(num_events, dtype=np.int32), int(known.sum()))
+        at = np.repeat(times[known] - DAY, num_events)
+        grades, counts = np.ones(total, dtype=np.int8), np.ones(total, dtype=np.float32)
+        return replace(
+            cold_users(len(user_ids), self.artifacts.feature_set),
+            known=known,
+            history=History(offsets, rows, grades, at),
+            own=OwnItems(offsets, rows, counts, np.zeros(total, dtype=np.float32), grades, at, at),
+        )
+
+
+def try_out(artifacts: Artifacts, time: float) -> None:
+    """Answers every surface from the artifacts, as far as the ranker's features.
+
+    Args:
+        artifacts: Of a bundle.
+        time: Of the queries, unix seconds.
+
+    Raises:
+        Exception: Whatever a stage raises.
+    """
+    seed = str(artifacts.items.item_ids[0])
+    queries = [Query(user, time, surface, item_id=seed) for surface in SURFACES for user in (STRANGER, REGULAR)]
+    recommender = Recommender(artifacts, TrialUsers(artifacts))
+    recommender.recommend(queries)
+    recommender.candidates(queries)
