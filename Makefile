@@ -47,7 +47,7 @@ evaluate: dataset  ## compare with the baselines [DATASET=dir PROTOCOL=temporal|
 	@$(PY) -m pipelines.evaluate --dataset "$(DATASET)" --protocol $(PROTOCOL) --recipe $(RECIPE)
 
 simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large SEED=0]
-	@$(PY) -m components.ingest.marketplace --size $(SIZE) --seed $(SEED) --out $(SIMULATED)
+	@$(PY) -m components.marketplace --size $(SIZE) --seed $(SEED) --out $(SIMULATED)
 
 compile: setup  ## compile the pipelines for a cluster into build/pipelines/
 	@$(PY) -m pipelines.compile

@@ -1,7 +1,7 @@
 """The ledger of retrainings: what drift has started, why, and how it ended. `<store>/monitoring/ledger.json`.
 
-Owns the types and the file. Only the holder of the retraining lease writes it (`pipelines/lease.py`), so that what is
-read, changed and written is changed by one process; anybody may read it.
+Owns the types and the file. Only the holder of the retraining lease (`pipelines/retraining/lease/`) writes it, so that
+what is read, changed and written is changed by one process; anybody may read it.
 """
 
 from __future__ import annotations

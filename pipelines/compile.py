@@ -11,10 +11,10 @@ from pathlib import Path
 from kfp import compiler
 
 from feature_repo.errors import exit_with_sentence
-from pipelines.drift_steps import drift
-from pipelines.evaluation import leave_one_out, temporal
-from pipelines.refresh_steps import refresh
-from pipelines.training import training
+from pipelines.definitions.drift import drift
+from pipelines.definitions.evaluation import leave_one_out, temporal
+from pipelines.definitions.refresh import refresh
+from pipelines.definitions.training import training
 
 PIPELINES = {
     "training": training,

@@ -13,10 +13,10 @@ from pathlib import Path
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import SettingsError, exit_with_sentence
 from monitoring.drift.report import DriftReport
-from pipelines.drift_job import measure_window, react
-from pipelines.exposition import expose, publish
-from pipelines.job import Job
-from pipelines.parameters import TrainingParameters
+from pipelines.definitions.parameters import TrainingParameters
+from pipelines.retraining.drift_window import measure_window, react
+from pipelines.retraining.ledger_book import Job
+from pipelines.retraining.publication import expose, publish
 from pipelines.settings import PipelineSettings
 
 NUM_WORST = 5
@@ -31,7 +31,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--until", help="end it there, not with the latest request")
     TrainingParameters.take(parser)
     options = parser.parse_intermixed_args(arguments)
-    # A terminated job ends its training like an interrupted one, and a lost lease interrupts it (`pipelines/lease.py`)
+    # A terminated job ends its training like an interrupted one, and a lost lease interrupts it (`retraining/lease/`)
     # also where a shell started it with `&`, which has it ignore interrupts.
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)

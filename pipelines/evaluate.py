@@ -12,9 +12,9 @@ from pathlib import Path
 from components.ingest import dataset_fingerprint
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
-from pipelines.alone import fresh_folder
-from pipelines.evaluation import leave_one_out, temporal
-from pipelines.local import run_pipeline
+from pipelines.definitions.evaluation import leave_one_out, temporal
+from pipelines.local.run_folder import fresh_folder
+from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
 
 PROTOCOLS = {"temporal": temporal, "leave-one-out": leave_one_out}

@@ -16,9 +16,9 @@ from components.ingest import dataset_fingerprint
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
 from inference.bundles.store import BundleStore
-from pipelines.alone import fresh_folder
-from pipelines.local import RunFailed, run_pipeline
-from pipelines.refresh_steps import refresh
+from pipelines.definitions.refresh import refresh
+from pipelines.local.run_folder import fresh_folder
+from pipelines.local.runner import RunFailed, run_pipeline
 from pipelines.settings import PipelineSettings
 
 

@@ -21,12 +21,12 @@ from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import exit_with_sentence
 from feature_repo.storage.files import write_json
 from inference.bundles.store import BundleStore
-from pipelines.alone import fresh_folder
-from pipelines.latency import measure
-from pipelines.parameters import TrainingParameters
-from pipelines.servers import serve
+from pipelines.definitions.parameters import TrainingParameters
+from pipelines.local.latency import measure
+from pipelines.local.run_folder import fresh_folder
+from pipelines.local.servers import serve
+from pipelines.local.training_run import train
 from pipelines.settings import PipelineSettings
-from pipelines.trainer import train
 
 NUM_EXAMPLES = 200
 SOMEBODY = "somebody-new"

@@ -16,7 +16,7 @@ from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import BundleError, exit_with_sentence
 from feature_repo.storage.files import write_json
 from inference.bundles.store import BundleStore
-from pipelines.servers import serve
+from pipelines.local.servers import serve
 from pipelines.settings import PipelineSettings
 
 TARGETS_FILE = "targets.json"

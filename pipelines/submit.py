@@ -15,16 +15,16 @@ from kfp.dsl.graph_component import GraphComponent
 
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.errors import SettingsError, exit_with_sentence
-from pipelines.cluster import Cluster, ClusterRun
-from pipelines.drift_steps import drift
-from pipelines.job import Job
-from pipelines.local import code_version
-from pipelines.parameters import TrainingParameters
+from pipelines.cluster.client import Cluster, ClusterRun
+from pipelines.definitions.drift import drift
+from pipelines.definitions.parameters import TrainingParameters
+from pipelines.definitions.refresh import refresh
+from pipelines.definitions.training import training
+from pipelines.local.runner import code_version
+from pipelines.local.training_run import training_arguments
 from pipelines.refresh import refresh_arguments
-from pipelines.refresh_steps import refresh
+from pipelines.retraining.ledger_book import Job
 from pipelines.settings import PipelineSettings
-from pipelines.trainer import training_arguments
-from pipelines.training import training
 
 
 @dataclass(frozen=True, slots=True)

@@ -112,7 +112,7 @@ def leave_one_out_op(tables: Input[Dataset], code_version: str, held_out: Output
     """
     from pathlib import Path
 
-    from components.evaluation.leave_one_out import leave_one_out
+    from components.evaluation.protocols.leave_one_out import leave_one_out
     from feature_repo.errors import exit_with_sentence
 
     with exit_with_sentence():

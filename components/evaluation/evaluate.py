@@ -19,10 +19,10 @@ import pyarrow as pa
 from components.evaluation import metrics
 from components.evaluation.baselines.method import Method
 from components.evaluation.bootstrap import Interval, Resampled, resample
-from components.evaluation.gate import FUNNEL
-from components.evaluation.log import EventLog, ObjectArray
+from components.evaluation.gate.gate import FUNNEL
 from components.evaluation.metrics import LIST_LENGTH
-from components.evaluation.protocol import Task, Tasks
+from components.evaluation.protocols.log import EventLog, ObjectArray
+from components.evaluation.protocols.protocol import Task, Tasks
 from components.evaluation.search import Absent
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track

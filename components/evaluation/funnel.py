@@ -11,8 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from components.evaluation.baselines.method import Listed
-from components.evaluation.log import EventLog
 from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocols.log import EventLog
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
 from inference.candidates.query import CandidateSet, Query

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation.log import Ragged
+from components.evaluation.protocols.log import Ragged
 from feature_repo.features.state import IntArray
 
 FloatArray64 = npt.NDArray[np.float64]

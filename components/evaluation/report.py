@@ -7,8 +7,8 @@ from dataclasses import asdict
 from html import escape
 from typing import Any
 
-from components.evaluation.gate import FUNNEL, Decision
-from components.validation.page import Markup, badge, number, page, section, table, tiles
+from components.evaluation.gate.gate import FUNNEL, Decision
+from components.validation.pages.page import Markup, badge, number, page, section, table, tiles
 
 COLUMNS = ("ndcg@20", "ndcg@10", "hr@10", "map@10", "recall@20", "recall@100", "recall@300", "coverage@10")
 _MARK = {"funnel": "#23784a", "retrieval": "#7fb095"}

@@ -17,14 +17,14 @@ import numpy as np
 from components.evaluation.baselines.method import Listed, Method
 from components.evaluation.evaluate import EvaluationResult, evaluate, finite, write_evaluation
 from components.evaluation.funnel import ask
-from components.evaluation.gate import Decision, Mode, decide
-from components.evaluation.impressions import judge, roc
-from components.evaluation.judged import score_impressions
+from components.evaluation.gate.challenge import compare, taken_from_slates
+from components.evaluation.gate.gate import Decision, Mode, decide
+from components.evaluation.impressions.metrics import judge, roc
+from components.evaluation.impressions.scoring import score_impressions
+from components.evaluation.protocols.setting import Setting
 from components.evaluation.report import html, markdown, text_table
 from components.evaluation.search import Absent, Fitted, fit_baselines
-from components.evaluation.served import compare, taken_from_slates
-from components.evaluation.setting import Setting
-from components.index.stage import Stage
+from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.storage.files import atomic_write, write_text
 from inference.bundles.bundle import Bundle

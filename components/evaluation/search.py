@@ -20,7 +20,7 @@ from components.evaluation.baselines.method import C, Config, Family, Method, Tr
 from components.evaluation.baselines.own import Own
 from components.evaluation.baselines.popular import Popular, PopularConfig
 from components.evaluation.metrics import hits, ndcg
-from components.evaluation.protocol import Task
+from components.evaluation.protocols.protocol import Task
 from feature_repo.progress import say
 
 FAMILIES: tuple[type[Family[Any]], ...] = (Popular, Own, ItemKnn, Ease, Als)

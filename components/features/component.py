@@ -16,7 +16,7 @@ def build_feature_snapshots(tables: Input[Dataset], code_version: str, features:
     from pathlib import Path
 
     from components.features import build_features
-    from components.ranking.spans import require_positives
+    from components.validation.spans import require_positives
     from feature_repo.dataset.tables import PreparedTables
     from feature_repo.errors import exit_with_sentence
 

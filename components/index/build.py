@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from components.index.covisitation import CovisitationConfig, fit_neighbours
-from components.index.events import Events
 from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
-from components.index.stage import INDEX, NEIGHBOURS, POPULARITY, STAGE, TOWERS
+from components.replay.events import Events
+from components.replay.stage import INDEX, NEIGHBOURS, POPULARITY, STAGE, TOWERS
 from components.retrieval.towers import embed_items
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
@@ -70,7 +70,7 @@ def build_stage(
         index = index or IndexConfig()
         queries = None
         if index.kind(len(embeddings)) != "flat":
-            from components.index.asked import user_vectors  # it imports Feast, which takes seconds
+            from components.index.user_vectors import user_vectors  # it imports Feast, which takes seconds
 
             queries = user_vectors(tables, features_dir, out_dir / TOWERS, until)
         built = ItemIndex.build(embeddings, index, queries)

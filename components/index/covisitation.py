@@ -12,7 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
-from components.index.events import Events
+from components.replay.events import Events
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
 from inference.models.neighbours import Neighbours

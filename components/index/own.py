@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.index.events import Events
+from components.replay.events import Events
 from feature_repo.features.ages import decayed_count
 from feature_repo.features.state import FloatArray
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.index.events import Events
+from components.replay.events import Events
 from inference.models.popularity import Popularity
 
 HALF_LIVES = (0.5, 1.0, 2.0, 4.0, 7.0, 14.0, 30.0, 90.0)  # days

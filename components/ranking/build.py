@@ -14,8 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.ranking.groups import Groups
 from components.ranking.rows import RankingRows
+from components.replay.groups import Groups
 from feature_repo.progress import track
 from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import contains, offsets_from_owners, ranks

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from components.index.past import artifacts_as_of
-from components.index.stage import Stage
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.fit import RankerConfig, fit_ranker
-from components.ranking.groups import Groups, read_groups
 from components.ranking.rows import RankingRows
-from components.ranking.spans import require
+from components.replay.groups import Groups, read_groups
+from components.replay.past import artifacts_as_of
+from components.replay.stage import Stage
+from components.validation.spans import require
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import say
 from inference.feature_store.historical import HistoricalFeatures

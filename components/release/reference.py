@@ -19,10 +19,10 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.index.past import artifacts_as_of
-from components.index.stage import Stage
-from components.ranking.groups import Groups, read_groups
 from components.release.profile import profile, sample
+from components.replay.groups import Groups, read_groups
+from components.replay.past import artifacts_as_of
+from components.replay.stage import Stage
 from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import PreparedTables, label_column
 from feature_repo.features.feature_set import FeatureSet

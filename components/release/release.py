@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
 
-from components.index.stage import Stage
+from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import NotReleased, SettingsError
 from feature_repo.features.directory import FeaturesDirectory

@@ -29,7 +29,7 @@ def check_rows_op(
         report: The page.
         metrics: Quality rate and counts.
     """
-    from components.validation.checks import check_rows
+    from components.validation.rows.checks import check_rows
     from feature_repo.errors import exit_with_sentence
     from feature_repo.storage.files import write_json
 

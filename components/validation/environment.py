@@ -32,7 +32,7 @@ def compute_statistics(tables_dir: str, out_dir: str, store: str, page_path: str
         SystemExit: The other process ended with this code; it has said why on stderr.
     """
     if importlib.util.find_spec("tensorflow_data_validation") is not None:
-        from components.validation.statistics import run_statistics
+        from components.validation.tfdv.statistics import run_statistics
 
         run_statistics(tables_dir, out_dir, store, page_path)
         return
@@ -48,7 +48,7 @@ def compute_statistics(tables_dir: str, out_dir: str, store: str, page_path: str
         for argument in arguments
     ]
     finished = subprocess.run(
-        [str(interpreter), "-m", "components.validation.statistics", *absolute],
+        [str(interpreter), "-m", "components.validation.tfdv.statistics", *absolute],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,

@@ -2,8 +2,8 @@
 
 Reading every item takes seconds of pure Python for thousands of them, during which requests in the same interpreter
 wait. The process is started when it is first asked, has a low priority, keeps its connection, writes the snapshot as
-a file (`models/snapshot.py`), and ends when the server does. One line of JSON asks, one line answers; where the record of
-freshness is the one of the catalogue in use, the answer is just that.
+a file (`models/snapshot.py`), and ends when the server does. One line of JSON asks, one line answers; where the record
+of freshness is the one of the catalogue in use, the answer is just that.
 
     python -m inference.feature_store.catalogue_process
 """

@@ -22,4 +22,4 @@ RUN /opt/venv/bin/python -m compileall -q .
 ENV PATH=/opt/venv/bin:$PATH PYTHONPATH=/opt/kuberec PYTHONUNBUFFERED=1 HOME=/tmp
 USER 10001:10001
 WORKDIR /tmp
-CMD ["python", "-m", "components.validation.statistics", "--help"]
+CMD ["python", "-m", "components.validation.tfdv.statistics", "--help"]

@@ -13,10 +13,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.ingest import ingest
-from components.ingest.marketplace.config import config_for
-from components.ingest.marketplace.directory import make_dataset
-from components.validation.checks import check_rows
+from components.marketplace.config import config_for
+from components.marketplace.dataset.directory import make_dataset
 from components.validation.report import QualityReport
+from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables, item_universe
 
 TABLES = ("interactions", "items", "users", "impressions")

@@ -9,8 +9,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from components.ingest.marketplace.config import config_for
-from components.ingest.marketplace.directory import make_dataset
+from components.marketplace.config import config_for
+from components.marketplace.dataset.directory import make_dataset
 from tests.e2e import main_job
 
 EVENTS = "interactions.parquet"

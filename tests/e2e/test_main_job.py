@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from components.ingest.marketplace.config import config_for
-from components.ingest.marketplace.directory import make_dataset
+from components.marketplace.config import config_for
+from components.marketplace.dataset.directory import make_dataset
 from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundles.store import BundleStore
 from tests.e2e import main_job

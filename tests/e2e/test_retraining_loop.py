@@ -20,13 +20,13 @@ from typing import Any
 
 import pytest
 
-from components.ingest.marketplace.client import ShopClient
-from components.ingest.marketplace.config import DAY, LOG_START, MarketplaceConfig, config_for
-from components.ingest.marketplace.directory import make_dataset
-from components.ingest.marketplace.replay import Replay, ReplayedDay, resumed_world, write_items
-from components.ingest.marketplace.world import World
+from components.marketplace.config import DAY, LOG_START, MarketplaceConfig, config_for
+from components.marketplace.dataset.directory import make_dataset
+from components.marketplace.traffic.client import ShopClient
+from components.marketplace.traffic.replay import Replay, ReplayedDay, resumed_world, write_items
+from components.marketplace.world.world import World
 from inference.bundles.store import BundleStore
-from pipelines.servers import serve
+from pipelines.local.servers import serve
 from tests.e2e import main_job
 from tests.e2e.servers import wait_for
 

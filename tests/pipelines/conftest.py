@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.job import Job
+from pipelines.retraining.ledger_book import Job
 from tests.pipelines.drifting import Shop, make_shop
 from tests.pipelines.kfp_server import KfpServer, started
 

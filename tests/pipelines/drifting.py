@@ -17,8 +17,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from prometheus_client.parser import text_string_to_metric_families
 
-from components.ingest.marketplace.config import config_for
-from components.ingest.marketplace.directory import make_dataset
+from components.marketplace.config import config_for
+from components.marketplace.dataset.directory import make_dataset
 from components.release.profile import profile
 from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.storage.files import write_json
@@ -32,8 +32,8 @@ from inference.recommender import Recommender
 from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
 from monitoring.ledger import Ledger, read_ledger
-from pipelines.job import Job
-from pipelines.parameters import TrainingParameters
+from pipelines.definitions.parameters import TrainingParameters
+from pipelines.retraining.ledger_book import Job
 from pipelines.settings import PipelineSettings
 from tests.inference import world
 from tests.inference.bundle_factory import fit_ranker, parts_of

@@ -11,8 +11,8 @@ import yaml
 from kfp import components
 
 from pipelines.compile import PIPELINES, compile_all
-from pipelines.parameters import TrainingParameters
-from pipelines.starting import GATES
+from pipelines.definitions.parameters import TrainingParameters
+from pipelines.retraining.launcher import GATES
 
 UNCACHED = {"require-quality-op", "require-schema-op", "publish-report-op", "release-op", "refuse-op"}
 KEYS = {"fingerprint", "code_version"}

@@ -11,7 +11,7 @@ import pytest
 from feature_repo.errors import BundleError
 from inference.bundles.store import BundleStore
 from inference.feature_store import OnlineFeatures, StoreSettings
-from pipelines.local import RunFailed
+from pipelines.local.runner import RunFailed
 from pipelines.refresh import main, run_refresh
 from pipelines.settings import PipelineSettings
 from tests.components.features import shop

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from components.ingest.marketplace.config import config_for
-from components.ingest.marketplace.directory import make_dataset
+from components.marketplace.config import config_for
+from components.marketplace.dataset.directory import make_dataset
 from pipelines.submit import main
 from tests.pipelines.kfp_server import KfpServer, started
 

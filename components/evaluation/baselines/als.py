@@ -15,8 +15,8 @@ from implicit.als import AlternatingLeastSquares
 from threadpoolctl import threadpool_limits
 
 from components.evaluation.baselines.method import Config, Training, rank
-from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocols.log import Ragged
 from feature_repo.features.state import FloatArray, IntArray
 
 NUM_THREADS = 2

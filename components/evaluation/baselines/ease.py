@@ -14,8 +14,8 @@ from scipy import sparse
 from scipy.linalg import lapack
 
 from components.evaluation.baselines.method import Config, Training, rank
-from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocols.log import Ragged
 from feature_repo.features.state import FloatArray, IntArray
 
 MOST_ITEMS = 12_000

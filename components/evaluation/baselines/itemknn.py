@@ -13,8 +13,8 @@ import numpy as np
 from scipy import sparse
 
 from components.evaluation.baselines.method import Config, Training, rank
-from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocols.log import Ragged
 from feature_repo.features.state import FloatArray, IntArray
 
 MOST_NEIGHBOURS = 500

@@ -12,8 +12,8 @@ from typing import Protocol, TypeVar
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from components.evaluation.log import DAY, EventLog, Ragged
 from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocols.log import DAY, EventLog, Ragged
 from feature_repo.features.state import FloatArray, IntArray
 
 _SCORES_AT_ONCE = 8_000_000

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from components.evaluation.baselines.method import Config, Training, rank
-from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocols.log import Ragged
 from feature_repo.features.state import FloatArray, IntArray
 
 

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from components.evaluation.baselines.method import Config, Training, filtered
-from components.evaluation.log import Ragged
 from components.evaluation.metrics import LIST_LENGTH
+from components.evaluation.protocols.log import Ragged
 from feature_repo.features.state import IntArray
 
 HALF_LIVES = (0.5, 1.0, 2.0, 4.0, 7.0, 14.0, 30.0, None)

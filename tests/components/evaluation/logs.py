@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from components.evaluation.baselines.method import Listed
-from components.evaluation.log import DAY, EventLog, Ragged
+from components.evaluation.protocols.log import DAY, EventLog, Ragged
 
 START = 1_700_000_000 * 1_000_000
 

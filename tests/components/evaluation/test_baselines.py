@@ -14,9 +14,9 @@ from components.evaluation.baselines.itemknn import ItemKnn, ItemKnnConfig
 from components.evaluation.baselines.method import Family, Training, filtered, rank
 from components.evaluation.baselines.own import Own, OwnConfig
 from components.evaluation.baselines.popular import Popular, PopularConfig
-from components.evaluation.log import EventLog
 from components.evaluation.metrics import hits, ndcg
-from components.evaluation.protocol import make_tasks
+from components.evaluation.protocols.log import EventLog
+from components.evaluation.protocols.protocol import make_tasks
 from components.evaluation.search import FAMILIES, SEARCH_ITEMS, Absent, Fitted, choose, fit_baselines
 from tests.components.evaluation.logs import Taste, at, lists, log, ragged
 

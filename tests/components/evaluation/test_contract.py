@@ -10,14 +10,14 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from components.evaluation.leave_one_out import leave_one_out
+from components.evaluation.protocols.leave_one_out import leave_one_out
 from components.evaluation.run import evaluate_funnel
 from components.features.build import build_features
 from components.index.build import build_stage
 from components.ingest import ingest
-from components.ingest.marketplace.config import config_for
-from components.ingest.marketplace.directory import make_dataset
-from components.validation.checks import check_rows
+from components.marketplace.config import config_for
+from components.marketplace.dataset.directory import make_dataset
+from components.validation.rows.checks import check_rows
 from tests.components.evaluation.contract import RawDataset, figures
 
 

@@ -13,9 +13,9 @@ import pytest
 
 from components.evaluation.baselines.method import Training
 from components.evaluation.evaluate import METHODS, EvaluationResult, evaluate, write_evaluation
-from components.evaluation.gate import decide
-from components.evaluation.log import EventLog
-from components.evaluation.protocol import make_tasks
+from components.evaluation.gate.gate import decide
+from components.evaluation.protocols.log import EventLog
+from components.evaluation.protocols.protocol import make_tasks
 from components.evaluation.report import finding, html, markdown, text_table
 from components.evaluation.search import Absent, fit_baselines
 from tests.components.evaluation.logs import Taste, at, log

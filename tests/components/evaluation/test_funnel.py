@@ -18,16 +18,16 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.evaluation.funnel import ask
-from components.evaluation.gate import ENOUGH_USERS
-from components.evaluation.judged import score_impressions
-from components.evaluation.leave_one_out import leave_one_out
+from components.evaluation.gate.challenge import compare
+from components.evaluation.gate.gate import ENOUGH_USERS
+from components.evaluation.impressions.scoring import score_impressions
+from components.evaluation.protocols.leave_one_out import leave_one_out
+from components.evaluation.protocols.setting import Setting
 from components.evaluation.run import evaluate_funnel, publish
-from components.evaluation.served import compare
-from components.evaluation.setting import Setting
 from components.features.build import build_features
 from components.index.build import build_stage
-from components.index.stage import Stage
 from components.ranking.train import train_ranker
+from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
 from inference.bundles.bundle import Bundle, Parts, write_bundle
 from inference.bundles.manifest import Facts

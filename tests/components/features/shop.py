@@ -11,10 +11,10 @@ import pyarrow.parquet as pq
 
 from components.features import build_features
 from components.index.covisitation import CovisitationConfig, fit_neighbours
-from components.index.events import Events
 from components.index.popular import fit_popularity
 from components.ingest import ingest
-from components.validation.checks import check_rows
+from components.replay.events import Events
+from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.storage.files import write_parquet

@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.features import build_features
-from components.validation.checks import check_rows
+from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.storage.files import sha256

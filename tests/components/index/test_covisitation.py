@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from components.index import covisitation as module
-from components.index.asked import user_vectors
 from components.index.build import build_stage
 from components.index.covisitation import CovisitationConfig, fit_neighbours
-from components.index.events import Events
 from components.index.popular import HALF_LIVES, choose_half_life, fit_popularity
-from components.index.stage import INDEX, TOWERS, Stage
+from components.index.user_vectors import user_vectors
+from components.replay.events import Events
+from components.replay.stage import INDEX, TOWERS, Stage
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pytest
 
 from components.ingest import dataset_fingerprint, ingest
-from components.ranking.groups import read_groups
-from components.validation.checks import check_rows
+from components.replay.groups import read_groups
+from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions

@@ -11,8 +11,8 @@ import numpy.typing as npt
 import pytest
 
 from components.ranking.build import RowSampling, build_rows
-from components.ranking.groups import Groups
 from components.ranking.rows import RankingRows
+from components.replay.groups import Groups
 from feature_repo.features.state import TimeArray, UserColumns
 from inference.candidates.query import Query
 from inference.models.artifacts import Artifacts

@@ -9,10 +9,10 @@ import pytest
 from components.features import build_features
 from components.index.build import build_stage
 from components.ranking.fit import RankerConfig
-from components.ranking.spans import require_positives
 from components.ranking.train import train_ranker
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
+from components.validation.spans import require_positives
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
 from inference.scorers.lightgbm import RankerModel

@@ -10,9 +10,9 @@ import pyarrow.parquet as pq
 import pytest
 from kfp.dsl import HTML, Dataset
 
-from components.validation.checks import check_rows
 from components.validation.component import require_quality_op
 from components.validation.environment import ROOT
+from components.validation.rows.checks import check_rows
 from feature_repo.errors import QualityError
 from tests.components.validation.prepared import config, event, write_prepared
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from components.validation.checks import check_rows
 from components.validation.gate import require_quality, require_schema
+from components.validation.rows.checks import check_rows
 from feature_repo.errors import QualityError
 from feature_repo.storage.files import write_json
 from tests.components.validation.prepared import config, event, write_prepared

@@ -13,20 +13,20 @@ import pyarrow.parquet as pq
 
 from components.features.build import build_features
 from components.index.build import build_stage
-from components.index.stage import Stage
 from components.ingest import ingest
-from components.ingest.marketplace.config import DAY, LOG_START, config_for
-from components.ingest.marketplace.directory import make_dataset
-from components.ingest.marketplace.policy import SLATE_SIZE
-from components.ingest.marketplace.visits import visits_of
-from components.ingest.marketplace.vocabulary import COUNTRIES, DEVICES
-from components.ingest.marketplace.world import World
+from components.marketplace.config import DAY, LOG_START, config_for
+from components.marketplace.dataset.directory import make_dataset
+from components.marketplace.world.policy import SLATE_SIZE
+from components.marketplace.world.visits import visits_of
+from components.marketplace.world.vocabulary import COUNTRIES, DEVICES
+from components.marketplace.world.world import World
 from components.ranking.fit import RankerConfig
 from components.ranking.train import train_ranker
 from components.release.reference import make_reference
+from components.replay.stage import Stage
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
-from components.validation.checks import check_rows
+from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from inference.bundles.bundle import Bundle, Parts, write_bundle

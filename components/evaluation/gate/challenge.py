@@ -1,0 +1,157 @@
+"""The new bundle beside the one now served, on events that neither has seen.
+
+Only events after the served bundle's own feature and weight times count, and after the test start. Both answer the
+same queries at that moment with users and catalogue as known then; each keeps its own models and feature set. What
+the new bundle would take at its release (neighbours, popular lists, item embeddings) it takes as of that moment:
+otherwise a served bundle would win by being days fresher than what a test start allows.
+
+What users took from slates that a release of ours showed them counts for neither and stands in neither list: people
+take what they see, so such events agree with whoever chose it (exposure bias; Chaney et al., "How Algorithmic
+Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility", RecSys 2018).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pyarrow.dataset import dataset, field
+
+from components.evaluation import metrics
+from components.evaluation.baselines.method import Listed
+from components.evaluation.funnel import ask, ask_queries
+from components.evaluation.gate.gate import ENOUGH_USERS, Served
+from components.evaluation.protocols.log import EventLog, Ragged, microseconds
+from components.evaluation.protocols.protocol import Task, make_task, ruled_out
+from components.evaluation.protocols.setting import Setting
+from components.index.build import build_stage
+from components.replay.stage import Stage
+from feature_repo.dataset.split import Split
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.state import IntArray
+from feature_repo.progress import say
+from feature_repo.storage.files import write_parquet
+from inference.bundles.bundle import Bundle
+from inference.candidates.query import Query
+from inference.feature_store.historical import HistoricalFeatures
+from inference.feature_store.state_columns import stored_item_numbers, stored_item_texts, stored_user_numbers
+from inference.recommender import Recommender
+from inference.scorers.local import LocalScorer
+from inference.scorers.protocol import Ranker
+
+
+def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ranker: Ranker | None) -> Served | None:
+    """NDCG@20 of both on the span after the served bundle's times.
+
+    Args:
+        bundle: What is served now.
+        setting: The new log.
+        tables_dir: Its prepared tables.
+        stage: Stage `test` of the new run.
+        ranker: The new ranker.
+
+    Returns:
+        The pair of figures for each user, None where fewer than `ENOUGH_USERS` users took something of themselves or
+        the bundle's features are not in the new log; a line says which.
+    """
+    facts = bundle.manifest.facts
+    tables = PreparedTables.open(tables_dir)
+    split = tables.split
+    start = _next_cut(split, max(split.test_start, facts.weights_until, facts.features_as_of))
+    excluded = ruled_out(setting.log.before(microseconds(start)), setting.repeats, setting.strongest)
+    caused = taken_from_slates(tables, setting.log, microseconds(start))
+    task = make_task(setting.log, microseconds(start), setting.end, excluded.union(caused))
+    if len(task) < ENOUGH_USERS:
+        of_themselves = " of themselves, not from its slates," if len(caused.rows) else ""
+        say(
+            f"gate: {len(task)} users acted{of_themselves} after the served bundle {bundle.version} was made, "
+            f"{ENOUGH_USERS} are needed; not compared"
+        )
+        return None
+    missing = _missing_columns(bundle, stage.features_dir)
+    if missing:
+        say(f"gate: this log has no {', '.join(missing)} for the served bundle {bundle.version}; not compared")
+        return None
+    served = _served_lists(bundle, setting, stage.features_dir, task, start)
+    if start > split.test_start:
+        with tempfile.TemporaryDirectory(prefix="kuberec-candidate-") as scratch:
+            later = Path(scratch)
+            build_stage(tables_dir, stage.features_dir, stage.towers_dir, later, name="test", until=start)
+            candidate = _candidate_lists(setting, Stage(later, stage.features_dir), ranker, task, start)
+    else:
+        candidate = _candidate_lists(setting, stage, ranker, task, start)
+    counts = task.relevant.counts
+    figures = [metrics.ndcg(metrics.hits(rows, task.relevant), counts, 20) for rows in (candidate, served)]
+    return Served(bundle.version, figures[0], figures[1])
+
+
+def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragged:
+    """Items that users did anything with in answer to a slate of a release, for every user code [u].
+
+    Args:
+        tables: Whose served log says what was shown.
+        log: Their interactions, in the same order.
+        start: Microseconds; events from then on.
+    """
+    own = tables.description["num_own"]
+    shown = dataset(tables.path("impressions")).to_table(["request_id"], filter=field("row") >= own["impressions"])
+    events = tables.read("interactions", ["row", "request_id"])
+    # A slate may be lost from the log, an event never is: one that came with a request answers a slate.
+    logged = pc.and_(pc.greater_equal(events["row"], own["interactions"]), pc.is_valid(events["request_id"]))
+    answers = pc.or_(logged, pc.is_in(events["request_id"], pc.unique(shown["request_id"]), skip_nulls=True))
+    caused = log.where(answers.to_numpy() & (log.times >= start))
+    return Ragged.from_pairs(caused.users, caused.rows, len(log.user_ids))
+
+
+def _candidate_lists(setting: Setting, stage: Stage, ranker: Ranker | None, task: Task, start: float) -> IntArray:
+    """The new bundle's lists, users and catalogue as of `start`."""
+    with HistoricalFeatures(stage.features_dir) as reader:
+        scorer = None if ranker is None else LocalScorer(ranker)
+        recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
+        return ask(recommender, setting.log, task.users, start)[1].lists(task.users, task.excluded)
+
+
+def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Task, start: float) -> IntArray:
+    """The served bundle's lists in rows of the new log, users and catalogue as of `start`."""
+    with tempfile.TemporaryDirectory(prefix="kuberec-served-") as scratch:
+        features = FeaturesDirectory(Path(scratch))
+        features.snapshots.symlink_to((features_dir / "snapshots").resolve())
+        bundle.feature_set.save(features.feature_set_file)
+        base = bundle.artifacts()
+        write_parquet(features.item_ids_file, pa.table({"item_id": pa.array(base.items.item_ids, pa.string())}))
+        with HistoricalFeatures(features.path) as reader:
+            artifacts = replace(base, items=reader.items(start))
+            recommender = Recommender(artifacts, reader, LocalScorer(bundle.ranker()))
+            users = setting.log.user_ids[task.users].tolist()
+            queries = [Query(user_id=user, time=start, count=metrics.LIST_LENGTH) for user in users]
+            listed = ask_queries(recommender, queries, task.users)[1]
+    place = np.minimum(np.searchsorted(setting.log.item_ids, base.items.item_ids), len(setting.log.item_ids) - 1)
+    known = setting.log.item_ids[place] == base.items.item_ids
+    row_of = np.append(np.where(known, place, -1), -1).astype(np.int32)
+    return Listed(task.users, row_of[listed.rows]).lists(task.users, task.excluded)
+
+
+def _missing_columns(bundle: Bundle, features_dir: Path) -> list[str]:
+    """Columns the bundle's feature set reads and the new snapshots do not have."""
+    snapshots = FeaturesDirectory(features_dir).snapshots
+    there = {name for path in snapshots.glob("*.parquet") for name in pq.read_schema(path).names}
+    feature_set = bundle.feature_set
+    wanted = (
+        *stored_user_numbers(feature_set),
+        *feature_set.user_categorical,
+        *stored_item_numbers(feature_set),
+        *stored_item_texts(feature_set),
+    )
+    return sorted(set(wanted) - there)
+
+
+def _next_cut(split: Split, time: float) -> float:
+    """The first cut at or after a time; the log's end where there is none."""
+    cuts = split.cuts()
+    return float(cuts[min(int(np.searchsorted(cuts, time)), len(cuts) - 1)])

@@ -1,0 +1,87 @@
+"""Replays days of a simulated marketplace against a running transformer, so that its loop can be watched.
+
+Every call goes on from the end of the dataset and the served log. With a shift, the shop's items table changes first:
+run `make refresh` between `--items-only` and the replay to have prices and stock counted at once.
+
+    make serve CLOCK=request
+    python -m components.marketplace.traffic.replay_command --log build/log/simulated-small [--mobile-share 0.95]
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import time
+from pathlib import Path
+
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.dataset.truth import config_of
+from components.marketplace.traffic.client import ShopClient
+from components.marketplace.traffic.replay import Replay, resumed_world, write_items
+from components.marketplace.traffic.shift_options import add_shift_options, shift_of
+from feature_repo.errors import exit_with_sentence
+from feature_repo.progress import say
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Entry point."""
+    parser = argparse.ArgumentParser(
+        prog="python -m components.marketplace.traffic.replay_command", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--dataset", type=Path, default=Path("build/data/simulated-small"), help="simulated dataset")
+    parser.add_argument("--log", type=Path, required=True, help="folder that the transformer logs to")
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the transformer, its clock `request`")
+    parser.add_argument("--days", type=int, default=1, help="how many days")
+    parser.add_argument("--threads", type=int, default=2, help="requests under way at a time")
+    parser.add_argument("--items-only", action="store_true", help="write the items table of the day and stop")
+    add_shift_options(parser)
+    options = parser.parse_args(arguments)
+    with exit_with_sentence():
+        replay(options)
+
+
+def replay(options: argparse.Namespace) -> None:
+    """Replays what the options ask for.
+
+    Raises:
+        SettingsError: The dataset is not a simulated one, or a shift cannot be.
+        ShopClientError: The transformer does not answer as it should.
+    """
+    config, tables = config_of(options.dataset), [options.dataset / "interactions.parquet"]
+    tables.append(options.log / "interactions")
+    day = next_day(config, options.log)
+    shift = shift_of(options)
+    if shift:
+        config = MarketplaceConfig.model_validate({**config.model_dump(), "shift": {"from_day": day, **shift}})
+    world = resumed_world(config, tables, LOG_START + day * DAY)
+    if shift:
+        write_items(world, options.dataset, day)
+        say(f"{options.dataset / 'items.parquet'} is that of day {day}")
+    if options.items_only:
+        return
+    with ShopClient(options.url) as client:
+        users = Replay(world, client, options.threads)
+        for one in range(day, day + options.days):
+            started = time.monotonic()
+            done = users.day(one)
+            print(
+                f"day {one}: {done.num_requests:,} requests ({done.num_degraded} degraded), "
+                f"{done.num_events:,} events, bundles {', '.join(done.versions)}, {time.monotonic() - started:.0f} s",
+                flush=True,
+            )
+
+
+def next_day(config: MarketplaceConfig, log: Path) -> int:
+    """The first day of which neither the dataset nor the served log's impressions tell."""
+    impressions = log / "impressions"
+    if not impressions.is_dir():
+        return config.num_days
+    latest = pc.max(pq.read_table(impressions, columns=["timestamp"])["timestamp"]).as_py()
+    return config.num_days if latest is None else math.floor((latest.timestamp() - LOG_START) / DAY) + 1
+
+
+if __name__ == "__main__":
+    main()

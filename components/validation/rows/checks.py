@@ -1,0 +1,200 @@
+"""Row checks end to end: prepared tables in; clean tables, quarantine and a report out.
+
+Owns the order of the checks and the layout of their output: clean tables are prepared tables again, quarantine holds
+`<table>.parquet` (`row`, `reasons`, the columns) and `report.json`. Every row of the input stands in exactly one of the
+two. Refuses only what nobody could learn from; a low quality rate is for the gate.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import ibis
+import numpy as np
+from ibis.backends.duckdb import Backend
+from ibis.expr.types import Table
+
+from components.ingest.description import Origin, describe_tables
+from components.validation.pages.quality_page import quality_page
+from components.validation.report import BotDay, Finding, QualityReport, TableQuality, rows_as_text
+from components.validation.rows.oddities import daily_volumes, outliers
+from components.validation.rows.rules import BOT, FLAG, TIMED_TABLES, Rule, bot_days, flagged, table_rules
+from feature_repo.dataset.contract import TABLES
+from feature_repo.dataset.split import clean_span
+from feature_repo.dataset.tables import SORT_KEYS, PreparedTables, unix_seconds
+from feature_repo.errors import DatasetError
+from feature_repo.progress import say
+from feature_repo.storage.files import atomic_write, write_text
+
+MEMORY_LIMIT = "2GB"
+NUM_SHOWN_BOTS = 10
+NO = ibis.literal(value=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """One table with its flags: `reasons` (text, empty where clean), `bad` and `bot`, beside the prepared columns."""
+
+    name: str
+    columns: Sequence[str]
+    rows: Table
+    rules: Sequence[Rule]
+
+    @property
+    def kept(self) -> Table:
+        return self.rows.filter(~self.rows.bad & ~self.rows.bot).select(*self.columns)
+
+
+def check_rows(
+    tables_dir: Path | str,
+    clean_dir: Path | str,
+    quarantine_dir: Path | str,
+    page_path: Path | str,
+    now: float | None = None,
+) -> QualityReport:
+    """Separates the rows to learn from and those not, with reasons.
+
+    Args:
+        tables_dir: Prepared tables.
+        clean_dir: Gets the rows to learn from, as prepared tables whose split follows the clean log.
+        quarantine_dir: Gets a Parquet file a table with all other rows, and `report.json`.
+        page_path: The report as one HTML page.
+        now: The wall clock in unix seconds; taken here where None.
+
+    Raises:
+        DatasetError: No usable row is left, or none fulfils any objective. The report and quarantine are written.
+    """
+    tables = PreparedTables.open(tables_dir)
+    with tempfile.TemporaryDirectory(prefix="kuberec-rules-") as scratch:
+        engine = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=scratch)
+        checked, bots = _check(engine, tables, now)
+        report = _report(tables, checked, bots)
+        for table in checked:
+            _write(table, Path(clean_dir), Path(quarantine_dir))
+        report.write(Path(quarantine_dir))
+        write_text(page_path, quality_page(report))
+        engine.disconnect()
+    _refuse_unusable(report)
+    describe_tables(Path(clean_dir), tables.config, Origin.of(tables.description), now, are_clean=True)
+    say(report.summary())
+    return report
+
+
+def _check(engine: Backend, tables: PreparedTables, now: float | None) -> tuple[list[Checked], Table]:
+    """Every table with its flags, and the bots among the users."""
+    judged: dict[str, tuple[Table, list[Rule], Sequence[str]]] = {}
+    for name in TABLES:
+        prepared = engine.read_parquet(tables.path(name), table_name=f"prepared_{name}")
+        rules = table_rules(name, prepared, tables.config, _plausible(tables, name, now))
+        rows = engine.create_table(f"flagged_{name}", flagged(prepared, rules))
+        judged[name] = rows, rules, prepared.columns
+    events = judged["interactions"][0]
+    clean = events.filter(events.reasons == "")
+    bots = engine.create_table("bots", bot_days(clean, tables.config.quality.maximum_daily_events))
+    checked = []
+    for name, (rows, rules, columns) in judged.items():
+        by_bot = ibis.coalesce(rows.user_id.isin(bots.user_id), NO) if name in TIMED_TABLES else NO
+        marked = rows.mutate(bad=rows.reasons != "", bot=(rows.reasons == "") & by_bot)
+        checked.append(Checked(name, columns, marked, rules))
+    return checked, bots
+
+
+def _plausible(tables: PreparedTables, name: str, now: float | None) -> tuple[datetime, datetime] | None:
+    """First and last moment of a timed table that is not outlying, None where there is none."""
+    if name not in TIMED_TABLES:
+        return None
+    span = clean_span(unix_seconds(tables.read(name, ["timestamp"])["timestamp"]), now)
+    if np.isnan(span[0]):
+        return datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC)
+    first, last = (datetime.fromtimestamp(seconds, UTC) for seconds in span)
+    return first, last
+
+
+def _report(tables: PreparedTables, checked: Sequence[Checked], bots: Table) -> QualityReport:
+    config = tables.config
+    worst = bots.order_by([bots.events.desc(), bots.user_id]).limit(NUM_SHOWN_BOTS).to_pyarrow().to_pylist()
+    timed = [table for table in checked if table.name in TIMED_TABLES]
+    unmapped: dict[str, int] = {}
+    if config.known_event_types is None:
+        events = checked[TABLES.index("interactions")].kept
+        counts = events.filter(events.grade == 0).group_by("event_type").agg(rows=lambda t: t.count())
+        found = counts.order_by([counts.rows.desc(), counts.event_type]).to_pyarrow().to_pylist()
+        unmapped = {row["event_type"]: row["rows"] for row in found}
+    return QualityReport(
+        dataset=config.name,
+        minimum_rate=config.quality.minimum_rate,
+        maximum_daily_events=config.quality.maximum_daily_events,
+        tables={table.name: _quality(table) for table in checked},
+        bots=tuple(
+            BotDay(user_id=row["user_id"], day=row["day"].date().isoformat(), events=row["events"]) for row in worst
+        ),
+        num_bots=int(bots.count().to_pyarrow().as_py()),
+        volumes={table.name: daily_volumes(_at_plausible_times(table)) for table in timed},
+        outliers=tuple(
+            outlier
+            for table in checked
+            for outlier in outliers(table.name, table.kept, config.extras(table.name).numerical)
+        ),
+        unmapped_event_types=unmapped,
+    )
+
+
+def _at_plausible_times(table: Checked) -> Table:
+    rows = table.rows.filter(table.rows.timestamp.notnull())
+    return rows.filter(~rows[FLAG + "outlying_time"])
+
+
+def _quality(table: Checked) -> TableQuality:
+    rows = table.rows
+    totals = rows.aggregate(
+        num_rows=rows.count(),
+        num_bad=rows.bad.sum().fill_null(0),
+        num_bots=rows.bot.sum().fill_null(0),
+        **{rule.reason: rows[FLAG + rule.reason].sum().fill_null(0) for rule in table.rules},
+    )
+    counts: dict[str, int] = totals.to_pyarrow().to_pylist()[0]
+    clean = counts["num_rows"] - counts["num_bad"]
+    findings = tuple(
+        Finding(
+            reason=rule.reason,
+            column=rule.column,
+            rule=rule.words,
+            count=counts[rule.reason],
+            examples=_examples(table, rule) if counts[rule.reason] else (),
+        )
+        for rule in table.rules
+    )
+    return TableQuality(rows=counts["num_rows"], clean=clean, kept=clean - counts["num_bots"], findings=findings)
+
+
+def _examples(table: Checked, rule: Rule) -> tuple[dict[str, str | None], ...]:
+    broken = table.rows.filter(table.rows[FLAG + rule.reason]).select(*table.columns).order_by("row")
+    return rows_as_text(broken, rule.column)
+
+
+def _write(table: Checked, clean_dir: Path, quarantine_dir: Path) -> None:
+    kept = table.kept.order_by([ibis.asc(key, nulls_first=True) for key in SORT_KEYS[table.name]])
+    rows = table.rows.filter(table.rows.bad | table.rows.bot)
+    rows = rows.mutate(reasons=ibis.ifelse(rows.bot, BOT, rows.reasons))
+    shown = [column for column in table.columns if column not in ("row", "row_hash")]
+    aside = rows.select("row", "reasons", *shown).order_by("row")
+    for expression, directory in ((kept, clean_dir), (aside, quarantine_dir)):
+        with atomic_write(directory / f"{table.name}.parquet") as temporary:
+            expression.to_parquet(temporary, compression="zstd")
+
+
+def _refuse_unusable(report: QualityReport) -> None:
+    events = report.tables["interactions"]
+    if events.kept:
+        return
+    worst = events.worst
+    why = (
+        f"{worst.column} {worst.rule} in {worst.count:,}"
+        if worst
+        else f"all are of users with over {report.maximum_daily_events:,} events a day"
+    )
+    raise DatasetError(f"interactions of '{report.dataset}' hold no usable row among {events.rows:,}: {why}.")

@@ -1,0 +1,126 @@
+"""Statistics of every prepared table by TensorFlow Data Validation, held against the kept schema.
+
+`python -m components.validation.tfdv.statistics TABLES OUT STORE [--page FILE]` runs in the environment of TFDV (Python
+3.11, pyarrow 10, numpy 1.26); the same code runs in the component's own image. Owns `statistics.json` and its page.
+Refuses to stop a run for what it finds: the gate does (`gate.require_schema`).
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from components.validation.pages.statistics_page import statistics_page
+from components.validation.tfdv.columns import EVENT_TIME, present, read_sample, record_batch, unix_seconds
+from components.validation.tfdv.drift import Drift, Spans, measure_drift
+from components.validation.tfdv.engine import generate
+from components.validation.tfdv.schema import (
+    SCHEMA_FOLDER,
+    Anomaly,
+    anomalies,
+    append_columns,
+    keep_schema,
+    kept_schemas,
+    known_columns,
+)
+from components.validation.tfdv.summary import summarise
+from feature_repo.errors import exit_with_sentence
+from feature_repo.progress import say
+from feature_repo.storage.files import read_json, write_json, write_text
+
+TABLES = ("interactions", "items", "users", "impressions")
+STATISTICS_FILE = "statistics.json"
+
+
+def run_statistics(
+    tables_dir: Path | str, out_dir: Path | str, store: Path | str, page_path: Path | str | None = None
+) -> dict[str, Any]:
+    """Computes, compares and reports.
+
+    Args:
+        tables_dir: Prepared tables, clean.
+        out_dir: Gets statistics.json (and statistics.html, without `page_path`).
+        store: Keeps the schemas under `schema/`, inferred where there are none yet.
+        page_path: Where the page goes.
+
+    Returns:
+        What statistics.json holds.
+
+    Raises:
+        QualityError: A schema was edited into something that is none.
+    """
+    tables_dir, out_dir = Path(tables_dir), Path(out_dir)
+    description = read_json(tables_dir / "dataset.json")
+    spans = Spans.of(description["split"])
+    tables: dict[str, Any] = {}
+    found: list[Anomaly] = []
+    drift: list[Drift] = []
+    with kept_schemas(str(store)) as schema_dir:
+        for table in TABLES:
+            say(f"statistics of {table}: {description['num'][table]:,} rows")
+            tables[table], broken, moved = _one_table(table, tables_dir, schema_dir, spans)
+            found += broken
+            drift += moved
+    content = {
+        "dataset": description["name"],
+        "fingerprint": description["fingerprint"],
+        "schema_dir": f"{store}/{SCHEMA_FOLDER}",
+        "spans": asdict(spans),
+        "tables": tables,
+        "anomalies": [asdict(anomaly) for anomaly in found],
+        "drift": [asdict(one) for one in drift],
+    }
+    write_json(out_dir / STATISTICS_FILE, content)
+    write_text(page_path or out_dir / "statistics.html", statistics_page(content))
+    errors = sum(anomaly.severity == "error" for anomaly in found)
+    say(f"statistics: {errors} anomalies, {sum(one.drifted for one in drift)} of {len(drift)} columns drifted")
+    return content
+
+
+def _one_table(
+    table: str, tables_dir: Path, schema_dir: Path, spans: Spans
+) -> tuple[dict[str, Any], list[Anomaly], list[Drift]]:
+    """What statistics.json says of a table, what does not fit its schema, and its drift."""
+    path = schema_dir / f"{table}.pbtxt"
+    sample, num_rows = read_sample(tables_dir / f"{table}.parquet")
+    facts: dict[str, Any] = {
+        "rows": num_rows,
+        "sampled": sample.num_rows,
+        "schema": path.name,
+        "schema_is_new": False,
+        "columns": [],
+    }
+    if not num_rows:
+        gone = "the table has no rows, and its schema expects some"
+        return facts, [Anomaly(table, "*", "error", "EMPTY", gone)] if path.is_file() else [], []
+    columns = present(sample, spans.end)
+    statistics = generate(record_batch(columns))
+    schema, is_new = keep_schema(table, statistics, schema_dir)
+    found = anomalies(table, statistics, schema)
+    unseen = [name for name in columns if name not in known_columns(schema)]
+    if unseen:
+        append_columns(table, unseen, statistics, schema_dir)
+    drift = (
+        measure_drift(table, columns, unix_seconds(sample), spans, schema) if EVENT_TIME in sample.column_names else []
+    )
+    return facts | {"schema_is_new": is_new, "columns": summarise(statistics, columns)}, found, drift
+
+
+def main() -> None:
+    """Entry point; what is refused ends the process with one sentence."""
+    parser = argparse.ArgumentParser(
+        prog="python -m components.validation.tfdv.statistics", description="TFDV statistics"
+    )
+    parser.add_argument("tables", type=Path, help="prepared tables, clean")
+    parser.add_argument("out", type=Path, help="directory for statistics.json")
+    parser.add_argument("store", help="the dataset's store, which keeps the schemas")
+    parser.add_argument("--page", type=Path, default=None, help="the report; OUT/statistics.html by default")
+    options = parser.parse_args()
+    with exit_with_sentence():
+        run_statistics(options.tables, options.out, options.store, options.page)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""The evaluation pipelines: measure on a dataset beside the baselines, release nothing. Wiring only."""
+
+from typing import Any
+
+from kfp import dsl
+
+from components.evaluation.component import evaluate_op, leave_one_out_op, publish_report_op
+from components.features.component import build_feature_snapshots
+from components.ingest.component import ingest_dataset
+from components.validation.component import check_rows_op
+from pipelines.definitions.fitting import fit, sized
+
+RANKER_ROWS = 1_000_000
+
+
+def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
+    """Clean tables of a dataset."""
+    ingested = sized(ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version), memory="2G")
+    checked = check_rows_op(tables=ingested.outputs["tables"], code_version=code_version)
+    return sized(checked, memory="4G").outputs["clean"]
+
+
+def _measure(tables: Any, stage: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any) -> None:
+    """Features, models, figures."""
+    built = build_feature_snapshots(tables=tables, code_version=code_version)
+    features = sized(built, memory="4G").outputs["features"]
+    fitted = fit(tables, features, RANKER_ROWS, recipe, seed, code_version, measured=stage)
+    evaluation = evaluate_op(
+        tables=tables,
+        features=features,
+        stage=fitted.stage,
+        ranker=fitted.ranker,
+        store="",
+        served_version="",
+        gate="measure",
+        recipe=recipe,
+        seed=seed,
+        code_version=code_version,
+    )
+    evaluated = sized(evaluation, memory="4G")
+    publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir).set_caching_options(False)
+
+
+@dsl.pipeline(name="kuberec-evaluation-temporal", description="Figures of the temporal protocol.")
+def temporal(
+    dataset: str, fingerprint: str, code_version: str, report_dir: str = "", recipe: str = "fast", seed: int = 0
+) -> None:
+    """Measure by time: one query a user at the test start.
+
+    Args:
+        dataset: Dataset directory.
+        fingerprint: Content hash of the dataset; a cache key.
+        code_version: Version of the code; a cache key.
+        report_dir: Local folder that receives figures and reports, "" for none.
+        recipe: fast or best.
+        seed: Of every random choice.
+    """
+    _measure(_clean(dataset, fingerprint, code_version), "test", code_version, report_dir, recipe, seed)
+
+
+@dsl.pipeline(name="kuberec-evaluation-leave-one-out", description="Figures of the leave-one-out protocol.")
+def leave_one_out(
+    dataset: str, fingerprint: str, code_version: str, report_dir: str = "", recipe: str = "fast", seed: int = 0
+) -> None:
+    """Measure on the last item of every user.
+
+    Args:
+        dataset: Dataset directory.
+        fingerprint: Content hash of the dataset; a cache key.
+        code_version: Version of the code; a cache key.
+        report_dir: Local folder that receives figures and reports, "" for none.
+        recipe: fast or best.
+        seed: Of every random choice.
+    """
+    clean = _clean(dataset, fingerprint, code_version)
+    held_out = sized(leave_one_out_op(tables=clean, code_version=code_version), memory="4G")
+    _measure(held_out.outputs["held_out"], "validation", code_version, report_dir, recipe, seed)

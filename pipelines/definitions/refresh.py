@@ -1,0 +1,50 @@
+"""The refresh pipeline: features as of now for what is served, without training. Wiring only.
+
+ingest -> row rules -> gate -> features of the served bundle's columns -> online store
+"""
+
+from kfp import dsl
+
+from components.features.component import refresh_features_op
+from components.ingest.component import ingest_dataset
+from components.validation.component import check_rows_op, require_quality_op
+from pipelines.definitions.fitting import sized
+
+NAME = "kuberec-refresh"
+
+
+@dsl.pipeline(name=NAME, description="Users and items as of now into the online store of what is served.")
+def refresh(
+    dataset: str,
+    store: str,
+    fingerprint: str,
+    code_version: str,
+    log: str = "",
+    redis: str = "",
+    report_dir: str = "",
+) -> None:
+    """Refresh the online store.
+
+    Nothing is kept for another run: the next one has other rows.
+
+    Args:
+        dataset: Dataset directory.
+        store: The dataset's serving store.
+        fingerprint: Content hash of dataset and log.
+        code_version: Version of the code.
+        log: What servers logged, a directory or URL, "" for none.
+        redis: Address of a Redis online store, "" for SQLite in the store.
+        report_dir: Local folder that receives the quality report and refresh.json, "" for none.
+    """
+    ingested = sized(
+        ingest_dataset(dataset=dataset, log=log, fingerprint=fingerprint, code_version=code_version), memory="2G"
+    )
+    checked = sized(check_rows_op(tables=ingested.outputs["tables"], code_version=code_version), memory="4G")
+    quality = require_quality_op(
+        quarantine=checked.outputs["quarantine"], report=checked.outputs["report"], report_dir=report_dir
+    )
+    refreshed = refresh_features_op(
+        tables=checked.outputs["clean"], store=store, redis=redis, code_version=code_version, report_dir=report_dir
+    )
+    for task in (ingested, checked, quality, sized(refreshed, memory="4G").after(quality)):
+        task.set_caching_options(False)

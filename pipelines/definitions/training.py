@@ -1,0 +1,118 @@
+"""The training pipeline: from a dataset directory to a released bundle. Wiring only.
+
+ingest -> row rules -> gate -> TFDV statistics -> gate -> features -> towers and stages -> ranker -> evaluation
+       -> release, or the gate's refusal
+"""
+
+from typing import Any
+
+from kfp import dsl
+
+from components.evaluation.component import evaluate_op, publish_report_op
+from components.features.component import build_feature_snapshots
+from components.index.component import build_stage_op
+from components.ingest.component import ingest_dataset
+from components.release.component import reference_op, refuse_op, release_op
+from components.retrieval.component import fit_towers_op
+from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
+from pipelines.definitions.fitting import fit, sized
+
+NAME = "kuberec-training"
+
+
+def _never_cached(*tasks: dsl.PipelineTask) -> None:
+    """Gates copy reports and a release changes a store: they run every time."""
+    for task in tasks:
+        task.set_caching_options(False)
+
+
+@dsl.pipeline(name=NAME, description="From a validated log to towers, index, ranker and one immutable release.")
+def training(
+    dataset: str,
+    store: str,
+    fingerprint: str,
+    code_version: str,
+    schema_version: str = "",
+    served_version: str = "",
+    report_dir: str = "",
+    redis: str = "",
+    log: str = "",
+    cause: str = "",
+    gate: str = "refuse",
+    refit: bool = False,
+    ranker_rows: int = 1_000_000,
+    reference_days: int = 7,
+    recipe: str = "fast",
+    seed: int = 0,
+) -> None:
+    """Train, measure and release.
+
+    Args:
+        dataset: Dataset directory.
+        store: The dataset's serving store.
+        fingerprint: Content hash of dataset and log; a cache key.
+        code_version: Version of the code; a cache key.
+        schema_version: Version of the kept TFDV schemas as the run begins; a cache key.
+        served_version: The bundle served as the run begins, compared with the new one; "" for none.
+        report_dir: Local folder that receives copies of reports and figures, "" for none.
+        redis: Address of a Redis online store, "" for SQLite in the store.
+        log: What servers logged, learned from like the dataset; a directory or URL, "" for none.
+        cause: Why it was started, where drift did that; the bundle's manifest says it.
+        gate: refuse or warn.
+        refit: Fit the towers again up to the log's end after they were measured.
+        ranker_rows: Bound on the rows the ranker is trained on.
+        reference_days: Last days of the log that are replayed to know what drift is measured against.
+        recipe: fast or best.
+        seed: Of every random choice.
+    """
+    ingested = sized(
+        ingest_dataset(dataset=dataset, log=log, fingerprint=fingerprint, code_version=code_version), memory="2G"
+    )
+    checked = sized(check_rows_op(tables=ingested.outputs["tables"], code_version=code_version), memory="4G")
+    quality = require_quality_op(
+        quarantine=checked.outputs["quarantine"], report=checked.outputs["report"], report_dir=report_dir
+    )
+    clean = checked.outputs["clean"]
+    statistics = sized(
+        statistics_op(clean=clean, store=store, schema_version=schema_version, code_version=code_version), memory="4G"
+    ).after(quality)
+    schema = require_schema_op(
+        statistics=statistics.outputs["statistics"], report=statistics.outputs["report"], report_dir=report_dir
+    )
+    built = sized(build_feature_snapshots(tables=clean, code_version=code_version), memory="4G").after(schema)
+    features = built.outputs["features"]
+    keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
+    tables = {"tables": clean, "features": features}
+    fitted = fit(clean, features, ranker_rows, recipe, seed, code_version)
+    ranker = fitted.ranker
+    evaluation = evaluate_op(
+        **tables, stage=fitted.stage, ranker=ranker, store=store, served_version=served_version, gate=gate,
+        **keys,
+    )  # fmt: skip
+    evaluated = sized(evaluation, memory="4G")
+    publish = publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir)
+    _never_cached(quality, schema, publish)
+
+    def release(towers: Any, *, refitted: bool) -> None:
+        stage = sized(
+            build_stage_op(**tables, towers=towers, stage="final", code_version=code_version), memory="2G"
+        ).outputs["built"]
+        replayed = reference_op(
+            **tables, stage=stage, ranker=ranker, days=reference_days, seed=seed, code_version=code_version
+        )
+        reference = sized(replayed, memory="4G").outputs["reference"]
+        released = release_op(
+            **tables, stage=stage, ranker=ranker, reference=reference, evaluation=evaluated.outputs["evaluation"],
+            store=store, redis=redis, refitted=refitted, cause=cause, reference_days=reference_days,
+            code_version=code_version,
+        )  # fmt: skip
+        _never_cached(sized(released, memory="4G").after(publish))
+
+    with dsl.If(evaluated.outputs["release"] == "yes", name="released"):
+        with dsl.If(refit == True, name="refitted"):  # noqa: E712 - kfp compiles the comparison
+            again = sized(fit_towers_op(**tables, stage="final", epochs=fitted.epochs, **keys), memory="4G")
+            release(again.outputs["towers"], refitted=True)
+        with dsl.Else(name="measured"):
+            release(fitted.towers, refitted=False)
+    with dsl.Else(name="refused"):
+        _never_cached(refuse_op(evaluation=evaluated.outputs["evaluation"]).after(publish))
