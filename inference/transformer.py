@@ -10,43 +10,33 @@ loop only reads and writes. No state of a request lives on the model.
 from __future__ import annotations
 
 import asyncio
-import json
-import struct
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any
 
-import numpy as np
 from fastapi import APIRouter, FastAPI, Query, Request, Response
-from kserve import InferOutput, InferRequest, InferResponse, Model, ModelServer
-from kserve.errors import InferenceError, InvalidInput
+from kserve import InferRequest, Model, ModelServer
 from kserve.model_server import app
 from kserve.protocol.rest.server import RESTServer
-from kserve.protocol.rest.v2_datamodels import InferenceRequest
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from feature_repo.errors import RequestError, exit_with_sentence
-from inference.api import problems
-from inference.api.events_route import EVENTS_PATH, events_route
+from inference.api import problems, tensors
 from inference.api.requests import Instances, RecommendationRequest, from_tensors
 from inference.api.responses import server_timing
 from inference.metrics import Metrics
 from inference.server import hosting
 from inference.server.backend import Backend
-from inference.server.service import REQUEST_ID_HEADER, Answer, Service, sent_id
+from inference.server.events_route import EVENTS_PATH, events_route
+from inference.server.service import REQUEST_ID_HEADER, Service, sent_id
 from inference.settings import ServingSettings
 
 MODEL = "recommender"
-BINARY_HEADER = "inference-header-content-length"
 API_PATH = "/api/v1/recommendations"
 V1_PATH = f"/v1/models/{MODEL}:predict"
 V2_PATH = f"/v2/models/{MODEL}/infer"
-_UNREADABLE = (
-    InvalidInput, InferenceError, ValueError, KeyError, TypeError, AttributeError, IndexError, struct.error,
-)  # fmt: skip
 
 
 class RecommenderModel(Model):
@@ -92,8 +82,10 @@ class RecommenderModel(Model):
     def _answer(self, payload: Any, headers: Mapping[str, str]) -> Any:
         if isinstance(payload, InferRequest):
             _refuse_twice([tensor.name for tensor in payload.inputs])
-            asked = from_tensors({tensor.name: _values(tensor) for tensor in payload.inputs})
-            return _tensors(payload, self._service.answer(asked, headers))
+            asked = from_tensors({tensor.name: tensors.values(tensor) for tensor in payload.inputs})
+            answers = self._service.answer(asked, headers)
+            slates, bodies = [answer.slate for answer in answers], [answer.body for answer in answers]
+            return tensors.tensors(payload, slates, bodies, MODEL)
         asked = Instances.model_validate(payload).instances
         return {"predictions": [answer.body for answer in self._service.answer(asked, headers)]}
 
@@ -114,22 +106,22 @@ def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor
             "Server-Timing": server_timing({**answer.slate.stage_seconds, "total": answer.seconds}),
             REQUEST_ID_HEADER: sent_id(request.headers) or query.request_id,
         }
-        return Response(_json(answer.body), media_type="application/json", headers=headers)
+        return Response(tensors.to_json(answer.body), media_type="application/json", headers=headers)
 
     @router.post(V1_PATH, response_class=Response, operation_id="predict")
     async def predict(request: Request) -> Response:
         """V1: {"instances": [...]} -> {"predictions": [...]}."""
-        content = _parsed(await request.body())
+        content = tensors.parsed(await request.body())
         answer, _ = await _inferred(model_server, content, request)
-        text = await asyncio.get_running_loop().run_in_executor(pool, _json, answer)  # of a batch, megabytes
+        text = await asyncio.get_running_loop().run_in_executor(pool, tensors.to_json, answer)  # of a batch, megabytes
         return Response(text, media_type="application/json")
 
     @router.post(V2_PATH, response_class=Response, operation_id="infer")
     async def infer(request: Request) -> Response:
         """V2, the Open Inference Protocol, in JSON or with binary tensors."""
-        decoded = _decoded(await request.body(), request.headers.get(BINARY_HEADER))
+        decoded = tensors.decoded(await request.body(), request.headers.get(tensors.BINARY_HEADER), MODEL)
         answer, _ = await _inferred(model_server, decoded, request)
-        return await asyncio.get_running_loop().run_in_executor(pool, _encoded, answer)
+        return await asyncio.get_running_loop().run_in_executor(pool, tensors.encoded, answer)
 
     return router
 
@@ -190,96 +182,6 @@ def _refuse_twice(names: Sequence[str]) -> None:
     for name, times in Counter(names).items():
         if times > 1:
             raise RequestError(f"{name[:64]} is given {times} times; give it once.", field=name)
-
-
-def _parsed(content: bytes) -> dict[str, Any]:
-    """A JSON object; unlike the standard library's, without NaN and half surrogates, which no answer could echo."""
-    try:
-        parsed = from_json(content, allow_inf_nan=False)
-    except ValueError as error:
-        raise RequestError(f"The body is no JSON: {error}.", status=400) from error
-    if not isinstance(parsed, dict):
-        raise RequestError("The body is no JSON object.", status=400)
-    return parsed
-
-
-def _decoded(content: bytes, json_length: str | None) -> InferRequest:
-    """A V2 request out of JSON, or of JSON followed by binary tensors where a header says how long the JSON is."""
-    try:
-        if json_length is None:
-            return InferRequest.from_inference_request(InferenceRequest.model_validate(_parsed(content)), MODEL)
-        length = int(json_length)
-        inputs = _parsed(content[: max(0, length)])["inputs"]
-        sizes = [(tensor.get("parameters") or {}).get("binary_data_size", 0) for tensor in inputs]
-        if length + sum(sizes) != len(content):  # KServe would make do with what is there
-            raise ValueError(f"JSON of {length} bytes and tensors of {sizes} are not the {len(content)} sent")
-        return InferRequest.from_bytes(content, length, MODEL)
-    except ValidationError as error:
-        raise problems.InvalidFields(error.errors()) from error
-    except _UNREADABLE as error:
-        raise RequestError(f"The body is no V2 inference request: {error}.", status=400) from error
-
-
-def _values(tensor: Any) -> list[Any]:
-    """Flat values of an input tensor; text of BYTES."""
-    expected = "INT32" if tensor.name == "count" else "BYTES"
-    if tensor.datatype not in (expected, "INT64" if expected == "INT32" else expected):
-        raise RequestError(
-            f"The input {tensor.name[:64]} is {tensor.datatype[:16]}, not {expected}.", field=tensor.name
-        )
-    try:
-        if len(tensor.shape) == 0 or min(tensor.shape) < 0:
-            raise ValueError(f"its shape {tensor.shape} is not [n]")
-        if expected == "INT32" and not all(isinstance(value, int) for value in tensor.data or ()):
-            raise ValueError("it holds other things than whole numbers")
-        flat = tensor.as_numpy().reshape(-1).tolist()
-        return [value.decode() if isinstance(value, bytes) else value for value in flat]
-    except (*_UNREADABLE, OverflowError) as error:
-        raise RequestError(f"The input {tensor.name[:64]} cannot be read: {error}.", field=tensor.name) from error
-
-
-def _tensors(asked: InferRequest, answers: list[Answer]) -> InferResponse:
-    """Answers as tensors; short feeds are padded with "" and NaN."""
-    width = max(answer.slate.query.count for answer in answers)
-    items = np.full((len(answers), width), "", dtype=object)
-    scores = np.full((len(answers), width), np.nan, dtype=np.float32)
-    for place, answer in enumerate(answers):
-        shown = answer.body["items"]
-        items[place, : len(shown)] = [item["item_id"] for item in shown]
-        scores[place, : len(shown)] = answer.slate.scores
-    scores[np.isinf(scores)] = np.nan  # a score the ranker could not tell
-    ids = np.array([answer.body["request_id"] for answer in answers], dtype=object)
-    outputs = []
-    for name, kind, values in (("item_id", "BYTES", items), ("score", "FP32", scores), ("request_id", "BYTES", ids)):
-        output = InferOutput(name, list(values.shape), kind)
-        output.data = values
-        outputs.append(output)
-    return InferResponse(
-        response_id=asked.id or str(ids[0]),
-        model_name=MODEL,
-        model_version=answers[0].slate.bundle_version,
-        infer_outputs=outputs,
-        use_binary_outputs=asked.use_binary_outputs,
-        requested_outputs=asked.request_outputs,
-    )
-
-
-def _encoded(answer: InferResponse) -> Response:
-    try:
-        content, json_length = answer.to_rest()
-    except InvalidInput as error:
-        raise RequestError(str(error), field="outputs") from error
-    if isinstance(content, bytes):
-        headers = {BINARY_HEADER: str(json_length)}
-        return Response(content, media_type="application/octet-stream", headers=headers)
-    for output in content["outputs"]:
-        if output["datatype"] == "FP32":  # JSON has no NaN; null stands for it
-            output["data"] = [None if value != value else value for value in output["data"]]
-    return Response(_json(content), media_type="application/json")
-
-
-def _json(content: Any) -> bytes:
-    return json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
 
 
 if __name__ == "__main__":

@@ -30,8 +30,10 @@ from feature_repo.storage.files import atomic_write, write_text
 from inference.bundles.bundle import Bundle
 from inference.feature_store.historical import HistoricalFeatures
 from inference.recommender import Recommender
-from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
+from inference.scorers.protocol import Ranker
+from inference.scorers.ranker import open_ranker
+from inference.stages import Stages
 
 REPORT_FILE, SUMMARY_FILE, TABLE_FILE = "report.html", "report.md", "table.txt"
 NUM_THREADS = 2
@@ -83,7 +85,7 @@ def evaluate_funnel(
     seconds: dict[str, float] = {}
     tables = PreparedTables.open(tables_dir)
     setting, stage = Setting.open(tables), Stage(stage_dir, features_dir)
-    ranker = None if ranker_dir is None else RankerModel.load(ranker_dir, num_threads=NUM_THREADS)
+    ranker = None if ranker_dir is None else open_ranker(ranker_dir, NUM_THREADS)
     baselines = fit_baselines(
         setting.training("validation", seed), setting.validation_task(), setting.training("test", seed), recipe=recipe
     )
@@ -132,7 +134,7 @@ def write_reports(folder: Path, content: Mapping[str, Any], decision: Decision |
 
 
 def _recommender_lists(
-    tables: PreparedTables, setting: Setting, stage: Stage, ranker: RankerModel | None
+    tables: PreparedTables, setting: Setting, stage: Stage, ranker: Ranker | None
 ) -> tuple[Listed, Listed]:
     """Retrieval order and final order for everyone who is asked, warm and cold."""
     tasks = setting.tasks()
@@ -143,7 +145,8 @@ def _recommender_lists(
     start = tables.split.test_start
     with HistoricalFeatures(stage.features_dir) as reader:
         scorer = None if ranker is None else LocalScorer(ranker)
-        recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
+        artifacts = stage.artifacts(reader.items(start))
+        recommender = Recommender(artifacts, Stages.of(artifacts, reader, scorer))
         return ask(recommender, setting.log, users, start)
 
 
@@ -156,7 +159,7 @@ def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
 
 
 def _impressions(
-    tables: PreparedTables, stage: Stage, ranker: RankerModel | None, seed: int
+    tables: PreparedTables, stage: Stage, ranker: Ranker | None, seed: int
 ) -> tuple[dict[str, float], tuple[list[float], list[float], list[float]]]:
     """Figures on impressions and the ROC curve; empty where nothing was shown or there is no ranker."""
     if ranker is None:

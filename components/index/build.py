@@ -9,13 +9,14 @@ from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
 from components.replay.events import Events
-from components.replay.stage import INDEX, NEIGHBOURS, POPULARITY, STAGE, TOWERS
+from components.replay.stage import INDEX, STAGE, TOWERS
 from components.retrieval.towers import embed_items
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.progress import say
 from feature_repo.storage.files import write_json
 from inference.models.index import IndexConfig, ItemIndex
+from inference.sources import parts_of
 
 
 def build_stage(
@@ -54,10 +55,14 @@ def build_stage(
     until = split.stage_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
     half_life = choose_half_life(events, len(item_ids), split.validation_start, split.test_start)
-    fit_popularity(events, len(item_ids), until, half_life).save(out_dir / POPULARITY)
+    fit_popularity(events, len(item_ids), until, half_life).save(out_dir)
     before = fit_popularity(events, len(item_ids), split.validation_start, half_life)
     own_half_life = choose_own_half_life(events, len(item_ids), split.validation_start, split.test_start, before.score)
-    fit_neighbours(events, len(item_ids), until, covisitation or CovisitationConfig()).save(out_dir / NEIGHBOURS)
+    fit_neighbours(events, len(item_ids), until, covisitation or CovisitationConfig()).save(out_dir)
+    for kind in parts_of(FeaturesDirectory(features_dir).feature_set().sources):
+        part = kind.fit_from(events, len(item_ids), until)
+        if part is not None:
+            part.save(out_dir)
     description: dict[str, Any] = {
         "name": name,
         "until": until,

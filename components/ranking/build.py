@@ -17,11 +17,15 @@ import numpy.typing as npt
 from components.ranking.rows import RankingRows
 from components.replay.groups import Groups
 from feature_repo.progress import track
+from inference.candidates.batch import Batch
 from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import contains, offsets_from_owners, ranks
 from inference.flow.merge import with_rows
+from inference.flow.retrieval import Retrieved
+from inference.hydrators.protocol import UserReader
 from inference.models.artifacts import Artifacts
-from inference.recommender import Batch, Recommender, Retrieved, UserReader
+from inference.recommender import Recommender
+from inference.stages import Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +69,8 @@ def build_rows(
     parts: list[RankingRows] = []
     for place in track(np.unique(cut_of), what):
         chosen = np.flatnonzero(cut_of == place)
-        recommender = Recommender(artifacts_at(float(cuts[max(place, 0)])), reader)
+        artifacts = artifacts_at(float(cuts[max(place, 0)]))
+        recommender = Recommender(artifacts, Stages.of(artifacts, reader))
         parts.extend(_parts(groups, chosen, recommender, sampling, rng))
     return RankingRows.concatenate(parts)
 

@@ -21,6 +21,7 @@ from components.ranking.rows import RankingRows
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_json
+from inference.scorers.ranker import write_kind
 
 
 class RankerConfig(BaseModel):
@@ -98,6 +99,7 @@ def fit_ranker(
     )
     gains = booster.feature_importance("gain", iteration=booster.best_iteration)
     order = np.argsort(-gains)
+    write_kind(out_dir, "lightgbm")
     write_json(out_dir / "importance.json", {feature_set.ranker_features[i]: float(gains[i]) for i in order})
     best = history["validation"]["ndcg@20"][booster.best_iteration - 1]
     say(f"ranker: {booster.best_iteration} trees, NDCG@20 of the validation groups {best:.4f}")

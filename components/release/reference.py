@@ -29,12 +29,15 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from feature_repo.progress import say, track
 from inference.candidates.query import Query
+from inference.candidates.surfaces import surface_of
 from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.feature_store.historical import HistoricalFeatures
 from inference.log.impressions import impressions_table
 from inference.recommender import Recommender
-from inference.scorers.lightgbm import RankerModel
 from inference.scorers.local import LocalScorer
+from inference.scorers.protocol import Ranker
+from inference.scorers.ranker import open_ranker
+from inference.stages import Stages
 
 MOST_QUERIES = 3_000  # which leaves PSI less than 0.005 of chance on this side; asking takes some 6 ms each
 NUM_THREADS = 2
@@ -76,7 +79,7 @@ def make_reference(
         Numbers for the run's metrics.
     """
     tables, stage = PreparedTables.open(tables_dir), Stage(stage_dir, features_dir)
-    replayed = replay(tables, stage, RankerModel.load(ranker_dir, NUM_THREADS), days=days, seed=seed)
+    replayed = replay(tables, stage, open_ranker(ranker_dir, NUM_THREADS), days=days, seed=seed)
     columns = watched(stage.feature_set)
     out_dir.mkdir(parents=True, exist_ok=True)
     num_requests = requests_a_day(replayed)
@@ -100,7 +103,7 @@ def make_reference(
     return {"requests": float(sum(num_requests)), "rows": float(replayed.shown.num_rows)}
 
 
-def replay(tables: PreparedTables, stage: Stage, ranker: RankerModel, *, days: int, seed: int) -> Replay:
+def replay(tables: PreparedTables, stage: Stage, ranker: Ranker, *, days: int, seed: int) -> Replay:
     """Asks the recommender what the log's users asked in its last days.
 
     Args:
@@ -117,7 +120,7 @@ def replay(tables: PreparedTables, stage: Stage, ranker: RankerModel, *, days: i
     queries = [
         replace(query, request_id=f"replay-{place}", count=num or query.count)
         for place, (query, num) in enumerate(zip(groups.queries, sizes, strict=True))
-        if query.surface != "similar"
+        if surface_of(query.surface).ranked
     ]
     cuts = split.cuts()
     cuts = cuts[max(int(np.searchsorted(cuts, start, side="right")) - 1, 0) :]
@@ -154,7 +157,9 @@ def _shown(
         items = as_declared(known.items, reader.items(float(following[place])), stage.feature_set)
         artifacts = replace(known, items=items)
         asked = [query for query, mine in zip(queries, places, strict=True) if mine == place]
-        yield ranked_rows(impressions_table(Recommender(artifacts, reader, scorer).recommend(asked), artifacts))
+        yield ranked_rows(
+            impressions_table(Recommender(artifacts, Stages.of(artifacts, reader, scorer)).recommend(asked), artifacts)
+        )
 
 
 def as_declared(counted: ItemColumns, declared: ItemColumns, feature_set: FeatureSet) -> ItemColumns:
@@ -171,7 +176,7 @@ def _labels(
     groups = replayed.groups
     if not tables.has_slates:
         return "the log has no slates", np.zeros(0, dtype=np.int64)
-    asked = np.array([query.surface != "similar" for query in groups.queries], dtype=np.bool_)
+    asked = np.array([surface_of(query.surface).ranked for query in groups.queries], dtype=np.bool_)
     times = np.array([query.time for query in groups.queries])
     sizes = np.diff(groups.offsets)
     kept = groups.shown & np.repeat(asked, sizes)

@@ -19,13 +19,13 @@ from feature_repo.errors import NotReleased, SettingsError
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.progress import say
 from feature_repo.storage.files import read_json
-from inference.bundles.bundle import Parts, write_bundle
+from inference.bundles.bundle import BundleContent, write_bundle
 from inference.bundles.manifest import Facts
 from inference.bundles.store import BundleStore
 from inference.drift.reference import REFERENCE_FILE
 from inference.feature_store import StoreSettings, materialize
 from inference.feature_store.historical import HistoricalFeatures
-from inference.flow.reasons import verbs
+from inference.models.wording import verbs
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,19 +76,16 @@ def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
         tempfile.TemporaryDirectory(prefix="kuberec-release-") as scratch,
         HistoricalFeatures(made.features_dir) as reader,
     ):
-        parts = Parts(
+        content = BundleContent(
             feature_set=feature_set,
             items=reader.items(as_of),
             contents=pq.read_table(features.items_static_file),
-            neighbours=stage.neighbours,
-            popularity=stage.popularity,
             config=stage.config().model_copy(update={"verbs": verbs(tables.config.objectives)}),
-            towers=stage.towers_dir,
-            index=stage.index_dir,
+            parts=stage.directory,
             ranker=made.ranker_dir,
             reference=made.reference_dir if (made.reference_dir / REFERENCE_FILE).is_file() else None,
         )
-        bundle = write_bundle(parts, Path(scratch), made.facts)
+        bundle = write_bundle(content, Path(scratch), made.facts)
         store.publish(bundle)
     store.set_current(bundle.version)
     say(f"release: bundle {bundle.version} is served")

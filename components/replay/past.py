@@ -49,11 +49,7 @@ def artifacts_as_of(
 
     def at(cut: float) -> Artifacts:
         refit = float(refits[max(int(np.searchsorted(refits, cut, side="right")) - 1, 0)])
-        return replace(
-            base,
-            items=reader.items(cut),
-            popularity=fit_popularity(events, len(first), cut, half_life),
-            neighbours=neighbours_at(refit),
-        )
+        popularity = fit_popularity(events, len(first), cut, half_life)
+        return replace(base.with_parts(popularity, neighbours_at(refit)), items=reader.items(cut))
 
     return at

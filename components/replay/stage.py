@@ -16,21 +16,19 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from feature_repo.storage.files import read_json
-from inference.models.artifacts import Artifacts, RecommenderConfig
+from inference.bundles.bundle import load_parts
+from inference.models.artifacts import Artifacts
+from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
-from inference.models.encoder import UserEncoder
-from inference.models.index import ItemIndex
-from inference.models.neighbours import Neighbours
-from inference.models.popularity import Popularity
+from inference.sources import configured
 
-TOWERS, INDEX, NEIGHBOURS, POPULARITY, STAGE = "towers", "index", "neighbours.npz", "popularity.npz", "stage.json"
+TOWERS, INDEX, STAGE = "towers", "index", "stage.json"
 
 
 @dataclass(frozen=True)
@@ -51,12 +49,6 @@ class Stage:
         path = self.directory / TOWERS
         return path if path.is_dir() else None
 
-    @property
-    def index_dir(self) -> Path | None:
-        """The item index, None without towers."""
-        path = self.directory / INDEX
-        return path if path.is_dir() else None
-
     @cached_property
     def description(self) -> dict[str, Any]:
         """Content of stage.json."""
@@ -68,16 +60,6 @@ class Stage:
         """The run's feature set."""
         return FeaturesDirectory(self.features_dir).feature_set()
 
-    @cached_property
-    def neighbours(self) -> Neighbours:
-        """Item-to-item neighbours."""
-        return Neighbours.load(self.directory / NEIGHBOURS)
-
-    @cached_property
-    def popularity(self) -> Popularity:
-        """Popular lists."""
-        return Popularity.load(self.directory / POPULARITY)
-
     def artifacts(self, items: ItemColumns, *, num_threads: int = 2) -> Artifacts:
         """What a recommender reads, with the catalogue as of a time.
 
@@ -85,24 +67,16 @@ class Stage:
             items: The catalogue; its ids are the row map.
             num_threads: Threads of the user tower.
         """
-        encoder = index = None
-        if self.towers_dir is not None and self.index_dir is not None:
-            encoder = UserEncoder.load(self.towers_dir, num_threads)
-            index = ItemIndex.load(self.index_dir)
         contents = pq.read_table(FeaturesDirectory(self.features_dir).items_static_file)
         return Artifacts(
             version="",
             feature_set=self.feature_set,
             items=items,
             contents=Contents.from_table(contents, items.item_ids),
-            neighbours=self.neighbours,
-            popularity=self.popularity,
-            encoder=encoder,
-            index=index,
-            embeddings=None if encoder is None else np.asarray(encoder.item_embeddings),
+            parts=load_parts(self.directory, self.feature_set.sources, num_threads),
             config=self.config(),
         )
 
     def config(self) -> RecommenderConfig:
         """How candidates are gathered, with what was chosen on the validation span."""
-        return RecommenderConfig(own_half_life_days=self.description["own_half_life_days"])
+        return configured(own_half_life_days=self.description["own_half_life_days"])

@@ -1,12 +1,11 @@
-"""Events that clients post: what one may hold, checked at the edge, and events as rows of the log."""
+"""Events that clients post, checked at the edge."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
-import pyarrow as pa
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
@@ -14,7 +13,6 @@ from feature_repo.dataset.split import DAY
 from feature_repo.errors import RequestError
 from inference.api.clock import parse_moment
 from inference.api.requests import Id, Word
-from inference.log.layout import INTERACTIONS_SCHEMA
 
 MAX_EVENTS = 1000  # in one call
 MAX_AHEAD_SECONDS = DAY
@@ -91,16 +89,6 @@ def checked(content: Mapping[str, Any] | Sequence[Any], now: float, clock: str) 
                 field="timestamp" if alone else f"{place}.timestamp",
             )
     return [event if event.timestamp is not None else event.model_copy(update={"timestamp": at}) for event in events]
-
-
-def events_table(rows: Iterable[Mapping[str, Any]]) -> pa.Table:
-    """Dumped events, one or many, as a table of `INTERACTIONS_SCHEMA`, each `event_id` once."""
-    distinct: dict[str, Mapping[str, Any]] = {}
-    for row in rows:
-        distinct.setdefault(row["event_id"], row)
-    kept = list(distinct.values())
-    columns = [pa.array([row.get(field.name) for row in kept], field.type) for field in INTERACTIONS_SCHEMA]
-    return pa.table(columns, schema=INTERACTIONS_SCHEMA)
 
 
 def _text(micros: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import (
     AfterValidator,
@@ -22,6 +22,7 @@ from pydantic_core import PydanticCustomError
 from feature_repo.errors import RequestError
 from inference.api import cursor as cursors
 from inference.candidates.query import Query
+from inference.candidates.surfaces import SURFACES, surface_of
 
 MAX_COUNT = 100
 MAX_INSTANCES = 1024
@@ -40,6 +41,16 @@ def _plain(text: str) -> str:
 
 
 Id = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain), BeforeValidator(_as_text)]
+
+
+def _known_surface(name: str) -> str:
+    if name not in SURFACES:
+        *first, last = (repr(known) for known in SURFACES)
+        expected = f"{', '.join(first)} or {last}"
+        raise PydanticCustomError("literal_error", "Input should be {expected}", {"expected": expected})
+    return name
+
+
 Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
 
 
@@ -48,7 +59,7 @@ class RecommendationRequest(BaseModel):
 
     Attributes:
         user_id: Need not be known.
-        surface: home, similar (needs `item_id`) or email.
+        surface: One of `SURFACES`; a seeded one needs `item_id`.
         count: Items wanted.
         item_id: The item whose like are wanted.
         cursor: From the last page.
@@ -58,7 +69,7 @@ class RecommendationRequest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     user_id: Id
-    surface: Literal["home", "similar", "email"] = "home"
+    surface: Annotated[str, AfterValidator(_known_surface), Field(json_schema_extra={"enum": [*SURFACES]})] = "home"
     count: Annotated[int, Field(ge=1, le=MAX_COUNT)] = 20
     item_id: Annotated[Id | None, Field(validate_default=True)] = None
     cursor: Annotated[str | None, Field(min_length=1, max_length=cursors.MAX_LENGTH)] = None
@@ -70,8 +81,11 @@ class RecommendationRequest(BaseModel):
     @field_validator("item_id")
     @classmethod
     def _seed(cls, item_id: str | None, info: ValidationInfo) -> str | None:
-        if item_id is None and info.data.get("surface") == "similar":
-            raise PydanticCustomError("seed_missing", "The surface similar needs the item whose like are wanted")
+        surface = surface_of(info.data.get("surface", ""))
+        if item_id is None and surface.seeded:
+            raise PydanticCustomError(
+                "seed_missing", "The surface {name} needs the item whose like are wanted", {"name": surface.name}
+            )
         return item_id
 
     def shown(self) -> list[str]:

@@ -6,19 +6,18 @@
     contents.parquet             titles and the like
     items.npz                    first snapshot of what moves
     recommender.json             quotas, weights, words
-    neighbours.npz  popularity.npz
-    towers/                      user tower (ONNX), item tower, item embeddings       } where towers
-    index/                       item index                                           } were fitted
-    ranker/                      LightGBM text and calibration                        where a ranker was fitted
+    <parts of the sources>       neighbours.npz, popularity.npz, towers/, index/: `Part.paths` of `inference/sources`
+    ranker/                      `ranker.json` says its kind                          where a ranker was fitted
     reference/                   what drift is measured against                       where there is one
 
-It refuses to open a bundle whose checksums or feature hash do not hold, and knows no pickles.
+A bundle with a wrong checksum or feature hash is not opened. No file is a pickle.
 """
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,21 +30,22 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from feature_repo.storage.files import sync_directory, write_json, write_parquet
 from inference.bundles.manifest import MANIFEST_FILE, Facts, Manifest, describe, list_files, new_version
-from inference.models.artifacts import Artifacts, RecommenderConfig
+from inference.models.artifacts import Artifacts
+from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
-from inference.models.neighbours import Neighbours
-from inference.models.popularity import Popularity
+from inference.models.part import Part
 from inference.models.snapshot import load_item_ids, load_items, save_item_ids, save_items
 from inference.scorers.protocol import Ranker
+from inference.scorers.ranker import open_ranker
+from inference.sources import parts_of
 
 FEATURE_SET = "feature_set.json"
 ITEM_IDS = "item_ids.parquet"
 CONTENTS = "contents.parquet"
 ITEMS = "items.npz"
 RECOMMENDER = "recommender.json"
-NEIGHBOURS = "neighbours.npz"
-POPULARITY = "popularity.npz"
-TOWERS, INDEX, RANKER, REFERENCE = "towers", "index", "ranker", "reference"
+RANKER, REFERENCE = "ranker", "reference"
+TOWERS_FEATURE_SET = Path("towers") / FEATURE_SET
 REFUSED_SECONDS = 60.0  # until a bundle that could not be opened is tried again: the store may have been away
 
 
@@ -75,17 +75,11 @@ class Bundle:
             BundleError: If a part cannot be read.
         """
         item_ids = load_item_ids(self.path / ITEM_IDS)
-        has_towers = (self.path / TOWERS).is_dir()
-        encoder = index = None
-        if has_towers:
-            # faiss and onnxruntime are of the serving extra, the predictor has neither.
-            from inference.models.encoder import UserEncoder
-            from inference.models.index import ItemIndex
-
-            encoder = UserEncoder.load(self.path / TOWERS, num_threads)
-            index = ItemIndex.load(self.path / INDEX)
-            if len(index) != len(item_ids) or len(encoder.item_embeddings) != len(item_ids):
-                raise BundleError(f"The towers, the index and the row map of bundle {self.version} differ in size.")
+        parts = load_parts(self.path, self.feature_set.sources, num_threads)
+        for part in parts.values():
+            if part.num_items != len(item_ids):
+                paths = " and ".join(part.paths)
+                raise BundleError(f"The {paths} of bundle {self.version} and its row map differ in size: train again.")
         try:
             config = RecommenderConfig.model_validate_json((self.path / RECOMMENDER).read_text(encoding="utf-8"))
             contents = Contents.from_table(pq.read_table(self.path / CONTENTS), item_ids)
@@ -96,11 +90,7 @@ class Bundle:
             feature_set=self.feature_set,
             items=load_items(self.path / ITEMS, item_ids, self.feature_set),
             contents=contents,
-            neighbours=Neighbours.load(self.path / NEIGHBOURS),
-            popularity=Popularity.load(self.path / POPULARITY),
-            encoder=encoder,
-            index=index,
-            embeddings=None if encoder is None else encoder.item_embeddings,
+            parts=parts,
             config=config,
         )
 
@@ -112,71 +102,64 @@ class Bundle:
         """
         if not (self.path / RANKER).is_dir():
             raise BundleError(f"The bundle {self.version} has no ranker.")
-        from inference.scorers.lightgbm import RankerModel  # of the predictor's extra
-
-        return RankerModel.load(self.path / RANKER, num_threads=num_threads)
+        return open_ranker(self.path / RANKER, num_threads)
 
 
 @dataclass(frozen=True)
-class Parts:
+class BundleContent:
     """What a bundle is made of, as the steps of training left it.
 
     Attributes:
         feature_set: Its hash is the manifest's.
         items: The catalogue as of the release; its ids are the row map.
         contents: Table with `item_id` and what is shown of items.
-        neighbours, popularity: As of the release.
         config: How the recommender merges.
-        towers, index, ranker, reference: Directories to copy, None where there is none.
+        parts: Folder with the parts of the sources as of the release; they are copied.
+        ranker, reference: Folders to copy, None where there is none.
     """
 
     feature_set: FeatureSet
     items: ItemColumns
     contents: pa.Table
-    neighbours: Neighbours
-    popularity: Popularity
     config: RecommenderConfig
-    towers: Path | None = None
-    index: Path | None = None
+    parts: Path
     ranker: Path | None = None
     reference: Path | None = None
 
 
-def write_bundle(parts: Parts, out_dir: Path, facts: Facts) -> Bundle:
+def write_bundle(content: BundleContent, out_dir: Path, facts: Facts) -> Bundle:
     """Makes a bundle below `out_dir`, complete on disk or not at all.
 
     Args:
-        parts: What it holds.
+        content: What it holds.
         out_dir: Receives the directory `<version>`.
-        facts: What the manifest says beside the files.
+        facts: What the manifest says next to the files.
 
     Raises:
-        BundleError: If the parts do not fit together.
+        BundleError: A part of a source is missing, or only some of its files are there.
     """
-    if (parts.towers is None) != (parts.index is None):
-        raise BundleError("A bundle has both towers and index, or neither.")
+    paths = _part_paths(content.parts, content.feature_set.sources)
     out_dir.mkdir(parents=True, exist_ok=True)
     building = out_dir / f".building-{os.getpid()}"
     shutil.rmtree(building, ignore_errors=True)
     building.mkdir()
     try:
-        parts.feature_set.save(building / FEATURE_SET)
-        save_item_ids(building / ITEM_IDS, parts.items.item_ids)
-        write_parquet(building / CONTENTS, Contents.from_table(parts.contents, parts.items.item_ids).to_table())
-        save_items(building / ITEMS, parts.items)
-        write_json(building / RECOMMENDER, parts.config.model_dump(mode="json"))
-        parts.neighbours.save(building / NEIGHBOURS)
-        parts.popularity.save(building / POPULARITY)
-        folders = {TOWERS: parts.towers, INDEX: parts.index, RANKER: parts.ranker, REFERENCE: parts.reference}
-        for name, source in folders.items():
-            if source is not None:
-                shutil.copytree(source, building / name, ignore=shutil.ignore_patterns(".*"))
+        content.feature_set.save(building / FEATURE_SET)
+        save_item_ids(building / ITEM_IDS, content.items.item_ids)
+        write_parquet(building / CONTENTS, Contents.from_table(content.contents, content.items.item_ids).to_table())
+        save_items(building / ITEMS, content.items)
+        write_json(building / RECOMMENDER, content.config.model_dump(mode="json"))
+        copied: dict[str, Path | None] = {path: content.parts / path for path in paths}
+        copied |= {RANKER: content.ranker, REFERENCE: content.reference}
+        for name, origin in copied.items():
+            if origin is not None:
+                _copy(origin, building / name)
         files = describe(building)
         manifest = Manifest(
             version=new_version(files),
             created_at=_now(),
-            feature_set_hash=parts.feature_set.hash,
-            num_items=len(parts.items),
+            feature_set_hash=content.feature_set.hash,
+            num_items=len(content.items),
             facts=facts,
             files=files,
         )
@@ -208,10 +191,51 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
             f"The bundle {manifest.version} was made for feature set {manifest.feature_set_hash}, its file reads as "
             f"{feature_set.hash}: serve it with the code that made it."
         )
-    towers_set = path / TOWERS / FEATURE_SET
+    towers_set = path / TOWERS_FEATURE_SET
     if towers_set.is_file() and FeatureSet.load(towers_set).hash != feature_set.hash:
         raise BundleError(f"The towers of bundle {manifest.version} were fitted for another feature set.")
     return Bundle(path, manifest, feature_set)
+
+
+def load_parts(folder: Path, sources: Iterable[str], num_threads: int = 1) -> dict[type[Part], Part]:
+    """The parts of some sources from a bundle, or from a folder that training fitted them in.
+
+    Args:
+        folder: Holds the parts.
+        sources: Names of the sources that read them.
+        num_threads: Threads of one call of a model.
+
+    Raises:
+        BundleError: A part that every bundle has is missing, or a file is damaged.
+    """
+    kinds = parts_of(sources)
+    for kind in kinds:
+        if kind.required and not kind.is_in(folder):
+            raise BundleError(f"{folder} lacks {' and '.join(kind.paths)}: build the index again.")
+    return {kind: kind.load(folder, num_threads) for kind in kinds if kind.is_in(folder)}
+
+
+def _part_paths(folder: Path, sources: Iterable[str]) -> list[str]:
+    """Paths of all parts that a folder has.
+
+    Raises:
+        BundleError: A part is missing, or only some of its files are there.
+    """
+    found: list[str] = []
+    for kind in parts_of(sources):
+        missing = [path for path in kind.paths if not (folder / path).exists()]
+        if missing and (kind.required or len(missing) < len(kind.paths)):
+            raise BundleError(f"{folder} lacks {' and '.join(missing)}, which a bundle needs: build the index again.")
+        if not missing:
+            found += kind.paths
+    return found
+
+
+def _copy(origin: Path, target: Path) -> None:
+    if origin.is_dir():
+        shutil.copytree(origin, target, ignore=shutil.ignore_patterns(".*"))
+    else:
+        shutil.copyfile(origin, target)
 
 
 def sync_tree(directory: Path) -> None:

@@ -15,8 +15,6 @@ import numpy.typing as npt
 from feature_repo.features.state import FloatArray, IntArray, OffsetArray
 from inference.candidates.ragged import offsets_from_owners
 
-SURFACES = ("home", "similar", "email")
-
 
 @dataclass(frozen=True, slots=True)
 class Query:

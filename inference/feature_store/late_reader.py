@@ -1,6 +1,6 @@
 """A reader of users that is opened when it is first needed, and again after its store was away.
 
-A server must start, and answer what is popular, while the online store is down; and use it once it is back.
+A server must start, and answer with popular items, while the online store is down, and use the store once it is back.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from feature_repo.errors import FeatureStoreError
 from feature_repo.features.state import TimeArray, UserColumns
-from inference.recommender import UserReader
+from inference.hydrators.protocol import UserReader
 
 RETRY_SECONDS = 2.0
 

@@ -1,37 +1,39 @@
-"""Keeps out what cannot be had: out of stock, not launched, not sold in the country, not for the user's age."""
+"""Removes items that the user cannot have: out of stock, not launched, not sold in the country, not for the age."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from feature_repo.features.state import UserColumns
-from inference.candidates.query import CandidateSet, Query
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.query import CandidateSet
+from inference.filters.protocol import Filter
 from inference.models.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
-class AvailabilityFilter:
-    """Stock, launch, region and least age. A user whose country or age is unknown is not kept from anything."""
+class AvailabilityFilter(Filter):
+    """Stock, launch, region and least age. A user whose country or age is unknown may have every item."""
 
     artifacts: Artifacts
-    name: str = "availability"
 
-    def __call__(self, queries: Sequence[Query], users: UserColumns, candidates: CandidateSet) -> npt.NDArray[np.bool_]:
-        """Whether each candidate can be had by its user at the query's time [n]."""
+    name: ClassVar[str] = "availability"
+
+    def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
+        """Whether the user of each candidate can have it at the query's time [n]."""
         items, rows, owners = self.artifacts.items, candidates.rows, candidates.query_index
-        times = np.array([query.time for query in queries])
-        keep = items.available[rows] & ~(items.created_at[rows] > times[owners])
+        keep = items.available[rows] & ~(items.created_at[rows] > batch.times[owners])
         if self._restricted:
-            keep &= self._sold(queries, users, rows, owners)
-        ages = self._ages(users)
+            keep &= self._sold(batch, rows, owners)
+        ages = self._ages(batch.users)
         if ages is not None:
             keep &= ~(items.min_age[rows] > ages[owners])
-        mask: npt.NDArray[np.bool_] = keep
+        mask: Mask = keep
         return mask
 
     @cached_property
@@ -44,20 +46,14 @@ class AvailabilityFilter:
         texts, which = np.unique(self.artifacts.items.regions.astype(str), return_inverse=True)
         return [frozenset(filter(None, str(text).split("|"))) for text in texts], which.reshape(-1)
 
-    def _sold(
-        self,
-        queries: Sequence[Query],
-        users: UserColumns,
-        rows: npt.NDArray[np.int32],
-        owners: npt.NDArray[np.int64],
-    ) -> npt.NDArray[np.bool_]:
+    def _sold(self, batch: Batch, rows: npt.NDArray[np.int32], owners: npt.NDArray[np.int64]) -> Mask:
         lists, which = self._lists
-        countries = [query.country or str(country) for query, country in zip(queries, users.country, strict=True)]
+        countries = batch.countries
         distinct = sorted(set(countries))
         sold = np.array([[not (c and allowed) or c in allowed for allowed in lists] for c in distinct])
         place = {country: index for index, country in enumerate(distinct)}
         of_query = np.array([place[country] for country in countries])
-        mask: npt.NDArray[np.bool_] = sold[of_query[owners], which[rows]]
+        mask: Mask = sold[of_query[owners], which[rows]]
         return mask
 
     def _ages(self, users: UserColumns) -> npt.NDArray[np.float32] | None:
@@ -65,4 +61,15 @@ class AvailabilityFilter:
         names = self.artifacts.feature_set.user_categorical
         if "age_group" not in names:
             return None
-        return self.artifacts.age_bounds()[users.categorical[:, names.index("age_group")]]
+        groups = self.artifacts.feature_set.vocabularies.get("users.age_group", ())
+        bounds = np.array([np.nan, *(least_age(group) for group in groups)], dtype=np.float32)
+        return bounds[users.categorical[:, names.index("age_group")]]
+
+
+def least_age(group: str) -> float:
+    """Lower bound of an age group as datasets write it: "18-24" 18, "65+" 65, "<18" and "under 18" 0, else NaN."""
+    text = group.strip().lower()
+    digits = "".join(char if char.isdigit() else " " for char in text).split()
+    if not digits:
+        return float("nan")
+    return 0.0 if text.startswith(("<", "under", "below", "-")) else float(digits[0])

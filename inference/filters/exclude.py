@@ -1,36 +1,37 @@
-"""Keeps out what the query names: items of earlier pages, or whatever the caller does not want again."""
+"""Removes the items that the query excludes: those of earlier pages, or items the caller does not want again."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
-from feature_repo.features.state import UserColumns
-from inference.candidates.query import CandidateSet, Query
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import contains
+from inference.filters.protocol import Filter
 from inference.models.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
-class ExcludeFilter:
+class ExcludeFilter(Filter):
     """Removes `Query.exclude`."""
 
     artifacts: Artifacts
-    name: str = "exclude"
 
-    def __call__(
-        self, queries: Sequence[Query], _users: UserColumns, candidates: CandidateSet
-    ) -> npt.NDArray[np.bool_]:
+    name: ClassVar[str] = "exclude"
+
+    def applies(self, batch: Batch) -> Mask:
+        """Queries that exclude an item."""
+        return np.array([bool(query.exclude) for query in batch.queries], dtype=np.bool_)
+
+    def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
         """Whether each candidate is not excluded [n]."""
         num_items = len(self.artifacts.items)
-        keys = []
-        for place, query in enumerate(queries):
+        keys = [np.zeros(0, dtype=np.int64)]
+        for place, query in enumerate(batch.queries):
             if query.exclude:
                 rows = self.artifacts.rows_of(query.exclude)
                 keys.append(place * num_items + rows[rows >= 0].astype(np.int64))
-        if not keys:
-            return np.ones(len(candidates), dtype=np.bool_)
         return ~contains(candidates.query_index * num_items + candidates.rows, np.sort(np.concatenate(keys)))

@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from feature_repo.features.state import UserColumns
-from inference.candidates.query import CandidateSet, Query
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.query import CandidateSet
 
 
 class Filter(Protocol):
-    """One reason not to show an item."""
+    """One reason not to show an item.
 
-    @property
-    def name(self) -> str:
-        """The reason, as it is counted: `recs_filtered_total{reason=}`."""
+    Attributes:
+        name: The reason, as it is counted: `recs_filtered_total{reason=}`.
+    """
 
-    def __call__(
-        self, queries: Sequence[Query], users: UserColumns, candidates: CandidateSet, /
-    ) -> npt.NDArray[np.bool_]:
+    name: ClassVar[str]
+
+    def __call__(self, batch: Batch, candidates: CandidateSet, /) -> Mask:
         """Whether each candidate stays [n]."""
+
+    def applies(self, batch: Batch, /) -> Mask:
+        """The queries [q] whose candidates it judges; the candidates of the others stay."""
+        return np.ones(len(batch), dtype=np.bool_)

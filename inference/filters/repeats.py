@@ -1,32 +1,29 @@
-"""Keeps the user's own items out as far as the dataset's `repeats` says."""
+"""Removes the user's own items as far as the dataset's `repeats` says."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
-from feature_repo.features.state import UserColumns
-from inference.candidates.query import CandidateSet, Query
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import contains, owners_from_offsets
 from inference.candidates.repeats import ruled_out
+from inference.filters.protocol import Filter
 from inference.models.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
-class RepeatsFilter:
+class RepeatsFilter(Filter):
     """Removes own items that may not come again, counted over the whole history."""
 
     artifacts: Artifacts
-    name: str = "repeats"
 
-    def __call__(
-        self, _queries: Sequence[Query], users: UserColumns, candidates: CandidateSet
-    ) -> npt.NDArray[np.bool_]:
+    name: ClassVar[str] = "repeats"
+
+    def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
         """Whether each candidate may come (again) [n]."""
-        own = users.own
+        own = batch.users.own
         barred = ruled_out(own, self.artifacts.feature_set)
         num_items = len(self.artifacts.items)
         keys = (owners_from_offsets(own.offsets) * num_items + own.rows)[barred]

@@ -1,28 +1,25 @@
-"""Keeps the item being viewed out of the items shown beside it."""
+"""Removes the item being viewed from the items shown next to it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
-from feature_repo.features.state import UserColumns
-from inference.candidates.query import CandidateSet, Query
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.query import CandidateSet
+from inference.filters.protocol import Filter
 from inference.models.artifacts import Artifacts
 
 
 @dataclass(frozen=True)
-class SeedFilter:
+class SeedFilter(Filter):
     """Removes the query's seed item."""
 
     artifacts: Artifacts
-    name: str = "seed"
 
-    def __call__(
-        self, queries: Sequence[Query], _users: UserColumns, candidates: CandidateSet
-    ) -> npt.NDArray[np.bool_]:
+    name: ClassVar[str] = "seed"
+
+    def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
         """Whether each candidate is another item than the seed [n]."""
-        mask: npt.NDArray[np.bool_] = candidates.rows != self.artifacts.seed_rows(queries)[candidates.query_index]
+        mask: Mask = candidates.rows != self.artifacts.seed_rows(batch.queries)[candidates.query_index]
         return mask

@@ -1,9 +1,9 @@
-"""How stages are run: timed, in threads where that pays, and what a failure means.
+"""Runs stages: measures their time, uses threads where that pays, and decides what a failure means.
 
 Online (`strict=False`) a failing or late stage yields nothing, is counted and marked in `Trace.degraded`; the slate
-goes on without it. Offline (`strict=True`) the failure is raised: an evaluation on half the sources measures nothing.
-A stage that asks another process and fails again and again is left alone for a while, so that one hanging dependency
-does not hold the threads that every request needs. Stages know none of this.
+continues without it. Offline (`strict=True`) the failure is raised: an evaluation on half of the sources measures
+nothing. A stage that asks another process is not asked for a while after repeated failures, so that one hanging
+dependency does not hold the threads that every request needs. Stages do not know about any of this.
 """
 
 from __future__ import annotations
@@ -14,18 +14,19 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
+
+from inference.candidates.batch import Trace
 
 T = TypeVar("T")
 SILENT_SECONDS = 10.0  # between two log lines of the same failure; the counter misses none
-FAILURES = 5  # in a row, until a dependency is left alone
-REST_SECONDS = 0.5  # between two requests that try a dependency which is left alone
+FAILURES = 5  # in a row, until a dependency is no longer asked
+REST_SECONDS = 0.5  # between two requests that try a dependency which is no longer asked
 log = logging.getLogger("kuberec")
 
 
 class Observer(Protocol):
-    """Who counts what the stages do; the servers pass Prometheus metrics."""
+    """Counts what the stages do; the servers pass Prometheus metrics."""
 
     def stage(self, name: str, seconds: float) -> None:
         """A stage took this long."""
@@ -37,25 +38,12 @@ class Observer(Protocol):
         """A filter removed this many candidates."""
 
 
-@dataclass(slots=True)
-class Trace:
-    """What happened to one batch: seconds of each stage, and what failed open, in order."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    degraded: list[str] = field(default_factory=list)
-
-    def mark(self, reason: str) -> None:
-        """Note a failure once."""
-        if reason not in self.degraded:
-            self.degraded.append(reason)
-
-
 class Resting(Exception):
-    """A stage was not run: its dependency failed every time of late."""
+    """A stage was not run: the last calls of its dependency all failed."""
 
 
 class Breaker:
-    """Whether a dependency is worth asking; shared by all requests.
+    """Decides whether to ask a dependency; shared by all requests.
 
     After `FAILURES` in a row it lets one request through every `REST_SECONDS`; the first success opens the way again.
     """
@@ -66,7 +54,7 @@ class Breaker:
         self._lock = threading.Lock()
 
     def enter(self) -> None:
-        """Raise where the dependency rests.
+        """Raise while the dependency is not to be asked.
 
         Raises:
             Resting: It failed too often, and was tried a moment ago.
@@ -91,9 +79,9 @@ class Executor:
     """Runs stages under one failure policy; shared by all requests and safe for threads.
 
     Args:
-        strict: Raise a stage's failure instead of going on without it.
+        strict: Raise a stage's failure instead of continuing without it.
         threads: Threads for stages that run side by side; 0 runs them one after the other, without timeouts.
-        observer: Who counts, if anyone.
+        observer: Counts, None where nothing is counted.
     """
 
     def __init__(self, *, strict: bool = True, threads: int = 0, observer: Observer | None = None) -> None:
@@ -120,7 +108,7 @@ class Executor:
     def ask(
         self, trace: Trace, name: str, stage: Callable[[], T], *, reason: str = "", timeout: float | None = None
     ) -> T | None:
-        """Like `run`, for a stage that asks another process: left alone while that keeps failing."""
+        """Like `run`, for a stage that asks another process, which is not asked while it keeps failing."""
         reason = reason or name
         breaker = self._breakers[name]
         try:
@@ -160,10 +148,14 @@ class Executor:
                     raise
                 results[name] = None
                 self.fail(trace, (reasons or {}).get(name, name), error)
-            trace.seconds[name] = trace.seconds.get(name, 0.0) + seconds
-            if self.observer is not None:
-                self.observer.stage(name, seconds)
+            self.note(trace, name, seconds)
         return results
+
+    def note(self, trace: Trace, name: str, seconds: float) -> None:
+        """Add the time of a stage, which the caller measured, to the trace and the metrics."""
+        trace.seconds[name] = trace.seconds.get(name, 0.0) + seconds
+        if self.observer is not None:
+            self.observer.stage(name, seconds)
 
     def fail(self, trace: Trace, reason: str, error: Exception) -> None:
         """Mark and count a failure that the request survives."""

@@ -1,4 +1,4 @@
-"""Puts what the sources found into one candidate set, ordered by reciprocal rank fusion.
+"""Merges the lists of the sources into one candidate set, ordered by reciprocal rank fusion.
 
 score = sum over sources of weight / (k + rank), rank from 1 (Cormack, Clarke, Buettcher 2009). Fusion needs no
 common scale of scores, and the merged score is the retrieval order a slate falls back to.
@@ -7,14 +7,15 @@ common scale of scores, and the merged score is the retrieval order a slate fall
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.features.state import IntArray, OffsetArray
+from feature_repo.features.state import FloatArray, IntArray, OffsetArray
+from inference.candidates.found import Found
 from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import contains, offsets_from_owners, owners_from_offsets, ranks
-from inference.sources.protocol import Found
 
 
 def merge(
@@ -85,7 +86,7 @@ def concatenate(parts: Sequence[CandidateSet], num_sources: int) -> CandidateSet
 
 
 def append(candidates: CandidateSet, extra: CandidateSet) -> CandidateSet:
-    """Both sets as one: each query's own candidates, then its extra ones; neither is hydrated or ranked yet."""
+    """Both sets as one: each query's candidates, then its extra ones; features and probabilities are left out."""
     owners = np.concatenate([candidates.query_index, extra.query_index])
     order = np.argsort(owners, kind="stable")
     return CandidateSet(
@@ -96,6 +97,29 @@ def append(candidates: CandidateSet, extra: CandidateSet) -> CandidateSet:
         source_ranks=np.concatenate([candidates.source_ranks, extra.source_ranks])[order],
         score=np.concatenate([candidates.score, extra.score])[order],
     )
+
+
+def spliced(left: CandidateSet, right: CandidateSet) -> CandidateSet:
+    """Two sets of the same queries as one, each query's candidates of `left` first, with all their columns.
+
+    Probabilities and features are NaN for candidates that have none.
+    """
+    joined = append(left, right)
+    order = np.argsort(np.concatenate([left.query_index, right.query_index]), kind="stable")
+    names = dict.fromkeys([*left.probabilities, *right.probabilities])
+    probabilities = {
+        name: np.concatenate([_filled(part.probabilities.get(name), (len(part),)) for part in (left, right)])[order]
+        for name in names
+    }
+    widths = [part.features.shape[1] for part in (left, right) if part.features is not None]
+    features = None
+    if widths:
+        features = np.concatenate([_filled(part.features, (len(part), widths[0])) for part in (left, right)])[order]
+    return replace(joined, probabilities=probabilities, features=features)
+
+
+def _filled(column: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
+    return np.full(shape, np.nan, dtype=np.float32) if column is None else column
 
 
 def with_rows(

@@ -1,14 +1,11 @@
-"""Writes slates: of the best candidates of a batch, what each query is answered with and what the log will hold."""
+"""Writes slates: the answer to each query, with all that the log records of it."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
-import numpy.typing as npt
 
-from feature_repo.features.state import UserColumns
-from inference.candidates.query import CandidateSet, Query, Slate
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.query import CandidateSet, Slate
 from inference.flow.reasons import ReasonWriter
 from inference.models.artifacts import Artifacts
 
@@ -18,29 +15,27 @@ class SlateWriter:
 
     Args:
         artifacts: The release.
+        reasons: Writes a reason for every item.
     """
 
-    def __init__(self, artifacts: Artifacts) -> None:
+    def __init__(self, artifacts: Artifacts, reasons: ReasonWriter) -> None:
         self._version = artifacts.version
         self._sources = np.array(artifacts.feature_set.sources, dtype=object)
-        self._reasons = ReasonWriter(artifacts)
+        self._reasons = reasons
 
-    def write(
-        self, queries: Sequence[Query], users: UserColumns, top: CandidateSet, ranked: npt.NDArray[np.bool_]
-    ) -> list[Slate]:
-        """A slate for each query, in their order; what went wrong on the way is for the caller to add.
+    def write(self, batch: Batch, top: CandidateSet, ranked: Mask) -> list[Slate]:
+        """A slate for each query, in their order; the caller adds times and marks.
 
         Args:
-            queries: q queries.
-            users: State of their users [q].
-            top: What each is shown, best first, with features if any query was ranked.
+            batch: q queries.
+            top: The items of each slate in the order shown, with features if any query was ranked.
             ranked: Whether the ranker ordered a query's candidates [q].
         """
         brought = top.source_ranks if len(top) else np.zeros((0, len(self._sources)), dtype=np.float32)
         names = self._sources[np.argmin(np.where(np.isnan(brought), np.inf, brought), axis=1)]
-        reasons = self._reasons.write(queries, users, top, names)
+        reasons = self._reasons.write(batch, top, names)
         slates, features = [], top.features
-        for place, query in enumerate(queries):
+        for place, query in enumerate(batch.queries):
             mine = slice(int(top.offsets[place]), int(top.offsets[place + 1]))
             slates.append(
                 Slate(

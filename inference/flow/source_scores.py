@@ -1,8 +1,8 @@
 """Every source's score and rank for every candidate, whichever source brought it: features of the ranker.
 
-A candidate that only the popular list brought has an inner product with the user's vector as well, and may stand just
-below the quota of another source. Leaving such cells empty would tell the ranker who brought a candidate instead of
-how good it is, and would set the items that a log shows apart from those that sources bring.
+A candidate that only the popular list brought has an inner product with the user's vector as well, and may rank just
+below the quota of another source. Empty cells would show the ranker which source brought a candidate instead of how
+good it is, and would distinguish the items that a log shows from the items that sources bring.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from dataclasses import replace
 import numpy as np
 
 from feature_repo.features.state import FloatArray
+from inference.candidates.found import Found
 from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import Index, owners_from_offsets
-from inference.sources.protocol import Found
 
 
 def complete(
@@ -23,16 +23,14 @@ def complete(
     found: Mapping[str, Found],
     sources: Sequence[str],
     num_items: int,
-    embeddings: FloatArray | None,
 ) -> CandidateSet:
-    """The candidates with all scores and ranks their sources can tell.
+    """The candidates with all scores and ranks that the sources know.
 
     Args:
         candidates: Of q queries, in any order within a query.
         found: What each source found for these queries, beyond its quota too; one that failed is not among them.
         sources: All source names in bit order.
         num_items: Size of the row map.
-        embeddings: Item embeddings [m, d], for sources that search by vector.
 
     Returns:
         `source_scores` from the sources' lists, or by inner product where a source has query vectors; `source_ranks`
@@ -45,8 +43,8 @@ def complete(
         if name not in found:
             continue
         part = found[name]
-        if part.vectors is not None and embeddings is not None:
-            scores[:, place] = _inner_products(part.vectors, embeddings, owners, candidates)
+        if part.vectors is not None and part.embeddings is not None:
+            scores[:, place] = _inner_products(part.vectors, part.embeddings, owners, candidates)
         elif len(part.rows):
             scores[:, place] = _looked_up(part, keys, num_items)
     return replace(candidates, source_scores=scores, source_ranks=_ranked(scores, owners, candidates))

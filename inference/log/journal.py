@@ -14,19 +14,29 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future, InvalidStateError
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from pydantic_core import from_json
 
 from feature_repo.errors import StorageError
 from feature_repo.storage.files import sync_directory
-from inference.api.events import Event
 from inference.log.spool import JOURNAL_PREFIX
 from inference.metrics import Metrics
 
 RECENT_IDS = 200_000  # ids remembered, about 30 MB; what is repeated later is dropped by readers
 MAX_PENDING = 50_000  # events waiting for a disk that does not answer
 log = logging.getLogger("kuberec")
+
+
+class JournalEvent(Protocol):
+    """An event that was checked at the edge."""
+
+    @property
+    def event_id(self) -> str:
+        """Unique over all events."""
+
+    def model_dump_json(self, *, exclude_none: bool) -> str:
+        """The event as a line of JSON."""
 
 
 class Journal:
@@ -42,7 +52,7 @@ class Journal:
         self._directory = directory
         self._worker = worker
         self._metrics = metrics
-        self._pending: list[tuple[Sequence[Event], Future[None]]] = []
+        self._pending: list[tuple[Sequence[JournalEvent], Future[None]]] = []
         self._num_pending = 0
         self._changed = threading.Condition()
         self._stopping = False
@@ -54,7 +64,7 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
         self._thread.start()
 
-    def append(self, events: Sequence[Event]) -> Future[None]:
+    def append(self, events: Sequence[JournalEvent]) -> Future[None]:
         """A future that ends once the events are on the disk, or with a StorageError."""
         future: Future[None] = Future()
         with self._changed:
@@ -98,7 +108,7 @@ class Journal:
             for _, future in posted:
                 _settle(future, failure)
 
-    def _commit(self, events: Sequence[Event]) -> StorageError | None:
+    def _commit(self, events: Sequence[JournalEvent]) -> StorageError | None:
         fresh: dict[str, bytes] = {}
         for event in events:
             if event.event_id not in self._recent and event.event_id not in fresh:

@@ -24,10 +24,10 @@ import pyarrow as pa
 
 from feature_repo.errors import StorageError
 from feature_repo.storage.files import sync_directory
-from inference.api.events import Event, events_table
 from inference.candidates.query import Slate
 from inference.log.impressions import impressions_table
-from inference.log.journal import Journal, read_journal
+from inference.log.interactions import events_table
+from inference.log.journal import Journal, JournalEvent, read_journal
 from inference.log.layout import IMPRESSIONS, INTERACTIONS
 from inference.log.outbox import Outbox
 from inference.log.spool import Spool
@@ -95,7 +95,7 @@ class LogWriter:
         if crowded and not self._failing:
             self._flush.set()
 
-    def accept(self, events: Sequence[Event]) -> Future[None]:
+    def accept(self, events: Sequence[JournalEvent]) -> Future[None]:
         """A future that ends once the events will survive the process.
 
         It ends with a StorageError where the spool cannot be written, or holds all it may.

@@ -1,55 +1,26 @@
 """All that a `Recommender` reads: one release's models and tables, with the catalogue as of a time.
 
-Frozen: what moves (prices, stock, counts) is renewed by `dataclasses.replace(artifacts, items=...)` and a new
-recommender, so that a request sees one state from end to end. How it is stored is for `bundles/`.
+Artifacts are frozen. What moves (prices, stock, counts) is renewed by `dataclasses.replace(artifacts, items=...)` and a
+new recommender, so that a request sees one state from end to end. `bundles/` stores them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
-from pydantic import BaseModel, ConfigDict, Field
 
+from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.features.state import FloatArray, IntArray, ItemColumns
+from feature_repo.features.state import IntArray, ItemColumns
 from inference.candidates.query import Query
+from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
-from inference.models.neighbours import Neighbours
-from inference.models.popularity import Popularity
+from inference.models.part import Part
 
-if TYPE_CHECKING:
-    from inference.models.encoder import UserEncoder
-    from inference.models.index import ItemIndex
-
-
-class RecommenderConfig(BaseModel):
-    """How candidates are gathered and merged; saved in the bundle.
-
-    Attributes:
-        quotas: Source -> items it may bring to a query.
-        reach: Source -> length of the list it scores candidates by, those of other sources included.
-        weights: Source -> its weight in the merged order.
-        fallback_weight: Weight of the popular list beside a seed item: below every similar item.
-        verbs: Objective -> what the user did, for reasons ("bought {}"); "chose {}" where it is not said.
-        rank_constant: k of reciprocal rank fusion, 1 / (k + rank): larger is flatter.
-        own_half_life_days: Days in which an event with an own item loses half its weight.
-        rank_cold: Whether users whom the store does not know are ranked too; else they get the popular order.
-    """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    quotas: dict[str, int] = {"two_tower": 300, "covisitation": 100, "own": 50, "popular": 100}
-    reach: dict[str, int] = {"covisitation": 1000, "own": 1000, "popular": 1000}
-    weights: dict[str, float] = {"two_tower": 1.0, "covisitation": 1.0, "own": 1.0, "popular": 1.0}
-    fallback_weight: float = Field(default=0.01, gt=0)
-    verbs: dict[str, str] = {}
-    rank_constant: float = Field(default=60.0, gt=0)
-    own_half_life_days: float = Field(default=30.0, gt=0)
-    rank_cold: bool = False
+P = TypeVar("P", bound=Part)
 
 
 @dataclass(frozen=True)
@@ -61,9 +32,7 @@ class Artifacts:
         feature_set: Names, order and codes of every feature.
         items: The catalogue's state as of a time, in row order.
         contents: Titles and the like.
-        neighbours: Item-to-item neighbours.
-        popularity: Popular lists.
-        encoder, index, embeddings: User tower, item index and item embeddings [m, d]; None without towers.
+        parts: Data of the sources, by class.
         config: How sources are asked and merged.
     """
 
@@ -71,12 +40,28 @@ class Artifacts:
     feature_set: FeatureSet
     items: ItemColumns
     contents: Contents
-    neighbours: Neighbours
-    popularity: Popularity
-    encoder: UserEncoder | None = None
-    index: ItemIndex | None = None
-    embeddings: FloatArray | None = None
-    config: RecommenderConfig = field(default_factory=RecommenderConfig)
+    parts: Mapping[type[Part], Part]
+    config: RecommenderConfig
+
+    def part(self, kind: type[P]) -> P:
+        """The data of a source.
+
+        Raises:
+            BundleError: The release has none.
+        """
+        found = self.find(kind)
+        if found is None:
+            raise BundleError(f"The bundle {self.version} lacks {', '.join(kind.paths)}: train again.")
+        return found
+
+    def find(self, kind: type[P]) -> P | None:
+        """The data of a source, None where the release has none."""
+        found = self.parts.get(kind)
+        return found if isinstance(found, kind) else None
+
+    def with_parts(self, *parts: Part) -> Self:
+        """The same with other data of some sources."""
+        return replace(self, parts={**self.parts, **{type(part): part for part in parts}})
 
     def rows_of(self, ids: Iterable[str | None]) -> IntArray:
         """Item rows [n] of the ids, -1 for None and for ids the row map does not hold."""
@@ -108,17 +93,3 @@ class Artifacts:
     def category_code(self, row: int) -> int:
         """Category code of one item, 0 where unknown or no item."""
         return int(self.categories[row]) if row >= 0 else 0
-
-    def age_bounds(self) -> npt.NDArray[np.float32]:
-        """Least age in years by code of `age_group` [v + 1], NaN where the text tells none."""
-        groups = self.feature_set.vocabularies.get("users.age_group", ())
-        return np.array([np.nan, *(least_age(group) for group in groups)], dtype=np.float32)
-
-
-def least_age(group: str) -> float:
-    """Lower bound of an age group as datasets write it: "18-24" 18, "65+" 65, "<18" and "under 18" 0, else NaN."""
-    text = group.strip().lower()
-    digits = "".join(char if char.isdigit() else " " for char in text).split()
-    if not digits:
-        return float("nan")
-    return 0.0 if text.startswith(("<", "under", "below", "-")) else float(digits[0])

@@ -1,13 +1,14 @@
-"""Item-to-item neighbours: who is seen and bought with whom, as sparse rows of weights.
+"""Item-to-item neighbours: items that the same users took, as sparse rows of weights, stored as `neighbours.npz`.
 
-Owns the format (`neighbours.npz`) and the two questions asked of it: which items a history votes for, and how close
-two items are. Numpy only; the counting is in `components/index/covisitation.py`.
+It answers two questions: which items a history votes for, and how close two items are. Numpy only;
+`components/index/covisitation.py` counts the pairs.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 from zipfile import BadZipFile
 
 import numpy as np
@@ -16,12 +17,14 @@ import numpy.typing as npt
 from feature_repo.errors import BundleError
 from feature_repo.features.state import FloatArray, IntArray, OffsetArray
 from feature_repo.storage.files import atomic_write
+from inference.models.part import Part
 
+NEIGHBOURS_FILE = "neighbours.npz"
 _CHUNK = 4_000_000  # votes counted at a time: 32 MB a column
 
 
-@dataclass(frozen=True, slots=True)
-class Neighbours:
+@dataclass(frozen=True)
+class Neighbours(Part):
     """At most 100 neighbours of each of m items, closest first.
 
     Attributes:
@@ -34,8 +37,15 @@ class Neighbours:
     rows: IntArray
     weights: FloatArray
 
+    paths: ClassVar[tuple[str, ...]] = (NEIGHBOURS_FILE,)
+
     def __len__(self) -> int:
         return len(self.offsets) - 1
+
+    @property
+    def num_items(self) -> int:
+        """Size of the row map."""
+        return len(self)
 
     def of(self, row: int) -> tuple[IntArray, FloatArray]:
         """Neighbours of one item and their weights, closest first."""
@@ -112,18 +122,19 @@ class Neighbours:
         hit = keys[at] == wanted
         return np.where(hit, self.weights[positions[order[at]]], np.float32(0)).astype(np.float32)
 
-    def save(self, path: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Writes the three arrays as npz without objects."""
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(folder / NEIGHBOURS_FILE) as temporary, temporary.open("wb") as file:
             np.savez(file, offsets=self.offsets, rows=self.rows, weights=self.weights)
 
     @classmethod
-    def load(cls, path: Path) -> Neighbours:
+    def load(cls, folder: Path, num_threads: int = 1) -> Self:  # noqa: ARG003
         """Opens what `save` wrote.
 
         Raises:
-            BundleError: If the file is missing, damaged, or its arrays disagree.
+            BundleError: The file is missing, damaged, or its arrays disagree.
         """
+        path = folder / NEIGHBOURS_FILE
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 found = cls(arrays["offsets"], arrays["rows"], arrays["weights"])

@@ -1,28 +1,31 @@
-"""What is popular now: time-decayed counts, overall and by country.
+"""What is popular now: time-decayed counts, overall and by country, stored as `popularity.npz`.
 
-Owns the format (`popularity.npz`) and the order of the popular list. Whose own items drop out of it is for the filters.
+The filters remove a user's own items from the list.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar, Self
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import BundleError
 from feature_repo.features.state import FloatArray, IntArray, TimeArray
 from feature_repo.storage.files import atomic_write
+from inference.models.part import Part
 
-SECONDS_PER_DAY = 86_400.0
+POPULARITY_FILE = "popularity.npz"
 NUM_TOP = 1_000
 PRIOR_EVENTS = 100.0  # a country's own counts outweigh the overall order from this many decayed events on
 
 
-@dataclass(frozen=True, slots=True)
-class Popularity:
+@dataclass(frozen=True)
+class Popularity(Part):
     """Decayed popularity of m items.
 
     A country's list is by its own decayed share of events shrunk towards the overall share with the weight of
@@ -47,6 +50,13 @@ class Popularity:
     country_scores: FloatArray
     half_life_days: float
     as_of: float
+
+    paths: ClassVar[tuple[str, ...]] = (POPULARITY_FILE,)
+
+    @property
+    def num_items(self) -> int:
+        """Size of the row map."""
+        return len(self.score)
 
     @classmethod
     def fit(
@@ -73,7 +83,7 @@ class Popularity:
         """
         used = (grades > 0) & (times < as_of)
         rows, times, countries = rows[used], times[used], countries[used]
-        weights = np.exp2((times - as_of) / (half_life_days * SECONDS_PER_DAY))
+        weights = np.exp2((times - as_of) / (half_life_days * DAY))
         score = np.bincount(rows, weights=weights, minlength=num_items)
         top = min(NUM_TOP, num_items)
         top_rows = np.argsort(-score, kind="stable")[:top].astype(np.int32)
@@ -113,9 +123,9 @@ class Popularity:
                 return self.country_rows[place, :k], self.country_scores[place, :k]
         return self.top_rows[:k], self.top_scores[:k]
 
-    def save(self, path: Path) -> None:
+    def save(self, folder: Path) -> None:
         """Writes the arrays as npz without objects."""
-        with atomic_write(path) as temporary, temporary.open("wb") as file:
+        with atomic_write(folder / POPULARITY_FILE) as temporary, temporary.open("wb") as file:
             np.savez(
                 file,
                 score=self.score,
@@ -129,12 +139,13 @@ class Popularity:
             )
 
     @classmethod
-    def load(cls, path: Path) -> Popularity:
+    def load(cls, folder: Path, num_threads: int = 1) -> Self:  # noqa: ARG003
         """Opens what `save` wrote.
 
         Raises:
-            BundleError: If the file is missing or damaged.
+            BundleError: The file is missing or damaged.
         """
+        path = folder / POPULARITY_FILE
         try:
             with np.load(path, allow_pickle=False) as arrays:
                 return cls(

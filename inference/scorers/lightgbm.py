@@ -1,6 +1,6 @@
 """The LightGBM ranker as a bundle holds it: trees in text form and the tables that make probabilities of scores.
 
-An objective may have trees of its own, its head; without, its probability is read off the ranker's score.
+An objective may have a head, trees that only predict it. Without a head the ranker's score gives its probability.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ Table = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 def head_file(objective: str) -> str:
-    """Name of the file with an objective's own trees."""
+    """Name of the file with the trees of an objective's head."""
     return f"{HEAD_PREFIX}{objective}{HEAD_SUFFIX}"
 
 
-class RankerModel:
+class LightGbmRanker:
     """Scores feature rows; safe to share between threads.
 
     Args:
-        booster: The trees that order.
+        booster: The trees that order the candidates.
         calibration: Objective -> scores ascending and the probabilities at them, linear between, constant beyond.
-        heads: Objective -> trees whose raw score its calibration reads; the ranker's score for the others.
+        heads: Objective -> trees whose raw score its calibration reads; other objectives use the ranker's score.
         num_threads: Threads of one call; 1 is best where several requests run at a time.
     """
 
@@ -58,7 +58,7 @@ class RankerModel:
         return tuple(self._calibration)
 
     @classmethod
-    def load(cls, directory: Path, num_threads: int = 1) -> RankerModel:
+    def load(cls, directory: Path, num_threads: int = 1) -> LightGbmRanker:
         """Opens `model.txt`, `calibration.json` and the heads.
 
         Raises:
@@ -77,11 +77,13 @@ class RankerModel:
             raise BundleError(f"The ranker in {directory} cannot be read: {error}") from error
         for objective, (x, y) in tables.items():
             if len(x) == 0 or len(x) != len(y) or (np.diff(x) < 0).any():
-                raise BundleError(f"The calibration of {objective} in {directory} is no ascending table.")
+                raise BundleError(
+                    f"The calibration of {objective} in {directory} is not an ascending table: train again."
+                )
         for objective, head in heads.items():
             if head.num_feature() != booster.num_feature():
                 raise BundleError(
-                    f"The head of {objective} in {directory} was fitted on other features than the ranker."
+                    f"The head of {objective} in {directory} was fitted on other features than the ranker: train again."
                 )
         return cls(booster, tables, heads, num_threads)
 

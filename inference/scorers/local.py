@@ -1,29 +1,29 @@
-"""The scorer of one process: a ranker beside the recommender, for evaluation, batch and tests."""
+"""The scorer of one process: a ranker next to the recommender, for evaluation, batch and tests."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import ClassVar
 
 from feature_repo.errors import PredictorError
-from feature_repo.features.state import FloatArray
+from inference.candidates.batch import Batch
 from inference.candidates.query import CandidateSet
-from inference.scorers.protocol import Ranker
+from inference.scorers.protocol import Ranker, Scorer, Scores
 
 
 @dataclass(frozen=True)
-class LocalScorer:
-    """Scores with a ranker in this process; the bundle version is the caller's business."""
+class LocalScorer(Scorer):
+    """Scores with a ranker in this process; the caller takes the ranker of the right bundle."""
 
     ranker: Ranker
 
-    def score(
-        self, candidates: CandidateSet, _bundle_version: str = "", _deadline: float | None = None, /
-    ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+    name: ClassVar[str] = "ranker"
+
+    def score(self, _batch: Batch, candidates: CandidateSet, _deadline: float | None = None) -> Scores:
         """Scores [n] and probabilities by objective [n].
 
         Raises:
-            PredictorError: If the candidates carry no features.
+            PredictorError: The candidates carry no features.
         """
         if candidates.features is None:
             raise PredictorError("Candidates without features cannot be ranked: hydrate them first.")

@@ -1,14 +1,14 @@
 """The scorer between the two servers: one gRPC V2 call a request, raw tensors, over one kept connection.
 
-Batches whose features take over `MAX_CALL` bytes take several calls. It asks for the bundle its candidates were made
-with and takes no other's answer. The call is synchronous (it runs in the request's thread), does not retry, and fails
-at once while the predictor is away.
+Batches whose features take over `MAX_CALL` bytes take several calls. The scorer asks for the bundle of the batch and
+refuses the answer of another bundle. The call is synchronous (it runs in the request's thread), does not retry, and
+fails at once while the predictor is away.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from typing import ClassVar
 
 import grpc
 import numpy as np
@@ -17,13 +17,15 @@ from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceSt
 
 from feature_repo.errors import PredictorError
 from feature_repo.features.state import FloatArray
+from inference.candidates.batch import Batch
 from inference.candidates.query import CandidateSet
+from inference.scorers.protocol import Scorer, Scores
 
 MODEL = "ranker"
 VERSION_PARAMETER = "bundle_version"
 DEADLINE_PARAMETER = "deadline_ms"
 PROBABILITY_PREFIX = "p_"
-NO_HURRY_SECONDS = 60.0
+PATIENT_SECONDS = 60.0  # for calls without a deadline
 MAX_MESSAGE = 64 << 20
 MAX_CALL = 16 << 20  # bytes of features in one call; a single request is always one call
 _OPTIONS = [
@@ -39,36 +41,37 @@ _OPTIONS = [
 ]
 
 
-class RemoteScorer:
+class RemoteScorer(Scorer):
     """Scores on the predictor; safe to share between threads.
 
     Args:
         address: `host:port` of the predictor's gRPC.
     """
 
+    name: ClassVar[str] = "ranker"
+
     def __init__(self, address: str) -> None:
         self.address = address
         self._channel = grpc.insecure_channel(address, options=_OPTIONS)
         self._stub = GRPCInferenceServiceStub(self._channel)
 
-    def score(
-        self, candidates: CandidateSet, bundle_version: str, deadline: float | None = None
-    ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+    def score(self, batch: Batch, candidates: CandidateSet, deadline: float | None = None) -> Scores:
         """Scores [n] and probabilities by objective [n].
 
         Raises:
-            PredictorError: If the predictor is away, late, lacks the bundle, or answers something else.
+            PredictorError: The predictor is away, late, lacks the bundle, or answers something else.
         """
         if len(candidates) == 0:
             return np.zeros(0, dtype=np.float32), {}
         if candidates.features is None:
             raise PredictorError("Candidates without features cannot be ranked: hydrate them first.")
-        left = NO_HURRY_SECONDS if deadline is None else deadline - time.monotonic()
+        left = PATIENT_SECONDS if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise PredictorError("No time was left to ask the predictor.")
         features = np.ascontiguousarray(candidates.features, dtype="<f4")
         step = max(1, MAX_CALL // max(1, features.itemsize * features.shape[1]))
-        parts = [self._ask(features[at : at + step], bundle_version, left) for at in range(0, len(features), step)]
+        version = batch.bundle_version
+        parts = [self._ask(features[at : at + step], version, left) for at in range(0, len(features), step)]
         if len(parts) == 1:
             return parts[0]
         names = parts[0][1].keys()
@@ -76,9 +79,7 @@ class RemoteScorer:
             name: np.concatenate([probabilities[name] for _, probabilities in parts]) for name in names
         }
 
-    def _ask(
-        self, features: FloatArray, bundle_version: str, seconds: float
-    ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+    def _ask(self, features: FloatArray, bundle_version: str, seconds: float) -> Scores:
         try:
             answer = self._stub.ModelInfer(_request(features, bundle_version, seconds), timeout=seconds)
         except grpc.RpcError as error:
@@ -112,9 +113,7 @@ def _request(features: FloatArray, bundle_version: str, seconds: float) -> pb.Mo
     )
 
 
-def _scores(
-    answer: pb.ModelInferResponse, num_candidates: int, bundle_version: str
-) -> tuple[FloatArray, Mapping[str, FloatArray]]:
+def _scores(answer: pb.ModelInferResponse, num_candidates: int, bundle_version: str) -> Scores:
     echoed = answer.parameters[VERSION_PARAMETER].string_param
     if echoed != bundle_version:
         raise PredictorError(f"The predictor answered with bundle {echoed!r}, not with {bundle_version!r}.")

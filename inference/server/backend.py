@@ -13,16 +13,17 @@ from feature_repo.errors import KuberecError
 from inference.api.clock import Clock
 from inference.bundles.bundle import Bundle
 from inference.bundles.store import BundleStore
+from inference.candidates.timeouts import Timeouts
 from inference.feature_store import OnlineFeatures, StoreSettings
 from inference.feature_store.catalogue_process import CatalogueKey, CatalogueProcess, Reading
 from inference.feature_store.late_reader import LateReader
 from inference.flow.executor import Executor
-from inference.flow.timeouts import Timeouts
+from inference.hydrators.protocol import UserReader
 from inference.log.reader import latest
 from inference.log.writer import LogWriter
 from inference.metrics import Metrics
 from inference.models.artifacts import Artifacts
-from inference.recommender import UserReader
+from inference.recorders.served_log import LogRecorder
 from inference.scorers.remote import RemoteScorer
 from inference.server.releases import Release, Releases
 from inference.server.service import Service
@@ -55,6 +56,7 @@ class Backend:
         executor = Executor(strict=False, threads=4 * settings.request_threads, observer=metrics)
         scorer = RemoteScorer(settings.predictor)
         catalogue = CatalogueProcess()
+        log = _log(settings, metrics) if settings.log else None
         releases = Releases(
             BundleStore(settings.store, settings.cache),
             partial(_open_reader, settings=settings),
@@ -66,8 +68,8 @@ class Backend:
             metrics,
             poll_seconds=settings.poll_seconds,
             items_seconds=settings.items_seconds,
+            recorders=() if log is None else (LogRecorder(log),),
         )
-        log = _log(settings, metrics) if settings.log else None
         service = Service(
             releases, Clock(settings.clock, _served_end(settings)), metrics, settings.deadline_seconds, log
         )

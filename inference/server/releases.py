@@ -14,7 +14,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -22,15 +22,19 @@ import numpy as np
 from feature_repo.errors import BundleError, FeatureStoreError, KuberecError
 from inference.bundles.bundle import REFUSED_SECONDS, Bundle
 from inference.bundles.store import BundleStore
+from inference.candidates.batch import Trace
+from inference.candidates.timeouts import Timeouts
 from inference.feature_store import Freshness
 from inference.feature_store.catalogue_process import Reading
-from inference.flow.executor import Executor, Trace
-from inference.flow.timeouts import Timeouts
+from inference.flow.executor import Executor
+from inference.hydrators.protocol import UserReader
 from inference.metrics import Metrics
 from inference.models.artifacts import Artifacts
-from inference.recommender import Recommender, UserReader
+from inference.recommender import Recommender
+from inference.recorders.protocol import Recorder
 from inference.scorers.protocol import Scorer
-from inference.server.trial import STRANGER, try_out
+from inference.server.trial import UNKNOWN_USER, try_out
+from inference.stages import Stages
 
 PATIENCE_SECONDS = 30.0  # the online store's first answer may take this long while nobody waits for it
 
@@ -78,6 +82,7 @@ class Releases:
         metrics: Counts turns and ages.
         poll_seconds: How often `current` is looked at.
         items_seconds: How often is looked whether the catalogue was refreshed.
+        recorders: Keep the slates of every release.
     """
 
     def __init__(
@@ -93,11 +98,13 @@ class Releases:
         *,
         poll_seconds: float,
         items_seconds: float,
+        recorders: Sequence[Recorder] = (),
     ) -> None:
         self._store = store
         self._open_reader = open_reader
         self._read_items = read_items
         self._scorer = scorer
+        self._recorders = recorders
         self._holds = holds
         self._executor = executor
         self._timeouts = timeouts
@@ -235,7 +242,7 @@ class Releases:
         self._executor.run(
             Trace(),
             "users",
-            lambda: reader.users([STRANGER], np.array([log_end])),
+            lambda: reader.users([UNKNOWN_USER], np.array([log_end])),
             reason="features",
             timeout=PATIENCE_SECONDS,
         )
@@ -265,4 +272,5 @@ class Releases:
         log.error("%s", error)
 
     def _recommender(self, artifacts: Artifacts, reader: UserReader) -> Recommender:
-        return Recommender(artifacts, reader, self._scorer, executor=self._executor, timeouts=self._timeouts)
+        stages = Stages.of(artifacts, reader, self._scorer, recorders=self._recorders)
+        return Recommender(artifacts, stages, executor=self._executor, timeouts=self._timeouts)

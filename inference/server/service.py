@@ -17,7 +17,7 @@ from inference.api.events import checked
 from inference.api.requests import RecommendationRequest
 from inference.api.responses import body
 from inference.candidates.query import Slate
-from inference.flow.timeouts import PARALLEL_UP_TO
+from inference.candidates.timeouts import PARALLEL_UP_TO
 from inference.log.writer import LogWriter
 from inference.metrics import Metrics
 from inference.server.releases import Release, Releases
@@ -49,7 +49,7 @@ class Service:
         clock: Tells the time of requests.
         metrics: Counts.
         deadline_seconds: Time for up to `PARALLEL_UP_TO` slates; more get more.
-        log: Receives slates and events; without one nothing is logged.
+        log: Receives events; None where the server keeps no log.
     """
 
     def __init__(
@@ -90,8 +90,6 @@ class Service:
         deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
         slates = release.recommender.recommend(queries, deadline)
         bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, shown, strict=True)]
-        if self._log is not None:
-            self._log.record(slates, release.artifacts)
         seconds = time.monotonic() - start
         for slate in slates:
             self._metrics.request(slate.query.surface, 200, seconds)

@@ -1,8 +1,8 @@
 """Tries a loaded bundle before it is served: every stage runs once, for users with and without a history.
 
-Whatever fails here would fail in every request, where it would only be marked; so the bundle is refused instead. It
-also pays for lazy work that the first requests would else wait for. The ranker and the online store are other
-processes and not tried: a server has to start without them.
+A stage that fails here would fail in every request, where it would only be marked; so the bundle is refused instead.
+The trial also does the lazy work that the first requests would otherwise wait for. The ranker and the online store are
+other processes and not tried: a server has to start without them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,15 @@ import numpy as np
 
 from feature_repo.dataset.split import DAY
 from feature_repo.features.state import History, OwnItems, TimeArray, UserColumns
-from inference.candidates.query import SURFACES, Query
+from inference.candidates.query import Query
+from inference.candidates.surfaces import SURFACES
 from inference.candidates.users import cold_users
 from inference.models.artifacts import Artifacts
 from inference.recommender import Recommender
+from inference.stages import Stages
 
 NUM_EVENTS = 5
-STRANGER, REGULAR = "", "regular"
+UNKNOWN_USER, KNOWN_USER = "", "known"
 
 
 @dataclass(frozen=True)
@@ -30,8 +32,8 @@ class TrialUsers:
     artifacts: Artifacts
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """State of the users [q]: `REGULAR` is known, nobody else is."""
-        known = np.array([user == REGULAR for user in user_ids], dtype=np.bool_)
+        """State of the users [q]: only `KNOWN_USER` is known."""
+        known = np.array([user == KNOWN_USER for user in user_ids], dtype=np.bool_)
         num_events = min(NUM_EVENTS, len(self.artifacts.items))
         offsets = np.concatenate(([0], np.cumsum(known * num_events))).astype(np.int64)
         total = int(offsets[-1])
@@ -54,10 +56,10 @@ def try_out(artifacts: Artifacts, time: float) -> None:
         time: Of the queries, unix seconds.
 
     Raises:
-        Exception: Whatever a stage raises.
+        Exception: A stage raised it.
     """
     seed = str(artifacts.items.item_ids[0])
-    queries = [Query(user, time, surface, item_id=seed) for surface in SURFACES for user in (STRANGER, REGULAR)]
-    recommender = Recommender(artifacts, TrialUsers(artifacts))
+    queries = [Query(user, time, surface, item_id=seed) for surface in SURFACES for user in (UNKNOWN_USER, KNOWN_USER)]
+    recommender = Recommender(artifacts, Stages.of(artifacts, TrialUsers(artifacts)))
     recommender.recommend(queries)
     recommender.candidates(queries)

@@ -1,47 +1,79 @@
-"""Candidates that others took together with what the user took lately, or with the seed on the surface `similar`."""
+"""Candidates that others took together with the user's recent items, or with the seed of a seeded surface."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from feature_repo.features.state import FloatArray, IntArray, OffsetArray, UserColumns
-from inference.candidates.query import Query
+from feature_repo.features.state import FloatArray, IntArray, OffsetArray
+from inference.candidates.batch import Batch
+from inference.candidates.found import Found
 from inference.candidates.ragged import offsets_from_owners, owners_from_offsets, ranks
 from inference.models.artifacts import Artifacts
-from inference.sources.protocol import Found
+from inference.models.neighbours import Neighbours
+from inference.models.part import Part
+from inference.models.wording import Wording
+from inference.sources.protocol import Source
 
-RECENCY_EVENTS = 10.0  # a history event loses half its voice with every so many events after it
+RECENCY_EVENTS = 10.0  # later events after which a history event has half its vote
 
 
 @dataclass(frozen=True)
-class CovisitationSource:
+class CovisitationSource(Source):
     """Neighbours of the history, voting with the recency of each event.
 
     The item a client says it views right now (`last_item_id`) votes as the latest event.
     """
 
     artifacts: Artifacts
-    name: str = "covisitation"
 
-    def __call__(self, queries: Sequence[Query], users: UserColumns, k: int) -> Found:
+    name: ClassVar[str] = "covisitation"
+    quota: ClassVar[int] = 100
+    reach: ClassVar[int] = 1000
+    parts: ClassVar[tuple[type[Part], ...]] = (Neighbours,)
+
+    def __call__(self, batch: Batch, k: int) -> Found:
         """At most k neighbours of each query's seeds, scored by their summed votes."""
-        offsets, rows, voices = self.seeds(queries, users)
-        return Found(*self.artifacts.neighbours.vote(offsets, rows, voices, k))
+        offsets, rows, votes = self.seeds(batch)
+        return Found(*self.artifacts.part(Neighbours).vote(offsets, rows, votes, k))
 
-    def seeds(self, queries: Sequence[Query], users: UserColumns) -> tuple[OffsetArray, IntArray, FloatArray]:
-        """Offsets [q + 1], rows [n] and voices [n] of the items whose neighbours are asked."""
-        history = users.history
+    def seeds(self, batch: Batch) -> tuple[OffsetArray, IntArray, FloatArray]:
+        """Offsets [q + 1], rows [n] and votes [n] of the items whose neighbours are asked."""
+        queries, history = batch.queries, batch.users.history
         owners = owners_from_offsets(history.offsets)
         age = np.diff(history.offsets)[owners] - 1 - ranks(history.offsets)
-        by_seed = np.array([query.surface == "similar" for query in queries], dtype=np.bool_)
-        extra = np.where(by_seed, self.artifacts.seed_rows(queries), self.artifacts.last_rows(queries))
+        seeded = batch.seeded
+        extra = np.where(seeded, self.artifacts.seed_rows(queries), self.artifacts.last_rows(queries))
         asked = np.flatnonzero(extra >= 0)
-        kept = ~by_seed[owners]
+        kept = ~seeded[owners]
         owners = np.concatenate([owners[kept], asked])
         rows = np.concatenate([history.rows[kept], extra[asked]]).astype(np.int32)
-        voices = np.concatenate([np.exp2(-age[kept] / RECENCY_EVENTS), np.ones(len(asked))]).astype(np.float32)
+        votes = np.concatenate([np.exp2(-age[kept] / RECENCY_EVENTS), np.ones(len(asked))]).astype(np.float32)
         order = np.argsort(owners, kind="stable")
-        return offsets_from_owners(owners, len(queries)), rows[order], voices[order]
+        return offsets_from_owners(owners, len(queries)), rows[order], votes[order]
+
+    def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
+        """The history item whose neighbour an item is most; next to a seed, the seed."""
+        words = Wording(self.artifacts)
+        query = batch.queries[place]
+        if batch.seeded[place]:
+            seed = int(self.artifacts.seed_rows([query])[0])
+            return [f"Others who chose {words.title(seed)} chose this too" if seed >= 0 else None] * len(rows)
+        history = batch.users.history
+        first, stop = int(history.offsets[place]), int(history.offsets[place + 1])
+        seeds, grades = history.rows[first:stop], history.grades[first:stop].astype(np.int64)
+        last = int(self.artifacts.last_rows([query])[0])
+        if last >= 0:
+            seeds, grades = np.append(seeds, np.int32(last)), np.append(grades, 1)
+        if len(seeds) == 0:
+            return [None] * len(rows)
+        weight = self.artifacts.part(Neighbours).weight(np.tile(seeds, len(rows)), np.repeat(rows, len(seeds)))
+        weight = weight.reshape(len(rows), len(seeds))
+        strongest = len(seeds) - 1 - np.argmax(weight[:, ::-1], axis=1)  # the latest where several are equal
+        return [
+            f"Because you {words.did(int(grades[seed]), words.title(int(seeds[seed])))}" if line[seed] > 0 else None
+            for line, seed in zip(weight, strongest.tolist(), strict=True)
+        ]

@@ -1,41 +1,59 @@
-"""Candidates that are the user's own: taken before, as far as the dataset's `repeats` lets them come again."""
+"""Candidates that the user took before, as far as the dataset's `repeats` lets them come again."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from feature_repo.features.ages import decayed_count
-from feature_repo.features.state import UserColumns
-from inference.candidates.query import Query
+from feature_repo.features.state import IntArray
+from inference.candidates.batch import Batch
+from inference.candidates.found import Found
 from inference.candidates.ragged import best, offsets_from_owners, owners_from_offsets
 from inference.candidates.repeats import ruled_out
 from inference.models.artifacts import Artifacts
-from inference.sources.protocol import Found
+from inference.models.part import Part
+from inference.models.popularity import Popularity
+from inference.models.wording import Wording
+from inference.sources.protocol import Source
 
 
 @dataclass(frozen=True)
-class OwnSource:
-    """The user's own items by frequency and recency; an item only ever turned down is not among them."""
+class OwnSource(Source):
+    """The user's own items by frequency and recency, without items that the user only ever turned down."""
 
     artifacts: Artifacts
-    name: str = "own"
 
-    def __call__(self, queries: Sequence[Query], users: UserColumns, k: int) -> Found:
-        """At most k own items of each query, scored by their fading events times the root of what all others do."""
-        own = users.own
+    name: ClassVar[str] = "own"
+    quota: ClassVar[int] = 50
+    reach: ClassVar[int] = 1000
+    parts: ClassVar[tuple[type[Part], ...]] = (Popularity,)
+
+    def __call__(self, batch: Batch, k: int) -> Found:
+        """At most k own items of each query, scored by their fading events times the root of everybody's events."""
+        own = batch.users.own
         owners = owners_from_offsets(own.offsets)
-        personal = np.array([query.surface != "similar" for query in queries], dtype=np.bool_)
-        allowed = (own.counts > 0) & personal[owners] & ~ruled_out(own, self.artifacts.feature_set)
-        kept = np.flatnonzero(allowed)
+        kept = np.flatnonzero((own.counts > 0) & ~ruled_out(own, self.artifacts.feature_set))
         if len(kept) == 0:
-            return Found.nothing(len(queries))
+            return Found.nothing(len(batch))
         owners = owners[kept]
-        times = np.array([query.time for query in queries])
         days = self.artifacts.config.own_half_life_days
-        faded = decayed_count(own.counts[kept], own.first[kept], own.last[kept], times[owners], days)
-        scores = (faded * np.sqrt(1.0 + self.artifacts.popularity.score[own.rows[kept]])).astype(np.float32)
-        chosen = best(owners, scores, k, len(queries))
-        return Found(offsets_from_owners(owners[chosen], len(queries)), own.rows[kept[chosen]], scores[chosen])
+        faded = decayed_count(own.counts[kept], own.first[kept], own.last[kept], batch.times[owners], days)
+        popularity = self.artifacts.part(Popularity).score[own.rows[kept]]
+        scores = (faded * np.sqrt(1.0 + popularity)).astype(np.float32)
+        chosen = best(owners, scores, k, len(batch))
+        return Found(offsets_from_owners(owners[chosen], len(batch)), own.rows[kept[chosen]], scores[chosen])
+
+    def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
+        """What the user did with the item before."""
+        words, own = Wording(self.artifacts), batch.users.own
+        first, stop = int(own.offsets[place]), int(own.offsets[place + 1])
+        sentences: list[str | None] = []
+        for row in rows.tolist():
+            at = first + int(np.searchsorted(own.rows[first:stop], row))
+            grade = int(own.grades[at]) if at < stop and own.rows[at] == row else 0
+            sentences.append(f"You {words.did(grade, 'this')} before")
+        return sentences

@@ -1,47 +1,85 @@
-"""Candidates that many take now: of the user's country, else of all; on `similar`, of the seed's category."""
+"""Candidates that many users take now: of the user's country, else of all; next to a seed, of the seed's category."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from feature_repo.features.state import FloatArray, IntArray, UserColumns
-from inference.candidates.query import Query
+from feature_repo.features.state import FloatArray, IntArray
+from inference.candidates.batch import Batch
+from inference.candidates.found import Found
 from inference.models.artifacts import Artifacts
-from inference.sources.protocol import Found
+from inference.models.part import Part
+from inference.models.popularity import Popularity
+from inference.models.wording import Wording
+from inference.sources.protocol import FallbackSource
 
 
 @dataclass(frozen=True)
-class PopularSource:
-    """The popular list; the one source that answers every query, and tops up what the others leave short."""
+class PopularSource(FallbackSource):
+    """The popular list; it answers every query and fills the slates that the other sources leave short."""
 
     artifacts: Artifacts
-    name: str = "popular"
 
-    def __call__(self, queries: Sequence[Query], users: UserColumns, k: int) -> Found:
+    name: ClassVar[str] = "popular"
+    quota: ClassVar[int] = 100
+    reach: ClassVar[int] = 1000
+    parts: ClassVar[tuple[type[Part], ...]] = (Popularity,)
+
+    def __call__(self, batch: Batch, k: int) -> Found:
         """The k most popular items for each query, scored by (shrunk) share of events."""
-        seeds = self.artifacts.seed_rows(queries)
+        popularity, seeds, seeded = self._popularity, self.artifacts.seed_rows(batch.queries), batch.seeded
         known: dict[tuple[str, int], tuple[IntArray, FloatArray]] = {}
         lists = []
-        for query, country, seed in zip(queries, users.country, seeds, strict=True):
-            category = self.artifacts.category_code(int(seed)) if query.surface == "similar" else 0
-            key = (query.country or str(country), category)
+        for country, seed, alike in zip(batch.countries, seeds, seeded, strict=True):
+            category = self.artifacts.category_code(int(seed)) if alike else 0
+            key = (country, category)
             if key not in known:
-                known[key] = self._in_category(category, k) if category else self.artifacts.popularity.top(key[0], k)
+                known[key] = self._in_category(category, k) if category else popularity.top(country, k)
             lists.append(known[key])
         return Found.lists(lists)
 
+    def weights(self, batch: Batch) -> npt.NDArray[np.float64]:
+        """The source's weight; next to a seed item the popular list comes after every similar item."""
+        config = self.artifacts.config
+        return np.where(batch.seeded, config.fallback_weight, config.weights.get(self.name, self.weight))
+
+    def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
+        """Where the item is popular: the country, next to a seed the category, else everywhere."""
+        if batch.seeded[place]:
+            seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
+            if seed < 0:
+                return ["Popular right now"] * len(rows)
+            category = Wording(self.artifacts).category(seed)
+            same = self.artifacts.categories[rows] == self.artifacts.category_code(seed)
+            return [f"Popular in {category}" if category and alike else "Popular right now" for alike in same]
+        query = batch.queries[place]
+        country = query.country or str(batch.users.country[place])
+        listed = bool(country) and bool((self._popularity.countries == country).any())
+        return [f"Popular in {country}" if listed else "Popular right now"] * len(rows)
+
     @cached_property
     def everything(self) -> IntArray:
-        """Every item row, most popular first: what is left when the lists run out [m]."""
-        return np.argsort(-self.artifacts.popularity.score, kind="stable").astype(np.int32)
+        """Every item row, most popular first [m]."""
+        return np.argsort(-self._popularity.score, kind="stable").astype(np.int32)
+
+    def shares(self, rows: IntArray) -> FloatArray:
+        """Each item's share of all events [n]."""
+        score = self._popularity.score
+        return score[rows] / max(float(score.sum()), 1e-12)
+
+    @property
+    def _popularity(self) -> Popularity:
+        return self.artifacts.part(Popularity)
 
     def _in_category(self, category: int, k: int) -> tuple[IntArray, FloatArray]:
         rows = np.flatnonzero(self.artifacts.categories == category).astype(np.int32)
-        score = self.artifacts.popularity.score
+        score = self._popularity.score
         total = max(float(score.sum()), 1e-12)
         rows = rows[np.argsort(-score[rows], kind="stable")[:k]]
         return rows, (score[rows] / total).astype(np.float32)

@@ -1,67 +1,77 @@
-"""What a source is: it answers a batch of queries with item rows, best first. It knows no other source."""
+"""What a source is: it answers a batch of queries with item rows, best first, and says in words why.
+
+A source declares everything that belongs to it: name, default quota, reach, weight, the reason sentence, and the parts
+of a bundle that it reads. It does not know the other sources. `sources/__init__.py` lists them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
-from feature_repo.features.state import FloatArray, IntArray, OffsetArray, UserColumns
-from inference.candidates.query import Query
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """Items that one source found for q queries.
-
-    Attributes:
-        offsets: [q + 1].
-        rows: Item rows [n], distinct within a query, best first.
-        scores: The source's own score [n], higher is better.
-        vectors: What the source searched with [q, d], zero where it did not; None for a source without vectors.
-    """
-
-    offsets: OffsetArray
-    rows: IntArray
-    scores: FloatArray
-    vectors: FloatArray | None = None
-
-    def first(self, k: int) -> Found:
-        """The k best of each query; the rest scores candidates that other sources bring, and brings none."""
-        counts = np.diff(self.offsets)
-        if not len(counts) or counts.max() <= k:
-            return self
-        place = np.arange(len(self.rows)) - np.repeat(self.offsets[:-1], counts)
-        offsets = np.concatenate(([0], np.cumsum(np.minimum(counts, k)))).astype(np.int64)
-        return Found(offsets, self.rows[place < k], self.scores[place < k], self.vectors)
-
-    @classmethod
-    def nothing(cls, num_queries: int) -> Found:
-        """No item for any query."""
-        return cls(np.zeros(num_queries + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
-
-    @classmethod
-    def lists(cls, lists: Sequence[tuple[IntArray, FloatArray]]) -> Found:
-        """One (rows, scores) pair a query."""
-        if not lists:
-            return cls.nothing(0)
-        offsets = np.zeros(len(lists) + 1, dtype=np.int64)
-        np.cumsum([len(rows) for rows, _ in lists], out=offsets[1:])
-        return cls(
-            offsets,
-            np.concatenate([rows for rows, _ in lists]).astype(np.int32, copy=False),
-            np.concatenate([scores for _, scores in lists]).astype(np.float32, copy=False),
-        )
+from feature_repo.features.state import IntArray
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.found import Found
+from inference.models.artifacts import Artifacts
+from inference.models.part import Part
 
 
 class Source(Protocol):
-    """One way to candidates."""
+    """One way to candidates; subclass it to inherit the defaults.
+
+    Attributes:
+        name: Its name in `FeatureSet.sources`, in the configuration, metrics and the log.
+        quota: Items it may bring to a query, unless the configuration says otherwise.
+        reach: Length of the list it scores candidates of other sources by; 0 where that is its quota.
+        weight: Its weight in the merged order.
+        parts: The data it reads.
+        artifacts: The release it answers from.
+    """
+
+    name: ClassVar[str]
+    quota: ClassVar[int]
+    reach: ClassVar[int] = 0
+    weight: ClassVar[float] = 1.0
+    parts: ClassVar[tuple[type[Part], ...]] = ()
+
+    artifacts: Artifacts
+
+    def __init__(self, artifacts: Artifacts) -> None: ...
+
+    def __call__(self, batch: Batch, k: int, /) -> Found:
+        """At most `k` items for each query."""
+
+    def reasons(self, batch: Batch, place: int, rows: IntArray, /) -> Sequence[str | None]:
+        """A sentence for each of some items that this source ranked best.
+
+        Args:
+            batch: The queries.
+            place: Which of them.
+            rows: Item rows [n].
+
+        Returns:
+            n sentences a person understands; None where the source has no reason that is true: the slate then gives
+            the fallback's.
+        """
+
+    def applies(self, batch: Batch, /) -> Mask:
+        """The queries [q] that the source has something for; the others are not asked or get nothing."""
+        return np.ones(len(batch), dtype=np.bool_)
+
+    def weights(self, batch: Batch, /) -> npt.NDArray[np.float64]:
+        """Weight of the source in the merged order of each query [q]."""
+        return np.full(len(batch), self.artifacts.config.weights.get(self.name, self.weight))
+
+
+class FallbackSource(Source, Protocol):
+    """The source that fills slates which the others leave short, down to the last item of the catalogue."""
 
     @property
-    def name(self) -> str:
-        """Its name in `FeatureSet.sources`."""
+    def everything(self) -> IntArray:
+        """Every item row, best first [m]."""
 
-    def __call__(self, queries: Sequence[Query], users: UserColumns, k: int, /) -> Found:
-        """At most `k` items for each query; none where the source does not apply."""
+    def shares(self, rows: IntArray, /) -> npt.NDArray[np.float32]:
+        """The source's own score of any items [n]."""

@@ -1,54 +1,88 @@
-"""Candidates near the user in the embedding space, or near the seed item on the surface `similar`."""
+"""Candidates near the user in the embedding space, or near the seed item of a seeded surface."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import ClassVar
 
 import numpy as np
 
-from feature_repo.features.state import FloatArray, UserColumns
-from inference.candidates.query import Query
+from feature_repo.features.state import IntArray
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.found import Found
 from inference.candidates.ragged import offsets_from_owners
 from inference.models.artifacts import Artifacts
-from inference.sources.protocol import Found
+from inference.models.part import Part
+from inference.models.towers import Towers
+from inference.models.wording import Wording
+from inference.sources.protocol import Source
 
-
-class Encoder(Protocol):
-    """What turns users into vectors (`inference/models/encoder.py`)."""
-
-    def encode(self, users: UserColumns, queries: Sequence[Query]) -> FloatArray:
-        """L2-normalised user vectors [q, d]."""
+TASTES = ("category", "brand")  # columns whose values a person recognises in an item, the more telling one first
 
 
 @dataclass(frozen=True)
-class TwoTowerSource:
+class TwoTowerSource(Source):
     """Nearest items by inner product.
 
     A user whom the store does not know has no vector: the query gets nothing here and falls to the popular items.
     """
 
     artifacts: Artifacts
-    name: str = "two_tower"
 
-    def __call__(self, queries: Sequence[Query], users: UserColumns, k: int) -> Found:
+    name: ClassVar[str] = "two_tower"
+    quota: ClassVar[int] = 300
+    parts: ClassVar[tuple[type[Part], ...]] = (Towers,)
+
+    def applies(self, batch: Batch) -> Mask:
+        """Known users and known seeds, where there are towers."""
+        if self.artifacts.find(Towers) is None:
+            return np.zeros(len(batch), dtype=np.bool_)
+        return np.where(batch.seeded, self.artifacts.seed_rows(batch.queries) >= 0, batch.users.known)
+
+    def __call__(self, batch: Batch, k: int) -> Found:
         """At most k nearest items of each query, scored by inner product."""
-        encoder, index = self.artifacts.encoder, self.artifacts.index
-        if encoder is None or index is None:
-            return Found.nothing(len(queries))
-        seeds = self.artifacts.seed_rows(queries)
-        by_seed = np.array([query.surface == "similar" for query in queries])
-        vectors = np.zeros((len(queries), index.dimension), dtype=np.float32)
-        if not by_seed.all():
-            vectors = np.asarray(encoder.encode(users, queries), dtype=np.float32)
-        if by_seed.any() and self.artifacts.embeddings is not None:
-            seeded = by_seed & (seeds >= 0)
-            vectors[seeded] = self.artifacts.embeddings[seeds[seeded]]
-        asked = np.flatnonzero(np.where(by_seed, seeds >= 0, users.known))
+        asked = np.flatnonzero(self.applies(batch))
         if len(asked) == 0:
-            return Found.nothing(len(queries))
-        rows, scores = index.search(vectors[asked], k)
+            return Found.nothing(len(batch))
+        towers = self.artifacts.part(Towers)
+        seeded = batch.seeded
+        vectors = np.zeros((len(batch), towers.embeddings.shape[1]), dtype=np.float32)
+        if not seeded.all():
+            vectors = np.asarray(towers.encoder.encode(batch.users, batch.queries), dtype=np.float32)
+        if seeded.any():
+            seeds = self.artifacts.seed_rows(batch.queries)
+            known = seeded & (seeds >= 0)
+            vectors[known] = towers.embeddings[seeds[known]]
+        rows, scores = towers.index.search(vectors[asked], k)
         owners = np.repeat(asked, rows.shape[1])
-        vectors[np.setdiff1d(np.arange(len(queries)), asked)] = 0.0
-        return Found(offsets_from_owners(owners, len(queries)), rows.reshape(-1), scores.reshape(-1), vectors)
+        vectors[np.setdiff1d(np.arange(len(batch)), asked)] = 0.0
+        return Found(
+            offsets_from_owners(owners, len(batch)), rows.reshape(-1), scores.reshape(-1), vectors, towers.embeddings
+        )
+
+    def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
+        """The seed that the item is like; for a person, the category or brand that the history shares with the item."""
+        words = Wording(self.artifacts)
+        if batch.seeded[place]:
+            seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
+            return [f"Similar to {words.title(seed)}" if seed >= 0 else None] * len(rows)
+        tastes = self._tastes(batch, place)
+        return [self._picked(int(row), tastes, words) for row in rows]
+
+    def _tastes(self, batch: Batch, place: int) -> dict[str, set[int]]:
+        """Column -> codes of the items in the user's history."""
+        history = batch.users.history
+        rows = history.rows[int(history.offsets[place]) : int(history.offsets[place + 1])]
+        columns, codes = self.artifacts.feature_set.item_categorical, self.artifacts.items.categorical
+        return {name: set(codes[rows, columns.index(name)].tolist()) - {0} for name in TASTES if name in columns}
+
+    def _picked(self, row: int, tastes: dict[str, set[int]], words: Wording) -> str:
+        columns = self.artifacts.feature_set.item_categorical
+        for name, codes in tastes.items():
+            code = int(self.artifacts.items.categorical[row, columns.index(name)])
+            if code in codes:
+                text = words.word(name, code)
+                if text:
+                    return f"Picked for you: {text}"
+        return "Picked for you"

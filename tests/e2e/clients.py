@@ -22,6 +22,7 @@ from inference.models.artifacts import Artifacts
 from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
+from inference.stages import Stages
 from tests.inference import world
 
 MOMENT = datetime.fromtimestamp(world.NOW, UTC).isoformat()
@@ -44,7 +45,7 @@ def expected(question: Question, artifacts: Artifacts, ranker: Ranker, place: St
     """What the artifacts with a ranker answer."""
     reader = OnlineFeatures(artifacts.feature_set, artifacts.items.item_ids, place)
     queries = [RecommendationRequest(**one).query(world.NOW, "r") for one in question]
-    slates = Recommender(artifacts, reader, LocalScorer(ranker)).recommend(queries)
+    slates = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(ranker))).recommend(queries)
     return [body(slate, artifacts, [])["items"] for slate in slates]
 
 

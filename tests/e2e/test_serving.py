@@ -51,12 +51,11 @@ def test_a_feed(serving):
 
 def test_the_predictor_orders_the_feed(serving):
     """The same recommender in this process with the bundle's ranker gives the same feed."""
-    from inference.recommender import Recommender
     from inference.scorers.local import LocalScorer
 
     bundle = serving.bundles[0]
     artifacts = bundle.artifacts()
-    local = Recommender(artifacts, world.Store(artifacts.feature_set), LocalScorer(bundle.ranker()))
+    local = world.recommender(artifacts, LocalScorer(bundle.ranker()))
     for user in ("u1", "u2", "u17"):
         expected = local.recommend([world.query(user)])[0]
         shown = serving.feed(user)

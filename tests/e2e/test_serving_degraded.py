@@ -12,7 +12,6 @@ import pytest
 
 from feature_repo.storage.files import write_json
 from inference.bundles.manifest import Manifest
-from inference.recommender import Recommender
 from tests.conftest import _free_port
 from tests.e2e import servers
 from tests.inference import world
@@ -53,7 +52,7 @@ def start(serving: servers.Serving) -> None:
 
 def retrieval_order(bundle, user: str) -> list[str]:
     artifacts = bundle.artifacts()
-    slate = Recommender(artifacts, world.Store(artifacts.feature_set)).recommend([world.query(user)])[0]
+    slate = world.recommender(artifacts).recommend([world.query(user)])[0]
     return [world.item_id(row) for row in slate.rows]
 
 

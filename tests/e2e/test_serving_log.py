@@ -17,7 +17,6 @@ import pytest
 
 from inference.log.impressions import impressions_table
 from inference.log.reader import latest, read_impressions, read_interactions
-from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 from tests.conftest import _free_port
 from tests.e2e import servers
@@ -107,7 +106,7 @@ def test_slates_are_logged_as_they_were_ranked(serving, log):
     # The same recommender in this process, over the same store, with the bundle's ranker.
     bundle = serving.bundles[0]
     artifacts = bundle.artifacts()
-    local = Recommender(artifacts, world.Store(artifacts.feature_set), LocalScorer(bundle.ranker()))
+    local = world.recommender(artifacts, LocalScorer(bundle.ranker()))
     queries = [
         world.query(user, time=TIME.timestamp(), request_id=request, count=7, **fields)
         for request, (user, fields) in zip(ids, asked, strict=False)

@@ -22,6 +22,8 @@ import pytest
 
 from inference.bundles.bundle import Bundle
 from inference.feature_store import StoreSettings
+from inference.models.neighbours import Neighbours
+from inference.models.towers import Towers
 from tests.conftest import ROOT, _free_port
 from tests.e2e import servers
 from tests.e2e.clients import HEADERS, Clients, Items, Question, book, expected, questions, same
@@ -97,13 +99,14 @@ def test_an_answer_of_two_releases_would_be_seen(stage):
     """Each part of another edition gives answers that neither gives alone; else the tests below could not fail."""
     one, other = stage.editions[:2]
     own, lent = one.artifacts(), other.artifacts()
+    towers, others = own.part(Towers), lent.part(Towers)
     mixed = {
         "ranker": (own, other.ranker()),
-        "towers and index": (replace(own, encoder=lent.encoder, index=lent.index), one.ranker()),
-        "user tower": (replace(own, encoder=lent.encoder), one.ranker()),
-        "index": (replace(own, index=lent.index), one.ranker()),
-        "embeddings": (replace(own, embeddings=lent.embeddings), one.ranker()),
-        "neighbours": (replace(own, neighbours=lent.neighbours), one.ranker()),
+        "towers and index": (own.with_parts(replace(towers, encoder=others.encoder, index=others.index)), one.ranker()),
+        "user tower": (own.with_parts(replace(towers, encoder=others.encoder)), one.ranker()),
+        "index": (own.with_parts(replace(towers, index=others.index)), one.ranker()),
+        "embeddings": (own.with_parts(replace(towers, embeddings=others.embeddings)), one.ranker()),
+        "neighbours": (own.with_parts(lent.part(Neighbours)), one.ranker()),
         "row map": (replace(own, items=replace(own.items, item_ids=lent.items.item_ids)), one.ranker()),
         "contents": (replace(own, contents=lent.contents), one.ranker()),
     }

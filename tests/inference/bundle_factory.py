@@ -9,10 +9,11 @@ import lightgbm as lgb
 import numpy as np
 
 from feature_repo.storage.files import write_json
-from inference.bundles.bundle import Bundle, Parts, write_bundle
+from inference.bundles.bundle import Bundle, BundleContent, write_bundle
 from inference.bundles.manifest import Facts
+from inference.hydrators.protocol import UserReader
 from inference.models.artifacts import Artifacts
-from inference.recommender import Recommender, UserReader
+from inference.models.towers import Towers
 from tests.inference import world
 
 FACTS = Facts(
@@ -29,9 +30,8 @@ FACTS = Facts(
 
 def fit_ranker(out: Path, seed: int = 0, made: Artifacts | None = None, users: UserReader | None = None) -> Path:
     """Trees that like cheap things of the user's own taste; on the world's own artifacts where none are given."""
-    made = made or world.artifacts(encoder=None, index=None, embeddings=None)
-    users = users or world.Store(made.feature_set)
-    found = Recommender(made, users).candidates([world.query(f"u{n}") for n in range(60)])
+    made = made or world.artifacts(with_towers=False)
+    found = world.recommender(made, users=users).candidates([world.query(f"u{n}") for n in range(60)])
     rng = np.random.default_rng(seed)
     price = made.items.numeric[found.rows, 1]
     label = (found.score * 50 - 0.3 * price + rng.normal(0, 0.3, len(found)) > 0.2).astype(int)
@@ -45,15 +45,25 @@ def fit_ranker(out: Path, seed: int = 0, made: Artifacts | None = None, users: U
     return out
 
 
-def parts_of(made: Artifacts, **more: Any) -> Parts:
-    """What a bundle of these artifacts is written from, and more of it."""
-    return Parts(
+def content_of(directory: Path, made: Artifacts, **more: Any) -> BundleContent:
+    """What a bundle of these artifacts is written from, without towers made in memory, and more of it.
+
+    Args:
+        directory: Receives the folder `parts`.
+        made: The artifacts.
+        **more: Other fields of `BundleContent`.
+    """
+    folder = directory / "parts"
+    folder.mkdir(parents=True)
+    for part in made.parts.values():
+        if not (isinstance(part, Towers) and part.directory is None):
+            part.save(folder)
+    return BundleContent(
         feature_set=made.feature_set,
         items=made.items,
         contents=made.contents.to_table(),
-        neighbours=made.neighbours,
-        popularity=made.popularity,
         config=made.config,
+        parts=folder,
         **more,
     )
 
@@ -61,5 +71,5 @@ def parts_of(made: Artifacts, **more: Any) -> Parts:
 def make_bundle(directory: Path, seed: int = 0) -> Bundle:
     """A bundle without towers (those need a trained network), with everything else real."""
     made = world.artifacts()
-    parts = parts_of(made, ranker=fit_ranker(directory / "ranker", seed))
-    return write_bundle(parts, directory / "bundles", FACTS)
+    content = content_of(directory, made, ranker=fit_ranker(directory / "ranker", seed))
+    return write_bundle(content, directory / "bundles", FACTS)

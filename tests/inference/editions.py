@@ -22,11 +22,12 @@ from inference.bundles.bundle import Bundle, write_bundle
 from inference.feature_store import OnlineFeatures, StoreSettings
 from inference.models.artifacts import Artifacts
 from inference.models.contents import Contents
-from inference.models.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE, UserEncoder
+from inference.models.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE
 from inference.models.index import ItemIndex
 from inference.models.popularity import Popularity
+from inference.models.towers import Towers
 from tests.inference import world
-from tests.inference.bundle_factory import FACTS, fit_ranker, parts_of
+from tests.inference.bundle_factory import FACTS, content_of, fit_ranker
 
 EVERY = 11  # edition k lacks the items k, k + 11, ...
 
@@ -46,12 +47,10 @@ def make_edition(directory: Path, number: int, place: StoreSettings, dimension: 
     write_towers(towers, vectors, edition_features(number))
     index.mkdir()
     ItemIndex.build(vectors).save(index)
-    artifacts = edition_artifacts(number, kept, vectors, towers, ItemIndex.load(index))
+    artifacts = edition_artifacts(number, kept, vectors, directory)
     reader = OnlineFeatures(artifacts.feature_set, artifacts.items.item_ids, place)
-    parts = parts_of(
-        artifacts, towers=towers, index=index, ranker=fit_ranker(directory / "ranker", number, artifacts, reader)
-    )
-    return write_bundle(parts, directory / "bundles", FACTS)
+    ranker = fit_ranker(directory / "ranker", number, artifacts, reader)
+    return write_bundle(content_of(directory, artifacts, ranker=ranker), directory / "bundles", FACTS)
 
 
 def edition_features(number: int) -> FeatureSet:
@@ -61,8 +60,8 @@ def edition_features(number: int) -> FeatureSet:
     return made.model_copy(update={"vocabularies": {**made.vocabularies, "users.country": countries}})
 
 
-def edition_artifacts(number: int, kept: np.ndarray, vectors: FloatArray, towers: Path, index: ItemIndex) -> Artifacts:
-    """The world's tables with the kept rows alone."""
+def edition_artifacts(number: int, kept: np.ndarray, vectors: FloatArray, directory: Path) -> Artifacts:
+    """The world's tables with the kept rows alone, and the towers in a directory."""
     items = world.items()
     columns = {name: getattr(items, name)[kept] for name in items.__slots__}
     contents = world.contents().to_table().take(kept)
@@ -84,12 +83,7 @@ def edition_artifacts(number: int, kept: np.ndarray, vectors: FloatArray, towers
         feature_set=edition_features(number),
         items=replace(items, **columns),
         contents=Contents.from_table(contents, columns["item_ids"]),
-        neighbours=world.neighbours(vectors),
-        popularity=popularity,
-        encoder=UserEncoder.load(towers),
-        index=index,
-        embeddings=vectors,
-    )
+    ).with_parts(world.neighbours(vectors), popularity, Towers.load(directory, 1))
 
 
 def item_vectors(number: int, dimension: int) -> FloatArray:

@@ -9,27 +9,37 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from feature_repo.errors import FeatureStoreError, PredictorError
+from inference.candidates.timeouts import Timeouts
 from inference.flow.executor import Executor
-from inference.flow.timeouts import Timeouts
+from inference.models.neighbours import Neighbours
+from inference.models.popularity import Popularity
 from inference.recommender import Recommender
+from inference.scorers.protocol import Scorer
+from inference.sources.covisitation import CovisitationSource
+from inference.stages import Stages
 from tests.inference import world
 
 
-class SumScorer:
+class SumScorer(Scorer):
     """Scores by one feature column, so that the order is known."""
+
+    name = "ranker"
 
     def __init__(self, column: int = 0, error: Exception | None = None) -> None:
         self.column, self.error = column, error
 
-    def score(self, candidates, bundle_version="", deadline=None):
+    def score(self, batch, candidates, deadline=None):
         if self.error is not None:
             raise self.error
         return candidates.features[:, self.column], {"click": np.full(len(candidates), 0.5, np.float32)}
 
 
 def recommender(repeats="until-converted", scorer=None, executor=None, **changes) -> Recommender:
-    made = world.artifacts(repeats, **changes)
-    return Recommender(made, world.Store(made.feature_set), scorer, executor=executor)
+    return world.recommender(world.artifacts(repeats, **changes), scorer, executor=executor)
+
+
+def store_of(made: Recommender) -> world.Store:
+    return world.Store(made.artifacts.feature_set)
 
 
 def test_slate_is_full_distinct_and_explained():
@@ -65,14 +75,8 @@ def test_ranker_orders_and_similar_does_not_use_it():
 
 
 def test_similar_falls_back_to_the_category():
-    made = recommender(embeddings=None, encoder=None, index=None)
-    lonely = replace(
-        made.artifacts,
-        neighbours=replace(
-            made.artifacts.neighbours, offsets=np.zeros(world.NUM_ITEMS + 1, np.int64), rows=np.zeros(0, np.int32)
-        ),
-    )
-    made = Recommender(lonely, made.users)
+    nothing = np.zeros(world.NUM_ITEMS + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32)
+    made = world.recommender(world.artifacts(with_towers=False).with_parts(Neighbours(*nothing)))
     (slate,) = made.recommend([world.query("nobody", surface="similar", item_id=world.item_id(9))])
     assert len(slate.rows) == 20
     assert set(slate.rows % 4) == {1}
@@ -83,7 +87,7 @@ def test_similar_falls_back_to_the_category():
 def test_repeats_hold_over_the_whole_list(repeats):
     made = recommender(repeats)
     queries = [world.query(f"u{n}", count=world.NUM_ITEMS) for n in range(30)]
-    own = made.users.users([q.user_id for q in queries], np.zeros(30)).own
+    own = store_of(made).users([q.user_id for q in queries], np.zeros(30)).own
     seen = 0
     for place, slate in enumerate(made.recommend(queries)):
         mine = slice(own.offsets[place], own.offsets[place + 1])
@@ -109,7 +113,7 @@ def test_unavailable_items_never_show():
 def test_unknown_users_get_what_is_popular_in_their_country():
     made = recommender(scorer=SumScorer())
     slate, none = made.recommend([world.query("nobody", country="GB"), world.query("nobody")])
-    top, _ = made.artifacts.popularity.top("GB", 100)
+    top, _ = made.artifacts.part(Popularity).top("GB", 100)
     allowed = [row for row in top.tolist() if row in set(slate.rows.tolist())]
     assert slate.rows.tolist() == allowed[:20]
     assert set(slate.reasons) == {"Popular in GB"}
@@ -142,9 +146,10 @@ def test_a_strict_executor_raises_and_an_open_one_marks():
     broken = FeatureStoreError("The store is away.")
     made = world.artifacts()
     with pytest.raises(FeatureStoreError):
-        Recommender(made, world.Store(made.feature_set, broken)).recommend([world.query()])
+        world.recommender(made, users=world.Store(made.feature_set, broken)).recommend([world.query()])
     opened = Executor(strict=False, threads=4)
-    (slate,) = Recommender(made, world.Store(made.feature_set, broken), executor=opened).recommend([world.query()])
+    away = world.recommender(made, users=world.Store(made.feature_set, broken), executor=opened)
+    (slate,) = away.recommend([world.query()])
     assert slate.degraded == ("features",)
     assert set(slate.sources) == {"popular"}
     assert len(slate.rows) == 20
@@ -160,21 +165,20 @@ def test_failing_ranker_leaves_the_retrieval_order():
             assert slate.rows.tolist() == plain.rows.tolist()
 
 
+class SlowSource(CovisitationSource):
+    def __call__(self, batch, k):
+        time.sleep(0.3)
+        return super().__call__(batch, k)
+
+
 def test_a_slow_source_is_left_behind():
-    made = recommender(executor=Executor(strict=False, threads=4))
-    made.timeouts = Timeouts(sources=0.05)
-    slow = made.sources["covisitation"]
-
-    class Slow:
-        name = "covisitation"
-
-        def __call__(self, *args):
-            time.sleep(0.3)
-            return slow(*args)
-
-    made.sources["covisitation"] = Slow()
+    made = world.artifacts()
+    stages = Stages.of(made, world.Store(made.feature_set))
+    slow = tuple(SlowSource(made) if source.name == "covisitation" else source for source in stages.sources)
+    opened = Executor(strict=False, threads=4)
+    late = Recommender(made, replace(stages, sources=slow), executor=opened, timeouts=Timeouts(sources=0.05))
     start = time.perf_counter()
-    (slate,) = made.recommend([world.query("u1")])
+    (slate,) = late.recommend([world.query("u1")])
     assert time.perf_counter() - start < 0.25
     assert slate.degraded == ("covisitation",)
     assert len(slate.rows) == 20
@@ -195,7 +199,7 @@ def test_candidates_carry_features_and_agree_with_ranked():
 
 def test_reasons_are_true():
     made = recommender("always")
-    store = made.users
+    store = store_of(made)
     for slate in made.recommend([world.query(f"u{n}", count=60) for n in range(20)]):
         users = store.users([slate.query.user_id], np.array([world.NOW]))
         own = dict(zip(users.own.rows.tolist(), users.own.grades.tolist(), strict=True))

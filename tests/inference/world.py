@@ -10,13 +10,19 @@ import numpy as np
 import pyarrow as pa
 
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.features.state import FloatArray, History, ItemColumns, OwnItems, TimeArray, UserColumns
+from feature_repo.features.state import FloatArray, History, IntArray, ItemColumns, OwnItems, TimeArray, UserColumns
 from inference.candidates.query import Query
-from inference.models.artifacts import Artifacts, RecommenderConfig
+from inference.hydrators.protocol import UserReader
+from inference.models.artifacts import Artifacts
 from inference.models.contents import Contents
 from inference.models.index import ItemIndex
 from inference.models.neighbours import Neighbours
 from inference.models.popularity import Popularity
+from inference.models.towers import Towers
+from inference.recommender import Recommender
+from inference.scorers.protocol import Scorer
+from inference.sources import configured
+from inference.stages import Stages
 
 NOW = 1_700_000_000.0
 DAY = 86_400.0
@@ -190,6 +196,31 @@ def popularity() -> Popularity:
     )
 
 
+@dataclass(frozen=True)
+class Log:
+    """Positive events of the world, as parts of sources are fitted from them."""
+
+    users: IntArray
+    sessions: np.ndarray
+    rows: IntArray
+    times: TimeArray
+    grades: np.ndarray
+    countries: np.ndarray
+
+
+def positive_events(num: int = 2_000) -> Log:
+    rng = np.random.default_rng(5)
+    users = rng.integers(0, NUM_USERS, num).astype(np.int32)
+    return Log(
+        users=users,
+        sessions=users.astype(np.int64),
+        rows=rng.integers(0, NUM_ITEMS, num).astype(np.int32),
+        times=np.sort(NOW - rng.uniform(0, 30 * DAY, num)),
+        grades=np.ones(num, dtype=np.int8),
+        countries=np.array(COUNTRIES, dtype=object)[users % 2],
+    )
+
+
 def contents() -> Contents:
     ids = [item_id(row) for row in range(NUM_ITEMS)]
     titles = [None if row % 50 == 0 else f"Thing {row}" for row in range(NUM_ITEMS)]
@@ -197,21 +228,29 @@ def contents() -> Contents:
     return Contents.from_table(table, np.array(ids, dtype=object))
 
 
-def artifacts(repeats: str = "until-converted", **changes: Any) -> Artifacts:
+def towers() -> Towers:
     vectors = embeddings()
-    parts: dict[str, Any] = {
+    return Towers(MeanEncoder(vectors), ItemIndex.build(vectors), vectors)
+
+
+def artifacts(repeats: str = "until-converted", *, with_towers: bool = True, **changes: Any) -> Artifacts:
+    parts = [neighbours(), popularity(), *([towers()] if with_towers else [])]
+    fields: dict[str, Any] = {
         "version": "v1",
         "feature_set": feature_set(repeats),
         "items": items(),
         "contents": contents(),
-        "neighbours": neighbours(),
-        "popularity": popularity(),
-        "encoder": MeanEncoder(vectors),
-        "index": ItemIndex.build(vectors),
-        "embeddings": vectors,
-        "config": RecommenderConfig(verbs={"click": "viewed {}", "convert": "bought {}"}),
+        "parts": {type(part): part for part in parts},
+        "config": configured(verbs={"click": "viewed {}", "convert": "bought {}"}),
     }
-    return Artifacts(**{**parts, **changes})
+    return Artifacts(**{**fields, **changes})
+
+
+def recommender(
+    made: Artifacts, scorer: Scorer | None = None, users: UserReader | None = None, **options: Any
+) -> Recommender:
+    """The default stages over the world's users, or other ones."""
+    return Recommender(made, Stages.of(made, users or Store(made.feature_set), scorer), **options)
 
 
 def query(user: str = "u1", **changes: Any) -> Query:

@@ -28,15 +28,14 @@ from inference.bundles.store import BundleStore
 from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
-from inference.recommender import Recommender
-from inference.scorers.lightgbm import RankerModel
+from inference.scorers.lightgbm import LightGbmRanker
 from inference.scorers.local import LocalScorer
 from monitoring.ledger import Ledger, read_ledger
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.retraining.ledger_book import Job
 from pipelines.settings import PipelineSettings
 from tests.inference import world
-from tests.inference.bundle_factory import fit_ranker, parts_of
+from tests.inference.bundle_factory import content_of, fit_ranker
 
 NAME = "simulated-tiny"
 PRICE = "feature_item_log_price"
@@ -107,7 +106,7 @@ def make_shop(directory: Path) -> Shop:
     make_dataset(config_for("tiny", defects={"null_users": 0.3}), directory / "dataset")
     made, ranker = world.artifacts(), fit_ranker(directory / "ranker")
     asked = [world.query(f"u{n % world.NUM_USERS}", request_id=f"r{n:04d}") for n in range(NUM_REQUESTS)]
-    recommender = Recommender(made, world.Store(made.feature_set), LocalScorer(RankerModel.load(ranker, 1)))
+    recommender = world.recommender(made, LocalScorer(LightGbmRanker.load(ranker, 1)))
     shown = ranked_rows(impressions_table(recommender.recommend(asked), made))
     reference = directory / "reference"
     Reference(
@@ -127,7 +126,7 @@ def make_shop(directory: Path) -> Shop:
             np.array([world.NOW - world.DAY]),
         ),
     ).save(reference, shown.slice(0, 100))
-    parts = parts_of(made, ranker=ranker, reference=reference)
+    content = content_of(directory, made, ranker=ranker, reference=reference)
     facts = Facts(
         dataset=NAME,
         fingerprint="f" * 64,
@@ -137,7 +136,7 @@ def make_shop(directory: Path) -> Shop:
         ranker_until=world.NOW,
         features_as_of=world.NOW,
     )
-    bundle = write_bundle(parts, directory / "bundles", facts)
+    bundle = write_bundle(content, directory / "bundles", facts)
     shop = Shop(
         directory / "dataset",
         directory / "build",

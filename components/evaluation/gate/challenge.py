@@ -44,6 +44,7 @@ from inference.feature_store.state_columns import stored_item_numbers, stored_it
 from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
+from inference.stages import Stages
 
 
 def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ranker: Ranker | None) -> Served | None:
@@ -113,7 +114,8 @@ def _candidate_lists(setting: Setting, stage: Stage, ranker: Ranker | None, task
     """The new bundle's lists, users and catalogue as of `start`."""
     with HistoricalFeatures(stage.features_dir) as reader:
         scorer = None if ranker is None else LocalScorer(ranker)
-        recommender = Recommender(stage.artifacts(reader.items(start)), reader, scorer)
+        artifacts = stage.artifacts(reader.items(start))
+        recommender = Recommender(artifacts, Stages.of(artifacts, reader, scorer))
         return ask(recommender, setting.log, task.users, start)[1].lists(task.users, task.excluded)
 
 
@@ -127,7 +129,7 @@ def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Ta
         write_parquet(features.item_ids_file, pa.table({"item_id": pa.array(base.items.item_ids, pa.string())}))
         with HistoricalFeatures(features.path) as reader:
             artifacts = replace(base, items=reader.items(start))
-            recommender = Recommender(artifacts, reader, LocalScorer(bundle.ranker()))
+            recommender = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(bundle.ranker())))
             users = setting.log.user_ids[task.users].tolist()
             queries = [Query(user_id=user, time=start, count=metrics.LIST_LENGTH) for user in users]
             listed = ask_queries(recommender, queries, task.users)[1]

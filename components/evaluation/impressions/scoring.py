@@ -19,11 +19,14 @@ from components.replay.groups import Groups, read_groups
 from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import track
+from inference.candidates.batch import Batch
 from inference.candidates.ragged import contains
 from inference.feature_store.historical import HistoricalFeatures
 from inference.flow.merge import with_rows
-from inference.recommender import Batch, Recommender, Retrieved
+from inference.flow.retrieval import Retrieved
+from inference.recommender import Recommender
 from inference.scorers.protocol import Ranker
+from inference.stages import Stages
 
 MAX_GROUPS = 6_000
 
@@ -63,8 +66,8 @@ def score_impressions(
     for cut in track(np.unique(cut_of), "impressions"):
         as_of = float(cuts[max(cut, 0)])
         popularity = fit_popularity(events, len(base.items), as_of, half_life)
-        artifacts = replace(base, items=reader.items(as_of), popularity=popularity)
-        recommender = Recommender(artifacts, reader)
+        artifacts = replace(base.with_parts(popularity), items=reader.items(as_of))
+        recommender = Recommender(artifacts, Stages.of(artifacts, reader))
         for mine, batch in _batches(recommender, groups, np.flatnonzero(cut_of == cut)):
             parts.append(_score(recommender, batch, groups, mine, ranker, names, tables))
     return Judged(*(np.concatenate(columns) for columns in zip(*map(_columns, parts), strict=True)))

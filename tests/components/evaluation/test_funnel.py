@@ -29,11 +29,12 @@ from components.index.build import build_stage
 from components.ranking.train import train_ranker
 from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
-from inference.bundles.bundle import Bundle, Parts, write_bundle
+from inference.bundles.bundle import Bundle, BundleContent, write_bundle
 from inference.bundles.manifest import Facts
 from inference.feature_store.historical import HistoricalFeatures
 from inference.recommender import Recommender
-from inference.scorers.lightgbm import RankerModel
+from inference.scorers.lightgbm import LightGbmRanker
+from inference.stages import Stages
 from tests.components.evaluation.logs import Taste
 from tests.components.validation.prepared import START, config, make_served, write_prepared
 
@@ -102,7 +103,8 @@ def funnel_lists(run: Run, users: Sequence[int] = tuple(range(40))) -> np.ndarra
     setting, tables = Setting.open(run.tables), run.tables
     stage, start = Stage(run.stage_dir, run.features_dir), tables.split.test_start
     with HistoricalFeatures(run.features_dir) as reader:
-        recommender = Recommender(stage.artifacts(reader.items(start)), reader)
+        artifacts = stage.artifacts(reader.items(start))
+        recommender = Recommender(artifacts, Stages.of(artifacts, reader))
         return ask(recommender, setting.log, np.array(users, dtype=np.int32), start)[1].rows
 
 
@@ -148,7 +150,8 @@ def test_items_of_another_log_are_refused(run: Run) -> None:
     other = replace(log, item_ids=log.item_ids[:-1])
     with HistoricalFeatures(run.features_dir) as reader:
         start = run.tables.split.test_start
-        recommender = Recommender(Stage(run.stage_dir, run.features_dir).artifacts(reader.items(start)), reader)
+        artifacts = Stage(run.stage_dir, run.features_dir).artifacts(reader.items(start))
+        recommender = Recommender(artifacts, Stages.of(artifacts, reader))
         with pytest.raises(ValueError, match="not those of the log"):
             ask(recommender, other, np.array([0], dtype=np.int32), start)
 
@@ -175,7 +178,7 @@ def test_leave_one_out_runs_through_the_same_recommender(
 
 def test_impressions_are_scored_once_each(run: Run) -> None:
     tables = run.tables
-    ranker = RankerModel.load(run.ranker_dir)
+    ranker = LightGbmRanker.load(run.ranker_dir)
     with HistoricalFeatures(run.features_dir) as reader:
         judged = score_impressions(tables, Stage(run.stage_dir, run.features_dir), reader, ranker)
     assert judged is not None
@@ -190,12 +193,11 @@ def test_impressions_are_scored_once_each(run: Run) -> None:
 def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
     stage = Stage(run.stage_dir, run.features_dir)
     with HistoricalFeatures(run.features_dir) as reader:
-        parts = Parts(
+        content = BundleContent(
             feature_set=stage.feature_set,
             items=reader.items(run.tables.split.test_start),
             contents=pq.read_table(run.features_dir / "items_static.parquet"),
-            neighbours=stage.neighbours,
-            popularity=stage.popularity,
+            parts=stage.directory,
             config=stage.config(),
             ranker=run.ranker_dir,
         )
@@ -208,12 +210,12 @@ def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
         ranker_until=as_of,
         features_as_of=as_of,
     )
-    return write_bundle(parts, out, facts)
+    return write_bundle(content, out, facts)
 
 
 def test_the_served_bundle_is_compared_after_its_own_times_only(run: Run, tmp_path: Path) -> None:
     setting, stage = Setting.open(run.tables), Stage(run.stage_dir, run.features_dir)
-    ranker, split = RankerModel.load(run.ranker_dir), run.tables.split
+    ranker, split = LightGbmRanker.load(run.ranker_dir), run.tables.split
     same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, run.tables_dir, stage, ranker)
     assert same is not None
     assert len(same.candidate) >= ENOUGH_USERS
@@ -226,7 +228,7 @@ def test_a_served_bundle_does_not_win_by_being_fresher_than_the_test_start(run: 
     later = split.test_start + split.step
     fresh = replace(run, stage_dir=make_stage(run.tables_dir, run.features_dir, tmp_path / "later", "test", later))
     served = bundle_of(fresh, tmp_path / "a", later)
-    stage, ranker = Stage(run.stage_dir, run.features_dir), RankerModel.load(run.ranker_dir)
+    stage, ranker = Stage(run.stage_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
     compared = compare(served, Setting.open(run.tables), run.tables_dir, stage, ranker)
     assert compared is not None
     np.testing.assert_allclose(compared.candidate, compared.served)
@@ -236,7 +238,7 @@ def test_what_came_of_slates_counts_for_neither_bundle(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The log as if a release had shown its slates: only events of 230 users, who came without any, are left."""
-    stage, ranker = Stage(run.stage_dir, run.features_dir), RankerModel.load(run.ranker_dir)
+    stage, ranker = Stage(run.stage_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
     bundle = bundle_of(run, tmp_path / "bundle", run.tables.split.test_start)
     setting = Setting.open(run.tables)
     plain = compare(bundle, setting, run.tables_dir, stage, ranker)

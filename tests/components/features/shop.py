@@ -18,12 +18,12 @@ from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.storage.files import write_parquet
-from inference.bundles.bundle import Bundle, Parts, write_bundle
+from inference.bundles.bundle import Bundle, BundleContent, write_bundle
 from inference.bundles.manifest import Facts
 from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings, materialize
 from inference.feature_store.historical import HistoricalFeatures
-from inference.models.artifacts import RecommenderConfig
+from inference.sources import configured
 from tests.components.validation.prepared import START
 from tests.feature_repo import logs
 
@@ -83,13 +83,16 @@ def release(dataset: Path, out: Path, store: BundleStore, *online: StoreSettings
     item_ids = features.item_ids()
     events = Events.read(tables, item_ids)
     with HistoricalFeatures(features.path) as reader:
-        parts = Parts(
+        parts = out / "parts"
+        parts.mkdir(parents=True)
+        fit_neighbours(events, len(item_ids), end, CovisitationConfig()).save(parts)
+        fit_popularity(events, len(item_ids), end, 7.0).save(parts)
+        content = BundleContent(
             feature_set=feature_set,
             items=reader.items(end),
             contents=pq.read_table(features.items_static_file),
-            neighbours=fit_neighbours(events, len(item_ids), end, CovisitationConfig()),
-            popularity=fit_popularity(events, len(item_ids), end, 7.0),
-            config=RecommenderConfig(),
+            parts=parts,
+            config=configured(),
         )
     facts = Facts(
         dataset="shop",
@@ -100,7 +103,7 @@ def release(dataset: Path, out: Path, store: BundleStore, *online: StoreSettings
         ranker_until=end,
         features_as_of=end,
     )
-    bundle = write_bundle(parts, out / "bundles", facts)
+    bundle = write_bundle(content, out / "bundles", facts)
     store.publish(bundle)
     store.set_current(bundle.version)
     return bundle

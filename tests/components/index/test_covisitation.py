@@ -18,8 +18,12 @@ from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
 from feature_repo.storage.files import read_json
+from inference.bundles.bundle import load_parts
 from inference.models.encoder import UserEncoder
 from inference.models.index import IndexConfig, ItemIndex
+from inference.models.neighbours import Neighbours
+from inference.models.popularity import Popularity
+from inference.models.towers import Towers
 from tests.components.retrieval import shop
 
 DAY = 86_400.0
@@ -134,13 +138,16 @@ def test_a_stage_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pat
     numbers = build_stage(*dirs, tmp_path / "towers", tmp_path / "test", name="test")
     stage = Stage(tmp_path / "test", dirs[1])
     ids = item_universe(PreparedTables.open(dirs[0]))
-    assert numbers["num_items"] == len(ids) == len(stage.neighbours) == len(stage.popularity.score)
-    assert numbers["until"] == split.test_start == stage.popularity.as_of
-    assert stage.towers_dir is not None
-    assert stage.index_dir is not None
-    index, encoder = ItemIndex.load(stage.index_dir), UserEncoder.load(stage.towers_dir)
-    assert read_json(stage.index_dir / "index.json")["kind"] == index.kind == "flat"
-    rows, _ = index.search(encoder.item_embeddings[:5], 1)
+    parts = load_parts(stage.directory, stage.feature_set.sources)
+    assert set(parts) == {Towers, Neighbours, Popularity}
+    towers, popularity = parts[Towers], parts[Popularity]
+    assert isinstance(towers, Towers)
+    assert isinstance(popularity, Popularity)
+    assert numbers["num_items"] == len(ids)
+    assert {part.num_items for part in parts.values()} == {len(ids)}
+    assert numbers["until"] == split.test_start == popularity.as_of
+    assert read_json(stage.directory / "index" / "index.json")["kind"] == towers.index.kind == "flat"
+    rows, _ = towers.index.search(towers.embeddings[:5], 1)
     assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
 
 

@@ -16,7 +16,6 @@ from components.replay.groups import Groups
 from feature_repo.features.state import TimeArray, UserColumns
 from inference.candidates.query import Query
 from inference.models.artifacts import Artifacts
-from inference.recommender import Recommender
 from tests.inference import world
 
 NAMES = world.feature_set().ranker_features
@@ -58,7 +57,7 @@ def item_rows(rows: RankingRows) -> npt.NDArray[np.int64]:
 
 def candidates(query: Query) -> npt.NDArray[np.int64]:
     artifacts = world.artifacts()
-    return Recommender(artifacts, world.Store(artifacts.feature_set)).candidates([query]).rows.astype(np.int64)
+    return world.recommender(artifacts).candidates([query]).rows.astype(np.int64)
 
 
 def test_every_outcome_stays_with_its_grade_and_position() -> None:
@@ -92,8 +91,10 @@ def test_an_item_no_source_brought_joins_unless_a_filter_rules_it_out() -> None:
     not_yet = {row for row in absent if catalogue.created_at[row] > query.time}
     for row in (min(unavailable), min(not_yet)):
         assert row not in item_rows(build(make_groups([(query, {row: 2, int(candidates(query)[0]): 1})]))).tolist()
-    artifacts = world.artifacts(config=world.artifacts().config.model_copy(update={"quotas": {"popular": 5}}))
-    few = Recommender(artifacts, world.Store(artifacts.feature_set)).candidates([query]).rows
+    made = world.artifacts()
+    quotas = {**dict.fromkeys(made.config.quotas, 0), "popular": 5}
+    artifacts = world.artifacts(config=made.config.model_copy(update={"quotas": quotas}))
+    few = world.recommender(artifacts).candidates([query]).rows
     free = [
         row
         for row in range(world.NUM_ITEMS)
@@ -145,7 +146,7 @@ def test_features_are_those_of_serving() -> None:
     order = candidates(query)
     rows = build(make_groups([(query, {int(order[0]): 1})]), negatives=1_000)
     artifacts = world.artifacts()
-    served = Recommender(artifacts, world.Store(artifacts.feature_set)).candidates([query])
+    served = world.recommender(artifacts).candidates([query])
     assert served.features is not None
     place = {item: place for place, item in enumerate(served.rows.tolist())}
     np.testing.assert_array_equal(rows.features, served.features[[place[item] for item in item_rows(rows).tolist()]])

@@ -10,7 +10,7 @@ import pytest
 
 from components.ranking.fit import RankerConfig, fit_ranker, load_importance
 from components.ranking.rows import RankingRows
-from inference.scorers.lightgbm import RankerModel
+from inference.scorers.lightgbm import LightGbmRanker
 from tests.inference import world
 
 FEATURES = world.feature_set()
@@ -54,7 +54,7 @@ def test_the_trees_find_what_matters(fitted: tuple[Path, dict[str, float]]) -> N
     assert set(load_importance(out)) == set(NAMES)
     assert 0 < numbers["validation_group_ndcg@20"] <= 1
     fresh = make_rows(100, 2, with_positions=False)
-    score, _ = RankerModel.load(out).score(fresh.features)
+    score, _ = LightGbmRanker.load(out).score(fresh.features)
     order = np.lexsort((-score, fresh.group_index)).reshape(100, SIZE)
     grades = fresh.grades[order]
     assert grades[:, :5].mean() > 3 * grades[:, -5:].mean()
@@ -70,7 +70,7 @@ def test_the_loaded_model_scores_as_the_booster(fitted: tuple[Path, dict[str, fl
     out, numbers = fitted
     features = make_rows(30, 3).features
     booster = lgb.Booster(model_str=(out / "model.txt").read_text())
-    score, probabilities = RankerModel.load(out).score(features)
+    score, probabilities = LightGbmRanker.load(out).score(features)
     np.testing.assert_array_equal(score, np.asarray(booster.predict(features), dtype=np.float32))
     assert booster.num_trees() == numbers["trees"]
     assert tuple(probabilities) == FEATURES.objectives

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from components.ranking.heads import HeadConfig, calibrate, fit_probabilities
 from components.ranking.rows import RankingRows
 from feature_repo.errors import BundleError
-from inference.scorers.lightgbm import RankerModel, head_file
+from inference.scorers.lightgbm import LightGbmRanker, head_file
 from tests.inference import world
 
 FEATURES = world.feature_set()
@@ -48,7 +48,7 @@ def make_rows(n: int, seed: int, *, shown_share: float = 0.3) -> RankingRows:
     )
 
 
-def fit(folder: Path, train: RankingRows, validation: RankingRows) -> tuple[dict[str, int], RankerModel]:
+def fit(folder: Path, train: RankingRows, validation: RankingRows) -> tuple[dict[str, int], LightGbmRanker]:
     """Heads beside a ranker that orders by `OTHER`, on which no click depends."""
     scores = validation.features[:, OTHER].astype(np.float64)
     trees = fit_probabilities(train, validation, scores, FEATURES, folder, CONFIG)
@@ -58,7 +58,7 @@ def fit(folder: Path, train: RankingRows, validation: RankingRows) -> tuple[dict
         num_boost_round=20,
     )
     (folder / "model.txt").write_text(ranker.model_to_string())
-    return trees, RankerModel.load(folder)
+    return trees, LightGbmRanker.load(folder)
 
 
 def test_a_head_knows_how_likely_a_click_is_once_shown(tmp_path: Path) -> None:
@@ -102,7 +102,7 @@ def test_a_head_of_other_features_is_refused(tmp_path: Path) -> None:
     )
     (tmp_path / head_file("click")).write_text(narrow.model_to_string())
     with pytest.raises(BundleError, match=r"head of click .* other features"):
-        RankerModel.load(tmp_path)
+        LightGbmRanker.load(tmp_path)
 
 
 @settings(deadline=None)

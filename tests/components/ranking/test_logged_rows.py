@@ -29,19 +29,24 @@ from inference.candidates.query import Query, Slate
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize
 from inference.feature_store.historical import HistoricalFeatures
 from inference.log.reader import read_impressions
-from inference.models.artifacts import Artifacts, RecommenderConfig
+from inference.models.artifacts import Artifacts
 from inference.models.contents import Contents
 from inference.recommender import Recommender
+from inference.scorers.protocol import Scorer
+from inference.sources import configured
+from inference.stages import Stages
 from tests.inference.log import logs
 
 NUM_REQUESTS = 60
 COUNT = 12
 
 
-class PriceScorer:
+class PriceScorer(Scorer):
     """Orders by price and whatever the sources say, so that all of a list's features matter."""
 
-    def score(self, candidates, _version="", _deadline=None):
+    name = "ranker"
+
+    def score(self, _batch, candidates, _deadline=None):
         return np.nan_to_num(candidates.features).sum(axis=1), {}
 
 
@@ -85,15 +90,14 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
             feature_set=feature_set,
             items=reader.items(end),
             contents=Contents.from_table(pa.table({"item_id": features.item_ids().tolist()}), features.item_ids()),
-            neighbours=fit_neighbours(events, len(features.item_ids()), end, CovisitationConfig()),
-            popularity=fit_popularity(events, len(features.item_ids()), end, 7.0),
-            encoder=None,
-            index=None,
-            embeddings=None,
-            config=RecommenderConfig(),
+            parts={},
+            config=configured(),
+        ).with_parts(
+            fit_neighbours(events, len(features.item_ids()), end, CovisitationConfig()),
+            fit_popularity(events, len(features.item_ids()), end, 7.0),
         )
         served = Artifacts(**{**vars(offline), "items": online.items(end)})
-        slates = Recommender(served, online, PriceScorer()).recommend(asked(tables, end))
+        slates = Recommender(served, Stages.of(served, online, PriceScorer())).recommend(asked(tables, end))
         write(folder / "log", slates, served)
         ingest(folder / "dataset", folder / "after", log=folder / "log")
         groups = read_groups(PreparedTables.open(folder / "after"), end, end + 86_400, limit=10_000, seed=0)

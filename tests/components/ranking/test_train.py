@@ -15,7 +15,7 @@ from components.retrieval.towers import fit_towers
 from components.validation.spans import require_positives
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
-from inference.scorers.lightgbm import RankerModel
+from inference.scorers.lightgbm import LightGbmRanker
 from tests.components.retrieval import shop
 from tests.components.validation.prepared import write_prepared
 
@@ -52,7 +52,7 @@ def test_a_ranker_is_trained_on_rows_before_the_test_span(tmp_path: Path) -> Non
     numbers = train_ranker(tables, features, built, tmp_path / "ranker", config=TREES, max_rows=6_000)
     assert 0 < numbers["trees"] <= 10
     assert 0 < numbers["train_rows"] + numbers["validation_rows"] <= 6_000
-    model = RankerModel.load(tmp_path / "ranker")
+    model = LightGbmRanker.load(tmp_path / "ranker")
     assert model.objectives == ("click", "convert")
 
 

@@ -28,16 +28,18 @@ from inference.drift.reference import (
     watched,
 )
 from inference.log.impressions import impressions_table
-from inference.recommender import Recommender
+from inference.scorers.protocol import Scorer
 from tests.inference import world
 
 DAYS = np.array([world.NOW - 2 * world.DAY, world.NOW - world.DAY])
 
 
-class ByPrice:
+class ByPrice(Scorer):
     """Orders by price; a probability of each objective."""
 
-    def score(self, candidates, _version="", _deadline=None):
+    name = "ranker"
+
+    def score(self, _batch, candidates, _deadline=None):
         chance = np.linspace(0, 1, len(candidates), dtype=np.float32)
         return -candidates.features[:, 1], {"click": chance, "convert": chance}
 
@@ -46,7 +48,7 @@ class ByPrice:
 def shown(num: int = 40) -> pa.Table:
     """Slates of two days; of some users nothing is known."""
     made = world.artifacts()
-    recommender = Recommender(made, world.Store(made.feature_set), ByPrice())
+    recommender = world.recommender(made, ByPrice())
     queries = [
         world.query(
             f"u{n}" if n % 4 else "a stranger",

@@ -8,7 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from feature_repo.errors import RequestError
-from inference.api.events import MAX_EVENTS, checked, events_table
+from inference.api.events import MAX_EVENTS, checked
+from inference.log.interactions import events_table
 from inference.log.layout import INTERACTIONS_SCHEMA
 
 NOW = datetime(2026, 5, 1, 12, tzinfo=UTC).timestamp()

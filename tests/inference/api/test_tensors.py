@@ -11,11 +11,13 @@ import pytest
 from kserve import InferRequest
 
 from feature_repo.errors import RequestError
-from inference import transformer
+from inference.api import tensors
+
+MODEL = "recommender"
 
 
-def request(*tensors: dict) -> InferRequest:
-    return transformer._decoded(json.dumps({"inputs": tensors}).encode(), None)
+def request(*given: dict) -> InferRequest:
+    return tensors.decoded(json.dumps({"inputs": given}).encode(), None, MODEL)
 
 
 def tensor(data: list, name: str = "user_id", datatype: str = "BYTES", shape: list[int] | None = None) -> dict:
@@ -35,7 +37,7 @@ def tensor(data: list, name: str = "user_id", datatype: str = "BYTES", shape: li
 )
 def test_tensors_that_are_not_what_they_say(given, field):
     with pytest.raises(RequestError) as caught:
-        transformer._values(request(given).inputs[0])
+        tensors.values(request(given).inputs[0])
     assert caught.value.field == field
 
 
@@ -46,25 +48,25 @@ def test_binary_bodies_are_as_long_as_they_say(change):
     del described["data"]
     head = json.dumps({"inputs": [described]}).encode()
     if change == 0:
-        assert transformer._values(transformer._decoded(head + raw, str(len(head))).inputs[0]) == ["u1"]
+        assert tensors.values(tensors.decoded(head + raw, str(len(head)), MODEL).inputs[0]) == ["u1"]
         return
     with pytest.raises(RequestError) as caught:
-        transformer._decoded(head + raw, str(len(head)))
+        tensors.decoded(head + raw, str(len(head)), MODEL)
     assert caught.value.status == 400
 
 
 @pytest.mark.parametrize("body", [b'{"id": "\\ud800", "inputs": []}', b'{"id": NaN}', b"", b"[]", b'{"a": 1'])
 def test_bodies_no_answer_could_echo_are_refused(body):
     with pytest.raises(RequestError) as caught:
-        transformer._decoded(body, None)
+        tensors.decoded(body, None, MODEL)
     assert caught.value.status == 400
 
 
 def test_scores_that_are_no_numbers_are_padding():
     scores = np.array([1.0, -np.inf], dtype=np.float32)
-    slate = SimpleNamespace(query=SimpleNamespace(count=3), scores=scores, bundle_version="v")
-    answer: Any = SimpleNamespace(slate=slate, body={"items": [{"item_id": "a"}, {"item_id": "b"}], "request_id": "r"})
+    slate: Any = SimpleNamespace(query=SimpleNamespace(count=3), scores=scores, bundle_version="v")
+    shown: Any = {"items": [{"item_id": "a"}, {"item_id": "b"}], "request_id": "r"}
     asked = request(tensor(["u1"]))
-    body = json.loads(bytes(transformer._encoded(transformer._tensors(asked, [answer])).body))
+    body = json.loads(bytes(tensors.encoded(tensors.tensors(asked, [slate], [shown], MODEL)).body))
     outputs = {output["name"]: output["data"] for output in body["outputs"]}
     assert outputs == {"item_id": ["a", "b", ""], "score": [1.0, None, None], "request_id": ["r"]}

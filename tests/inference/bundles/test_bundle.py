@@ -12,14 +12,13 @@ import pytest
 from feature_repo.errors import BundleError, PredictorError
 from feature_repo.storage.files import read_json, write_json
 from feature_repo.storage.remote_folder import RemoteFolder
-from inference.bundles.bundle import Parts, open_bundle, write_bundle
+from inference.bundles.bundle import open_bundle, write_bundle
 from inference.bundles.manifest import Facts, list_files
 from inference.bundles.store import BundleStore
-from inference.recommender import Recommender
-from inference.scorers.lightgbm import RankerModel
+from inference.scorers.lightgbm import LightGbmRanker
 from inference.scorers.local import LocalScorer
 from tests.inference import world
-from tests.inference.bundle_factory import make_bundle
+from tests.inference.bundle_factory import FACTS, content_of, make_bundle
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +43,7 @@ def test_a_bundle_serves_what_it_was_made_of(bundle):
     assert loaded.contents.title(1) == "Thing 1"
     assert loaded.contents.title(50) == "i0050"
     scorer = LocalScorer(bundle.ranker())
-    slate = Recommender(loaded, world.Store(loaded.feature_set), scorer).recommend([world.query("u1")])[0]
+    slate = world.recommender(loaded, scorer).recommend([world.query("u1")])[0]
     assert len(slate.rows) == 20
     assert slate.bundle_version == bundle.version
 
@@ -96,21 +95,24 @@ def test_unknown_feature_hash_and_outside_paths_are_refused(copy):
 
 def test_a_failed_write_leaves_nothing(tmp_path):
     made = world.artifacts()
-    parts = Parts(
-        made.feature_set,
-        made.items,
-        made.contents.to_table(),
-        made.neighbours,
-        made.popularity,
-        made.config,
-        ranker=tmp_path / "none",
-    )
+    content = content_of(tmp_path, made, ranker=tmp_path / "none")
     facts = Facts(
         dataset="world", fingerprint="f", code_version="c", log_end=1, weights_until=1, ranker_until=1, features_as_of=1
     )
     with pytest.raises(OSError, match="none"):
-        write_bundle(parts, tmp_path / "out", facts)
+        write_bundle(content, tmp_path / "out", facts)
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_parts_of_sources_are_whole_or_refused(tmp_path):
+    content = content_of(tmp_path, world.artifacts())
+    (content.parts / "index").mkdir()
+    with pytest.raises(BundleError, match=r"lacks towers, which a bundle needs"):
+        write_bundle(content, tmp_path / "out", FACTS)
+    (content.parts / "index").rmdir()
+    (content.parts / "neighbours.npz").unlink()
+    with pytest.raises(BundleError, match=r"lacks neighbours\.npz"):
+        write_bundle(content, tmp_path / "out", FACTS)
 
 
 @pytest.mark.parametrize("kind", ["local", "memory"])
@@ -185,7 +187,7 @@ def test_half_published_bundles_are_not_there(tmp_path, bundle):
 
 def test_ranker_agrees_with_its_booster_and_refuses_other_widths(bundle):
     model = bundle.ranker()
-    assert isinstance(model, RankerModel)
+    assert isinstance(model, LightGbmRanker)
     rows = np.random.default_rng(0).normal(size=(50, model.num_features)).astype(np.float32)
     score, probabilities = model.score(rows)
     assert score.dtype == np.float32
@@ -206,4 +208,4 @@ def test_damaged_rankers_are_refused(copy, damage):
     else:
         (copy / "ranker" / "calibration.json").write_text("{")
     with pytest.raises(BundleError):
-        RankerModel.load(copy / "ranker")
+        LightGbmRanker.load(copy / "ranker")

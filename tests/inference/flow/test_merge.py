@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from inference.candidates.found import Found
 from inference.flow.merge import bare, merge, with_rows
-from inference.sources.protocol import Found
 
 SOURCES = ("a", "b")
 NUM_ITEMS = 12

@@ -10,7 +10,6 @@ from prometheus_client import CollectorRegistry
 from inference.api.events import Event, checked
 from inference.log.writer import LogWriter
 from inference.metrics import Metrics
-from inference.recommender import Recommender
 from tests.inference import world
 
 
@@ -43,7 +42,7 @@ def slates(num: int, start: int = 0, time: float = world.NOW):
     """Slates of 20 items, and the artifacts they were made from."""
     made = world.artifacts()
     asked = [world.query(f"u{n % 80}", request_id=f"r{n}", time=time) for n in range(start, start + num)]
-    return Recommender(made, world.Store(made.feature_set)).recommend(asked), made
+    return world.recommender(made).recommend(asked), made
 
 
 def events(*names: str, **fields) -> list[Event]:

@@ -15,18 +15,20 @@ from feature_repo.storage.files import write_parquet
 from inference.candidates.query import Slate
 from inference.flow.executor import Executor
 from inference.log.impressions import impressions_schema, impressions_table
-from inference.recommender import Recommender
+from inference.scorers.protocol import Scorer
 from tests.inference import world
 
 
-class PriceScorer:
+class PriceScorer(Scorer):
     """Ranks by the item's price feature, and keeps what it was asked."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.error = error
         self.asked: Any = None
 
-    def score(self, candidates, bundle_version="", deadline=None):
+    name = "ranker"
+
+    def score(self, batch, candidates, deadline=None):
         if self.error is not None:
             raise self.error
         self.asked = candidates
@@ -38,7 +40,7 @@ class PriceScorer:
 
 def served(queries, scorer=None, executor=None):
     made = world.artifacts()
-    recommender = Recommender(made, world.Store(made.feature_set), scorer, executor=executor)
+    recommender = world.recommender(made, scorer, executor=executor)
     return made, recommender.recommend(queries)
 
 

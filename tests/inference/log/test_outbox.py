@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from feature_repo.errors import StorageError
-from inference.api.events import events_table
 from inference.log.impressions import impressions_table
+from inference.log.interactions import events_table
 from inference.log.outbox import Outbox
 from inference.log.spool import Spool
 from tests.e2e.servers import wait_for

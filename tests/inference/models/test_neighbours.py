@@ -63,11 +63,11 @@ def test_pair_weights() -> None:
 
 def test_round_trip_and_damage(tmp_path: Path) -> None:
     neighbours, _ = random_neighbours(np.random.default_rng(3))
-    neighbours.save(tmp_path / "neighbours.npz")
-    loaded = Neighbours.load(tmp_path / "neighbours.npz")
+    neighbours.save(tmp_path)
+    loaded = Neighbours.load(tmp_path)
     rows, weights = loaded.of(4)
     np.testing.assert_array_equal(rows, neighbours.of(4)[0])
     assert (np.diff(weights) <= 0).all()
     (tmp_path / "neighbours.npz").write_bytes(b"PK")
     with pytest.raises(BundleError, match="cannot be read"):
-        Neighbours.load(tmp_path / "neighbours.npz")
+        Neighbours.load(tmp_path)

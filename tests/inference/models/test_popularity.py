@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import BundleError
-from inference.models.popularity import SECONDS_PER_DAY, Popularity
+from inference.models.popularity import Popularity
 
 
 def fitted(half_life_days: float = 2.0) -> Popularity:
@@ -19,7 +20,7 @@ def fitted(half_life_days: float = 2.0) -> Popularity:
     grades = np.array([1] * 480 + [-1], dtype=np.int8)
     return Popularity.fit(
         rows,
-        -days_ago * SECONDS_PER_DAY,
+        -days_ago * DAY,
         countries,
         grades,
         num_items=5,
@@ -71,11 +72,11 @@ def test_events_at_the_time_or_later_do_not_count() -> None:
 
 
 def test_round_trip_and_damage(tmp_path: Path) -> None:
-    fitted().save(tmp_path / "popularity.npz")
-    loaded = Popularity.load(tmp_path / "popularity.npz")
+    fitted().save(tmp_path)
+    loaded = Popularity.load(tmp_path)
     for a, b in zip(loaded.top("PE", 5), fitted().top("PE", 5), strict=True):
         np.testing.assert_array_equal(a, b)
     assert (loaded.half_life_days, loaded.as_of) == (2.0, 0.0)
     (tmp_path / "popularity.npz").write_bytes(b"")
     with pytest.raises(BundleError, match="cannot be read"):
-        Popularity.load(tmp_path / "popularity.npz")
+        Popularity.load(tmp_path)

@@ -20,10 +20,10 @@ from feature_repo.features.state import ItemColumns
 from inference.bundles.manifest import MANIFEST_FILE
 from inference.bundles.manifest import describe as describe_files
 from inference.bundles.store import BundleStore
+from inference.candidates.timeouts import Timeouts
 from inference.feature_store import Freshness
 from inference.feature_store.catalogue_process import Reading
 from inference.flow.executor import Executor
-from inference.flow.timeouts import Timeouts
 from inference.metrics import Metrics
 from inference.models.neighbours import Neighbours
 from inference.scorers.local import LocalScorer
@@ -248,8 +248,8 @@ def test_a_bundle_that_does_not_answer_stays_out(tmp_path, bundles):
     """Its files are whole, but do not fit together: every request would lack a source."""
     other = tmp_path / "other" / bundles[1].version
     shutil.copytree(bundles[1].path, other)
-    whole = Neighbours.load(other / "neighbours.npz")
-    replace(whole, rows=whole.rows + np.int32(10 * world.NUM_ITEMS)).save(other / "neighbours.npz")
+    whole = Neighbours.load(other)
+    replace(whole, rows=whole.rows + np.int32(10 * world.NUM_ITEMS)).save(other)
     files = {name: file for name, file in describe_files(other).items() if name != MANIFEST_FILE}
     manifest = bundles[1].manifest.model_copy(update={"files": files})
     (other / "manifest.json").write_text(manifest.model_dump_json())

@@ -29,7 +29,7 @@ from components.retrieval.towers import fit_towers
 from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
-from inference.bundles.bundle import Bundle, Parts, write_bundle
+from inference.bundles.bundle import Bundle, BundleContent, write_bundle
 from inference.bundles.manifest import Facts
 from inference.candidates.query import Query
 from inference.feature_store.historical import HistoricalFeatures
@@ -37,6 +37,7 @@ from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
+from inference.stages import Stages
 
 
 @dataclass(frozen=True)
@@ -70,7 +71,7 @@ class Shop:
             draw += 1
         artifacts = self.bundle.artifacts()
         with HistoricalFeatures(self.features_dir) as reader:
-            recommender = Recommender(artifacts, reader, LocalScorer(self.bundle.ranker()))
+            recommender = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(self.bundle.ranker())))
             return impressions_table(recommender.recommend(queries), artifacts)
 
     def _visits(self, seed: int) -> list[Query]:
@@ -128,15 +129,12 @@ def _bundle(directory: Path, tables: PreparedTables) -> Bundle:
     stage, split = Stage(directory / "final", directory / "features"), tables.split
     as_of = split.stamp(split.log_end)
     with HistoricalFeatures(directory / "features") as reader:
-        parts = Parts(
+        content = BundleContent(
             feature_set=stage.feature_set,
             items=reader.items(as_of),
             contents=pq.read_table(FeaturesDirectory(directory / "features").items_static_file),
-            neighbours=stage.neighbours,
-            popularity=stage.popularity,
+            parts=stage.directory,
             config=stage.config(),
-            towers=stage.towers_dir,
-            index=stage.index_dir,
             ranker=directory / "ranker",
             reference=directory / "reference",
         )
@@ -149,4 +147,4 @@ def _bundle(directory: Path, tables: PreparedTables) -> Bundle:
         ranker_until=split.test_start,
         features_as_of=as_of,
     )
-    return write_bundle(parts, directory / "bundles", facts)
+    return write_bundle(content, directory / "bundles", facts)

@@ -21,15 +21,14 @@ from inference.bundles.manifest import Facts
 from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, watched
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, INTERACTIONS, INTERACTIONS_SCHEMA, hour_folder
-from inference.recommender import Recommender
-from inference.scorers.lightgbm import RankerModel
+from inference.scorers.lightgbm import LightGbmRanker
 from inference.scorers.local import LocalScorer
 from monitoring.drift import window as windows
 from monitoring.drift.measure import measure
 from monitoring.drift.psi import chance, psi
 from monitoring.drift.report import ENOUGH_UNITS, DriftReport, FeatureDrift
 from tests.inference import world
-from tests.inference.bundle_factory import fit_ranker, parts_of
+from tests.inference.bundle_factory import content_of, fit_ranker
 
 NUM = 600
 START = float(world.NOW // HOUR * HOUR)
@@ -52,7 +51,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         world.query(f"u{n % world.NUM_USERS}", time=START + 60 + n, request_id=f"r{n:04d}", country=("DE", "GB")[n % 2])
         for n in range(NUM)
     ]
-    recommender = Recommender(made, world.Store(made.feature_set), LocalScorer(RankerModel.load(ranker, 1)))
+    recommender = world.recommender(made, LocalScorer(LightGbmRanker.load(ranker, 1)))
     shown = impressions_table(recommender.recommend(asked), made)
     labels = {name: np.arange(shown.num_rows) % 10 < 2 for name in ("label_click", "label_convert")}
     # Three days of the same, so that ordinary days differ by chance alone.
@@ -78,7 +77,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
             days,
         ),
     ).save(directory / "reference", shown.slice(0, 20))
-    parts = parts_of(made, ranker=ranker, reference=directory / "reference")
+    content = content_of(directory, made, ranker=ranker, reference=directory / "reference")
     facts = Facts(
         dataset="world",
         fingerprint="f" * 64,
@@ -88,7 +87,7 @@ def served(tmp_path_factory: pytest.TempPathFactory) -> Served:
         ranker_until=START,
         features_as_of=START,
     )
-    bundle = write_bundle(parts, directory / "bundles", facts)
+    bundle = write_bundle(content, directory / "bundles", facts)
     return Served(bundle, set_column(shown, "bundle_version", pa.array([bundle.version] * shown.num_rows)))
 
 
@@ -201,7 +200,7 @@ def test_only_what_this_bundle_ranked_is_compared(served: Served, tmp_path: Path
     rows = served.shown.slice(0, 100)
     another = set_column(rows, "bundle_version", pa.array(["v0"] * 100))
     before = set_column(another, "feature_hash", pa.array(["0" * 16] * 100)).drop_columns(["feature_item_log_price"])
-    recommender = Recommender(world.artifacts(version=served.bundle.version), world.Store(world.feature_set()))
+    recommender = world.recommender(world.artifacts(version=served.bundle.version))
     asked = [world.query(f"x{n}", time=START + 9, request_id=f"x{n}", count=5) for n in range(7)]
     unranked = impressions_table(recommender.recommend(asked), recommender.artifacts)
     report = look(served, logged(tmp_path, served.shown, another, before, unranked))

@@ -1,11 +1,11 @@
-"""How long the parts of an online request may take before the slate goes on without them."""
+"""How long the parts of an online request may take before the slate continues without them."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-PARALLEL_UP_TO = 8  # queries for which sources run side by side; above, each is long enough to run alone
+PARALLEL_UP_TO = 8  # queries for which sources run in parallel; larger batches run each source alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ def allowed(limit: float, num_queries: int, deadline: float | None = None) -> fl
     Args:
         limit: For up to `PARALLEL_UP_TO` queries; in proportion above.
         num_queries: In the batch.
-        deadline: `time.monotonic()` past which no stage goes, None for no hurry.
+        deadline: `time.monotonic()` at which every stage has to end; None without a deadline.
     """
     seconds = limit * max(1.0, num_queries / PARALLEL_UP_TO)
     return seconds if deadline is None else max(0.0, min(seconds, deadline - time.monotonic()))

@@ -11,13 +11,13 @@ from fastapi.testclient import TestClient
 
 from inference.api import problems
 from inference.api.clock import Clock
-from inference.api.events_route import EVENTS_PATH, events_route
+from inference.server.events_route import EVENTS_PATH, events_route
 from tests.inference.log import logs
 from tests.inference.server.test_service import EVENT, service
 
 
 def test_a_disk_that_does_not_answer_is_a_503_that_counts(log, counted, monkeypatch):
-    monkeypatch.setattr("inference.api.events_route.SYNC_SECONDS", 0.05)
+    monkeypatch.setattr("inference.server.events_route.SYNC_SECONDS", 0.05)
     real, answers = os.fdatasync, threading.Event()
 
     def hanging(descriptor: int) -> None:

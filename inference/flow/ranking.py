@@ -1,0 +1,130 @@
+"""Ranking: features of candidates, then the scorers; where it does not apply or fails, the retrieval order stays."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+
+import numpy as np
+
+from feature_repo.errors import PredictorError
+from feature_repo.features.state import FloatArray
+from feature_repo.features.transforms import assemble
+from inference.candidates.batch import Batch, Mask
+from inference.candidates.query import CandidateSet
+from inference.candidates.timeouts import Timeouts, allowed
+from inference.flow.executor import Executor
+from inference.flow.retrieval import Retrieved
+from inference.models.artifacts import Artifacts
+from inference.scorers.protocol import Scorer
+
+
+class Ranking:
+    """Orders candidates by the scorers.
+
+    Args:
+        artifacts: The release.
+        scorers: Run in order; none keeps the retrieval order.
+        complete: Fills in the scores and ranks of all sources, which the ranker reads.
+        executor: Failure policy and threads.
+        timeouts: Kept by an executor with threads only.
+    """
+
+    def __init__(
+        self,
+        artifacts: Artifacts,
+        scorers: Sequence[Scorer],
+        complete: Callable[[Retrieved], CandidateSet],
+        executor: Executor,
+        timeouts: Timeouts,
+    ) -> None:
+        self._artifacts = artifacts
+        self._scorers = scorers
+        self._complete = complete
+        self._executor = executor
+        self._timeouts = timeouts
+
+    def features(self, batch: Batch, candidates: CandidateSet) -> FloatArray:
+        """Ranker features of completed candidates of the batch [n, F]."""
+        artifacts = self._artifacts
+        return assemble(batch.queries, batch.users, artifacts.items, candidates, artifacts.feature_set)
+
+    def rank(self, batch: Batch, retrieved: Retrieved) -> CandidateSet:
+        """The candidates with the scorers' scores and with features where ranking applies and answers."""
+        candidates = retrieved.candidates
+        if not self._scorers or len(candidates) == 0:
+            return candidates
+        mask = self.ranked(batch)[candidates.query_index]
+        if not mask.any():
+            return candidates
+        asked = candidates if mask.all() else candidates.keep(mask)
+        features = self._executor.run(
+            batch.trace,
+            "features",
+            lambda: self.features(batch, self._complete(Retrieved(asked, retrieved.found))),
+            reason="ranker",
+        )
+        if features is None:
+            return candidates
+        scored = self._score(batch, asked.with_features(features))
+        if scored is None:
+            return candidates
+        return scored if asked is candidates else _spread(scored, candidates, mask)
+
+    def ranked(self, batch: Batch) -> Mask:
+        """The queries [q] that are ranked: on ranked surfaces, of known users unless the release ranks all."""
+        personal = np.array([surface.ranked for surface in batch.surfaces], dtype=np.bool_)
+        return personal if self._artifacts.config.rank_cold else personal & batch.users.known
+
+    def _score(self, batch: Batch, candidates: CandidateSet) -> CandidateSet | None:
+        """The candidates as the scorers leave them; None where none of them answered."""
+        scored = None
+        for scorer in self._scorers:
+            before = candidates if scored is None else scored
+            mask = scorer.applies(batch)[before.query_index]
+            if not mask.any():
+                continue
+            asked = before if mask.all() else before.keep(mask)
+            answer = self._executor.ask(batch.trace, scorer.name, partial(self._answer, scorer, batch, asked))
+            if answer is not None:
+                scored = answer if asked is before else _spread(answer, before, mask)
+        return scored
+
+    def _answer(self, scorer: Scorer, batch: Batch, candidates: CandidateSet) -> CandidateSet:
+        """The candidates with one scorer's scores.
+
+        Raises:
+            PredictorError: The scores do not fit the candidates.
+        """
+        timeout = allowed(batch.timeouts(self._timeouts).ranker, len(batch), batch.deadline)
+        deadline = None if self._executor.strict else time.monotonic() + timeout
+        score, probabilities = scorer.score(batch, candidates, deadline)
+        if len(score) != len(candidates):
+            raise PredictorError(f"The ranker answered {len(score)} scores for {len(candidates)} candidates.")
+        if not np.isfinite(score).any():
+            raise PredictorError("The ranker answered no finite score.")
+        return candidates.with_scores(np.asarray(score, dtype=np.float32), probabilities)
+
+
+def _spread(scored: CandidateSet, candidates: CandidateSet, mask: Mask) -> CandidateSet:
+    """All candidates, those where `mask` [n] is true as they were scored.
+
+    The others keep their score, features and probabilities; NaN stands where they have none.
+    """
+    assert scored.features is not None
+    score = candidates.score.copy()
+    score[mask] = scored.score
+    features = _column(candidates.features, (len(mask), scored.features.shape[1]))
+    features[mask] = scored.features
+    probabilities = {
+        name: _column(candidates.probabilities.get(name), (len(mask),))
+        for name in (*candidates.probabilities, *scored.probabilities)
+    }
+    for name, column in scored.probabilities.items():
+        probabilities[name][mask] = column
+    return candidates.with_scores(score, probabilities).with_features(features)
+
+
+def _column(known: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
+    return np.full(shape, np.nan, dtype=np.float32) if known is None else known.copy()

@@ -1,0 +1,7 @@
+"""The selectors, in the order they run. A new selector is one file and one entry here."""
+
+from __future__ import annotations
+
+from inference.selectors.best import BestSelector
+
+SELECTORS = (BestSelector,)

@@ -1,0 +1,23 @@
+"""Selects the best candidates by score, as many as each query asks for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from inference.candidates.batch import Batch
+from inference.candidates.query import CandidateSet
+from inference.selectors.protocol import Selector
+
+
+@dataclass(frozen=True)
+class BestSelector(Selector):
+    """The `count` best of each query, best first; equal scores by item row."""
+
+    name: ClassVar[str] = "best"
+
+    def __call__(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
+        """The best of each query."""
+        return candidates.best(np.array([query.count for query in batch.queries]), with_features=True)

@@ -1,0 +1,117 @@
+"""The stages of a recommender, built outside of it: an experiment arm, an ablation or a cascade is other `Stages`.
+
+`Stages.of` makes the default ones. A stage kind is a folder with a protocol, and a new stage is one file and one entry
+in the folder's list.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+from feature_repo.errors import BundleError
+from inference.filters import FILTERS
+from inference.filters.protocol import Filter
+from inference.hydrators.protocol import Hydrator, UserReader
+from inference.hydrators.users import UserHydrator
+from inference.models.artifacts import Artifacts
+from inference.recorders.protocol import Recorder
+from inference.scorers.protocol import Scorer
+from inference.selectors import SELECTORS
+from inference.selectors.protocol import Selector
+from inference.sources import FALLBACK, sources_of
+from inference.sources.protocol import FallbackSource, Source
+
+
+class _Named(Protocol):
+    @property
+    def name(self) -> str: ...
+
+
+@dataclass(frozen=True)
+class Stages:
+    """What a recommender runs, in the order it runs.
+
+    Attributes:
+        hydrators: Add to the batch what later stages read.
+        sources: Bring candidates.
+        filters: Remove candidates.
+        scorers: Score candidates; empty keeps the retrieval order.
+        selectors: Choose and order the items of a slate.
+        recorders: Keep the slates.
+        fallback: The source that fills slates which are left short.
+    """
+
+    hydrators: Sequence[Hydrator]
+    sources: Sequence[Source]
+    filters: Sequence[Filter]
+    scorers: Sequence[Scorer]
+    selectors: Sequence[Selector]
+    recorders: Sequence[Recorder]
+    fallback: FallbackSource
+
+    @classmethod
+    def of(
+        cls,
+        artifacts: Artifacts,
+        users: UserReader,
+        scorer: Scorer | Sequence[Scorer] | None = None,
+        *,
+        recorders: Sequence[Recorder] = (),
+    ) -> Self:
+        """The default stages of a release.
+
+        Args:
+            artifacts: The release; its feature set names the sources, its configuration their quotas.
+            users: Reads the state of users.
+            scorer: Ranks, one or several in a row; None keeps the retrieval order.
+            recorders: Keep the slates; none offline.
+
+        Raises:
+            BundleError: The release names a source that this code does not have, or one without a quota.
+        """
+        if scorer is None:
+            scorers: Sequence[Scorer] = ()
+        else:
+            scorers = scorer if isinstance(scorer, Sequence) else (scorer,)
+        stages = cls(
+            hydrators=(UserHydrator(users),),
+            sources=tuple(source(artifacts) for source in sources_of(artifacts.feature_set.sources)),
+            filters=tuple(rule(artifacts) for rule in FILTERS),
+            scorers=scorers,
+            selectors=tuple(selector() for selector in SELECTORS),
+            recorders=recorders,
+            fallback=FALLBACK(artifacts),
+        )
+        stages.check(artifacts)
+        return stages
+
+    def check(self, artifacts: Artifacts) -> None:
+        """Refuses stages that would silently not run.
+
+        Raises:
+            BundleError: Two stages of one kind share a name, or a source is not in the feature set or has no quota.
+        """
+        kinds: dict[str, Sequence[_Named]] = {
+            "source": self.sources,
+            "filter": self.filters,
+            "selector": self.selectors,
+            "recorder": self.recorders,
+        }
+        for kind, stages in kinds.items():
+            names = [stage.name for stage in stages]
+            for name in names:
+                if names.count(name) > 1:
+                    raise BundleError(f"Two stages are the {kind} {name!r}: give each its own name.")
+        for source in self.sources:
+            if source.name not in artifacts.feature_set.sources:
+                raise BundleError(
+                    f"The source {source.name!r} is not in the feature set of bundle {artifacts.version!r}: "
+                    "train again."
+                )
+            if source.name not in artifacts.config.quotas:
+                raise BundleError(
+                    f"The source {source.name!r} has no quota in recommender.json of bundle {artifacts.version!r}: "
+                    "train again, or set one (0 leaves the source out)."
+                )
