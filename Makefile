@@ -65,17 +65,18 @@ test-long:  ## the long tests alone
 	@.ci/install-servers
 	@$(PY) -m pytest -q -m long --timeout=3600 --durations=10 $(ARGS)
 
-lint:  ## formatter, linter, type checker, import rules
+lint:  ## formatter, linter, type checker, import rules, plain language
 	@.ci/setup
-	@.venv/bin/ruff format --check --quiet .
-	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet . .ci/check-language
+	@.venv/bin/ruff check --quiet . .ci/check-language
 	@.venv/bin/mypy
 	@.venv/bin/lint-imports --no-cache
+	@$(PY) .ci/check-language
 
-format:  ## mend what formatter and linter can mend
+format:  ## fix what the formatter and the linter can fix
 	@.ci/setup
-	@.venv/bin/ruff check --quiet --fix .
-	@.venv/bin/ruff format --quiet .
+	@.venv/bin/ruff check --quiet --fix . .ci/check-language
+	@.venv/bin/ruff format --quiet . .ci/check-language
 
 clean:  ## remove everything generated but the environments
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis
