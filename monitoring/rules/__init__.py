@@ -1,10 +1,12 @@
-"""Prometheus rules, in one place for a plain rule file and for the PrometheusRule of the cluster.
+"""Prometheus rules, shared by the rule file of one machine and the PrometheusRule of a cluster.
 
-Every alert has a page of its own in monitoring/runbooks. Refuses to know where Prometheus runs.
+Every alert has a runbook in monitoring/runbooks, in the folder of its group.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from itertools import chain
 from typing import Any
 
 from monitoring.rules.data import DATA
@@ -15,6 +17,7 @@ from monitoring.rules.serving import PREDICTOR, SERVING, TRANSFORMER
 
 __all__ = [
     "ALERTS",
+    "GROUPS",
     "PREDICTOR",
     "RECORDINGS",
     "RUNBOOKS",
@@ -26,19 +29,19 @@ __all__ = [
 ]
 
 RUNBOOKS = "monitoring/runbooks"
-ALERTS: tuple[Alert, ...] = (*SERVING, *DATA, *DRIFT)
+# Name of a group, and of its folder of runbooks -> its alerts.
+GROUPS: Mapping[str, tuple[Alert, ...]] = {"serving": SERVING, "data": DATA, "drift": DRIFT}
+ALERTS: tuple[Alert, ...] = tuple(chain(*GROUPS.values()))
 
 
 def rule_file(runbooks: str = RUNBOOKS) -> dict[str, Any]:
-    """All rules as a Prometheus rule file, which is the `spec` of a PrometheusRule too.
+    """All rules as the content of a Prometheus rule file, which is also the `spec` of a PrometheusRule.
 
     Args:
-        runbooks: Folder or URL that notifications link the runbooks in.
+        runbooks: Folder or URL of the runbooks, for the links of notifications.
     """
-    groups = {
-        "kuberec-recording": [recording.rendered() for recording in RECORDINGS],
-        "kuberec-serving": [alert.rendered(runbooks) for alert in SERVING],
-        "kuberec-data": [alert.rendered(runbooks) for alert in DATA],
-        "kuberec-drift": [alert.rendered(runbooks) for alert in DRIFT],
-    }
+    groups = {"kuberec-recording": [recording.rendered() for recording in RECORDINGS]}
+    for group, alerts in GROUPS.items():
+        folder = f"{runbooks.rstrip('/')}/{group}"
+        groups[f"kuberec-{group}"] = [alert.rendered(folder) for alert in alerts]
     return {"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]}

@@ -1,4 +1,4 @@
-"""Writes the rules for Prometheus: `python -m monitoring.rules --out build/monitoring`."""
+"""Write the rules for Prometheus: `python -m monitoring.rules --out build/monitoring`."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ FILE = "rules.yaml"
 def main(arguments: list[str] | None = None) -> None:
     """Entry point."""
     parser = argparse.ArgumentParser(prog="python -m monitoring.rules", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder that gets rules.yaml")
-    parser.add_argument("--runbooks", default=RUNBOOKS, help="folder or URL that notifications link the runbooks in")
+    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder to write rules.yaml to")
+    parser.add_argument("--runbooks", default=RUNBOOKS, help="folder or URL of the runbooks, for links")
     options = parser.parse_args(arguments)
     write_text(options.out / FILE, yaml.safe_dump(rule_file(options.runbooks), sort_keys=False, width=1000))
     print(options.out / FILE)

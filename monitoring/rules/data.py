@@ -1,11 +1,11 @@
-"""Alerts about what answers are made from, and about the log that is made of them."""
+"""Alerts about the inputs of answers (bundle, index, features) and about the log."""
 
 from __future__ import annotations
 
 from monitoring.rules.model import Alert
 from monitoring.rules.serving import TRANSFORMER
 
-# Predictors hold the bundle before as well, so that they can answer for it.
+# Predictors are left out: they also hold the previous bundle.
 _SERVED = f'recs_bundle_info{{job="{TRANSFORMER}"}}'
 _LOST = "recs_log_lost_rows_total"
 
@@ -18,8 +18,8 @@ DATA = (
         severity="ticket",
         summary="A bundle cannot be loaded",
         description=(
-            '{{ $labels.job }} fails to load a bundle or to read the store, {{ $value | printf "%.0f" }} times in 5 '
-            "minutes. What it held before stays in service."
+            '{{ $labels.job }} failed to load a bundle or to read the store {{ $value | printf "%.0f" }} times in 5 '
+            "minutes. It keeps serving the bundle that it holds."
         ),
     ),
     Alert(
@@ -30,9 +30,10 @@ DATA = (
         severity="ticket",
         summary="Transformers serve different bundles",
         description=(
-            "{{ $value }} bundles are in service at once for 15 minutes; a swap takes seconds: "
-            "{{ range query `count by (version) (" + _SERVED + ")` }}{{ .Labels.version }} on {{ .Value }}; {{ end }}"
-            "people get one or the other by chance."
+            "{{ $value }} bundles have been in service together for 15 minutes; a swap takes seconds: "
+            "{{ range query `count by (version) (" + _SERVED + ")` | sortByLabel `version` }}"
+            "{{ .Labels.version }} on {{ .Value }}; {{ end }}"
+            "users get either one, depending on the replica."
         ),
     ),
     Alert(
@@ -43,8 +44,8 @@ DATA = (
         severity="ticket",
         summary="Features are not refreshed",
         description=(
-            "The features of {{ $labels.view }} in use were computed {{ $value | humanizeDuration }} ago; they are "
-            "refreshed every hour. Feeds do not know what people did since, nor new prices and stock."
+            "The features of {{ $labels.view }} in use were computed {{ $value | humanizeDuration }} ago; a refresh "
+            "runs every hour. Feeds ignore newer events, prices and stock."
         ),
     ),
     Alert(
@@ -55,13 +56,13 @@ DATA = (
         severity="ticket",
         summary="The item index is old",
         description=(
-            "The bundle in service was made {{ $value | humanizeDuration }} ago; training releases one a day. New "
-            "items are not recommended."
+            "The served bundle was made {{ $value | humanizeDuration }} ago; a release is due every day. New items are "
+            "not recommended."
         ),
     ),
     Alert(
         name="KuberecLogRowsLost",
-        # The first part sees what a server lost before it was first looked at, which is no increase.
+        # `increase` misses rows that a server lost before its first scrape; the part before `or` counts them.
         value=f"sum by (table, reason) ({_LOST} unless {_LOST} offset 15m or increase({_LOST}[15m]))",
         condition="> 0",
         lasting="0m",
@@ -69,7 +70,7 @@ DATA = (
         summary="Rows of the log are lost",
         description=(
             '{{ $value | printf "%.0f" }} rows of {{ $labels.table }} were lost within 15 minutes '
-            "({{ $labels.reason }}). Training and drift will not see them."
+            "({{ $labels.reason }}). Training and drift do not see them."
         ),
     ),
     Alert(
@@ -80,8 +81,8 @@ DATA = (
         severity="ticket",
         summary="The log is not written",
         description=(
-            "{{ $labels.instance }} has brought no row into the log for 10 minutes, and has rows that wait. They are "
-            "kept on its disk until there is no room."
+            "{{ $labels.instance }} has written no row to the log for 10 minutes, and rows are waiting. They stay on "
+            "its disk until it is full."
         ),
     ),
     Alert(
@@ -90,10 +91,10 @@ DATA = (
         condition="> 0.01",
         lasting="10m",
         severity="ticket",
-        summary="Events are not taken",
+        summary="Events are not accepted",
         description=(
-            "{{ $value | humanizePercentage }} of the posted events were refused or could not be kept. What people do "
-            "does not reach features and training."
+            "{{ $value | humanizePercentage }} of the posted events were refused or could not be stored. They do not "
+            "reach features and training."
         ),
     ),
 )

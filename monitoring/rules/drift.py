@@ -1,4 +1,4 @@
-"""Alerts about drift, the job that measures it and the retrainings it starts."""
+"""Alerts about drift, about the drift job and about the retrainings that the job starts."""
 
 from __future__ import annotations
 
@@ -9,22 +9,24 @@ _LAST_RUN = "recs_drift_last_run_timestamp_seconds"
 DRIFT = (
     Alert(
         name="KuberecDriftSignificant",
-        # Counts what may alarm: recs_drift_psi has the calendar too, exposure, and figures of too few requests.
+        # recs_drift_features only counts features that may alarm. recs_drift_psi also has calendar and exposure
+        # features, and values of too few requests.
         value='max by (dataset) (recs_drift_features{severity="significant"})',
         condition="> 0",
         lasting="0m",
         severity="ticket",
-        summary="What is served has drifted from what was trained on",
+        summary="Served data has drifted from the training data",
         description=(
             '{{ $value | printf "%.0f" }} features of {{ $labels.dataset }} have a PSI of 0.2 or more. The largest: '
             '{{ range printf "topk(5, recs_drift_psi{dataset=%q} and on (dataset, feature) recs_drift_alarms == 1)" '
             '$labels.dataset | query | sortByLabel "feature" }}{{ .Labels.feature }} '
-            '{{ .Value | printf "%.2f" }}; {{ end }}a retraining is started by itself, unless one ran just before.'
+            '{{ .Value | printf "%.2f" }}; {{ end }}a retraining starts automatically, '
+            "unless one started within the cooldown."
         ),
     ),
     Alert(
         name="KuberecDriftJobLate",
-        # Never reported counts too, once the servers have been up for a day.
+        # Also fires if the job has never reported, once the servers have been up for 26 hours.
         value=f"(time() - max by (dataset) ({_LAST_RUN}) or on () (26 * 3600 + 1) * absent({_LAST_RUN}) "
         "and on () recs:requests:rate5m offset 26h)",
         condition="> 26 * 3600",
@@ -32,8 +34,8 @@ DRIFT = (
         severity="ticket",
         summary="The drift job has not run",
         description=(
-            "The drift job last ended well {{ $value | humanizeDuration }} ago (or never did); it runs once a day. "
-            "Nobody watches the data."
+            "The drift job last succeeded {{ $value | humanizeDuration }} ago (or has never run); it runs once a day. "
+            "Drift is not measured."
         ),
     ),
     Alert(
@@ -44,8 +46,8 @@ DRIFT = (
         severity="ticket",
         summary="A retraining was refused or failed",
         description=(
-            "Drift started a retraining, and no bundle came of it. The bundle before stays in service, on data it was "
-            "not made for."
+            "Drift started a retraining, and it released no bundle. The previous bundle stays in service, although the "
+            "data has drifted from it."
         ),
     ),
 )

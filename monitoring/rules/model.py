@@ -1,4 +1,4 @@
-"""What a rule is: a series recorded under a shorter name, or an alert; and how either is written for Prometheus."""
+"""The two kinds of rule, recording rules and alerts, and their form in a Prometheus rule file."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ Severity = Literal["page", "ticket"]
 
 @dataclass(frozen=True, slots=True)
 class Recording:
-    """A series computed ahead, named `recs:<what>:<how>`.
+    """A recording rule: a precomputed series, named `recs:<metric>:<operation>`.
 
     Attributes:
-        name: Of the series.
+        name: Name of the series.
         expression: PromQL.
     """
 
@@ -27,16 +27,16 @@ class Recording:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """One alert; `monitoring/runbooks/<name>.md` says what to do about it.
+    """One alert. Its runbook is `monitoring/runbooks/<group>/<name>.md`.
 
     Attributes:
-        name: Of the alert and of its page.
-        value: PromQL of the figure looked at, which has a value in ordinary times too.
-        condition: When the figure is wrong: a comparison, and what must hold beside it.
-        lasting: How long it must be wrong before anybody is told, as in 5m.
-        severity: `page` wakes somebody up, `ticket` waits for working hours.
-        summary: What is wrong, in a few words.
-        description: The same with the figure (`$value`) and what it means for people.
+        name: Name of the alert and of its runbook.
+        value: PromQL of the observed value. It also has a value when nothing is wrong, so that tests can check it.
+        condition: PromQL after `value`: the comparison that fires, and further conditions.
+        lasting: How long the condition must hold before the alert fires, for example 5m.
+        severity: `page` calls a person at any hour, `ticket` waits for working hours.
+        summary: The problem in a few words.
+        description: The problem with its value (`$value`) and its effect on users.
     """
 
     name: str
@@ -49,14 +49,14 @@ class Alert:
 
     @property
     def page(self) -> str:
-        """File name of its runbook."""
+        """File name of the runbook."""
         return f"{self.name}.md"
 
     def rendered(self, runbooks: str) -> dict[str, Any]:
         """The rule as Prometheus reads it.
 
         Args:
-            runbooks: Folder or URL of the runbooks, for the link of the notification.
+            runbooks: Folder or URL of the group's runbooks, for the link of the notification.
         """
         return {
             "alert": self.name,
@@ -66,6 +66,6 @@ class Alert:
             "annotations": {
                 "summary": self.summary,
                 "description": self.description,
-                "runbook_url": f"{runbooks.rstrip('/')}/{self.page}",
+                "runbook_url": f"{runbooks}/{self.page}",
             },
         }

@@ -1,6 +1,6 @@
-"""Series recorded ahead: what several alerts and panels look at, and what is compared with an earlier time.
+"""Recording rules: series that several alerts and panels share, and series that are compared with an earlier time.
 
-A counter with labels does not exist before its first event, so sums that must be zero then end in `or vector(0)`.
+A labelled counter does not exist before its first event. Sums that must be 0 until then end in `or vector(0)`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ _FEEDS = 'sum by (surface) (rate(recs_requests_total{code="200"}[5m]))'
 RECORDINGS = (
     Recording("recs:requests:rate5m", "sum(rate(recs_requests_total[5m])) or vector(0)"),
     Recording("recs:requests:rate1h", "sum(rate(recs_requests_total[1h])) or vector(0)"),
-    # The same hour a week ago, for weeks have a shape; a day ago while there is no such week.
+    # Traffic depends on the weekday, so the same hour of last week counts; a system younger than a week uses yesterday.
     Recording("recs:requests:expected1h", "recs:requests:rate1h offset 1w or recs:requests:rate1h offset 1d"),
     Recording(
         "recs:errors:ratio_rate5m",
@@ -22,7 +22,7 @@ RECORDINGS = (
         "recs:request_seconds:p99_rate5m",
         "histogram_quantile(0.99, sum by (surface, le) (rate(recs_request_seconds_bucket[5m])))",
     ),
-    # Failures of background work ("items") are no answers that lacked something.
+    # "items" counts failures of the background catalogue refresh, which degrade no answer.
     Recording(
         "recs:degraded:ratio_rate5m",
         'sum by (reason) (rate(recs_degraded_total{reason!="items"}[5m])) '

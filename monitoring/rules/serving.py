@@ -1,10 +1,10 @@
-"""Alerts about answers: whether there are any, how fast, how good."""
+"""Alerts about the answers of the servers: availability, latency and quality."""
 
 from __future__ import annotations
 
 from monitoring.rules.model import Alert
 
-TRANSFORMER, PREDICTOR = "kuberec-transformer", "kuberec-predictor"  # the `job` label of what is scraped
+TRANSFORMER, PREDICTOR = "kuberec-transformer", "kuberec-predictor"  # the `job` label of the scraped servers
 
 SERVING = (
     Alert(
@@ -13,8 +13,8 @@ SERVING = (
         condition="== 0",
         lasting="1m",
         severity="page",
-        summary="No transformer is up: nobody gets a feed",
-        description="Prometheus reaches no transformer, or knows of none. Every request for a feed fails.",
+        summary="No transformer is up, so users get no feed",
+        description="Prometheus reaches no transformer, or has none to scrape. Every request for a feed fails.",
     ),
     Alert(
         name="KuberecTargetDown",
@@ -24,8 +24,8 @@ SERVING = (
         severity="ticket",
         summary="A server is down",
         description=(
-            "{{ $labels.job }} at {{ $labels.instance }} has not answered Prometheus for 5 minutes. Others carry "
-            "its share; without a predictor feeds go out in retrieval order."
+            "{{ $labels.job }} at {{ $labels.instance }} has not answered Prometheus for 5 minutes. The other replicas "
+            "take its requests; without any predictor feeds go out in retrieval order."
         ),
     ),
     Alert(
@@ -35,18 +35,18 @@ SERVING = (
         lasting="5m",
         severity="page",
         summary="Requests fail",
-        description="{{ $value | humanizePercentage }} of requests got a 5xx over 5 minutes; 0.1% are allowed.",
+        description="{{ $value | humanizePercentage }} of the requests got a 5xx in 5 minutes; the limit is 0.1%.",
     ),
     Alert(
         name="KuberecSlow",
-        value='recs:request_seconds:p99_rate5m{surface!="email"}',  # mail is made in batches nobody waits for
+        value='recs:request_seconds:p99_rate5m{surface!="email"}',  # email is made in batches, without a waiting user
         condition="> 0.1",
         lasting="10m",
         severity="page",
         summary="Feeds are slow",
         description=(
-            "99% of the requests for {{ $labels.surface }} end within {{ $value | humanizeDuration }}; 100ms are "
-            "promised."
+            "99% of the requests for {{ $labels.surface }} end within {{ $value | humanizeDuration }}; the objective "
+            "is 100ms."
         ),
     ),
     Alert(
@@ -57,9 +57,9 @@ SERVING = (
         severity="page",
         summary="No requests arrive",
         description=(
-            "No request for 10 minutes; at this hour there were "
+            "No request for 10 minutes; the same hour had "
             '{{ with query "recs:requests:expected1h" }}{{ . | first | value | printf "%.2f" }}{{ end }} a second '
-            "a week (else a day) ago. The way to the servers is likely cut."
+            "a week ago (a day ago for a new system). The route to the servers is probably cut."
         ),
     ),
     Alert(
@@ -70,8 +70,8 @@ SERVING = (
         severity="ticket",
         summary="Fewer requests than usual",
         description=(
-            "Requests of the last hour are {{ $value | humanizePercentage }} of those of the same hour a week (else a "
-            "day) ago."
+            "The last hour had {{ $value | humanizePercentage }} of the requests of the same hour a week ago (a day "
+            "ago for a new system)."
         ),
     ),
     Alert(
@@ -82,7 +82,7 @@ SERVING = (
         severity="page",
         summary="Feeds go out unranked",
         description=(
-            "{{ $value | humanizePercentage }} of the answers had to do without the predictor. People get feeds in "
+            "{{ $value | humanizePercentage }} of the answers were made without the predictor. Users get feeds in "
             "retrieval order, which are clearly worse."
         ),
     ),
@@ -94,8 +94,8 @@ SERVING = (
         severity="page",
         summary="Users are not recognised: the online store does not answer",
         description=(
-            "{{ $value | humanizePercentage }} of the answers had to do without the user's features. These people get "
-            "what is popular, like strangers."
+            "{{ $value | humanizePercentage }} of the answers were made without the user's features. These users get "
+            "popular items instead of a personal feed."
         ),
     ),
     Alert(
@@ -104,10 +104,10 @@ SERVING = (
         condition="> 0.01",
         lasting="10m",
         severity="ticket",
-        summary="Answers lack a part",
+        summary="Answers are degraded",
         description=(
             "{{ $value | humanizePercentage }} of the answers went out without {{ $labels.reason }}, which failed or "
-            "was too late."
+            "exceeded its time limit."
         ),
     ),
     Alert(
@@ -117,6 +117,6 @@ SERVING = (
         lasting="10m",
         severity="ticket",
         summary="Feeds are empty",
-        description="{{ $value | humanizePercentage }} of the feeds for {{ $labels.surface }} had no item at all.",
+        description="{{ $value | humanizePercentage }} of the feeds for {{ $labels.surface }} had no items.",
     ),
 )

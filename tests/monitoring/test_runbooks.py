@@ -1,4 +1,4 @@
-"""Every alert has its page and every page its alert; what a page tells people to type and to query exists."""
+"""Every alert has a runbook and every runbook an alert; the commands and queries of a runbook exist."""
 
 from __future__ import annotations
 
@@ -8,19 +8,20 @@ import subprocess
 import pytest
 import yaml
 
-from monitoring.rules import ALERTS, RECORDINGS, RUNBOOKS
+from monitoring.rules import ALERTS, GROUPS, RECORDINGS, RUNBOOKS, rule_file
 from tests.monitoring.conftest import ROOT
 from tests.monitoring.test_dashboards import EXPRESSIONS, metrics
 
 FOLDER = ROOT / RUNBOOKS
-PAGES = sorted(FOLDER.glob("*.md"))
+PAGES = sorted(FOLDER.rglob("*.md"))
+PAGE_OF = {alert.name: FOLDER / group / alert.page for group, alerts in GROUPS.items() for alert in alerts}
 PARTS = ("transformer", "predictor")
 IN_THE_STORE = ("monitoring/ledger.json", "monitoring/history/")
 SECTIONS = ["What it means", "How to see it", "What to do", "How to tell it is over"]
 
 
 def commands() -> list[tuple[str, str]]:
-    """Page and line of everything that is to be typed: lines of code blocks, and code spans that begin as a command."""
+    """Page and text of every command: lines of code blocks, and code spans that start like a command."""
     found = []
     for page in PAGES:
         blocks = re.findall(r"^ *```\n(.*?)^ *```", page.read_text(), re.MULTILINE | re.DOTALL)
@@ -34,12 +35,22 @@ def commands() -> list[tuple[str, str]]:
 
 
 def test_every_alert_has_its_page_and_every_page_its_alert():
-    assert [page.name for page in PAGES] == sorted([alert.page for alert in ALERTS] + ["README.md"])
+    assert sorted([*PAGE_OF.values(), FOLDER / "README.md"]) == PAGES
+    assert len(PAGE_OF) == len(ALERTS)
+
+
+def test_notifications_and_the_contents_link_to_the_pages():
+    rules = [rule for group in rule_file("https://example.com/runbooks/")["groups"] for rule in group["rules"]]
+    urls = {rule["alert"]: rule["annotations"]["runbook_url"] for rule in rules if "alert" in rule}
+    paths = {name: page.relative_to(FOLDER).as_posix() for name, page in PAGE_OF.items()}
+    assert urls == {name: f"https://example.com/runbooks/{path}" for name, path in paths.items()}
+    linked = re.findall(r"\]\(([^)]+)\)", (FOLDER / "README.md").read_text())
+    assert sorted(linked) == sorted(paths.values())
 
 
 @pytest.mark.parametrize("alert", ALERTS, ids=lambda alert: alert.name)
 def test_a_page_has_its_sections(alert):
-    text = (FOLDER / alert.page).read_text()
+    text = PAGE_OF[alert.name].read_text()
     assert text.startswith(f"# {alert.name}\n\n**{alert.severity}** · {alert.summary}.\n")
     assert re.findall(r"^## (.*)$", text, re.MULTILINE) == SECTIONS
     parts = dict(zip(SECTIONS, re.split(r"^## .*$", text, flags=re.MULTILINE)[1:], strict=True))
@@ -50,7 +61,7 @@ def test_a_page_has_its_sections(alert):
 def test_links_lead_somewhere():
     for page in PAGES:
         for target in re.findall(r"\]\(([^)]+)\)", page.read_text()):
-            assert (FOLDER / target).is_file(), (page.name, target)
+            assert (page.parent / target).is_file(), (page.name, target)
         for path in re.findall(r"`((?:manifests|monitoring|\.ci)/[^`\s]+)`", page.read_text()):
             assert path in IN_THE_STORE or (ROOT / path).exists(), (page.name, path)
 

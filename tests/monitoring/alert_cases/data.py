@@ -13,8 +13,8 @@ DATA = (
         {'recs_bundle_failures_total{job="kuberec-predictor"}': "0x5 1+1x30"},
         "11m",
         {"job": "kuberec-predictor"},
-        "kuberec-predictor fails to load a bundle or to read the store, 5 times in 5 minutes. What it held before "
-        "stays in service.",
+        "kuberec-predictor failed to load a bundle or to read the store 5 times in 5 minutes. It keeps serving the "
+        "bundle that it holds.",
     ),
     Case("KuberecBundleRefused", "one hiccup", {'recs_bundle_failures_total{job="p"}': "0x5 1x30"}, "11m"),
     Case(
@@ -22,8 +22,8 @@ DATA = (
         "a transformer stays behind",
         {SERVED + 'instance="t",version="b1"}': "1x60", SERVED + 'instance="u",version="b2"}': "1x60"},
         "15m",
-        says="2 bundles are in service at once for 15 minutes; a swap takes seconds: b1 on 1; b2 on 1; people get "
-        "one or the other by chance.",
+        says="2 bundles have been in service together for 15 minutes; a swap takes seconds: b1 on 1; b2 on 1; users "
+        "get either one, depending on the replica.",
     ),
     Case(
         "KuberecBundlesDiffer",
@@ -47,8 +47,8 @@ DATA = (
         {'recs_feature_age_seconds{view="item_stats"}': "7200+60x240"},
         "71m",
         {"view": "item_stats"},
-        "The features of item_stats in use were computed 3h 11m 0s ago; they are refreshed every hour. Feeds do not "
-        "know what people did since, nor new prices and stock.",
+        "The features of item_stats in use were computed 3h 11m 0s ago; a refresh runs every hour. Feeds ignore newer "
+        "events, prices and stock.",
     ),
     Case("KuberecFeaturesOld", "refreshed hourly", {'recs_feature_age_seconds{view="item_stats"}': "3500x90"}, "60m"),
     Case(
@@ -56,8 +56,7 @@ DATA = (
         "no release for over a day",
         {'recs_index_age_seconds{job="kuberec-transformer"}': "86400+60x120"},
         "61m",
-        says="The bundle in service was made 1d 1h 1m 0s ago; training releases one a day. New items are not "
-        "recommended.",
+        says="The served bundle was made 1d 1h 1m 0s ago; a release is due every day. New items are not recommended.",
     ),
     Case("KuberecIndexOld", "a release after 24.5 hours", {"recs_index_age_seconds": "86400+60x30 0+60x90"}, "90m"),
     Case(
@@ -66,7 +65,7 @@ DATA = (
         {'recs_log_lost_rows_total{table="impressions",reason="queue_full"}': "_x20 40x60"},
         "20m",
         {"table": "impressions", "reason": "queue_full"},
-        "40 rows of impressions were lost within 15 minutes (queue_full). Training and drift will not see them.",
+        "40 rows of impressions were lost within 15 minutes (queue_full). Training and drift do not see them.",
     ),
     Case(
         "KuberecLogRowsLost",
@@ -91,8 +90,7 @@ DATA = (
         },
         "30m",
         {"instance": "t"},
-        "t has brought no row into the log for 10 minutes, and has rows that wait. They are kept on its disk until "
-        "there is no room.",
+        "t has written no row to the log for 10 minutes, and rows are waiting. They stay on its disk until it is full.",
     ),
     Case(
         "KuberecLogStuck",
@@ -105,8 +103,7 @@ DATA = (
         "a client posts what is no event",
         {'recs_events_total{outcome="accepted"}': "0+90x30", 'recs_events_total{outcome="refused"}': "0+10x30"},
         "11m",
-        says="10% of the posted events were refused or could not be kept. What people do does not reach features and "
-        "training.",
+        says="10% of the posted events were refused or could not be stored. They do not reach features and training.",
     ),
     Case(
         "KuberecEventsRefused",

@@ -25,8 +25,8 @@ DRIFT = (
         },
         "0m",
         {"dataset": "shop"},
-        says="2 features of shop have a PSI of 0.2 or more. The largest: category 0.40; price 1.50; a retraining is "
-        "started by itself, unless one ran just before.",
+        says="2 features of shop have a PSI of 0.2 or more. The largest: category 0.40; price 1.50; a retraining "
+        "starts automatically, unless one started within the cooldown.",
     ),
     Case(
         "KuberecDriftSignificant",
@@ -43,16 +43,16 @@ DRIFT = (
         "the last run is over 26 hours ago",
         {"recs_drift_last_run_timestamp_seconds": "0x1700"},
         "1590m",
-        says="The drift job last ended well 1d 2h 30m 0s ago (or never did); it runs once a day. Nobody watches the "
-        "data.",
+        says="The drift job last succeeded 1d 2h 30m 0s ago (or has never run); it runs once a day. Drift is not "
+        "measured.",
     ),
     Case(
         "KuberecDriftJobLate",
         "servers for over a day, never a drift job",
         {TRANSFORMER: "1x1700"},
         "1580m",
-        says="The drift job last ended well 1d 2h 0m 1s ago (or never did); it runs once a day. Nobody watches the "
-        "data.",
+        says="The drift job last succeeded 1d 2h 0m 1s ago (or has never run); it runs once a day. Drift is not "
+        "measured.",
     ),
     Case("KuberecDriftJobLate", "a day-old run", {"recs_drift_last_run_timestamp_seconds": "0x1700"}, "1450m"),
     Case("KuberecDriftJobLate", "a system of an hour", {TRANSFORMER: "1x70"}, "60m"),
@@ -62,8 +62,8 @@ DRIFT = (
         {'recs_retraining_refused{dataset="shop"}': "0x5 1x10"},
         "6m",
         {"dataset": "shop"},
-        says="Drift started a retraining, and no bundle came of it. The bundle before stays in service, on data it was "
-        "not made for.",
+        says="Drift started a retraining, and it released no bundle. The previous bundle stays in service, although "
+        "the data has drifted from it.",
     ),
     Case("KuberecRetrainingRefused", "the latest one was released", {"recs_retraining_refused": "1x5 0x10"}, "10m"),
 )

@@ -27,14 +27,14 @@ SERVING = (
         "all of two transformers are away",
         {TRANSFORMER: "1x5 0x20", TRANSFORMER.replace("t:", "u:"): "1x5 0x20", PREDICTOR: "1x30"},
         "7m",
-        says="Prometheus reaches no transformer, or knows of none. Every request for a feed fails.",
+        says="Prometheus reaches no transformer, or has none to scrape. Every request for a feed fails.",
     ),
     Case(
         "KuberecDown",
         "nothing is scraped at all",
         {PREDICTOR: "1x30"},
         "1m",
-        says="Prometheus reaches no transformer, or knows of none. Every request for a feed fails.",
+        says="Prometheus reaches no transformer, or has none to scrape. Every request for a feed fails.",
     ),
     Case("KuberecDown", "one of two is away", {TRANSFORMER: "1x30", TRANSFORMER.replace("t:", "u:"): "0x30"}, "20m"),
     Case(
@@ -43,8 +43,8 @@ SERVING = (
         {TRANSFORMER: "1x30", PREDICTOR: "1x5 0x30"},
         "11m",
         {"job": "kuberec-predictor", "instance": "p:8080"},
-        "kuberec-predictor at p:8080 has not answered Prometheus for 5 minutes. Others carry its share; without a "
-        "predictor feeds go out in retrieval order.",
+        "kuberec-predictor at p:8080 has not answered Prometheus for 5 minutes. The other replicas take its "
+        "requests; without any predictor feeds go out in retrieval order.",
     ),
     Case("KuberecTargetDown", "a restart of three minutes", {PREDICTOR: "1x5 0x3 1x30"}, "15m"),
     Case("KuberecTargetDown", "somebody else's server", {'up{job="shop"}': "0x30"}, "15m"),
@@ -53,7 +53,7 @@ SERVING = (
         "one request in a hundred fails",
         {**requests("0+594x30"), **requests("0+6x30", code="500")},
         "6m",
-        says="1% of requests got a 5xx over 5 minutes; 0.1% are allowed.",
+        says="1% of the requests got a 5xx in 5 minutes; the limit is 0.1%.",
     ),
     Case("KuberecErrors", "one in two thousand", {**requests("0+1999x30"), **requests("0+1x30", code="503")}, "20m"),
     Case("KuberecErrors", "clients ask badly", {**requests("0+60x30"), **requests("0+60x30", code="422")}, "20m"),
@@ -64,7 +64,7 @@ SERVING = (
         latencies("0+540x30", "0+600x30"),
         "11m",
         {"surface": "home"},
-        "99% of the requests for home end within 230ms; 100ms are promised.",
+        "99% of the requests for home end within 230ms; the objective is 100ms.",
     ),
     Case("KuberecSlow", "one in a thousand does", latencies("0+5994x30", "0+6000x30"), "20m"),
     Case("KuberecSlow", "mails are slow", latencies("0+100x30", "0+600x30", surface="email"), "20m"),
@@ -74,16 +74,16 @@ SERVING = (
         "a day of requests, then none",
         requests("0+60x1560 93600x60"),
         "1580m",
-        says="No request for 10 minutes; at this hour there were 1.00 a second a week (else a day) ago. The way to the "
-        "servers is likely cut.",
+        says="No request for 10 minutes; the same hour had 1.00 a second a week ago (a day ago for a new system). The "
+        "route to the servers is probably cut.",
     ),
     Case(
         "KuberecNoTraffic",
         "the servers were restarted and have counted nothing since",
         requests("0+60x1560 stale"),
         "1580m",
-        says="No request for 10 minutes; at this hour there were 1.00 a second a week (else a day) ago. The way to the "
-        "servers is likely cut.",
+        says="No request for 10 minutes; the same hour had 1.00 a second a week ago (a day ago for a new system). The "
+        "route to the servers is probably cut.",
     ),
     Case("KuberecNoTraffic", "a new system that nobody has asked yet", {TRANSFORMER: "1x60"}, "60m"),
     Case("KuberecNoTraffic", "requests as ever", requests("0+60x1600"), "1590m"),
@@ -92,7 +92,7 @@ SERVING = (
         "half of yesterday's requests",
         requests("0+60x1440 86400+30x300"),
         "1520m",
-        says="Requests of the last hour are 50% of those of the same hour a week (else a day) ago.",
+        says="The last hour had 50% of the requests of the same hour a week ago (a day ago for a new system).",
     ),
     Case("KuberecTrafficDown", "nine tenths of yesterday's", requests("0+60x1440 86400+54x300"), "1600m"),
     Case("KuberecTrafficDown", "half of very few", requests("0+6x1440 8640+3x300"), "1600m"),
@@ -102,7 +102,7 @@ SERVING = (
         degraded("ranker", "0x10 0+600x40"),
         "16m",
         {"reason": "ranker"},
-        "100% of the answers had to do without the predictor. People get feeds in retrieval order, which are clearly "
+        "100% of the answers were made without the predictor. Users get feeds in retrieval order, which are clearly "
         "worse.",
     ),
     Case("KuberecRankerAway", "one in ten does", degraded("ranker", "0+60x60"), "30m"),
@@ -112,7 +112,8 @@ SERVING = (
         degraded("features", "0x10 0+600x40"),
         "16m",
         {"reason": "features"},
-        "100% of the answers had to do without the user's features. These people get what is popular, like strangers.",
+        "100% of the answers were made without the user's features. These users get popular items instead of a "
+        "personal feed.",
     ),
     Case("KuberecFeaturesAway", "one in ten does", degraded("features", "0+60x60"), "30m"),
     Case(
@@ -121,7 +122,7 @@ SERVING = (
         degraded("covisitation", "0+30x60"),
         "11m",
         {"reason": "covisitation"},
-        "5% of the answers went out without covisitation, which failed or was too late.",
+        "5% of the answers went out without covisitation, which failed or exceeded its time limit.",
     ),
     Case("KuberecDegraded", "one in two hundred does", degraded("covisitation", "0+3x60"), "30m"),
     Case("KuberecDegraded", "the catalogue cannot be read: no answer lacks it", degraded("items", "0+60x60"), "30m"),
@@ -131,7 +132,7 @@ SERVING = (
         {**requests("0+600x30"), 'recs_empty_total{surface="home"}': "0+12x30"},
         "11m",
         {"surface": "home"},
-        "2% of the feeds for home had no item at all.",
+        "2% of the feeds for home had no items.",
     ),
     Case(
         "KuberecEmptyFeeds",
