@@ -1,8 +1,8 @@
-"""Whether drift deserves a retraining, and why; starting one is for `pipelines/`.
+"""Decides whether a drift report starts a retraining, and why; `pipelines/` starts it.
 
-Owns the rule: significant drift does, once for every window of a bundle, and not while one is under way or shortly
-after one. Moderate drift is only reported, and of too little nothing is concluded. Refuses to look at clocks, stores
-and logs: what it knows it is given.
+Significant drift starts one retraining for each window of a bundle, unless another is running or the cooldown of the
+last one has not passed. Moderate drift is only reported, and too little data leads to no conclusion. The decision only
+depends on the arguments, never on clocks, stores or logs.
 """
 
 from __future__ import annotations
@@ -17,12 +17,12 @@ from monitoring.ledger import Ledger, Retraining, retraining_key
 
 
 class Decision(BaseModel):
-    """What follows from a report.
+    """The decision about a drift report.
 
     Attributes:
-        retrain: Whether a training is to be started.
-        cause: Why, or why not, in a sentence a person understands.
-        key: Names the retraining that this window may start, so that it is started once.
+        retrain: Whether to start a retraining.
+        cause: The reason for or against, in one sentence for people.
+        key: Idempotency key of the retraining that this window may start.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,13 +33,13 @@ class Decision(BaseModel):
 
 
 def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: float) -> Decision:
-    """Decide.
+    """Decide whether a report starts a retraining.
 
     Args:
-        report: A window of the served bundle.
-        ledger: Retrainings so far.
-        now: Unix seconds of the wall clock.
-        cooldown_seconds: Between the start of one retraining and the next; a try that was lost does not count.
+        report: Drift of a window of the served bundle.
+        ledger: Retrainings until now.
+        now: Wall clock, unix seconds.
+        cooldown_seconds: Least time between the starts of two retrainings; a lost try does not count.
     """
     key = retraining_key(report.bundle_version, report.start)
 
@@ -51,7 +51,7 @@ def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: fl
     if report.verdict == "none":
         return no(report.sentence)
     if report.verdict == "moderate":
-        return no(f"{report.sentence} Moderate drift is reported and starts nothing.")
+        return no(f"{report.sentence} Moderate drift is reported and starts no retraining.")
     drift = f"{named(report.worst('significant'))} drifted from what bundle {report.bundle_version} was released with"
     answered, running = ledger.answering(key), ledger.running()
     if answered is not None:
@@ -74,7 +74,7 @@ def _stands(entry: Retraining) -> str:
 
 
 def _span(seconds: float) -> str:
-    """A length of time in words, rounded up."""
+    """A duration in words, rounded up."""
     if seconds < 120:
         return f"{math.ceil(max(seconds, 0))} s"
     if seconds < 2 * 3600:

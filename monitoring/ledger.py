@@ -1,7 +1,7 @@
-"""The ledger of retrainings: what drift has started, why, and how it ended. `<store>/monitoring/ledger.json`.
+"""The ledger of retrainings that drift started, with cause and outcome: `<store>/monitoring/ledger.json`.
 
-Owns the types and the file. Only the holder of the retraining lease (`pipelines/retraining/lease/`) writes it, so that
-what is read, changed and written is changed by one process; anybody may read it.
+Only the holder of the retraining lease (`pipelines/retraining/lease/`) writes the ledger, so no update is lost. Any
+process may read it.
 """
 
 from __future__ import annotations
@@ -20,21 +20,21 @@ Outcome = Literal["running", "released", "refused", "failed"]
 
 
 class Retraining(BaseModel):
-    """One training that drift has started.
+    """One training that drift started.
 
     Attributes:
         key: Idempotency key, see `retraining_key`.
-        bundle: Version that was served while its requests drifted.
-        window_start: The window's rows are later than this, unix seconds of the log.
-        window_end: And no later than this.
+        bundle: Version of the bundle that was served in the drifted window.
+        window_start: Start of the window (exclusive), unix seconds of the log.
+        window_end: End of the window (inclusive), unix seconds of the log.
         cause: Why it was started, one sentence.
-        started_at: Unix seconds of the wall clock.
-        finished_at: The same, None while it runs.
+        started_at: Wall clock, unix seconds.
+        finished_at: Wall clock, unix seconds; None while it runs.
         outcome: `released`, `refused` by the data or release gate, `failed` for any other end, `running` until then.
         version: The released bundle, "" otherwise.
         sentence: Why it was refused or failed, "" otherwise.
-        run_id: Of the cluster's run; "" where it ran on a machine of its own.
-        lost: Whether it failed because whoever ran it was gone: that says nothing about the next try.
+        run_id: Id of the run in the cluster; "" for a run on one machine.
+        lost: Whether it failed because its process disappeared. A lost try does not count: the next one may succeed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -54,13 +54,13 @@ class Retraining(BaseModel):
 
 
 class Answer(BaseModel):
-    """What a drift job did about what it found; `drift.json` and the page tell it.
+    """How a drift job answered its report; `drift.json` and the page show it.
 
     Attributes:
-        retrain: Whether it started a retraining.
-        sentence: Why, or why not.
-        latest: The latest retraining, this one or an earlier one, as it stood when the job ended; None before the
-            first. One that was refused or failed is told while the bundle is served that it was to replace.
+        retrain: Whether the job started a retraining.
+        sentence: The reason for or against.
+        latest: State of the latest retraining when the job ended; None before the first. A refused or failed
+            retraining is shown as long as the bundle that it should have replaced is served.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -82,54 +82,54 @@ class Ledger(BaseModel):
     retrainings: tuple[Retraining, ...] = ()
 
     def latest(self) -> Retraining | None:
-        """The one started last."""
+        """The retraining that started last."""
         return self.retrainings[-1] if self.retrainings else None
 
     def running(self) -> Retraining | None:
-        """The one under way, None where all have ended."""
+        """The running retraining, or None."""
         return next((one for one in reversed(self.retrainings) if one.outcome == "running"), None)
 
     def answering(self, key: str) -> Retraining | None:
-        """The one that answers this key for good; a lost try does not."""
+        """The retraining that answers this key; a lost try does not count."""
         return next((one for one in self.retrainings if one.key == key and not one.lost), None)
 
     def last_try(self) -> Retraining | None:
-        """The one that a cool-down counts from: the latest that was not lost."""
+        """The latest retraining that was not lost; the cooldown starts with it."""
         return next((one for one in reversed(self.retrainings) if not one.lost), None)
 
     def last_of(self, outcome: Outcome) -> Retraining | None:
-        """The latest with this outcome."""
+        """The latest retraining with this outcome."""
         return next((one for one in reversed(self.retrainings) if one.outcome == outcome), None)
 
     def added(self, retraining: Retraining) -> Ledger:
-        """The same with one more."""
+        """A ledger with one more entry."""
         return Ledger(retrainings=(*self.retrainings, retraining))
 
     def replaced(self, retraining: Retraining) -> Ledger:
-        """The same with the latest entry of its key as given."""
+        """A ledger in which the latest entry with the same key is replaced."""
         place = max(place for place, one in enumerate(self.retrainings) if one.key == retraining.key)
         return Ledger(retrainings=(*self.retrainings[:place], retraining, *self.retrainings[place + 1 :]))
 
 
 def retraining_key(bundle: str, window_start: float) -> str:
-    """Names the retraining that a window of a bundle may start, so that it is started once.
+    """Idempotency key of the retraining that a window of a bundle may start.
 
-    Windows follow one another, so the start says which one it is: of two jobs at once, or of a job and the one that
-    repeats it after a crash, the second sees a few more rows and means the same window.
+    The start alone identifies a window, because windows follow each other. A concurrent job, or a retry after a crash,
+    sees a later end but must not start a second retraining.
 
     Args:
-        bundle: The version served.
-        window_start: Unix seconds of the log.
+        bundle: Version of the served bundle.
+        window_start: Start of the window, unix seconds of the log.
     """
     start = datetime.fromtimestamp(window_start, UTC)
     return f"{bundle}-since-{start:%Y%m%dT%H%M%S}{start.microsecond // 1000:03d}"
 
 
 def read_ledger(folder: StateFolder) -> Ledger:
-    """The ledger as it stands; an empty one before the first retraining.
+    """Read the ledger; it is empty before the first retraining.
 
     Raises:
-        StorageError: It cannot be read, or is none.
+        StorageError: The file cannot be read or is not a ledger.
     """
     content = folder.read(LEDGER_FILE)
     if content is None:
@@ -138,14 +138,14 @@ def read_ledger(folder: StateFolder) -> Ledger:
         return Ledger.model_validate_json(content)
     except ValidationError as error:
         raise StorageError(
-            f"{folder.url}/{LEDGER_FILE} is no ledger of retrainings: restore it, or remove it if nothing is running."
+            f"{folder.url}/{LEDGER_FILE} is not a ledger of retrainings: restore it, or remove it if none is running."
         ) from error
 
 
 def write_ledger(folder: StateFolder, ledger: Ledger) -> None:
-    """Replaces the ledger; the caller holds the retraining lease.
+    """Replace the ledger. The caller must hold the retraining lease.
 
     Raises:
-        StorageError: It cannot be written.
+        StorageError: The file cannot be written.
     """
     folder.write(LEDGER_FILE, (ledger.model_dump_json(indent=2) + "\n").encode())

@@ -1,6 +1,6 @@
-"""Small files that the jobs of one dataset leave for each other: `<store>/monitoring/`, local or behind a URL.
+"""Small files that the jobs of one dataset share, in `<store>/monitoring/`, local or behind a URL.
 
-Owns where they lie and that each is replaced as a whole. Refuses nothing about content: whoever owns a file reads it.
+A file is replaced as a whole. The module that owns a file parses its content.
 """
 
 from __future__ import annotations
@@ -21,21 +21,21 @@ class StateFolder:
     """The monitoring files of one dataset.
 
     Attributes:
-        store: The dataset's serving store, a directory or URL.
+        store: Serving store of the dataset, a directory or URL.
     """
 
     store: str
 
     @property
     def url(self) -> str:
-        """The folder itself."""
+        """Path or URL of the folder."""
         return f"{self.store.rstrip('/')}/{FOLDER}"
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None where there is none.
+        """Read a file; None if it does not exist.
 
         Raises:
-            StorageError: It cannot be read.
+            StorageError: The file cannot be read.
         """
         if self._remote is not None:
             return self._remote.read(name)
@@ -47,14 +47,14 @@ class StateFolder:
             raise StorageError(f"{self.url}/{name} cannot be read: {error.strerror}.") from error
 
     def write(self, name: str, content: bytes) -> None:
-        """Puts a file in place; a reader sees the old one or the new one.
+        """Write a file atomically: a reader sees the old content or the new content.
 
         Args:
-            name: Path below the folder.
-            content: All of it.
+            name: Path relative to the folder.
+            content: The whole content.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: The file cannot be written.
         """
         if self._remote is not None:
             self._remote.write(name, content)

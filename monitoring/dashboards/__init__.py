@@ -1,6 +1,6 @@
-"""The Grafana dashboard of the service, generated: https://grafana.com/docs/grafana/latest/dashboards/.
+"""The generated Grafana dashboard of the service: https://grafana.com/docs/grafana/latest/dashboards/.
 
-Owns what is shown. Its queries use the series that `monitoring.rules` records, so the rules belong to it.
+Its queries use the series that `monitoring.rules` records, so the rules must be loaded in the same Prometheus.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Writes the dashboard for Grafana: `python -m monitoring.dashboards --out build/monitoring`."""
+"""Write the dashboard for Grafana: `python -m monitoring.dashboards --out build/monitoring`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(
         prog="python -m monitoring.dashboards", description=(__doc__ or "").splitlines()[0]
     )
-    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder that gets dashboard.json")
+    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder to write dashboard.json to")
     options = parser.parse_args(arguments)
     write_json(options.out / FILE, kuberec_dashboard())
     print(options.out / FILE)

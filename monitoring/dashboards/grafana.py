@@ -1,7 +1,7 @@
-"""A dashboard as Grafana (10 and later) imports it.
+"""The JSON model of a dashboard, for import into Grafana 10 and later.
 
 Field names and values are those of Grafana's dashboard schema: https://grafana.com/docs/grafana/latest/dashboards/
-build-dashboards/view-dashboard-json-model/. Refuses to lay out by hand: panels follow each other and wrap.
+build-dashboards/view-dashboard-json-model/. Panels are laid out automatically, from left to right, and wrap.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ def dashboard(title: str, uid: str, rows: Sequence[Row]) -> dict[str, Any]:
     """The JSON model of a dashboard.
 
     Args:
-        title: Its name.
-        uid: Its id in URLs; importing it again replaces the one before.
+        title: Name of the dashboard.
+        uid: Id of the dashboard in URLs; a later import with the same id replaces it.
         rows: From top to bottom.
     """
     return {
@@ -45,7 +45,7 @@ def dashboard(title: str, uid: str, rows: Sequence[Row]) -> dict[str, Any]:
 
 
 def _placed(rows: Sequence[Row]) -> Iterator[dict[str, Any]]:
-    """Headings and panels with ids and places."""
+    """Headings and panels with their ids and grid positions."""
     top, number = 0, 0
     for row in rows:
         number += 1
@@ -97,7 +97,7 @@ def _target(series: Series, place: int, *, instant: bool) -> dict[str, Any]:
 
 
 def _steps(limits: Sequence[float]) -> list[dict[str, Any]]:
-    """Green, then the colours of the limits, the last one red."""
+    """Green below the first limit, then the colours of the limits, the last one red."""
     colors = _COLORS[len(_COLORS) - len(limits) :]
     steps = [{"color": color, "value": limit} for color, limit in zip(colors, limits, strict=True)]
     return [{"color": "green", "value": None}, *steps]

@@ -1,4 +1,4 @@
-"""What a dashboard is made of, free of how Grafana writes it down (`grafana.py`)."""
+"""The parts of a dashboard, independent of Grafana's JSON model (`grafana.py`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Series:
 
     Attributes:
         expression: PromQL.
-        legend: Name of a line, `{{label}}` for the value of a label.
+        legend: Name of each line; `{{label}}` stands for the value of a label.
     """
 
     expression: str
@@ -24,16 +24,16 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """One picture.
+    """One chart.
 
     Attributes:
-        title: What is seen.
-        description: How to read it, and what is ordinary.
-        series: What is drawn.
-        unit: Of the values.
-        kind: Lines over time; or the latest values as numbers or bars.
+        title: Title of the chart.
+        description: How to read the chart, and its normal values.
+        series: Queries that are drawn.
+        unit: Unit of the values.
+        kind: Lines over time, or the latest values as numbers or bars.
         width: In 24ths of the page.
-        limits: Values from which it is yellow and red; a single one is red.
+        limits: Values at which the colour changes to yellow, then red; a single limit is red.
     """
 
     title: str
@@ -47,7 +47,7 @@ class Panel:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """Panels under a heading, from left to right."""
+    """Panels below a heading, from left to right."""
 
     title: str
     panels: tuple[Panel, ...]

@@ -1,4 +1,4 @@
-"""The rows about answers, and about what they are made from."""
+"""The dashboard rows about answers, and about bundles, features and the log."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ SERVICE = Row(
     (
         Panel(
             "Requests",
-            "Feeds asked for a second, by surface and HTTP status. A 4xx is a client's mistake, a 5xx ours.",
+            "Requests per second, by surface and HTTP status. A 4xx is a client error, a 5xx a server error.",
             (Series("sum by (surface, code) (rate(recs_requests_total[5m]))", "{{surface}} {{code}}"),),
             "reqps",
         ),
         Panel(
             "Time of a request",
-            "From the call to the body, mail left out. 99 % are promised within 100 ms.",
+            "From the call to the body, without email. The objective is 100 ms for 99 % of the requests.",
             tuple(
                 Series(_quantile(quantile, 'recs_request_seconds_bucket{surface!="email"}'), f"p{quantile * 100:.0f}")
                 for quantile in (0.5, 0.95, 0.99)
@@ -31,20 +31,20 @@ SERVICE = Row(
         ),
         Panel(
             "Time of stages, 99 %",
-            "Where time goes. `ranker` is the call of the predictor, `score` the predictor's own part.",
+            "Latency of each stage. `ranker` is the call of the predictor, `score` the time inside the predictor.",
             (Series(_quantile(0.99, "recs_stage_seconds_bucket", "stage"), "{{stage}}"),),
             "s",
         ),
         Panel(
             "Errors",
-            "Share of requests answered with a 5xx; 0.1 % are allowed.",
+            "Share of requests answered with a 5xx; the limit is 0.1 %.",
             (Series("recs:errors:ratio_rate5m", "errors"),),
             "percentunit",
             limits=(0.001,),
         ),
         Panel(
             "Degraded, by reason",
-            "Share of answers that went out without a part, failed or too late. No line: nothing has failed.",
+            "Share of answers without a part that failed or was too late. No line means no failure.",
             (Series("recs:degraded:ratio_rate5m", "{{reason}}"),),
             "percentunit",
             limits=(0.01, 0.5),
@@ -57,8 +57,8 @@ SERVICE = Row(
             limits=(0.01,),
         ),
         Panel(
-            "Traffic of an hour",
-            "Beside the same hour of a week (else a day) ago, which a new system does not have.",
+            "Hourly traffic",
+            "Compared with the same hour a week ago, or a day ago for a new system.",
             (
                 Series("recs:requests:rate1h", "now"),
                 Series("recs:requests:expected1h", "expected"),
@@ -67,7 +67,7 @@ SERVICE = Row(
         ),
         Panel(
             "Candidates removed by filters",
-            "A second, by filter. A jump of `availability` means stock or regions changed.",
+            "Candidates per second, by filter. A jump of `availability` means that stock or regions changed.",
             (Series("sum by (reason) (rate(recs_filtered_total[5m]))", "{{reason}}"),),
             "rowsps",
         ),
@@ -85,12 +85,12 @@ DATA = Row(
     (
         Panel(
             "Bundles in service",
-            "Servers by the version they hold. Predictors keep the one before, transformers swap within seconds.",
+            "Servers by bundle version. Predictors also keep the previous version; transformers swap within seconds.",
             (Series("count by (job, version) (recs_bundle_info)", "{{job}} {{version}}"),),
         ),
         Panel(
             "Swaps and failed loads",
-            "Within the last hour, by server. A failed load leaves the bundle before in service.",
+            "Within the last hour, by server. After a failed load the previous bundle stays in service.",
             (
                 Series("sum by (job) (increase(recs_bundle_swaps_total[1h]))", "{{job}} swaps"),
                 Series("sum by (job) (increase(recs_bundle_failures_total[1h]))", "{{job}} failures"),
@@ -98,27 +98,27 @@ DATA = Row(
         ),
         Panel(
             "Age of the item index",
-            "Of the bundle in service; a release a day keeps it under 24 hours.",
+            "Age of the served bundle; one release a day keeps it under 24 hours.",
             (Series("max(recs_index_age_seconds)", "index"),),
             "s",
             limits=(86_400.0,),
         ),
         Panel(
             "Age of features",
-            "Since the features in use were computed, by view; they are refreshed every hour.",
+            "Time since the features in use were computed, by view; a refresh runs every hour.",
             (Series("max by (view) (recs_feature_age_seconds)", "{{view}}"),),
             "s",
             limits=(10_800.0,),
         ),
         Panel(
             "Rows of the log",
-            "Written a second, by table. Impressions are items shown, so about 20 a request.",
+            "Rows written per second, by table. An impression is a shown item, so a request writes about 20.",
             (Series("sum by (table) (rate(recs_log_rows_total[5m]))", "{{table}}"),),
             "rowsps",
         ),
         Panel(
             "Rows lost and waiting",
-            "Lost within an hour, by table and reason, which is never ordinary; and waiting to be written.",
+            "Rows lost within an hour, by table and reason, normally none; and rows that wait to be written.",
             (
                 Series("sum by (table, reason) (increase(recs_log_lost_rows_total[1h]))", "lost {{table}}: {{reason}}"),
                 Series("sum(recs_log_waiting_rows)", "waiting"),
@@ -127,7 +127,7 @@ DATA = Row(
         ),
         Panel(
             "Events",
-            "Posted a second, by what became of them.",
+            "Posted events per second, by outcome.",
             (Series("sum by (outcome) (rate(recs_events_total[5m]))", "{{outcome}}"),),
             "reqps",
         ),

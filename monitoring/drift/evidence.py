@@ -1,4 +1,4 @@
-"""Evidently's part: a report of `ValueDrift` over binned columns, by our own test."""
+"""PSI by Evidently: a report of `ValueDrift` over binned columns, with the test `kuberec_psi`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from evidently.metrics import ValueDrift
 from monitoring.drift.psi import register
 from monitoring.drift.report import SIGNIFICANT
 
-COLUMNS_TOGETHER = 10  # a report of 60 columns over slates of 100 items takes 0.9 GB, six of ten take 0.15
+COLUMNS_TOGETHER = 10  # bounds memory: 60 columns over slates of 100 items take 0.9 GB at once, 0.15 GB by tens
 
 Counts = npt.NDArray[np.int64]
 
@@ -24,11 +24,11 @@ def evidently_psi(counted: Mapping[str, tuple[Counts, Counts]]) -> dict[str, flo
     """PSI of every column.
 
     Args:
-        counted: Column -> units in each bin of the reference and of what is compared with it; both hold some.
+        counted: Column -> units in each bin [b] of the reference and of the window; neither is empty.
     """
     groups: defaultdict[tuple[int, int], list[str]] = defaultdict(list)
     for name, (before, after) in counted.items():
-        groups[int(before.sum()), int(after.sum())].append(name)  # the columns of a data frame are of one length
+        groups[int(before.sum()), int(after.sum())].append(name)  # a data frame needs columns of one length
     figures: dict[str, float] = {}
     for names in groups.values():
         for start in range(0, len(names), COLUMNS_TOGETHER):
@@ -40,7 +40,7 @@ def evidently_psi(counted: Mapping[str, tuple[Counts, Counts]]) -> dict[str, flo
 
 
 def frame(counts: Mapping[str, Counts]) -> pd.DataFrame:
-    """Counts as columns of bin numbers: each as often as it was counted."""
+    """Counts as columns of bin numbers [n]: each bin number is repeated by its count."""
     return pd.DataFrame({name: np.repeat(np.arange(len(column)), column) for name, column in counts.items()})
 
 

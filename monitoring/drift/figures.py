@@ -1,4 +1,4 @@
-"""A drift report as gauges in Prometheus' text format, for the node exporter's textfile collector or a Pushgateway."""
+"""Gauges of a drift report in Prometheus' text format, for the node exporter's textfile collector or a Pushgateway."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from typing import get_args
 from monitoring.drift.report import DriftReport, Severity
 
 HELP = {
-    "recs_drift_psi": "Decile PSI of a column against the reference of the bundle; calendar features among them.",
+    "recs_drift_psi": "Decile PSI of a column against the reference of the bundle, calendar features included.",
     "recs_drift_alarms": "1 for a column that is significant and counts towards the verdict, else 0.",
-    "recs_drift_features": "Columns of each severity, of those that count towards the verdict.",
-    "recs_drift_requests": "Ranked requests in the window that was measured last.",
-    "recs_drift_last_run_timestamp_seconds": "When drift was measured last.",
+    "recs_drift_features": "Columns that count towards the verdict, by severity.",
+    "recs_drift_requests": "Ranked requests in the last measured window.",
+    "recs_drift_last_run_timestamp_seconds": "Time of the last measurement, unix seconds.",
 }
 
 
 def drift_figures(report: DriftReport) -> str:
-    """Gauges of a report; a column without a figure has no gauge.
+    """Gauges of a report; a column without a PSI has no gauge.
 
     Args:
-        report: Its dataset is a label of every gauge, as one collector may read the files of several.
+        report: The report. Its dataset is a label of every gauge: one collector may read the files of several datasets.
     """
     dataset = {"dataset": report.dataset}
     counting = [feature.severity for feature in report.features if feature.alarms]
@@ -42,12 +42,12 @@ def drift_figures(report: DriftReport) -> str:
 
 
 def _gauge(name: str, samples: Iterable[tuple[Mapping[str, str], float]]) -> list[str]:
-    told = [f"{name}{{{','.join(map(_label, labels, labels.values()))}}} {value!r}" for labels, value in samples]
-    return [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge", *told] if told else []
+    lines = [f"{name}{{{','.join(map(_label, labels, labels.values()))}}} {value!r}" for labels, value in samples]
+    return [f"# HELP {name} {HELP[name]}", f"# TYPE {name} gauge", *lines] if lines else []
 
 
 def _label(name: str, text: str) -> str:
-    # The format knows these three escapes; any other, and a collector refuses the whole file.
+    # The format has exactly these three escapes; a collector rejects the whole file for any other.
     for plain, escaped in (("\\", r"\\"), ('"', r"\""), ("\n", r"\n")):
         text = text.replace(plain, escaped)
     return f'{name}="{text}"'

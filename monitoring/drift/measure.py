@@ -1,19 +1,21 @@
-"""Measures a window of the impression log against the reference that the bundle was released with.
+"""Measures drift: compares a window of the impression log with the reference of the served bundle.
 
-Owns which columns are compared, how, and what counts towards the verdict; writes nothing. The figures are Evidently's,
-by our test (`psi.py`), over bins that the reference cut: Evidently drops missing values, a bin of their own it keeps.
+Evidently computes PSI with the test of `psi.py`, over bins that the reference defines. Missing values have a separate
+bin, because Evidently drops them. The rules are:
 
-Shares of user and request features are of requests, those of item and seller features of the items and sellers that
-were shown to as many requests a day as the reference has: more requests reach further into the tail. Those of cross,
-source and prediction features are of rows, but the items of one slate are chosen together and are no independent units,
-so that sufficiency counts requests there. Chance alone moves a figure: one within `chance` is insufficient, of few
-items or sellers by their number, of requests, half of which may come from a few users who are like themselves each
-time, by how many different users would tell as much (`effective_requests`). Ordinary days differ a little more, and how
-much, the reference's own days tell: a figure less than twice what one of them reached against the others (`ordinary`)
-is reported and does not alarm; of a hundred columns some always pass the largest of seven days, hardly any twice that.
-Two kinds never alarm. Hours and weekdays: a window of one day differs from a week by definition. And how often items
-were shown lately: the reference's items by whatever was served before, the window's by this bundle, which tells what we
-did and not what the world did. Where it matters to the ranker, its predictions drift, and those alarm.
+- Unit. User and request features count once a request. Item and seller features count once an item or seller and day,
+  over as many requests a day as the reference has, because more requests reach further into the tail of the catalogue.
+  Cross, source and prediction features count by row. The items of one slate are chosen together, so the number of
+  independent units is the number of requests there.
+- Random variation. A PSI that random variation could explain (`chance`) is `insufficient`. For items and sellers the
+  bound uses their number. For requests it uses the effective number of requests (`effective_requests`), because a few
+  users may send most of them.
+- Ordinary days. `ordinary` is the largest PSI of one day of the reference against its other days. A PSI below twice
+  that value is reported and does not alarm. Of a hundred columns some always exceed the largest of seven days; hardly
+  any exceed twice that value.
+- Kinds that never alarm. Hours and weekdays: a window of one day always differs from a week. Impression counts: they
+  depend on the policy that served, which differs between the reference and the window. If they matter to the ranker,
+  its predictions drift, and predictions alarm.
 """
 
 from __future__ import annotations
@@ -53,12 +55,12 @@ from monitoring.drift.report import (
 from monitoring.drift.window import Window, read_window
 from monitoring.drift.wording import moved, sentence_of
 
-FEWEST_OF_A_DAY = 100  # requests of a reference day that says something about days
+FEWEST_OF_A_DAY = 100  # requests that a day of the reference needs to be compared with the other days
 FEWEST_DAYS = 3
-BEYOND_ORDINARY = 2.0  # times what is ordinary
+BEYOND_ORDINARY = 2.0  # multiple of `ordinary` from which a PSI alarms
 NEVER_ALARM: Mapping[Kind, str] = {
-    "calendar": "the calendar never alarms",
-    "exposure": "how much we show never alarms",
+    "calendar": "calendar features never alarm",
+    "exposure": "impression counts never alarm",
 }
 
 Counts = npt.NDArray[np.int64]
@@ -66,7 +68,7 @@ Counts = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class _Compared:
-    """A column with both counts over its bins."""
+    """A column with the counts [b] of both sides over its bins."""
 
     column: Watched
     known: ReferenceColumn
@@ -75,17 +77,17 @@ class _Compared:
     units: tuple[int, int]
 
     def chance(self, units: tuple[float, float]) -> float:
-        """What so many units on either side differ by through chance, at most."""
+        """The largest PSI that random variation explains for so many units on each side."""
         return chance(int(np.count_nonzero((self.before > 0) | (self.after > 0))), *units)
 
 
 @dataclass(frozen=True, slots=True)
-class _Asked:
-    """What the figures rest on.
+class _RequestCounts:
+    """Numbers of requests behind the comparison.
 
     Attributes:
-        requests: Of the smaller side.
-        effective: Requests of different users that would tell as much, on both sides.
+        requests: Requests of the smaller side.
+        effective: Effective number of requests of the reference and of the window.
         by_day: Requests of each day of the reference.
     """
 
@@ -97,18 +99,18 @@ class _Asked:
 def measure(
     bundle: Bundle, log: str, start: float, end: float, *, seed: int = 0, now: float | None = None
 ) -> DriftReport:
-    """Measures drift.
+    """Measure drift in a window.
 
     Args:
         bundle: The served bundle.
-        log: The impression log's directory or URL.
-        start: The window begins after it, unix seconds.
-        end: And ends with it.
-        seed: Of the draw of requests where there are more than are needed.
-        now: Wall clock, unix seconds; taken here where None.
+        log: Directory or URL of the impression log.
+        start: Start of the window (exclusive), unix seconds.
+        end: End of the window (inclusive), unix seconds.
+        seed: Seed of the sample of requests, if there are more than needed.
+        now: Wall clock, unix seconds; None reads the clock.
 
     Raises:
-        BundleError: The bundle has no reference, or it cannot be read.
+        BundleError: The reference is missing, cannot be read or is of another feature set.
         DatasetError: A part of the log cannot be read.
         StorageError: The log cannot be reached.
     """
@@ -149,16 +151,16 @@ def _compare(bundle: Bundle, reference: Reference, window: Window) -> list[Featu
         values = _labels(window)[column.name] if column.kind == "label" else column.values(tables[column.counted])
         compared.append(_Compared(column, mine, mine.total, mine.bins.count(values), units))
     figures = evidently_psi({one.column.name: (one.before, one.after) for one in compared})
-    asked = _Asked(
+    counts = _RequestCounts(
         min(here["requests"], reference.num_units["requests"]),
         (reference.effective_requests, effective_requests(window.shown)),
         reference.num_requests,
     )
-    return found + [_finding(one, figures[one.column.name], asked) for one in compared]
+    return found + [_finding(one, figures[one.column.name], counts) for one in compared]
 
 
 def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> str:
-    """Why a column cannot be compared, "" where it can."""
+    """The reason why a column cannot be compared, "" if it can."""
     if known is None:
         return "the reference does not have it"
     if known.absent:
@@ -170,9 +172,9 @@ def _absent(column: Watched, known: ReferenceColumn | None, window: Window) -> s
     return ""
 
 
-def _finding(one: _Compared, figure: float, asked: _Asked) -> FeatureDrift:
-    severity, few = _severity(one, figure, asked)
-    ordinary = _ordinary(one.known, asked.by_day)
+def _finding(one: _Compared, figure: float, counts: _RequestCounts) -> FeatureDrift:
+    severity, few = _severity(one, figure, counts)
+    ordinary = _ordinary(one.known, counts.by_day)
     detail, alarms = moved(one.known.bins.labels(), one.before, one.after), one.column.kind not in NEVER_ALARM
     if severity == "insufficient":
         detail += f"; {few} are too few to judge by it"
@@ -196,16 +198,16 @@ def _finding(one: _Compared, figure: float, asked: _Asked) -> FeatureDrift:
     )
 
 
-def _severity(one: _Compared, figure: float, asked: _Asked) -> tuple[Severity, str]:
-    """Severity of a figure; insufficient, and what is too few, where chance alone gives it."""
-    severity = severity_of(figure, asked.requests)
+def _severity(one: _Compared, figure: float, counts: _RequestCounts) -> tuple[Severity, str]:
+    """Severity of a PSI, and for `insufficient` the units that are too few."""
+    severity = severity_of(figure, counts.requests)
     if severity == "insufficient":
-        return severity, f"{asked.requests:,} requests"
+        return severity, f"{counts.requests:,} requests"
     if one.column.counted in ("items", "sellers"):
         if min(one.units) < ENOUGH_UNITS and figure <= one.chance(one.units):
             return "insufficient", f"{min(one.units):,} {one.column.counted}"
-    elif severity != "none" and figure <= one.chance(asked.effective):
-        return "insufficient", f"requests of the same few users, which tell no more than {min(asked.effective):,.0f},"
+    elif severity != "none" and figure <= one.chance(counts.effective):
+        return "insufficient", f"requests of few users, equivalent to {min(counts.effective):,.0f},"
     return severity, ""
 
 
@@ -223,7 +225,7 @@ def _nothing(column: Watched, reason: str, units: int) -> FeatureDrift:
 
 
 def _ordinary(known: ReferenceColumn, num_requests: Sequence[int]) -> float | None:
-    """The largest PSI of a day of the reference against the other days."""
+    """The largest PSI of one day of the reference against the other days; None for too few days."""
     days = [day for day, num in enumerate(num_requests) if num >= FEWEST_OF_A_DAY and any(known.counts[day])]
     if len(days) < FEWEST_DAYS:
         return None
@@ -232,7 +234,7 @@ def _ordinary(known: ReferenceColumn, num_requests: Sequence[int]) -> float | No
 
 
 def _bins(bins: Bins, before: Counts, after: Counts) -> tuple[Bin, ...]:
-    """Shares of both sides; bins that are empty on both are left out."""
+    """Shares of both sides; a bin that is empty on both sides is left out."""
     return tuple(
         Bin(label=label, reference=float(old), current=float(new))
         for label, old, new in zip(bins.labels(), before / before.sum(), after / after.sum(), strict=True)

@@ -1,18 +1,19 @@
-"""Decile PSI as a test of Evidently's, registered under the name `kuberec_psi`.
+"""Decile PSI as an Evidently test with the name `kuberec_psi`.
 
-Evidently's own `psi` cuts reference and current together into bins of equal width, so that a heavy tail (prices)
-hardly moves it. This one cuts at the deciles of the reference.
+The `psi` test of Evidently uses bins of equal width over both samples, so a heavy tail (prices) hardly changes it.
+This test uses the deciles of the reference as edges.
 
     PSI = sum over bins of (current - reference) * ln(current / reference)
 
-of shares, as in N. Siddiqi, Credit Risk Scorecards (2006). Of two samples of one distribution with n and m units and b
-bins it is about (b - 1)(1/n + 1/m): B. Yurdakul, J. Naranjo, Statistical properties of the population stability index,
-Journal of Risk Model Validation 14(4), 2020. With 500 units and ten bins chance alone gives 0.018 and hardly ever 0.05.
+of shares (N. Siddiqi, Credit Risk Scorecards, 2006). For two samples of one distribution with n and m units and b bins
+the expected PSI is about (b - 1)(1/n + 1/m) (B. Yurdakul, J. Naranjo, Statistical properties of the population
+stability index, Journal of Risk Model Validation 14(4), 2020). With 500 units and ten bins this is 0.018, and values
+above 0.05 are rare.
 
-An empty bin would make it infinite. A share below `LEAST_SHARE` counts as `LEAST_SHARE`, on both sides: 0.001 is what a
-sample of the least size we judge (500 units) cannot tell from nothing, and does not depend on the samples' sizes, as
-half a count does: with that, 3 % of newly missing values alone were significant in a large reference. So 3 % in a bin
-that was empty give 0.10, 5 % give 0.19. A bin that is empty on both sides is left out.
+An empty bin would make PSI infinite, so a share below `LEAST_SHARE` counts as `LEAST_SHARE` on both sides. A sample of
+500 units, the smallest that is judged, cannot distinguish 0.001 from 0. The usual replacement, half a count, depends on
+the sample size: 3 % of newly missing values would be significant against a large reference. With `LEAST_SHARE`, 3 % in
+a previously empty bin give a PSI of 0.10, and 5 % give 0.19. A bin that is empty on both sides is left out.
 """
 
 from __future__ import annotations
@@ -32,11 +33,11 @@ NAME = "kuberec_psi"
 
 
 def psi(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
-    """PSI of counts of the same bins [b]; both hold something.
+    """PSI of two histograms over the same bins; neither is empty.
 
     Args:
-        reference: Units in each bin.
-        current: The same of what is compared with it.
+        reference: Units of the reference in each bin [b].
+        current: Units of the other sample in each bin [b].
     """
     before, after = np.asarray(reference, dtype=np.float64), np.asarray(current, dtype=np.float64)
     used = (before > 0) | (after > 0)
@@ -46,15 +47,15 @@ def psi(reference: npt.ArrayLike, current: npt.ArrayLike) -> float:
 
 
 def chance(num_bins: int, num_reference: float, num_current: float) -> float:
-    """PSI that two samples of one distribution hardly ever pass: once in a thousand times.
+    """The 99.9 % quantile of PSI between two samples of one distribution: larger values are not random variation.
 
-    By chance PSI is distributed as (1/n + 1/m) times chi-squared with one degree of freedom less than bins (Yurdakul
-    and Naranjo, as above).
+    Under the same distribution PSI is (1/n + 1/m) times chi-squared with (bins - 1) degrees of freedom (Yurdakul and
+    Naranjo, see the module).
 
     Args:
-        num_bins: Bins that hold something.
-        num_reference: Units of the one sample.
-        num_current: Units of the other.
+        num_bins: Number of bins that are not empty.
+        num_reference: Units of the first sample, n.
+        num_current: Units of the second sample, m.
     """
     if min(num_reference, num_current) == 0:
         return float("inf")
@@ -64,18 +65,18 @@ def chance(num_bins: int, num_reference: float, num_current: float) -> float:
 def decile_psi(
     reference: pd.Series, current: pd.Series, feature_type: ColumnType, threshold: float
 ) -> tuple[float, bool]:
-    """The test as Evidently calls it: numbers are cut at the reference's deciles, categories are the reference's.
+    """The test in the form that Evidently calls. The reference gives the deciles of numbers and the known categories.
 
-    Evidently drops missing values before it asks; where they matter, hand it bins as categories, as `measure.py` does.
+    Evidently drops missing values before the call. To count them, pass bin numbers as categories, as `measure.py` does.
 
     Args:
         reference: Values [n].
         current: Values [m].
         feature_type: numerical or categorical.
-        threshold: PSI from which it says drift.
+        threshold: PSI from which the test reports drift.
 
     Returns:
-        PSI and whether it reaches the threshold.
+        PSI, and whether it reaches the threshold.
     """
     if feature_type == ColumnType.Numerical:
         bins = Bins.deciles(reference.to_numpy())
@@ -89,7 +90,7 @@ def decile_psi(
 
 
 def register() -> str:
-    """Makes the test known to Evidently, any number of times, and returns its name."""
+    """Register the test with Evidently and return its name; calls may be repeated."""
     test = StatTest(
         name=NAME,
         display_name="PSI over the reference's deciles",

@@ -1,6 +1,6 @@
-"""What the drift job found: the types of its report, and which severity a figure has.
+"""The types of a drift report, the thresholds of PSI and the order of features.
 
-Owns the thresholds and the order. How PSI is computed says `psi.py`; what follows from a report, `decision.py`.
+`psi.py` computes PSI, `measure.py` makes the report, and `monitoring/decision.py` decides what follows from it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from monitoring.ledger import Answer
 Severity = Literal["none", "moderate", "significant", "insufficient"]
 
 MODERATE, SIGNIFICANT = 0.1, 0.2  # of PSI
-ENOUGH_UNITS = 500  # below, chance alone moves deciles that far
+ENOUGH_UNITS = 500  # with fewer, random variation alone can reach these limits
 _ORDER: tuple[Severity, ...] = ("significant", "moderate", "none", "insufficient")
 
 
@@ -24,9 +24,9 @@ class Bin(BaseModel):
     """One bin of a distribution.
 
     Attributes:
-        label: What falls into it, in words.
+        label: The values in the bin, in words.
         reference: Share of the reference, 0 to 1.
-        current: Share of the window.
+        current: Share of the window, 0 to 1.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -37,20 +37,20 @@ class Bin(BaseModel):
 
 
 class FeatureDrift(BaseModel):
-    """One column.
+    """Drift of one column.
 
     Attributes:
-        name: As in the impression log without `feature_`: a ranker feature, `score`, `p_<objective>` or
+        name: Column of the impression log without `feature_`: a ranker feature, `score`, `p_<objective>` or
             `label_<objective>`.
-        kind: Whose property it is.
-        psi: Decile PSI against the reference; None where there is nothing to compare.
-        severity: Of the figure alone.
-        alarms: Whether it counts towards the verdict.
-        units: Independent units behind the figure, those of the smaller side: items or sellers where `counted` says so,
-            else requests, as the items of one slate are chosen together.
-        counted: What the shares are of.
-        ordinary: The largest PSI of one day of the reference against its other days; None where days cannot be told.
-        detail: One sentence about what moved, or why there is no figure or no alarm.
+        kind: The entity that the column describes.
+        psi: Decile PSI against the reference; None if there is nothing to compare.
+        severity: Severity of the PSI alone.
+        alarms: Whether the column counts towards the verdict.
+        units: Independent units on the smaller side: items or sellers if `counted` says so, otherwise requests, because
+            the items of one slate are chosen together.
+        counted: The unit that the shares count.
+        ordinary: The largest PSI of one day of the reference against its other days; None for too few days.
+        detail: The bin that moved most, or why there is no PSI or no alarm.
         bins: Both distributions.
     """
 
@@ -69,22 +69,22 @@ class FeatureDrift(BaseModel):
 
 
 class DriftReport(BaseModel):
-    """A window of the impression log beside the reference of one bundle; `drift.json` is this.
+    """A window of the impression log compared with the reference of a bundle; the content of `drift.json`.
 
     Attributes:
         dataset: Name of the dataset.
-        bundle_version: The bundle that served what is compared, and whose reference was used.
-        feature_hash: Its feature set.
-        start: The window begins after it, unix seconds of the log.
-        end: And ends with it.
-        measured_at: When it was measured, unix seconds of the wall clock.
-        verdict: The worst severity among features that alarm; insufficient where too little was served.
-        sentence: The verdict in words, naming the worst features.
-        num_requests: Compared.
-        num_impressions: Rows they were shown.
+        bundle_version: The bundle that served the window, and whose reference is used.
+        feature_hash: Hash of the bundle's feature set.
+        start: Start of the window (exclusive), unix seconds of the log.
+        end: End of the window (inclusive), unix seconds of the log.
+        measured_at: Time of the measurement, unix seconds of the wall clock.
+        verdict: The worst severity among features that alarm; `insufficient` if too few requests were served.
+        sentence: The verdict in words, with the worst features.
+        num_requests: Requests that were compared.
+        num_impressions: Impressions of these requests.
         num_left_out: Impressions of the window that were not compared, by reason.
         features: Worst first, see `worst_first`.
-        answer: What was done about it; None while that is open, and where the job only looks.
+        answer: The job's answer; None until there is one, and for a job that only measures.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,11 +109,11 @@ class DriftReport(BaseModel):
 
 
 def severity_of(psi: float | None, units: int) -> Severity:
-    """Severity of a figure: none below 0.1, moderate below 0.2, significant from there.
+    """Severity of a PSI: none below 0.1, moderate below 0.2, significant from 0.2.
 
     Args:
-        psi: The figure, None where there is none.
-        units: Independent units behind it; under `ENOUGH_UNITS` it is insufficient whatever the figure.
+        psi: The PSI, or None.
+        units: Independent units behind it; with fewer than `ENOUGH_UNITS` every PSI is `insufficient`.
     """
     if psi is None or units < ENOUGH_UNITS:
         return "insufficient"
@@ -123,7 +123,7 @@ def severity_of(psi: float | None, units: int) -> Severity:
 
 
 def verdict_of(features: Iterable[FeatureDrift], num_requests: int) -> Severity:
-    """The worst severity among features that alarm; insufficient where fewer than `ENOUGH_UNITS` requests are there."""
+    """The worst severity among features that alarm; `insufficient` for fewer than `ENOUGH_UNITS` requests."""
     found = {feature.severity for feature in features if feature.alarms}
     if num_requests < ENOUGH_UNITS or found <= {"insufficient"}:
         return "insufficient"
@@ -131,7 +131,7 @@ def verdict_of(features: Iterable[FeatureDrift], num_requests: int) -> Severity:
 
 
 def worst_first(features: Iterable[FeatureDrift]) -> tuple[FeatureDrift, ...]:
-    """By severity, then PSI, then name; what has drifted and alarms stands before what has and does not."""
+    """Sort by severity, then PSI, then name; of drifted features, the alarming ones come first."""
 
     def place(found: FeatureDrift) -> tuple[int, bool, float, str]:
         quiet = found.severity in ("significant", "moderate") and not found.alarms

@@ -1,8 +1,8 @@
-"""The rows of the impression log that a bundle's reference can be compared with.
+"""Selects the rows of the impression log that are compared with a bundle's reference.
 
-Owns what of a window counts: slates that this very bundle ranked. Others are counted by reason, never compared: another
-bundle has other scores, and what was not ranked has no features. A long window is bounded by drawing whole requests;
-parts of the log are looked at one by one, since a day of a large shop has no room in memory.
+Only slates that this bundle ranked are compared. All others are counted by reason: another bundle has other scores, and
+unranked slates have no features. A long window is bounded by a sample of whole requests. The parts of the log are read
+one at a time, because a day of a large shop does not fit into memory.
 """
 
 from __future__ import annotations
@@ -22,19 +22,19 @@ from inference.drift.reference import ranked_rows
 from inference.log.impressions import FEATURE_PREFIX, impressions_schema
 from inference.log.reader import read_impressions, read_interactions
 
-MOST_REQUESTS = 2_500  # 50,000 rows; more tell PSI no better
+MOST_REQUESTS = 2_500  # 50,000 rows; more rows do not make PSI more precise
 
 Labels = dict[str, npt.NDArray[np.float64]]
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """What was served in a window.
+    """The served rows of a window.
 
     Attributes:
         shown: Ranked rows of the bundle, of at most `MOST_REQUESTS` requests, with the columns of the impression log.
-        labels: Label column -> 0/1 of each of these rows, or why there are none.
-        num_left_out: Rows that are not compared, by reason; drawn ones are not among them.
+        labels: Label column -> 0/1 of each of these rows [n], or the reason why there are no labels.
+        num_left_out: Rows that cannot be compared, by reason; rows that the sample leaves out are not counted.
     """
 
     shown: pa.Table
@@ -43,22 +43,22 @@ class Window:
 
     @property
     def num_requests(self) -> int:
-        """Requests among the rows."""
+        """Number of requests."""
         return len(pc.unique(self.shown["request_id"]))
 
 
 def read_window(
     bundle: Bundle, log: str, start: float, end: float, objectives: dict[str, tuple[str, ...]], seed: int
 ) -> Window:
-    """Reads a window.
+    """Read a window.
 
     Args:
-        bundle: The bundle whose slates count.
-        log: The log's directory or URL.
-        start: Unix seconds; start < timestamp <= end.
-        end: Unix seconds.
+        bundle: The bundle whose slates are compared.
+        log: Directory or URL of the log.
+        start: Start of the window (exclusive), unix seconds.
+        end: End of the window (inclusive), unix seconds.
         objectives: Objective -> event types that fulfil it.
-        seed: Of the draw of requests.
+        seed: Seed of the sample of requests.
 
     Raises:
         DatasetError: A part of the log cannot be read.
@@ -68,7 +68,7 @@ def read_window(
     first = FEATURE_PREFIX + bundle.feature_set.ranker_features[0]
 
     def ranked(part: pa.Table) -> pa.Table:
-        """One row of each request that counts; the other rows are told by reason."""
+        """One row of each request of this bundle; counts the other rows by reason."""
         own = pc.equal(part["bundle_version"], bundle.version)
         same_features = pc.equal(part["feature_hash"], bundle.feature_set.hash)
         mine = pc.and_(pc.and_(own, same_features), pc.is_valid(part[first]))
@@ -92,7 +92,7 @@ def read_window(
 
 
 def _rows(bundle: Bundle, log: str, start: float, end: float, requests: pa.Array) -> pa.Table:
-    """All columns of the requests' rows."""
+    """The rows of the requests, with all columns."""
 
     def drawn(part: pa.Table) -> pa.Table:
         own = pc.equal(part["bundle_version"], bundle.version)
@@ -104,7 +104,7 @@ def _rows(bundle: Bundle, log: str, start: float, end: float, requests: pa.Array
 def _labels(
     log: str, shown: pa.Table, start: float, end: float, objectives: dict[str, tuple[str, ...]]
 ) -> Labels | str:
-    """What the shown rows led to, up to a day after the window."""
+    """Labels of the shown rows, from events up to a day after the window."""
     requests = pc.unique(shown["request_id"])
     events = read_interactions(
         log,

@@ -77,7 +77,7 @@ def test_less_is_none(verdict: Severity) -> None:
     decision = decide(report(verdict, feature("price", 0.15, "moderate")), Ledger(), NOW, 0)
     assert not decision.retrain
     assert decision.cause.startswith("It is so.")
-    words = {"none": "so.", "moderate": "starts nothing.", "insufficient": "until there are more."}
+    words = {"none": "so.", "moderate": "starts no retraining.", "insufficient": "until there are more."}
     assert decision.cause.endswith(words[verdict])
 
 

@@ -49,7 +49,7 @@ def check_round_trip(folder: StateFolder) -> None:
     write_ledger(folder, ledger)
     assert read_ledger(folder) == ledger
     folder.write(LEDGER_FILE, b'{"retrainings": [{"key": 1}]}')
-    with pytest.raises(StorageError, match=r"monitoring/ledger.json is no ledger of retrainings: restore it"):
+    with pytest.raises(StorageError, match=r"monitoring/ledger.json is not a ledger of retrainings: restore it"):
         read_ledger(folder)
 
 

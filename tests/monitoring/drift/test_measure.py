@@ -273,7 +273,7 @@ def test_a_few_busy_users_are_no_alarm_unless_chance_alone_cannot_do_it(
     assert (sessions.psi > limit) is (severity == "significant")
     assert sessions.psi > 0.2
     assert (sessions.severity, sessions.alarms, sessions.units) == (severity, True, NUM)
-    few = "; requests of the same few users, which tell no more than 80, are too few to judge by it"
+    few = "; requests of few users, equivalent to 80, are too few to judge by it"
     assert sessions.detail.endswith(few) is (severity == "insufficient"), sessions.detail
 
 

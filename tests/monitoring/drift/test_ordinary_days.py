@@ -61,7 +61,7 @@ def test_what_was_shown_more_often_is_told_and_does_not_alarm(shop: Shop, tmp_pa
     for name in ("item_num_impressions_1d", "user_num_impressions_7d"):
         shown = next(feature for feature in report.features if feature.name == name)
         assert (shown.kind, shown.severity, shown.alarms) == ("exposure", "significant", False)
-        assert shown.detail.endswith("; how much we show never alarms")
+        assert shown.detail.endswith("; impression counts never alarm")
     assert report.verdict in ("none", "moderate"), told(report)
 
 
