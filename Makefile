@@ -40,7 +40,7 @@ serve: dataset  ## serve the current bundle until interrupted [DATASET=dir PORT=
 refresh: dataset  ## features as of now from dataset and log, without training [DATASET=dir]
 	@$(PY) -m pipelines.refresh --dataset "$(DATASET)"
 
-drift: dataset  ## what was served since the last look beside its reference [DATASET=dir PARAMS="gate=warn"]
+drift: dataset  ## compare what was served since the last run with its reference [DATASET=dir PARAMS="gate=warn"]
 	@$(PY) -m pipelines.drift --dataset "$(DATASET)" $(PARAMS)
 
 evaluate: dataset  ## compare with the baselines [DATASET=dir PROTOCOL=temporal|leave-one-out RECIPE=fast]
