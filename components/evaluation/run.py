@@ -22,7 +22,8 @@ from components.evaluation.gate.gate import Decision, Mode, decide
 from components.evaluation.impressions.metrics import judge, roc
 from components.evaluation.impressions.scoring import score_impressions
 from components.evaluation.protocols.setting import Setting
-from components.evaluation.report import html, markdown, text_table
+from components.evaluation.reports.page import evaluation_page
+from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, Fitted, fit_baselines
 from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
@@ -128,7 +129,7 @@ def evaluate_funnel(
 
 def write_reports(folder: Path, content: Mapping[str, Any], decision: Decision | None) -> None:
     """Write the page, the Markdown and the table."""
-    write_text(folder / REPORT_FILE, html(content, decision))
+    write_text(folder / REPORT_FILE, evaluation_page(content, decision))
     write_text(folder / SUMMARY_FILE, markdown(content, decision))
     write_text(folder / TABLE_FILE, text_table(content, decision) + "\n")
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from feature_repo.pages.formats import short_percent
 from monitoring.drift.report import ENOUGH_UNITS, FeatureDrift, Severity
 
 NAMED = 3  # features a sentence names
@@ -16,12 +17,7 @@ def moved(labels: Sequence[str], before: npt.NDArray[np.int64], after: npt.NDArr
     """The bin whose share moved most: its label, from and to."""
     old, new = before / before.sum(), after / after.sum()
     most = int(np.argmax(np.abs(new - old)))
-    return f"{labels[most]}: {percent(old[most])} → {percent(new[most])}"
-
-
-def percent(share: float) -> str:
-    """A share as people write it: whole percents, tenths below ten."""
-    return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
+    return f"{labels[most]}: {short_percent(old[most])} → {short_percent(new[most])}"
 
 
 def named(features: Sequence[FeatureDrift]) -> str:

@@ -1,6 +1,6 @@
-"""The row rules' report as a page: the rate first, then what was put aside with examples, then what is unusual.
+"""The row rules' report as a page: the rate first, then quarantined rows with examples, then unusual values.
 
-Owns the order and words of the page; looks are `page.py`'s and figures `report.py`'s.
+Decides the order and the words; `feature_repo.pages` draws them, and `report.py` holds the figures.
 """
 
 from __future__ import annotations
@@ -8,19 +8,27 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from components.validation.pages import page
-from components.validation.pages.page import DayBar, Markup
 from components.validation.report import DayVolume, Finding, QualityReport, TableQuality
+from feature_repo.pages.blocks import badge, header, lead, page, panel, record, section, table, tiles
+from feature_repo.pages.charts import DayBar, daily_bars
+from feature_repo.pages.formats import number, percent
+from feature_repo.pages.markup import Markup, joined
 
 
 def quality_page(report: QualityReport) -> str:
     """The whole page."""
-    return page.page(
-        f"Data quality of {report.dataset}",
-        "Rows with a reason are in quarantine and not learned from. Only the rate of interactions is gated.",
+    verdict = "Clean enough to learn from" if report.passed else "Too many bad rows: this stops the run"
+    return page(
+        f"{verdict}: {report.dataset}",
+        header(
+            f"Data quality of {report.dataset}",
+            verdict,
+            lead("Rows with a reason are in quarantine and not learned from. Only the rate of interactions is gated."),
+            tone="good" if report.passed else "bad",
+        ),
         _headline(report),
-        page.section("Tables", _tables(report)),
-        *(_broken_rules(name, table) for name, table in report.tables.items() if table.bad),
+        section("Tables", _tables(report)),
+        *(_broken_rules(name, quality) for name, quality in report.tables.items() if quality.bad),
         *(_volumes(name, days) for name, days in report.volumes.items() if days),
         *_bots(report),
         *_outliers(report),
@@ -28,39 +36,36 @@ def quality_page(report: QualityReport) -> str:
     )
 
 
-def example(row: dict[str, str | None], column: str = "*") -> Markup:
-    """One row as `name=value` pairs, the offending column first and in red."""
-    parts = [f"row {row['row']}"] if "row" in row else []
+def _examples(rows: Sequence[dict[str, str | None]], column: str) -> Markup:
+    """Example rows, one a line: the row number, the pair of `column` in red, then the other pairs."""
+    return joined(_example(row, column) for row in rows)
+
+
+def _example(row: dict[str, str | None], column: str) -> Markup:
     ordered = sorted((name for name in row if name != "row"), key=lambda name: name != column)
-    for name in ordered:
-        pair = page.text(f"{name}={'null' if row[name] is None else row[name]}")
-        parts.append(f"<i>{pair}</i>" if name == column else pair)
-    return Markup(f'<div class="code">{" · ".join(parts)}</div>')
-
-
-def examples(rows: Sequence[dict[str, str | None]], column: str) -> Markup:
-    """Several rows, one a line."""
-    return Markup("".join(example(row, column) for row in rows))
+    pairs = {name: "null" if row[name] is None else row[name] for name in ordered}
+    return record(pairs, marked=column, prefix=[f"row {row['row']}"] if "row" in row else [])
 
 
 def _headline(report: QualityReport) -> Markup:
     events = report.tables["interactions"]
-    verdict = ("good", "passes") if report.passed else ("bad", "stops the run")
-    entries = [
-        (
-            f"of interactions are clean: {verdict[1]}, minimum {page.percent(report.minimum_rate)}",
-            page.percent(report.rate),
-            verdict[0],
-        ),
-        (f"bad of {events.rows:,} interactions", f"{events.bad:,}", "warn" if events.bad else "plain"),
-        (
-            f"bots, {events.bots:,} of their events kept out",
-            f"{report.num_bots:,}",
-            "warn" if report.num_bots else "plain",
-        ),
-        ("spikes in daily volume", f"{len(report.spikes):,}", "warn" if report.spikes else "plain"),
-    ]
-    return page.tiles(entries)
+    gate = "passes" if report.passed else "stops the run"
+    return tiles(
+        [
+            (
+                f"of interactions are clean: {gate}, minimum {percent(report.minimum_rate)}",
+                percent(report.rate),
+                "good" if report.passed else "bad",
+            ),
+            (f"bad of {events.rows:,} interactions", f"{events.bad:,}", "warn" if events.bad else "plain"),
+            (
+                f"bots, {events.bots:,} of their events kept out",
+                f"{report.num_bots:,}",
+                "warn" if report.num_bots else "plain",
+            ),
+            ("spikes in daily volume", f"{len(report.spikes):,}", "warn" if report.spikes else "plain"),
+        ]
+    )
 
 
 def _tables(report: QualityReport) -> Markup:
@@ -68,16 +73,16 @@ def _tables(report: QualityReport) -> Markup:
     rows = [
         (
             name,
-            f"{table.rows:,}",
-            f"{table.bad:,}",
-            f"{table.bots:,}",
-            f"{table.kept:,}",
-            page.percent(table.rate),
-            _fault(table.worst),
+            f"{quality.rows:,}",
+            f"{quality.bad:,}",
+            f"{quality.bots:,}",
+            f"{quality.kept:,}",
+            percent(quality.rate),
+            _fault(quality.worst),
         )
-        for name, table in report.tables.items()
+        for name, quality in report.tables.items()
     ]
-    return page.table(headers, rows, numeric=(1, 2, 3, 4, 5))
+    return table(headers, rows, numeric=(1, 2, 3, 4, 5))
 
 
 def _fault(finding: Finding | None) -> str:
@@ -88,22 +93,22 @@ def _subject(finding: Finding) -> str:
     return "the row" if finding.column == "*" else finding.column
 
 
-def _broken_rules(name: str, table: TableQuality) -> Markup:
-    broken = sorted((finding for finding in table.findings if finding.count), key=lambda finding: -finding.count)
+def _broken_rules(name: str, quality: TableQuality) -> Markup:
+    broken = sorted((finding for finding in quality.findings if finding.count), key=lambda finding: -finding.count)
     rows = [
         (
-            page.badge(finding.reason, "bad"),
+            badge(finding.reason, "bad"),
             f"{_subject(finding)} {finding.rule}",
             f"{finding.count:,}",
-            page.percent(finding.count / table.rows),
-            examples(finding.examples, finding.column),
+            percent(finding.count / quality.rows),
+            _examples(finding.examples, finding.column),
         )
         for finding in broken
     ]
-    passed = ", ".join(finding.reason for finding in table.findings if not finding.count)
+    passed = ", ".join(finding.reason for finding in quality.findings if not finding.count)
     note = "A row may break several rules." + (f" No row breaks: {passed}." if passed else "")
     headers = ["Reason", "Rule", "Rows", "Share", "First rows"]
-    return page.section(f"Put aside from {name}", page.table(headers, rows, numeric=(2, 3)), note=note)
+    return section(f"Put aside from {name}", table(headers, rows, numeric=(2, 3)), note=note)
 
 
 def _volumes(name: str, days: Sequence[DayVolume]) -> Markup:
@@ -120,7 +125,7 @@ def _volumes(name: str, days: Sequence[DayVolume]) -> Markup:
     empty = len(bars) - len(days)
     note = f"{len(bars):,} days" + (f", {empty:,} of them without rows" if empty else "") + "."
     note += f" Spikes, kept but worth a look: {', '.join(spikes)}." if spikes else " No spikes."
-    return page.section(f"Rows of {name} by day", page.daily_chart(bars), note=note)
+    return section(f"Rows of {name} by day", panel(daily_bars(bars)), note=note)
 
 
 def _bots(report: QualityReport) -> list[Markup]:
@@ -129,8 +134,8 @@ def _bots(report: QualityReport) -> list[Markup]:
     rows = [(bot.user_id, bot.day, f"{bot.events:,}") for bot in report.bots]
     users = "1 user" if report.num_bots == 1 else f"{report.num_bots:,} users"
     note = f"Over {report.maximum_daily_events:,} events in a day: {users}, the busiest first."
-    table = page.table(["User", "Busiest day", "Events on it"], rows, numeric=(2,))
-    return [page.section("Bots, kept out of training", table, note=note)]
+    found = table(["User", "Busiest day", "Events on it"], rows, numeric=(2,))
+    return [section("Bots, kept out of training", found, note=note)]
 
 
 def _outliers(report: QualityReport) -> list[Markup]:
@@ -140,14 +145,14 @@ def _outliers(report: QualityReport) -> list[Markup]:
         (
             f"{found.table}.{found.column}",
             f"{found.count:,}",
-            f"{page.number(found.low)} to {page.number(found.high)}",
-            f"{page.number(found.least)} to {page.number(found.greatest)}",
-            examples(found.examples, found.column),
+            f"{number(found.low)} to {number(found.high)}",
+            f"{number(found.least)} to {number(found.greatest)}",
+            _examples(found.examples, found.column),
         )
         for found in report.outliers
     ]
-    table = page.table(["Column", "Rows", "Usual", "Found", "Farthest"], rows, numeric=(1,))
-    return [page.section("Outliers, flagged and kept", table, note="Numbers far from the rest of their column.")]
+    far = table(["Column", "Rows", "Usual", "Found", "Farthest"], rows, numeric=(1,))
+    return [section("Outliers, flagged and kept", far, note="Numbers far from the rest of their column.")]
 
 
 def _unmapped(report: QualityReport) -> list[Markup]:
@@ -155,4 +160,4 @@ def _unmapped(report: QualityReport) -> list[Markup]:
         return []
     rows = [(kind, f"{count:,}") for kind, count in report.unmapped_event_types.items()]
     note = "Neither an objective's nor negative: they stay as context and are not learned from as positives."
-    return [page.section("Unmapped event types", page.table(["Event type", "Rows"], rows, numeric=(1,)), note=note)]
+    return [section("Unmapped event types", table(["Event type", "Rows"], rows, numeric=(1,)), note=note)]

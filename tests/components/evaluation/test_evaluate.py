@@ -16,7 +16,9 @@ from components.evaluation.evaluate import METHODS, EvaluationResult, evaluate, 
 from components.evaluation.gate.gate import decide
 from components.evaluation.protocols.log import EventLog
 from components.evaluation.protocols.protocol import make_tasks
-from components.evaluation.report import finding, html, markdown, text_table
+from components.evaluation.reports.facts import finding
+from components.evaluation.reports.page import evaluation_page
+from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, fit_baselines
 from tests.components.evaluation.logs import Taste, at, log
 
@@ -136,7 +138,7 @@ def test_nobody_to_ask_is_no_error(events: EventLog, tmp_path: Path) -> None:
     assert content["users"] == 0
     assert decision.evidence == "weak"
     assert pq.read_table(tmp_path / "evaluation" / "lists.parquet").num_rows == 0
-    for told in (text_table(content, decision), markdown(content, decision), html(content, decision)):
+    for told in (text_table(content, decision), markdown(content, decision), evaluation_page(content, decision)):
         assert "weak" in told
 
 
@@ -151,7 +153,7 @@ def test_reports_tell_what_came_of_slates(result: EvaluationResult, tmp_path: Pa
     decision = decide(result.ndcg())
     for share, told in ((0.834, "83% of what is right was taken from slates of earlier releases"), (0.0, "")):
         content = write_evaluation(tmp_path, result, {**ABOUT, "from_slates": share})
-        for text in (text_table(content, decision), markdown(content, decision), html(content, decision)):
+        for text in (text_table(content, decision), markdown(content, decision), evaluation_page(content, decision)):
             assert ("taken from slates" in text) == bool(told)
             assert told in text
 
@@ -159,7 +161,11 @@ def test_reports_tell_what_came_of_slates(result: EvaluationResult, tmp_path: Pa
 def test_reports_tell_methods_intervals_and_decision(result: EvaluationResult, written: Path) -> None:
     content = json.loads((written / "evaluation.json").read_text())
     decision = decide(result.ndcg())
-    table, summary, page = text_table(content, decision), markdown(content, decision), html(content, decision)
+    table, summary, page = (
+        text_table(content, decision),
+        markdown(content, decision),
+        evaluation_page(content, decision),
+    )
     for told in (table, summary, page):
         assert f"{content['methods']['funnel']['ndcg@20']:.4f}" in told
         assert "too large" in told
@@ -182,7 +188,7 @@ def test_without_a_gate_reports_say_what_was_found_and_nothing_of_a_release(
             sign = "above" if lead["low"] > 0 else "below" if lead["high"] < 0 else "not shown to differ from"
             assert sign == words
     assert all(method in told for method in content["leads"])
-    table, summary, page = text_table(content, None), markdown(content, None), html(content, None)
+    table, summary, page = text_table(content, None), markdown(content, None), evaluation_page(content, None)
     assert table.splitlines()[-1] == told
     assert f"{content['leads']['popular']['mean']:+.4f}" in table
     for text in (table, summary, page):
@@ -191,7 +197,7 @@ def test_without_a_gate_reports_say_what_was_found_and_nothing_of_a_release(
 
 def test_the_page_needs_no_network(result: EvaluationResult, written: Path) -> None:
     content = json.loads((written / "evaluation.json").read_text())
-    page = html(content | {"dataset": "<b>&"}, decide(result.ndcg()))
+    page = evaluation_page(content | {"dataset": "<b>&"}, decide(result.ndcg()))
     assert not re.search(r"(src|href)=|https?://|<script|@import", page)
     assert "<svg" in page
     assert "<b>&</h1>" not in page

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 import subprocess
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,10 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from monitoring.drift.figures import drift_figures
-from monitoring.drift.page import DATA_FILE, METRICS_FILE, PAGE_FILE, page, write_reports
+from monitoring.drift.page import DATA_FILE, METRICS_FILE, PAGE_FILE, drift_page, write_reports
 from monitoring.drift.report import Bin, DriftReport, FeatureDrift, Severity, severity_of, worst_first
 from monitoring.ledger import Answer, Retraining
+from tests.feature_repo.pages.tags import read_tags
 
 BINS = (Bin(label="up to 3", reference=0.9, current=0.2), Bin(label="above 3", reference=0.1, current=0.8))
 
@@ -49,40 +49,16 @@ def report(verdict: Severity = "significant", **changes: Any) -> DriftReport:
     return DriftReport.model_validate({**given, **changes})
 
 
-class Tags(HTMLParser):
-    """Every tag with its attributes, and whether what is opened is closed."""
-
-    EMPTY = ("meta", "rect")
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.attributes: list[tuple[str, str | None]] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += attrs
-        if tag not in self.EMPTY:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.attributes += attrs
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-
 def test_the_page_is_whole_and_needs_no_network() -> None:
-    text = page(report())
-    tags = Tags()
-    tags.feed(text)
-    tags.close()
+    text = drift_page(report())
+    tags = read_tags(text)
     assert tags.open == []
     assert not re.search(r"https?:|//|@import|url\(|<script|<link|<img", text)
     assert {name for name, _ in tags.attributes} & {"src", "href", "srcset"} == set()
 
 
 def test_verdict_and_worst_feature_come_first() -> None:
-    text = page(report())
+    text = drift_page(report())
     order = ["Significant drift", "item_log_price (PSI 0.84) has drifted", "What to do", "900 requests, 18,000 items",
              "1,234 served by another bundle", "Worst first", "<h3>item_log_price</h3>", "10 % → 80 %",
              "All 5 columns", "request_weekday_sin", "label_click", "the log has no slates"]  # fmt: skip
@@ -90,10 +66,8 @@ def test_verdict_and_worst_feature_come_first() -> None:
     assert places == sorted(places)
     assert "2025-11-24 16:00 to 2025-11-25 16:00 UTC" in text
     assert "significant, no alarm" in text
-    assert re.findall(r"<tr class='(\w+)'><td><code>(?:item_log_price|request_weekday_sin)<", text) == [
-        "significant",
-        "quiet",
-    ]
+    rows = re.findall(r"<tr><td><code>(item_log_price|request_weekday_sin)</code>.*?badge (\w+)", text)
+    assert rows == [("item_log_price", "bad"), ("request_weekday_sin", "plain")]
     assert "<h3>request_weekday_sin" not in text
     assert "&lt;b&gt;&amp;&quot;odd&quot;&lt;/b&gt;" in text
     assert "<b>&" not in text
@@ -103,18 +77,18 @@ def test_verdict_and_worst_feature_come_first() -> None:
     ("verdict", "title", "advice"),
     [
         ("none", "No drift", "Nothing has to be done."),
-        ("moderate", "Moderate drift", "Look whether the same features were moderate"),
+        ("moderate", "Moderate drift", "Check whether the same features were moderate"),
         ("insufficient", "Too little to judge", "The window stays open."),
     ],
 )
 def test_every_verdict_says_what_to_do(verdict: Severity, title: str, advice: str) -> None:
-    text = page(report(verdict))
+    text = drift_page(report(verdict))
     assert f"<h1>{title}</h1>" in text
     assert advice in text
 
 
 def test_an_empty_window_has_a_page() -> None:
-    text = page(report("insufficient", features=(), num_requests=0, num_impressions=0, num_left_out={}))
+    text = drift_page(report("insufficient", features=(), num_requests=0, num_impressions=0, num_left_out={}))
     assert "Worst first" not in text
     assert "<dt>Not compared</dt><dd>none</dd>" in text
 
@@ -132,15 +106,15 @@ def test_the_page_says_what_was_done_and_that_a_retraining_was_refused() -> None
         sentence="quality 71 % is below 95 %",
     )
     answer = Answer(retrain=True, sentence="price drifted", latest=refused)
-    text = page(report(answer=answer))
+    text = drift_page(report(answer=answer))
     assert "A retraining was started:</b> price drifted" in text
     assert "was refused, and the old bundle stays served:</b> quality 71 % is below 95 %" in text
-    assert "was refused" not in page(report(answer=answer, bundle_version="trained by hand since"))
+    assert "was refused" not in drift_page(report(answer=answer, bundle_version="trained by hand since"))
 
 
 def test_a_long_table_of_categories_is_drawn_by_what_moved() -> None:
     bins = tuple(Bin(label=f"c{n}", reference=0.05, current=0.05 + (0.2 if n == 19 else 0)) for n in range(20))
-    text = page(report(features=(feature("item_category", 0.5, bins=bins),)))
+    text = drift_page(report(features=(feature("item_category", 0.5, bins=bins),)))
     assert "and 7 that moved less" in text
     assert "c19" in text
 

@@ -1,0 +1,61 @@
+"""What every form of the evaluation report says: the order of methods, which are absent, and the finding."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from components.evaluation.gate.gate import FUNNEL
+
+COLUMNS = ("ndcg@20", "ndcg@10", "hr@10", "map@10", "recall@20", "recall@100", "recall@300", "coverage@10")
+
+
+def ordered_methods(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
+    """Measured methods with their figures, best NDCG@20 first."""
+    measured = [
+        (name, figures)
+        for name, figures in content["methods"].items()
+        if "absent" not in figures and name in content["intervals"]
+    ]
+    return sorted(measured, key=lambda entry: -entry[1]["ndcg@20"])
+
+
+def absent_methods(content: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Methods that do not apply, each with the reason."""
+    return [(name, figures["absent"]) for name, figures in content["methods"].items() if "absent" in figures]
+
+
+def exposure_notes(content: Mapping[str, Any]) -> list[str]:
+    """The effect of slates of earlier releases on what users took: an empty list, or one sentence without a stop."""
+    share = content["from_slates"]
+    if not share:
+        return []
+    return [
+        f"{share:.0%} of what is right was taken from slates of earlier releases: that favours what is like them "
+        "over other methods; it counts for neither where two bundles are compared"
+    ]
+
+
+def finding(content: Mapping[str, Any]) -> str:
+    """Where the funnel stands among the methods, in a sentence; it says nothing of a release."""
+    return f"measured: {standing(content)}"
+
+
+def standing(content: Mapping[str, Any]) -> str:
+    """The funnel's NDCG@20 and the methods above, below and near it."""
+    leads: Mapping[str, Mapping[str, float]] = content["leads"]
+    if FUNNEL not in content["intervals"]:
+        return "nobody could be asked"
+    groups = {
+        "above": [name for name, lead in leads.items() if lead["low"] > 0],
+        "below": [name for name, lead in leads.items() if lead["high"] < 0],
+        "not shown to differ from": [name for name, lead in leads.items() if lead["low"] <= 0 <= lead["high"]],
+    }
+    found = "; ".join(f"{words} {', '.join(names)}" for words, names in groups.items() if names)
+    start = f"funnel's NDCG@20 is {content['methods'][FUNNEL]['ndcg@20']:.4f} over {content['users']:,} users"
+    return f"{start}; {found}" if found else start
+
+
+def capital(sentence: str) -> str:
+    """The sentence with a capital letter."""
+    return sentence[:1].upper() + sentence[1:]

@@ -1,0 +1,157 @@
+"""The evaluation as a page: the gate's decision, NDCG@20 of every method with its interval, then every table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from components.evaluation.gate.gate import FUNNEL, Decision
+from components.evaluation.reports.facts import (
+    COLUMNS,
+    absent_methods,
+    capital,
+    exposure_notes,
+    ordered_methods,
+    standing,
+)
+from feature_repo.pages.blocks import Tone, badge, code, fine, header, lead, page, panel, section, table, tiles
+from feature_repo.pages.charts import Bar, Fill, bars
+from feature_repo.pages.formats import number
+from feature_repo.pages.markup import Markup, element
+
+Measured = Sequence[tuple[str, Mapping[str, float]]]  # methods with their figures, best first
+
+NO_BREAK = "\N{NO-BREAK SPACE}"  # a narrow screen breaks the line before the interval, not within it
+FILLS: Mapping[str, Fill] = {"funnel": "accent", "retrieval": "soft"}  # all other methods are baselines
+
+
+def evaluation_page(content: Mapping[str, Any], decision: Decision | None) -> str:
+    """The whole page.
+
+    Args:
+        content: Content of `evaluation.json`.
+        decision: The gate's decision; None where the gate was not asked.
+    """
+    methods = ordered_methods(content)
+    verdict = "Measured" if decision is None else capital(decision.verdict)
+    return page(
+        f"{verdict}: {content['dataset']}",
+        _head(content, decision, verdict),
+        _headline(content, methods),
+        _comparison(content, methods),
+        section("Methods", _figures(methods), note="; ".join(": ".join(pair) for pair in absent_methods(content))),
+        *_leads(content, decision),
+        *_slices(content, methods),
+        *_details(content, methods),
+    )
+
+
+def _head(content: Mapping[str, Any], decision: Decision | None, verdict: str) -> Markup:
+    about = f"Evaluation of {content['dataset']}" + ("" if decision is None else ": decision of the release gate")
+    conditions = fine(f"{content['protocol']} protocol; one query a user at the test start, the whole catalogue ranked")
+    if decision is None:
+        return header(about, verdict, lead(f"{capital(standing(content))}."), conditions)
+    tone = _tone(decision)
+    evidence = badge(f"{decision.evidence} evidence", tone)
+    return header(about, verdict, lead(evidence, f" {capital(decision.sentence)}."), conditions, tone=tone)
+
+
+def _tone(decision: Decision) -> Tone:
+    if decision.passed and decision.evidence == "strong":
+        return "good"
+    return "warn" if decision.release or decision.evidence == "weak" else "bad"
+
+
+def _headline(content: Mapping[str, Any], methods: Measured) -> Markup:
+    entries: list[tuple[str, str, Tone]] = [
+        ("test users", f"{content['users']:,}", "plain"),
+        ("items", f"{content['items']:,}", "plain"),
+    ]
+    entries += [
+        ("funnel, NDCG@20", f"{figures['ndcg@20']:.4f}", "plain") for name, figures in methods if name == FUNNEL
+    ]
+    baselines = [figures["ndcg@20"] for name, figures in methods if name not in FILLS]
+    if baselines:
+        entries.append(("best baseline, NDCG@20", f"{max(baselines):.4f}", "plain"))
+    return tiles(entries)
+
+
+def _comparison(content: Mapping[str, Any], methods: Measured) -> Markup:
+    rows = []
+    for name, figures in methods:
+        low, high = content["intervals"][name]["ndcg@20"]
+        interval = f"({low:.4f} to {high:.4f})".replace(" ", NO_BREAK)
+        words = f"{figures['ndcg@20']:.4f} {interval}"
+        rows.append(Bar(name, figures["ndcg@20"], words, (low, high), FILLS.get(name, "rest")))
+    note = ". ".join(["Bootstrap over users; all methods drawn alike", *exposure_notes(content)])
+    return section("NDCG@20 and its 95 % interval", panel(bars(rows)), note=f"{note}.")
+
+
+def _leads(content: Mapping[str, Any], decision: Decision | None) -> list[Markup]:
+    leads = content["leads"] if decision is None else {name: asdict(gap) for name, gap in decision.differences.items()}
+    if not leads:
+        return []
+    rows = [
+        (name, f"{gap['mean']:+.4f}", f"{gap['low']:+.4f} to {gap['high']:+.4f}", _verdict(gap["low"], gap["high"]))
+        for name, gap in leads.items()
+    ]
+    against = table(("against", "lead", "95 % interval", ""), rows, numeric=(1, 2))
+    return [section("Lead of the funnel in NDCG@20", against, note="Paired by user.")]
+
+
+def _slices(content: Mapping[str, Any], methods: Measured) -> list[Markup]:
+    parts = []
+    for name, part in content["slices"].items():
+        if part["users"]:
+            measured = [(method, part["methods"][method]) for method, _ in methods if method in part["methods"]]
+            parts.append(section(f"Slice {name}", _figures(measured), note=f"{part['users']:,} users"))
+    return parts
+
+
+def _details(content: Mapping[str, Any], methods: Measured) -> list[Markup]:
+    details = content["details"]
+    names = [name for name, _ in methods if name in details]
+    rows = [(name, f"{details[name]['novelty@10']:.2f}", f"{details[name]['gini@10']:.3f}") for name in names]
+    parts = [
+        section(
+            "Novelty and concentration",
+            table(("method", "novelty@10, bits", "Gini@10"), rows, numeric=(1, 2)),
+            note="Novelty is the mean self-information of what is listed; a Gini of 1 lists one item for all.",
+        )
+    ]
+    categories: Mapping[str, Any] = next(
+        (details[name]["categories"] for name in names if "categories" in details[name]), {}
+    )
+    if categories:
+        lines = [
+            (
+                category,
+                number(entry["users"]),
+                *(f"{details[name]['categories'].get(category, {}).get('hr@10', 0.0):.4f}" for name in names),
+            )
+            for category, entry in categories.items()
+        ]
+        hits = table(("category", "users", *names), lines, numeric=range(1, len(names) + 2))
+        parts.append(section("Hit rate at 10 by category", hits, note="Among users with a relevant item of it."))
+    if content.get("impressions"):
+        judged = [(name, number(value)) for name, value in content["impressions"].items()]
+        parts.append(section("On impressions", table(("figure", "value"), judged, numeric=(1,))))
+    if content.get("settings"):
+        chosen = [(name, code(settings)) for name, settings in content["settings"].items()]
+        parts.append(section("Settings chosen on validation", table(("method", "settings"), chosen)))
+    return parts
+
+
+def _figures(methods: Measured) -> Markup:
+    rows = [
+        (element("b", name) if name == FUNNEL else name, *(f"{figures[column]:.4f}" for column in COLUMNS))
+        for name, figures in methods
+    ]
+    return table(("method", *COLUMNS), rows, numeric=range(1, len(COLUMNS) + 1))
+
+
+def _verdict(low: float, high: float) -> Markup:
+    if low > 0:
+        return badge("ahead", "good")
+    return badge("behind", "bad") if high < 0 else badge("no difference shown")

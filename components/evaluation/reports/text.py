@@ -1,0 +1,85 @@
+"""The evaluation as text: an aligned table for the terminal, and Markdown for the pipeline's UI."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from components.evaluation.gate.gate import FUNNEL, Decision
+from components.evaluation.reports.facts import (
+    COLUMNS,
+    absent_methods,
+    capital,
+    exposure_notes,
+    finding,
+    ordered_methods,
+)
+
+
+def text_table(content: Mapping[str, Any], decision: Decision | None) -> str:
+    """Methods by NDCG@20 with intervals, aligned, the funnel's lead over each, then the decision.
+
+    Args:
+        content: Content of `evaluation.json`.
+        decision: The gate's decision; None where the gate was not asked, and the last line is then `finding`.
+    """
+    headers = ["method", "NDCG@20", "95 % interval", *COLUMNS[1:], "funnel is ahead by"]
+    rows = [headers]
+    for name, figures in ordered_methods(content):
+        low, high = content["intervals"][name]["ndcg@20"]
+        lead = content["leads"].get(name)
+        rows.append(
+            [
+                name,
+                f"{figures['ndcg@20']:.4f}",
+                f"{low:.4f}-{high:.4f}",
+                *(f"{figures[column]:.4f}" for column in COLUMNS[1:]),
+                "" if lead is None else f"{lead['mean']:+.4f} ({lead['low']:+.4f} to {lead['high']:+.4f})",
+            ]
+        )
+    lines = [
+        f"{content['dataset']}, {content['protocol']} protocol: {content['users']:,} users, {content['items']:,} items"
+    ]
+    lines += _aligned(rows)
+    lines += [f"  {name}: absent, {reason}" for name, reason in absent_methods(content)]
+    lines += [f"  {note}" for note in exposure_notes(content)]
+    lines.append(finding(content) if decision is None else f"{decision.sentence} (evidence: {decision.evidence})")
+    return "\n".join(lines)
+
+
+def markdown(content: Mapping[str, Any], decision: Decision | None) -> str:
+    """The same as Markdown."""
+    head = ["method", "NDCG@20", "95 % interval", "HR@10", "Recall@100", "coverage@10"]
+    lines = [
+        f"# {content['dataset']}: {content['protocol']} protocol",
+        f"{content['users']:,} users, {content['items']:,} items",
+        "",
+        "| " + " | ".join(head) + " |",
+        "|---" * len(head) + "|",
+    ]
+    for name, figures in ordered_methods(content):
+        low, high = content["intervals"][name]["ndcg@20"]
+        cells = [name, f"{figures['ndcg@20']:.4f}", f"{low:.4f} to {high:.4f}"]
+        cells += [f"{figures[column]:.4f}" for column in ("hr@10", "recall@100", "coverage@10")]
+        strong = "**" if name == FUNNEL else ""
+        lines.append("| " + " | ".join(f"{strong}{cell}{strong}" for cell in cells) + " |")
+    lines += ["", *(f"- {name} is absent: {reason}" for name, reason in absent_methods(content))]
+    lines += [f"- {note}" for note in exposure_notes(content)]
+    if decision is None:
+        lines += ["", f"{capital(finding(content))}."]
+    else:
+        lines += ["", f"**{capital(decision.sentence)}.** Evidence: {decision.evidence}."]
+    return "\n".join(lines) + "\n"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns of equal width; the first to the left, figures to the right."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    return [
+        "  "
+        + "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
