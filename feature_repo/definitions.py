@@ -11,7 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from feature_repo.features.feature_set import HISTORY_ARRAYS, ITEM_AGES, ITEM_FACTS, USER_AGES, FeatureSet
+from feature_repo.features.feature_set import HISTORY_ARRAYS, ITEM_FACTS, FeatureSet
 from feature_repo.features.quick_import import without_extras
 
 with without_extras():
@@ -92,18 +92,17 @@ def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
 
 def user_fields(feature_set: FeatureSet) -> list[Field]:
     """Columns of `user_stats`: stored numbers, moments of the ages, text."""
-    stored = [name for name in feature_set.user_numeric if name not in USER_AGES]
-    moments = [USER_AGES[name] for name in feature_set.user_numeric if name in USER_AGES]
+    stored = [name for name in feature_set.user_numeric if name not in feature_set.user_ages]
     return [
         *(Field(name=name, dtype=Float32) for name in stored),
-        *(Field(name=name, dtype=Float64) for name in moments),
+        *(Field(name=name, dtype=Float64) for name in feature_set.user_ages.values()),
         *(Field(name=name, dtype=String) for name in feature_set.user_categorical),
     ]
 
 
 def item_fields(feature_set: FeatureSet) -> list[Field]:
     """Columns of `item_stats`: stored numbers, what filters need, text."""
-    stored = [name for name in feature_set.item_numeric if name not in ITEM_AGES]
+    stored = [name for name in feature_set.item_numeric if name not in feature_set.item_ages]
     return [
         *(Field(name=name, dtype=Float32) for name in stored),
         *(Field(name=name, dtype=FEAST_TYPES[kind]) for name, kind in ITEM_FACTS.items() if name not in stored),

@@ -20,9 +20,11 @@ from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.features.choice import choose_features
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.snapshots.calendar import Calendar, LogTables
+from feature_repo.features.snapshots.history import user_history
 from feature_repo.features.snapshots.items import item_stats
-from feature_repo.features.snapshots.users import user_history, user_stats
-from feature_repo.features.snapshots.windows import Calendar, LogTables, with_label_times
+from feature_repo.features.snapshots.labels import with_label_times
+from feature_repo.features.snapshots.users import user_stats
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_parquet
 

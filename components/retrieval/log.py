@@ -19,9 +19,8 @@ import pyarrow.compute as pc
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables, unix_seconds
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.features.state import History, IntArray, OffsetArray, TimeArray
+from feature_repo.features.state import HISTORY_LENGTH, History, IntArray, OffsetArray, TimeArray
 
-HISTORY_LENGTH = 50
 IndexArray = npt.NDArray[np.int64]
 
 

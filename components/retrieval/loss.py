@@ -10,9 +10,9 @@ from torch import Tensor
 from torch.nn.functional import embedding, softplus
 
 from components.retrieval.config import TrainingConfig
-from components.retrieval.log import HISTORY_LENGTH, IndexArray, ragged
+from components.retrieval.log import IndexArray, ragged
 from components.retrieval.model import Towers, TrainingData, user_inputs
-from feature_repo.features.state import FloatArray, IntArray
+from feature_repo.features.state import HISTORY_LENGTH, FloatArray, IntArray
 from inference.models.encoder import TowerInputs
 
 _RULED_OUT = -1e9

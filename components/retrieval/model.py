@@ -15,11 +15,11 @@ from torch import Tensor
 
 from components.retrieval.content import ItemContent, UserProfiles
 from components.retrieval.examples import Examples
-from components.retrieval.log import HISTORY_LENGTH, IndexArray, PositiveLog
+from components.retrieval.log import IndexArray, PositiveLog
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.features.state import FloatArray, IntArray, TimeArray
-from feature_repo.features.transforms import clock_features
-from inference.models.encoder import REQUEST_NUMERIC, TowerInputs, pad_history
+from feature_repo.features.groups.requests.clock import clock_features
+from feature_repo.features.state import HISTORY_LENGTH, FloatArray, IntArray, TimeArray
+from inference.models.encoder import TOWER_TIME_FEATURES, TowerInputs, pad_history
 from inference.networks.towers import ItemTower, TowersConfig, UserTower
 
 _CHUNK = 8192  # items embedded at a time
@@ -120,6 +120,6 @@ def user_inputs(
         grades=grades,
         categorical=data.profiles.categorical[users].astype(np.int64),
         numeric=data.profiles.numeric[users],
-        request_numeric=np.column_stack([clock[name] for name in REQUEST_NUMERIC]).astype(np.float32),
+        request_numeric=np.column_stack([clock[name] for name in TOWER_TIME_FEATURES]).astype(np.float32),
         request_categorical=request.astype(np.int64),
     )

@@ -19,7 +19,7 @@ from components.retrieval.config import TrainingConfig
 from components.retrieval.content import NUM_WORDS, read_items, read_users
 from components.retrieval.examples import Examples
 from components.retrieval.files import load_item_tower, save_embeddings, save_towers
-from components.retrieval.log import HISTORY_LENGTH, PositiveLog, codes_of
+from components.retrieval.log import PositiveLog, codes_of
 from components.retrieval.model import Towers, TrainingData
 from components.retrieval.recall import Watch
 from components.retrieval.training import Fit, limited_threads, train
@@ -27,9 +27,9 @@ from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.features.state import FloatArray
+from feature_repo.features.state import HISTORY_LENGTH, FloatArray
 from feature_repo.progress import say
-from inference.models.encoder import REQUEST_NUMERIC
+from inference.models.encoder import TOWER_TIME_FEATURES
 from inference.networks.towers import TowersConfig
 
 NUM_MOMENTS = 4  # cuts whose item numbers set the standardisation
@@ -189,7 +189,7 @@ def shapes(data: TrainingData, config: TrainingConfig, until: float) -> TowersCo
         user_categorical=sizes("users", feature_set.user_categorical),
         num_user_numeric=data.profiles.numeric.shape[1],
         request_categorical=sizes("request", feature_set.request_categorical),
-        num_request_numeric=len(REQUEST_NUMERIC),
+        num_request_numeric=len(TOWER_TIME_FEATURES),
         num_grades=len(feature_set.objectives),
         dimension=config.dimension,
         hidden=config.hidden,

@@ -1,6 +1,8 @@
-"""How long ago things were: days between moments, and counts that fade with them.
+"""How long ago things were: which columns are ages, days between moments, and counts that fade with them.
 
-Owns the arithmetic of ages that retrieval, snapshots' readers and ranker features share, so that they cannot differ.
+Retrieval, the readers of snapshots and the ranker's features share this arithmetic, so that they cannot differ.
+
+Ages are computed at the time of the query. The snapshots store the moment, in unix seconds, that an age counts from.
 """
 
 from __future__ import annotations
@@ -11,7 +13,20 @@ import numpy.typing as npt
 from feature_repo.dataset.split import DAY
 from feature_repo.features.state import FloatArray, TimeArray
 
+AGE_PREFIX = "days_since_"
+ITEM_AGE, ITEM_MOMENT = "age_days", "created_at"
 SMALLEST_SPREAD = 1e-6  # half-lives; events closer together are one moment
+
+
+def moment_of(name: str) -> str | None:
+    """The stored moment that an age column counts from, None for a column that is not an age.
+
+    `days_since_<event>` counts from `<event>_at`, and an item's `age_days` from `created_at`.
+    """
+    if name == ITEM_AGE:
+        return ITEM_MOMENT
+    event = name.removeprefix(AGE_PREFIX)
+    return None if event == name else f"{event}_at"
 
 
 def days_between(earlier: TimeArray, later: TimeArray) -> npt.NDArray[np.float64]:

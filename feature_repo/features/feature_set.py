@@ -1,14 +1,14 @@
 """The ordered feature set: every column a model sees, its kind and its vocabulary.
 
-Owns names, order and codes; two artifacts fit together exactly when their feature sets have the same hash. It refuses
-to hold values: those come from snapshots and transforms; and to choose columns: `feature_choice.py` does.
+Two artifacts fit together exactly when their feature sets have the same hash. Values come from snapshots and
+transforms. `choice.py` asks the feature groups (`groups/`) which columns a dataset has data for.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
@@ -16,21 +16,13 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict
 
 from feature_repo.errors import BundleError
+from feature_repo.features.ages import moment_of
 from feature_repo.storage.files import write_json
 
 TRANSFORMS_VERSION = 3  # raise by hand whenever a snapshot or transform computes a column differently
 
 WINDOWS = (1, 7, 30)  # days of the activity windows
-RATE_WINDOWS = (7, 30)  # days of the smoothed rates
-HALF_LIVES = (2, 7)  # days of the decayed popularities
-OWN_HALF_LIVES = (3, 15, 60)  # days of the decayed counts of the user's own items
 SOURCES = ("two_tower", "covisitation", "own", "popular")  # in the order of `CandidateSet.source_bits`
-
-REQUEST_NUMERIC = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos", "session_length")
-
-# Ages are computed when they are asked for; what is stored is the moment (unix seconds) they count from.
-USER_AGES: Mapping[str, str] = {"days_since_last_event": "last_event_at", "days_since_signup": "signup_at"}
-ITEM_AGES: Mapping[str, str] = {"age_days": "created_at"}
 
 # What the recommender reads of an item beside the ranker's columns, and of what a user did; stored types.
 ITEM_FACTS: Mapping[str, str] = {
@@ -86,7 +78,7 @@ class FeatureSet(BaseModel):
     item_categorical: tuple[str, ...] = ()
     user_extras: tuple[str, ...] = ()
     item_extras: tuple[str, ...] = ()
-    request_numeric: tuple[str, ...] = REQUEST_NUMERIC
+    request_numeric: tuple[str, ...] = ()
     request_categorical: tuple[str, ...] = ()
     cross_numeric: tuple[str, ...] = ()
     sources: tuple[str, ...] = SOURCES
@@ -106,6 +98,16 @@ class FeatureSet(BaseModel):
             *(f"score_{name}" for name in self.sources),
             *(f"rank_{name}" for name in self.sources),
         )
+
+    @cached_property
+    def user_ages(self) -> Mapping[str, str]:
+        """Age column of `user_numeric` -> the stored moment it counts from; see `ages.moment_of`."""
+        return _ages(self.user_numeric, self.user_extras)
+
+    @cached_property
+    def item_ages(self) -> Mapping[str, str]:
+        """Age column of `item_numeric` -> the stored moment it counts from."""
+        return _ages(self.item_numeric, self.item_extras)
 
     @cached_property
     def categorical_indices(self) -> tuple[int, ...]:
@@ -160,3 +162,9 @@ class FeatureSet(BaseModel):
                 f" code has version {TRANSFORMS_VERSION}: train again, or serve it with the code that made it."
             )
         return loaded
+
+
+def _ages(names: Sequence[str], extras: Sequence[str]) -> dict[str, str]:
+    """An owner's extra column is stored as it is, whatever its name."""
+    moments = {name: moment_of(name) for name in names if name not in extras}
+    return {name: moment for name, moment in moments.items() if moment is not None}

@@ -16,10 +16,12 @@ FloatArray = npt.NDArray[np.float32]
 TimeArray = npt.NDArray[np.float64]
 OffsetArray = npt.NDArray[np.int64]
 
+HISTORY_LENGTH = 50  # positive events kept of a user, the latest ones
+
 
 @dataclass(frozen=True, slots=True)
 class History:
-    """The last 50 positive events of each of q users, oldest first, flattened.
+    """The last `HISTORY_LENGTH` positive events of each of q users, oldest first, flattened.
 
     Attributes:
         offsets: [q + 1], user i owns `offsets[i]:offsets[i + 1]`.

@@ -1,9 +1,9 @@
 """Features of a query, and the ranker's matrix: numpy over columns, one implementation for training rows and serving.
 
-Owns every feature that depends on the query alone (`cross_features.py` has those of user and item) and the assembly of
-the ranker's matrix. Ages are computed from times at the query's own time: a snapshot that stored ages would freeze them
-at its cut. Refuses ids, stores and frameworks; there is no Python work per candidate, and per query only the reading of
-the query's scalars.
+The groups in `groups/requests` and `groups/cross` compute the columns; this module puts them in the order of the
+feature set and assembles the ranker's matrix. Ages are computed at the query's own time: a snapshot that stored ages
+would freeze them at its cut. There are no ids, stores and frameworks here, no Python work per candidate, and per query
+only the reading of the query's scalars.
 
 Candidates of q queries are ragged: candidate j has item row `rows[j]` and belongs to query `query_index[j]`, which is
 also the place of its user in `UserColumns`.
@@ -11,36 +11,20 @@ also the place of its user in `UserColumns`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
-from feature_repo.dataset.split import DAY
-from feature_repo.features.ages import days_between
-from feature_repo.features.cross_features import IndexArray, cross_features, stacked
+from feature_repo.features.ages import ITEM_AGE, days_between
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.features.state import FloatArray, IntArray, ItemColumns, OffsetArray, TimeArray, UserColumns
-
-
-class RequestContext(Protocol):
-    """What the features read of a query (`inference.candidates.query.Query` is one)."""
-
-    @property
-    def time(self) -> float: ...
-    @property
-    def surface(self) -> str: ...
-    @property
-    def country(self) -> str | None: ...
-    @property
-    def device(self) -> str | None: ...
-    @property
-    def item_id(self) -> str | None: ...
-    @property
-    def last_item_id(self) -> str | None: ...
-    @property
-    def session_length(self) -> int | None: ...
+from feature_repo.features.groups.cross import CROSS_GROUPS
+from feature_repo.features.groups.cross_group import Columns, IndexArray, Pairs
+from feature_repo.features.groups.request_group import RequestContext
+from feature_repo.features.groups.requests import REQUEST_GROUPS
+from feature_repo.features.groups.requests.texts import REQUEST_TEXTS
+from feature_repo.features.state import FloatArray, IntArray, ItemColumns, OffsetArray, UserColumns
 
 
 class Candidates(Protocol):
@@ -81,7 +65,7 @@ def assemble(
     """
     rows = candidates.rows
     query_index = np.repeat(np.arange(len(queries)), np.diff(candidates.offsets))
-    times = np.array([query.time for query in queries], dtype=np.float64)
+    now = np.array([query.time for query in queries], dtype=np.float64)[query_index]
     out = np.empty((len(rows), len(feature_set.ranker_features)), dtype=np.float32)
     end = 0
 
@@ -91,14 +75,15 @@ def assemble(
         out[:, start:end] = block
 
     place(items.numeric[rows])
-    if "age_days" in feature_set.item_numeric:
-        ages = days_between(items.created_at[rows], times[query_index])
-        out[:, feature_set.item_numeric.index("age_days")] = np.maximum(ages, 0.0)
+    if ITEM_AGE in feature_set.item_ages:
+        ages = days_between(items.created_at[rows], now)
+        out[:, feature_set.item_numeric.index(ITEM_AGE)] = np.maximum(ages, 0.0)
     place(items.categorical[rows])
     place(users.numeric[query_index])
     place(users.categorical[query_index])
     place(request_features(queries, users.country, feature_set)[query_index])
-    place(cross_features(times, users, items, query_index, rows, anchor_rows(queries, items), feature_set))
+    anchors, wanted = anchor_rows(queries, items), frozenset(feature_set.cross_numeric)
+    place(cross_features(Pairs(now, users, items, query_index, rows, anchors, feature_set, wanted)))
     place(candidates.source_scores)
     place(candidates.source_ranks)
     return out
@@ -119,33 +104,22 @@ def request_features(
     Returns:
         [q, len(request_numeric) + len(request_categorical)].
     """
-    times = np.array([query.time for query in queries], dtype=np.float64)
-    lengths = [np.nan if query.session_length is None else query.session_length for query in queries]
-    columns: dict[str, npt.NDArray[np.float64]] = {
-        **clock_features(times),
-        "session_length": np.array(lengths, dtype=np.float64),
-    }
-    texts: Mapping[str, list[str | None]] = {
-        "device": [query.device for query in queries],
-        "country": [query.country or country for query, country in zip(queries, user_countries, strict=True)],
-        "surface": [query.surface for query in queries],
-    }
+    columns: Columns = {}
+    for group in REQUEST_GROUPS:
+        columns |= group.compute(queries)
     for name in feature_set.request_categorical:
-        codes = feature_set.code_of[f"request.{name}"]
-        columns[name] = np.array([codes.get(text or "", 0) for text in texts[name]], dtype=np.float64)
-    return stacked(columns, (*feature_set.request_numeric, *feature_set.request_categorical), len(queries))
+        codes, text_of = feature_set.code_of[f"request.{name}"], REQUEST_TEXTS[name]
+        texts = [text_of(query, country) for query, country in zip(queries, user_countries, strict=True)]
+        columns[name] = np.array([codes.get(text or "", 0) for text in texts], dtype=np.float64)
+    return _stacked(columns, (*feature_set.request_numeric, *feature_set.request_categorical), len(queries))
 
 
-def clock_features(times: TimeArray) -> dict[str, npt.NDArray[np.float64]]:
-    """Hour and weekday (UTC) of unix seconds [n] as sine and cosine, by name."""
-    hour = (times % DAY) / DAY * (2 * np.pi)
-    weekday = ((times // DAY + 3) % 7) / 7 * (2 * np.pi)  # 1970-01-01 was a Thursday, Monday is 0
-    return {
-        "hour_sin": np.sin(hour),
-        "hour_cos": np.cos(hour),
-        "weekday_sin": np.sin(weekday),
-        "weekday_cos": np.cos(weekday),
-    }
+def cross_features(pairs: Pairs) -> FloatArray:
+    """Features of user and item together, in `cross_numeric` order [n, len(cross_numeric)]; NaN is missing."""
+    columns: Columns = {}
+    for group in CROSS_GROUPS:
+        columns |= group.compute(pairs)
+    return _stacked(columns, pairs.feature_set.cross_numeric, len(pairs))
 
 
 def anchor_rows(queries: Sequence[RequestContext], items: ItemColumns) -> IndexArray:
@@ -158,3 +132,11 @@ def anchor_rows(queries: Sequence[RequestContext], items: ItemColumns) -> IndexA
         rows = np.minimum(np.searchsorted(items.item_ids, ids), len(items) - 1)
         found[places] = np.where(items.item_ids[rows] == ids, rows, -1)
     return found
+
+
+def _stacked(columns: Columns, names: Sequence[str], length: int) -> FloatArray:
+    """Columns by name as a matrix [length, len(names)], in the order of the names."""
+    out = np.empty((length, len(names)), dtype=np.float32)
+    for place, name in enumerate(names):
+        out[:, place] = columns[name]
+    return out

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.features.ages import days_between
-from feature_repo.features.feature_set import ITEM_AGES, USER_AGES, FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import History, IntArray, ItemColumns, OffsetArray, OwnItems, TimeArray, UserColumns
 
 Strings = npt.NDArray[np.object_]
@@ -70,12 +70,12 @@ class RowMap:
 
 def stored_user_numbers(feature_set: FeatureSet) -> tuple[str, ...]:
     """Numeric columns of a user as they are stored: moments stand for ages."""
-    return tuple(USER_AGES.get(name, name) for name in feature_set.user_numeric)
+    return tuple(feature_set.user_ages.get(name, name) for name in feature_set.user_numeric)
 
 
 def stored_item_numbers(feature_set: FeatureSet) -> tuple[str, ...]:
     """Numeric columns of an item as they are stored, and the facts filters need."""
-    names = (ITEM_AGES.get(name, name) for name in feature_set.item_numeric)
+    names = (feature_set.item_ages.get(name, name) for name in feature_set.item_numeric)
     return tuple(dict.fromkeys((*names, "price", "in_stock", "created_at", "min_age")))
 
 
@@ -95,7 +95,7 @@ def user_columns(records: UserRecords, times: TimeArray, feature_set: FeatureSet
     """
     numeric = np.empty((len(times), len(feature_set.user_numeric)), dtype=np.float32)
     for place, name in enumerate(feature_set.user_numeric):
-        moment = USER_AGES.get(name)
+        moment = feature_set.user_ages.get(name)
         numeric[:, place] = days_between(records.numbers[moment], times) if moment else records.numbers[name]
     countries = records.texts.get("country")
     return UserColumns(
@@ -121,7 +121,7 @@ def item_columns(records: ItemRecords, time: float, feature_set: FeatureSet, row
     numbers = records.numbers
     numeric = np.empty((num_items, len(feature_set.item_numeric)), dtype=np.float32)
     for place, name in enumerate(feature_set.item_numeric):
-        moment = ITEM_AGES.get(name)
+        moment = feature_set.item_ages.get(name)
         age = None if moment is None else np.maximum(days_between(numbers[moment], np.full(num_items, time)), 0.0)
         numeric[:, place] = numbers[name] if age is None else age
     return ItemColumns(

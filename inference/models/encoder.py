@@ -19,15 +19,16 @@ from onnxruntime.capi.onnxruntime_pybind11_state import Fail, InvalidGraph, Inva
 from feature_repo.dataset.split import DAY
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.groups.request_group import RequestContext
 from feature_repo.features.state import FloatArray, History, TimeArray, UserColumns
-from feature_repo.features.transforms import RequestContext, request_features
+from feature_repo.features.transforms import request_features
 from feature_repo.storage.files import read_json
 
 TOWERS_FILE = "towers.json"
 USER_TOWER_FILE = "user_tower.onnx"
 ITEM_EMBEDDINGS_FILE = "item_embeddings.npy"
 FEATURE_SET_FILE = "feature_set.json"
-REQUEST_NUMERIC = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
+TOWER_TIME_FEATURES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 _ONNX_ERRORS = (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile)
 _CHUNK = 1024  # queries encoded at a time: 13 MB of history vectors
 CodeArray = npt.NDArray[np.int64]
@@ -43,7 +44,7 @@ class TowerInputs:
         grades: Objective grade of each event, 0 where padded [q, l].
         categorical: Profile codes [q, columns].
         numeric: Profile numbers [q, columns], NaN is missing.
-        request_numeric: [q, len(REQUEST_NUMERIC)].
+        request_numeric: [q, len(TOWER_TIME_FEATURES)].
         request_categorical: Request codes [q, columns].
     """
 
@@ -170,7 +171,7 @@ class UserEncoder:
 
 def split_request(features: FloatArray, feature_set: FeatureSet) -> tuple[FloatArray, CodeArray]:
     """Of `transforms.request_features` [q, r] the numbers and the codes that the tower reads."""
-    numeric = features[:, [feature_set.request_numeric.index(name) for name in REQUEST_NUMERIC]]
+    numeric = features[:, [feature_set.request_numeric.index(name) for name in TOWER_TIME_FEATURES]]
     codes = features[:, len(feature_set.request_numeric) :]
     return np.ascontiguousarray(numeric), codes.astype(np.int64)
 

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.groups.requests import REQUEST_NUMERIC
 from feature_repo.features.state import FloatArray, History, IntArray, ItemColumns, OwnItems, TimeArray, UserColumns
 from inference.candidates.query import Query
 from inference.hydrators.protocol import UserReader
@@ -46,6 +47,7 @@ def feature_set(repeats: str = "until-converted") -> FeatureSet:
         user_categorical=("country", "age_group"),
         item_numeric=("num_click_7d", "log_price"),
         item_categorical=("category",),
+        request_numeric=REQUEST_NUMERIC,
         request_categorical=("country", "surface"),
         cross_numeric=("own_count", "own_negatives", "history_contains"),
         vocabularies={

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from components.retrieval.examples import Examples
-from components.retrieval.log import HISTORY_LENGTH, Cells, PositiveLog, codes_of, ragged
+from components.retrieval.log import Cells, PositiveLog, codes_of, ragged
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
 from feature_repo.features.choice import choose_features
+from feature_repo.features.state import HISTORY_LENGTH
 from tests.components.retrieval import shop
 from tests.components.validation.prepared import write_prepared
 

@@ -18,9 +18,10 @@ from components.features.build import build_features, connect, read_log
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.choice import choose_features
 from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.snapshots.calendar import Calendar
+from feature_repo.features.snapshots.history import user_history
 from feature_repo.features.snapshots.items import item_stats
-from feature_repo.features.snapshots.users import user_history, user_stats
-from feature_repo.features.snapshots.windows import Calendar
+from feature_repo.features.snapshots.users import user_stats
 from tests.components.validation.prepared import START, config, write_prepared
 from tests.components.validation.prepared import event as make_event
 from tests.feature_repo import logs

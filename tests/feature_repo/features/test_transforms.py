@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from feature_repo.features.choice import OWN_COLUMNS
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.groups.cross.own_items import OWN_COLUMNS
+from feature_repo.features.groups.requests import REQUEST_NUMERIC
 from feature_repo.features.state import History, ItemColumns, OwnItems, UserColumns
 from feature_repo.features.transforms import anchor_rows, assemble, request_features
 from inference.candidates.query import CandidateSet, Query
@@ -32,6 +33,7 @@ FEATURE_SET = FeatureSet(
     user_categorical=("country",),
     item_numeric=("num_click_7d", "age_days"),
     item_categorical=("category",),
+    request_numeric=REQUEST_NUMERIC,
     request_categorical=("device", "country", "surface"),
     cross_numeric=(
         *OWN_COLUMNS,

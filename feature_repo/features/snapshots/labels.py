@@ -1,0 +1,60 @@
+"""Impressions and their labels, each on the day it became known."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+
+import ibis
+
+from feature_repo.features.snapshots.calendar import Calendar, Table
+
+
+def with_label_times(
+    shown: Table,
+    events: Table,
+    joined: Mapping[str, Sequence[str]],
+    columns: Collection[str] = (),
+    num_own: int = 0,
+) -> Table:
+    """Adds known_<objective>_us to impressions: when the event that a label was joined from happened.
+
+    Args:
+        shown: Impressions with time_us.
+        events: Interactions with time_us.
+        joined: Objective -> event types that fulfil it, of the objectives whose labels ingest joined through request
+            and item. Labels that came as columns say no time and count as known at once; so do those of events that
+            the row rules set aside.
+        columns: Those of them whose labels came as columns in the dataset, and were joined in the served log only.
+        num_own: Impressions whose `row` is below are the dataset's.
+    """
+    if not joined:
+        return shown
+    requested = events.filter(events.request_id.notnull())
+    known = requested.group_by(_request="request_id", _item="item_id").agg(
+        **{f"known_{name}_us": requested.time_us.min(where=requested.event_type.isin(joined[name])) for name in joined}
+    )
+    found = shown.left_join(known, [shown.request_id == known["_request"], shown.item_id == known["_item"]])
+    moments = {name: found[f"known_{name}_us"].fill_null(found.time_us) for name in joined}
+    for name in columns:
+        moments[name] = (found.row < num_own).ifelse(found.time_us, moments[name])
+    later = {f"known_{name}_us": ibis.greatest(moment, found.time_us) for name, moment in moments.items()}
+    return found.drop("_request", "_item").mutate(**later)
+
+
+def outcomes(shown: Table, objectives: Sequence[str], calendar: Calendar) -> Table:
+    """Impressions and the labels that came true as events of their own, each on the day it became known.
+
+    What was bought a week after it was shown is no fact of the day it was shown on.
+
+    Returns:
+        user_id, item_id, time_us, day, and 0 or 1: `shown`, and label_<objective> of each objective.
+    """
+    keys = ("user_id", "item_id")
+    nothing = {name: ibis.literal(0, "int64") for name in ("shown", *(f"label_{name}" for name in objectives))}
+    one = ibis.literal(1, "int64")
+    parts = [shown.select(*keys, "time_us", **(nothing | {"shown": one}))]
+    for name in objectives:
+        true = shown.filter(shown[f"label_{name}"] == 1)
+        moment = f"known_{name}_us" if f"known_{name}_us" in shown.columns else "time_us"
+        parts.append(true.select(*keys, time_us=moment, **(nothing | {f"label_{name}": one})))
+    return calendar.with_day(ibis.union(*parts))
