@@ -27,6 +27,7 @@ from feature_repo.features.snapshots.labels import with_label_times
 from feature_repo.features.snapshots.users import user_stats
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_parquet
+from inference.sources import SOURCES
 
 MEMORY_LIMIT = "2GB"  # of DuckDB, which spills to disk beyond it
 
@@ -50,7 +51,7 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
         DatasetError: A declared extra column has the name of a computed one.
     """
     tables, out = PreparedTables.open(tables_dir), FeaturesDirectory(out_dir)
-    feature_set = choose_features(tables)
+    feature_set = choose_features(tables, [source.name for source in SOURCES])
     item_ids = item_universe(tables)
     write_parquet(out.item_ids_file, pa.table({"item_id": pa.array(item_ids, pa.string())}))
     write_parquet(out.items_static_file, newest_content(tables.items, item_ids))

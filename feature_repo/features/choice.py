@@ -25,8 +25,12 @@ from feature_repo.features.vocabularies import read_vocabularies
 SNAPSHOT_KEYS = ("event_timestamp", "from_day", "to_day", "valid_from_us", "created_at_us", "signup_at_us")
 
 
-def choose_features(tables: PreparedTables) -> FeatureSet:
+def choose_features(tables: PreparedTables, sources: Sequence[str]) -> FeatureSet:
     """Chooses the columns the tables have data for and freezes the vocabularies.
+
+    Args:
+        tables: Prepared tables.
+        sources: Names of the retrieval sources in bit order; each gives the ranker a score and a rank.
 
     Raises:
         DatasetError: A declared extra column has the name of a column computed here.
@@ -49,6 +53,7 @@ def choose_features(tables: PreparedTables) -> FeatureSet:
         request_numeric=REQUEST_NUMERIC,
         request_categorical=_columns_of("request", vocabularies),
         cross_numeric=_names(CROSS_GROUPS, facts),
+        sources=tuple(sources),
         vocabularies=vocabularies,
     )
 

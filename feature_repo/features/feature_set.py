@@ -22,7 +22,6 @@ from feature_repo.storage.files import write_json
 TRANSFORMS_VERSION = 3  # raise by hand whenever a snapshot or transform computes a column differently
 
 WINDOWS = (1, 7, 30)  # days of the activity windows
-SOURCES = ("two_tower", "covisitation", "own", "popular")  # in the order of `CandidateSet.source_bits`
 
 # What the recommender reads of an item beside the ranker's columns, and of what a user did; stored types.
 ITEM_FACTS: Mapping[str, str] = {
@@ -81,7 +80,7 @@ class FeatureSet(BaseModel):
     request_numeric: tuple[str, ...] = ()
     request_categorical: tuple[str, ...] = ()
     cross_numeric: tuple[str, ...] = ()
-    sources: tuple[str, ...] = SOURCES
+    sources: tuple[str, ...] = ()
     vocabularies: Mapping[str, Vocabulary] = {}
 
     @cached_property

@@ -13,6 +13,8 @@ from feature_repo.features.state import HISTORY_LENGTH
 from tests.components.retrieval import shop
 from tests.components.validation.prepared import write_prepared
 
+SOURCES = ("near", "popular")
+
 Event = tuple[str, str, float, int]
 
 
@@ -32,7 +34,7 @@ def events(tables: PreparedTables) -> list[Event]:
 
 
 def read(tables: PreparedTables, until: float) -> PositiveLog:
-    return PositiveLog.read(tables, choose_features(tables), item_universe(tables), until)
+    return PositiveLog.read(tables, choose_features(tables, SOURCES), item_universe(tables), until)
 
 
 def test_a_cell_begins_at_a_cut_and_knows_what_came_before(tables: PreparedTables) -> None:

@@ -11,9 +11,11 @@ import pytest
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError, DatasetError
 from feature_repo.features.choice import choose_features
-from feature_repo.features.feature_set import SOURCES, FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 from tests.components.validation.prepared import config, event, write_prepared
 from tests.feature_repo import logs
+
+SOURCES = ("near", "popular")
 
 
 @pytest.fixture(scope="module")
@@ -23,14 +25,14 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> PreparedTables:
 
 @pytest.fixture(scope="module")
 def feature_set(tables: PreparedTables) -> FeatureSet:
-    return choose_features(tables)
+    return choose_features(tables, SOURCES)
 
 
 def test_ranker_features_are_distinct_and_in_order(feature_set: FeatureSet) -> None:
     names = feature_set.ranker_features
     assert len(set(names)) == len(names)
     assert names[: len(feature_set.item_numeric)] == tuple(f"item_{name}" for name in feature_set.item_numeric)
-    assert names[-8:] == (*(f"score_{source}" for source in SOURCES), *(f"rank_{source}" for source in SOURCES))
+    assert names[-4:] == (*(f"score_{source}" for source in SOURCES), *(f"rank_{source}" for source in SOURCES))
     codes = {names[place] for place in feature_set.categorical_indices}
     assert {"item_category", "user_country", "request_device", "item_colour"} <= codes
     assert "item_price_to_category" not in codes
@@ -46,7 +48,7 @@ def test_vocabularies_are_by_frequency_and_codes_count_from_one(feature_set: Fea
 
 def test_what_the_dataset_does_not_have_is_left_out(tmp_path: Path) -> None:
     events = [event(number, price=None, country=None) for number in range(30)]
-    bare = choose_features(PreparedTables.open(write_prepared(tmp_path, config(), interactions=events)))
+    bare = choose_features(PreparedTables.open(write_prepared(tmp_path, config(), interactions=events)), SOURCES)
     text = " ".join(bare.ranker_features)
     for absent in ("impressions", "rate", "price", "category", "return", "own_", "country", "signup", "rating"):
         assert absent not in text.replace("repeat_rate", "")
@@ -58,7 +60,7 @@ def test_own_columns_are_for_those_who_may_see_items_again(tmp_path: Path) -> No
     for repeats, expected in (("never", False), ("until-converted", True), ("always", True)):
         settings = config(recommend={"repeats": repeats})
         tables = PreparedTables.open(write_prepared(tmp_path, settings, interactions=events))
-        assert ("own_count" in choose_features(tables).cross_numeric) is expected
+        assert ("own_count" in choose_features(tables, SOURCES).cross_numeric) is expected
 
 
 @pytest.mark.parametrize("kind", ["numerical", "categorical"])
@@ -71,7 +73,7 @@ def test_an_extra_column_of_a_computed_name_is_refused(tmp_path: Path, table: st
     settings = config(features={table: {kind: [name]}})
     rows = {"interactions": [event(n) for n in range(30)]}
     with pytest.raises(DatasetError, match=rf"features\.{table}.*'{name}'.*columns\.{table}"):
-        choose_features(PreparedTables.open(write_prepared(tmp_path, settings, **rows)))
+        choose_features(PreparedTables.open(write_prepared(tmp_path, settings, **rows)), SOURCES)
 
 
 def test_the_hash_is_of_content(feature_set: FeatureSet, tmp_path: Path) -> None:

@@ -26,6 +26,8 @@ from tests.components.validation.prepared import START, config, write_prepared
 from tests.components.validation.prepared import event as make_event
 from tests.feature_repo import logs
 
+SOURCES = ("near", "popular")
+
 DAY = 86400.0
 Snapshots = dict[str, dict[tuple[str, float], dict[str, Any]]]
 
@@ -327,7 +329,7 @@ def test_snapshots_may_begin_earlier(tmp_path: Path, tables: dict[str, list[dict
 def test_spark_has_sql_for_them(folder: Path, snapshots: Snapshots, make: str) -> None:
     """Databricks' SQL is Spark's, and Ibis writes it without Spark being installed."""
     tables = PreparedTables.open(folder / "tables")
-    feature_set = choose_features(tables)
+    feature_set = choose_features(tables, SOURCES)
     calendar = Calendar.of(tables.split)
     connection = connect(folder)
     log = read_log(connection, tables)

@@ -44,6 +44,7 @@ FEATURE_SET = FeatureSet(
         "price_z_to_user",
         "anchor_price_ratio",
     ),
+    sources=("two_tower", "covisitation", "own", "popular"),
     vocabularies={
         "users.country": ("SE", "IN"),
         "items.category": ("a", "b", "c"),

@@ -28,6 +28,8 @@ from feature_repo.features.snapshots.labels import outcomes
 from tests.components.validation.prepared import config, event, write_prepared
 from tests.feature_repo import logs
 
+SOURCES = ("near", "popular")
+
 World = tuple[LogTables, Calendar, FeatureSet]
 
 
@@ -36,7 +38,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("world")
     tables = PreparedTables.open(logs.write(directory, logs.rows(seed=2, num_events=150)))
     connection = connect(directory)
-    yield read_log(connection, tables), Calendar.of(tables.split), choose_features(tables)
+    yield read_log(connection, tables), Calendar.of(tables.split), choose_features(tables, SOURCES)
     connection.disconnect()
 
 
@@ -90,7 +92,7 @@ def test_every_column_has_one_group() -> None:
 def test_groups_without_data_are_left_out(tmp_path: Path) -> None:
     events = [event(number, price=None) for number in range(30)]
     tables = PreparedTables.open(write_prepared(tmp_path, config(), interactions=events))
-    feature_set = choose_features(tables)
+    feature_set = choose_features(tables, SOURCES)
     active = active_groups(USER_GROUPS, feature_set.user_numeric, feature_set.objectives)
     kinds = {type(group).__name__ for group in active}
     assert kinds == {"CountsGroup", "ConversionGroup", "UserActivityGroup"}
