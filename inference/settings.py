@@ -12,6 +12,7 @@ from typing import Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from feature_repo.errors import SettingsError
+from feature_repo.storage.folder import local_path
 
 PREFIX = "KUBEREC_"
 
@@ -73,15 +74,17 @@ class ServingSettings(BaseModel):
         """Where the online store's files are."""
         if self.online:
             return Path(self.online)
-        return self.cache / "online" if "://" in self.store else Path(self.store) / "online"
+        store = local_path(self.store)
+        return (self.cache if store is None else store) / "online"
 
     @property
     def spool_dir(self) -> Path:
         """Where rows on their way to the log are; logs have spools of their own."""
         if self.spool:
             return Path(self.spool)
-        if "://" not in self.log:
-            return Path(self.log) / ".spool"
+        log = local_path(self.log)
+        if log is not None:
+            return log / ".spool"
         return self.cache / "spool" / hashlib.sha256(self.log.encode()).hexdigest()[:16]
 
     @classmethod

@@ -7,11 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 
 from feature_repo.errors import StorageError
-from feature_repo.storage.files import atomic_write
-from feature_repo.storage.remote_folder import RemoteFolder
+from feature_repo.storage.folder import Folder, open_folder
 
 FOLDER = "monitoring"
 
@@ -37,12 +35,8 @@ class StateFolder:
         Raises:
             StorageError: The file cannot be read.
         """
-        if self._remote is not None:
-            return self._remote.read(name)
         try:
-            return (Path(self.url) / name).read_bytes()
-        except FileNotFoundError:
-            return None
+            return self._folder.read(name)
         except OSError as error:
             raise StorageError(f"{self.url}/{name} cannot be read: {error.strerror}.") from error
 
@@ -56,15 +50,11 @@ class StateFolder:
         Raises:
             StorageError: The file cannot be written.
         """
-        if self._remote is not None:
-            self._remote.write(name, content)
-            return
         try:
-            with atomic_write(Path(self.url) / name) as temporary:
-                temporary.write_bytes(content)
+            self._folder.write(name, content)
         except OSError as error:
             raise StorageError(f"{self.url}/{name} cannot be written: {error.strerror}.") from error
 
     @cached_property
-    def _remote(self) -> RemoteFolder | None:
-        return RemoteFolder(self.url) if "://" in self.store else None
+    def _folder(self) -> Folder:
+        return open_folder(self.url)

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.errors import SettingsError
+from feature_repo.storage.folder import local_path
 from inference.bundles.store import BundleStore
 
 DAY = 86_400.0
@@ -137,7 +138,7 @@ class PipelineSettings:
                 "KUBEREC_VALIDATION_PYTHON one that has tensorflow-data-validation"
             )
         stores, redis = env.get("KUBEREC_STORES", ""), env.get("KUBEREC_REDIS", "")
-        if "://" in stores and not redis:
+        if local_path(stores) is None and not redis:
             raise SettingsError(
                 f"KUBEREC_STORES is {stores}, which cannot hold online features: name a Redis server for them in "
                 "KUBEREC_REDIS (host:port)"
@@ -186,7 +187,7 @@ class PipelineSettings:
 
     def _place(self, named: str, default: str, dataset_name: str) -> str:
         """A dataset's own place below a directory or URL that was named, else below the build folder."""
-        if "://" in named:
+        if local_path(named) is None:
             return f"{named.rstrip('/')}/{dataset_name}"
         folder = Path(named).resolve() if named else self.build_dir / default
         return str(folder / dataset_name)

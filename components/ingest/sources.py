@@ -24,7 +24,7 @@ from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.errors import DatasetError
 from feature_repo.progress import track
 from feature_repo.storage.files import sha256
-from feature_repo.storage.remote_folder import RemoteFolder
+from feature_repo.storage.folder import local_path, open_folder
 
 SUFFIX = ".parquet"
 MAGIC = b"PAR1"
@@ -182,15 +182,16 @@ def parts_digest(parts: Mapping[str, int]) -> str:
 
 def _log_parts(log: str) -> dict[str, int]:
     """Path in the log -> bytes."""
-    if "://" in log:
-        found = {
-            f"{table}/{name}": size
-            for table in SERVED_TABLES
-            for name, size in RemoteFolder(f"{log.rstrip('/')}/{table}").sizes().items()
-        }
-        return {name: size for name, size in found.items() if name.endswith(SUFFIX) and not _is_hidden(Path(name))}
-    files = [file for table in SERVED_TABLES for file in find_files(Path(log), table)[1]] if log else []
-    return {file.relative_to(log).as_posix(): file.stat().st_size for file in files}
+    directory = local_path(log)
+    if directory is not None:  # read in place, by the rules for a dataset's tables
+        files = [file for table in SERVED_TABLES for file in find_files(directory, table)[1]] if log else []
+        return {file.relative_to(directory).as_posix(): file.stat().st_size for file in files}
+    found = {
+        f"{table}/{name}": size
+        for table in SERVED_TABLES
+        for name, size in open_folder(f"{log.rstrip('/')}/{table}").sizes().items()
+    }
+    return {name: size for name, size in found.items() if name.endswith(SUFFIX) and not _is_hidden(Path(name))}
 
 
 def _groups(

@@ -22,7 +22,7 @@ from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from feature_repo.storage.files import read_json
-from inference.bundles.bundle import load_parts
+from inference.bundles.parts import load_parts
 from inference.models.artifacts import Artifacts
 from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents

@@ -12,6 +12,7 @@ import subprocess
 from pathlib import Path
 
 from feature_repo.errors import SettingsError
+from feature_repo.storage.folder import local_path
 
 ROOT = Path(__file__).resolve().parents[2]
 DEFAULT_PYTHON = ROOT / ".venv-validation" / "bin" / "python"
@@ -42,13 +43,10 @@ def compute_statistics(tables_dir: str, out_dir: str, store: str, page_path: str
             f"{interpreter} is missing: statistics need the validation environment; run `make setup`, or name its "
             "interpreter in KUBEREC_VALIDATION_PYTHON."
         )
-    arguments = [tables_dir, out_dir, store, "--page", page_path]
-    absolute = [
-        argument if "://" in argument or argument.startswith("--") else os.path.abspath(argument)
-        for argument in arguments
-    ]
+    place = store if local_path(store) is None else os.path.abspath(store)
+    tables, out, page = (os.path.abspath(path) for path in (tables_dir, out_dir, page_path))
     finished = subprocess.run(
-        [str(interpreter), "-m", "components.validation.tfdv.statistics", *absolute],
+        [str(interpreter), "-m", "components.validation.tfdv.statistics", tables, out, place, "--page", page],
         cwd=ROOT,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         check=False,

@@ -70,6 +70,23 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+def list_files(directory: Path) -> list[str]:
+    """Paths of all files below a directory, relative and sorted."""
+    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
+
+
+def sync_tree(directory: Path) -> None:
+    """Flushes every file below a directory, and the directories, to disk."""
+    folders = {directory, directory.parent}
+    for name in list_files(directory):
+        path = directory / name
+        folders.add(path.parent)
+        with path.open("rb") as handle:
+            os.fsync(handle.fileno())
+    for folder in folders:
+        sync_directory(folder)
+
+
 def sha256(path: Path | str) -> str:
     """Hex sha256 of a file's content, read in chunks."""
     digest = hashlib.sha256()

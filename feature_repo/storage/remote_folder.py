@@ -8,7 +8,9 @@ usual names (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...). R
 from __future__ import annotations
 
 import posixpath
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from http.client import IncompleteRead
 from pathlib import Path
@@ -17,6 +19,7 @@ from typing import Any, TypeVar
 import fsspec
 
 from feature_repo.errors import StorageError
+from feature_repo.storage.files import list_files
 
 CONNECT_SECONDS = 3.0
 READ_SECONDS = 10.0  # without a byte
@@ -30,7 +33,7 @@ T = TypeVar("T")
 
 
 class RemoteFolder:
-    """Files below a URL; nothing is asked of the server before the first call.
+    """Files below a URL, see `Folder`; nothing is asked of the server before the first call.
 
     Args:
         url: Such as s3://bucket/folder; need not exist but for its bucket.
@@ -53,7 +56,8 @@ class RemoteFolder:
         Raises:
             StorageError: The folder cannot be read.
         """
-        return self._ask(lambda: self._files.info(self._path(name))) is not None
+        found = self._ask(lambda: self._files.info(self._path(name)))
+        return found is not None and found["type"] == "file"
 
     def names(self, folder: str = "") -> list[str]:
         """Names of the files and folders right below a folder, sorted; none where it does not exist.
@@ -103,6 +107,54 @@ class RemoteFolder:
         for target in targets:
             Path(target).parent.mkdir(parents=True, exist_ok=True)
         self._tell(lambda: self._files.get(sources, targets))
+
+    def move_in(self, path: Path, name: str) -> None:
+        """Moves a local file into the folder.
+
+        Raises:
+            StorageError: It cannot be written.
+            OSError: The local file cannot be read.
+        """
+        self.write(name, path.read_bytes())
+        path.unlink()
+
+    def add(self, directory: Path, name: str, last: str) -> None:
+        """Copies a local directory into a folder, the file `last` after all others.
+
+        Raises:
+            StorageError: A file cannot be written; others may have been, `last` is not there.
+        """
+        self.upload(directory, [file for file in list_files(directory) if file != last], name)
+        self.upload(directory, [last], name)
+
+    @contextmanager
+    def local(self, folder: str, names: Sequence[str]) -> Iterator[Path]:
+        """A temporary local directory with these files of a folder.
+
+        Raises:
+            StorageError: One is missing or cannot be read.
+        """
+        with tempfile.TemporaryDirectory(prefix="kuberec-") as scratch:
+            copy = Path(scratch, folder)  # errors about a file then name its place below the folder
+            copy.mkdir(parents=True, exist_ok=True)
+            if names:
+                self.download(folder, names, copy)
+            yield copy
+
+    @contextmanager
+    def working_copy(self, suffix: str) -> Iterator[Path]:
+        """A temporary local directory with the files that end in a suffix; files that changed are written back.
+
+        Raises:
+            StorageError: The folder cannot be read or written.
+        """
+        with self.local("", [name for name in self.names() if name.endswith(suffix)]) as copy:
+            before = {path.name: path.read_bytes() for path in copy.iterdir()}
+            yield copy
+            for path in sorted(copy.glob(f"*{suffix}")):
+                content = path.read_bytes()
+                if content != before.get(path.name):  # an edit that somebody made meanwhile in another file stays
+                    self.write(path.name, content)
 
     def _ask(self, work: Callable[[], T]) -> T | None:
         """The answer, None for a file that is not there."""

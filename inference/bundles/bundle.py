@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,16 +27,15 @@ import pyarrow.parquet as pq
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
-from feature_repo.storage.files import sync_directory, write_json, write_parquet
-from inference.bundles.manifest import MANIFEST_FILE, Facts, Manifest, describe, list_files, new_version
+from feature_repo.storage.files import sync_tree, write_json, write_parquet
+from inference.bundles.parts import load_parts, part_paths
+from inference.bundles.manifest import MANIFEST_FILE, Facts, Manifest, describe, new_version
 from inference.models.artifacts import Artifacts
 from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
-from inference.models.part import Part
 from inference.models.snapshot import load_item_ids, load_items, save_item_ids, save_items
 from inference.scorers.protocol import Ranker
 from inference.scorers.ranker import open_ranker
-from inference.sources import parts_of
 
 FEATURE_SET = "feature_set.json"
 ITEM_IDS = "item_ids.parquet"
@@ -138,7 +136,7 @@ def write_bundle(content: BundleContent, out_dir: Path, facts: Facts) -> Bundle:
     Raises:
         BundleError: A part of a source is missing, or only some of its files are there.
     """
-    paths = _part_paths(content.parts, content.feature_set.sources)
+    paths = part_paths(content.parts, content.feature_set.sources)
     out_dir.mkdir(parents=True, exist_ok=True)
     building = out_dir / f".building-{os.getpid()}"
     shutil.rmtree(building, ignore_errors=True)
@@ -197,57 +195,11 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     return Bundle(path, manifest, feature_set)
 
 
-def load_parts(folder: Path, sources: Iterable[str], num_threads: int = 1) -> dict[type[Part], Part]:
-    """The parts of some sources from a bundle, or from a folder that training fitted them in.
-
-    Args:
-        folder: Holds the parts.
-        sources: Names of the sources that read them.
-        num_threads: Threads of one call of a model.
-
-    Raises:
-        BundleError: A part that every bundle has is missing, or a file is damaged.
-    """
-    kinds = parts_of(sources)
-    for kind in kinds:
-        if kind.required and not kind.is_in(folder):
-            raise BundleError(f"{folder} lacks {' and '.join(kind.paths)}: build the index again.")
-    return {kind: kind.load(folder, num_threads) for kind in kinds if kind.is_in(folder)}
-
-
-def _part_paths(folder: Path, sources: Iterable[str]) -> list[str]:
-    """Paths of all parts that a folder has.
-
-    Raises:
-        BundleError: A part is missing, or only some of its files are there.
-    """
-    found: list[str] = []
-    for kind in parts_of(sources):
-        missing = [path for path in kind.paths if not (folder / path).exists()]
-        if missing and (kind.required or len(missing) < len(kind.paths)):
-            raise BundleError(f"{folder} lacks {' and '.join(missing)}, which a bundle needs: build the index again.")
-        if not missing:
-            found += kind.paths
-    return found
-
-
 def _copy(origin: Path, target: Path) -> None:
     if origin.is_dir():
         shutil.copytree(origin, target, ignore=shutil.ignore_patterns(".*"))
     else:
         shutil.copyfile(origin, target)
-
-
-def sync_tree(directory: Path) -> None:
-    """Flushes every file below a directory, and the directories, to disk."""
-    folders = {directory, directory.parent}
-    for name in list_files(directory):
-        path = directory / name
-        folders.add(path.parent)
-        with path.open("rb") as handle:
-            os.fsync(handle.fileno())
-    for folder in folders:
-        sync_directory(folder)
 
 
 def _now() -> str:

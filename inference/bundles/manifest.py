@@ -10,7 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, field_validator
 
 from feature_repo.errors import BundleError
-from feature_repo.storage.files import sha256
+from feature_repo.storage.files import list_files, sha256
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1
@@ -104,13 +104,30 @@ class Manifest(BaseModel):
         """
         path = directory / MANIFEST_FILE
         try:
-            manifest = cls.model_validate_json(path.read_text(encoding="utf-8"))
+            content = path.read_bytes()
         except FileNotFoundError as error:
             raise BundleError(f"{directory} is no bundle: it has no {MANIFEST_FILE}.") from error
-        except (OSError, ValueError) as error:
+        except OSError as error:
             raise BundleError(f"The manifest {path} cannot be read: {_first_line(error)}") from error
+        return cls.parse(content, str(directory))
+
+    @classmethod
+    def parse(cls, content: bytes, bundle: str) -> Self:
+        """The manifest in the content of its file.
+
+        Args:
+            content: Of the file.
+            bundle: Directory or URL of the bundle, for the error.
+
+        Raises:
+            BundleError: If it is damaged, or of a layout this code does not know.
+        """
+        try:
+            manifest = cls.model_validate_json(content.decode("utf-8"))
+        except ValueError as error:
+            raise BundleError(f"The manifest {bundle}/{MANIFEST_FILE} cannot be read: {_first_line(error)}") from error
         if manifest.format != FORMAT:
-            raise BundleError(f"The bundle {directory} has layout {manifest.format}, this code reads {FORMAT}.")
+            raise BundleError(f"The bundle {bundle} has layout {manifest.format}, this code reads {FORMAT}.")
         return manifest
 
     def verify(self, directory: Path) -> None:
@@ -139,11 +156,6 @@ def describe(directory: Path) -> dict[str, File]:
         name: File(sha256=sha256(directory / name), num_bytes=(directory / name).stat().st_size)
         for name in list_files(directory)
     }
-
-
-def list_files(directory: Path) -> list[str]:
-    """Paths of all files below a directory, relative and sorted."""
-    return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
 
 
 def new_version(files: dict[str, File], now: datetime | None = None) -> str:

@@ -10,22 +10,19 @@ goes further. It refuses to make a version current that it does not hold, and ne
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from uuid import uuid4
 
 from feature_repo.errors import BundleError, StorageError
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.storage.files import write_text
-from feature_repo.storage.remote_folder import RemoteFolder
-from inference.bundles.bundle import FEATURE_SET, Bundle, open_bundle, sync_tree
+from feature_repo.storage.folder import Folder, local_path, open_folder
+from inference.bundles.bundle import FEATURE_SET, Bundle, open_bundle
 from inference.bundles.cache import BundleCache
-from inference.bundles.manifest import MANIFEST_FILE, Manifest, list_files
+from inference.bundles.manifest import MANIFEST_FILE, Manifest
 from inference.bundles.release_record import RELEASED, VERSION, Released
 
 BUNDLES = "bundles"
@@ -53,14 +50,8 @@ class BundleStore:
         if self._holds(bundle.version):
             return
         with self._doing(f"The bundle {bundle.version} cannot be published"):
-            if self._remote is None:
-                self._copy_in(bundle)
-                return
-            names = [name for name in list_files(bundle.path) if name != MANIFEST_FILE]
-            target = f"{BUNDLES}/{bundle.version}"
-            self._remote.upload(bundle.path, names, target)
             # The manifest last: without it the bundle is not there.
-            self._remote.upload(bundle.path, [MANIFEST_FILE], target)
+            self._folder.add(bundle.path, _place(bundle.version), last=MANIFEST_FILE)
 
     def versions(self) -> list[str]:
         """Published versions, oldest first.
@@ -69,11 +60,7 @@ class BundleStore:
             BundleError: If the store cannot be read.
         """
         with self._doing("Its bundles cannot be listed"):
-            if self._remote is not None:
-                names = self._remote.names(BUNDLES)
-            else:
-                folder = Path(self.url) / BUNDLES
-                names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+            names = self._folder.names(BUNDLES)
         return [name for name in names if VERSION.fullmatch(name) and self._holds(name)]
 
     def current(self) -> str | None:
@@ -151,17 +138,15 @@ class BundleStore:
         """
         if not VERSION.fullmatch(version):
             raise BundleError(f"{version!r} is no bundle version.")
-        if self._remote is None:
-            bundle = open_bundle(Path(self.url) / BUNDLES / version)
-        else:
-            bundle = self._cached(self._remote, version)
+        directory = local_path(self.url)
+        bundle = self._cached(version) if directory is None else open_bundle(directory / _place(version))
         if bundle.version != version:  # servers would wait for it under the one name and answer under the other
             raise BundleError(f"The bundle {version} of {self.url} is a copy of {bundle.version}: name that one.")
         return bundle
 
     def keep(self, version: str) -> None:
         """Says that a fetched bundle is in use, so that its copy stays; to be said again and again."""
-        if self._remote is not None:
+        if local_path(self.url) is None:
             BundleCache(self.cache).keep(version)
 
     def manifest(self, version: str) -> Manifest:
@@ -170,10 +155,7 @@ class BundleStore:
         Raises:
             BundleError: If the store does not hold it, or its manifest cannot be read.
         """
-        if self._remote is None:
-            return Manifest.read(Path(self.url) / BUNDLES / version)
-        with tempfile.TemporaryDirectory(prefix="kuberec-manifest-") as scratch:
-            return self._download_manifest(self._remote, version, Path(scratch))
+        return self._parsed(version, self._manifest_content(version))
 
     def feature_set(self, version: str) -> FeatureSet:
         """The feature set of a published bundle; nothing else of it is copied.
@@ -182,23 +164,23 @@ class BundleStore:
             BundleError: If the store does not hold it, or the set cannot be read or is not the one its manifest names.
         """
         manifest = self.manifest(version)
-        with tempfile.TemporaryDirectory(prefix="kuberec-features-") as scratch:
-            folder = Path(self.url) / BUNDLES / version
-            if self._remote is not None:
-                folder = Path(scratch)
-                with self._doing(f"The feature set of bundle {version} cannot be read"):
-                    self._remote.download(f"{BUNDLES}/{version}", [FEATURE_SET], folder)
-            found = FeatureSet.load(folder / FEATURE_SET)
+        with (
+            self._doing(f"The feature set of bundle {version} cannot be read"),
+            self._folder.local(_place(version), [FEATURE_SET]) as directory,
+        ):
+            found = FeatureSet.load(directory / FEATURE_SET)
         if found.hash != manifest.feature_set_hash:
             raise BundleError(f"The bundle {version} is damaged: {FEATURE_SET} is not the one its manifest names.")
         return found
 
-    def _cached(self, remote: RemoteFolder, version: str) -> Bundle:
+    def _cached(self, version: str) -> Bundle:
         """The copy in the cache, made where there is none."""
 
-        def fill(folder: Path) -> None:
-            manifest = self._download_manifest(remote, version, folder)
-            remote.download(f"{BUNDLES}/{version}", list(manifest.files), folder)
+        def fill(directory: Path) -> None:
+            content = self._manifest_content(version)
+            manifest = self._parsed(version, content)
+            (directory / MANIFEST_FILE).write_bytes(content)
+            self._folder.download(_place(version), list(manifest.files), directory)
 
         cache = BundleCache(self.cache)
         found = cache.find(version)
@@ -207,32 +189,21 @@ class BundleStore:
         with self._doing(f"The bundle {version} cannot be fetched"):
             return cache.add(version, fill)
 
-    def _download_manifest(self, remote: RemoteFolder, version: str, directory: Path) -> Manifest:
+    def _manifest_content(self, version: str) -> bytes:
         with self._doing(f"The manifest of bundle {version} cannot be read"):
-            content = remote.read(f"{BUNDLES}/{version}/{MANIFEST_FILE}")
+            content = self._folder.read(f"{_place(version)}/{MANIFEST_FILE}")
         if content is None:
             raise BundleError(f"The store {self.url} does not hold bundle {version}.")
-        (directory / MANIFEST_FILE).write_bytes(content)
-        return Manifest.read(directory)
+        return content
 
-    def _copy_in(self, bundle: Bundle) -> None:
-        target = Path(self.url) / BUNDLES / bundle.version
-        building = target.with_name(f".{bundle.version}.{uuid4().hex[:8]}")
-        try:
-            shutil.copytree(bundle.path, building)
-            sync_tree(building)
-            building.rename(target)
-        finally:
-            shutil.rmtree(building, ignore_errors=True)
+    def _parsed(self, version: str, content: bytes) -> Manifest:
+        return Manifest.parse(content, f"{self.url}/{_place(version)}")
 
     def _holds(self, version: str) -> bool:
         if not VERSION.fullmatch(version):
             return False
-        manifest = f"{BUNDLES}/{version}/{MANIFEST_FILE}"
-        if self._remote is None:
-            return (Path(self.url) / manifest).is_file()
         with self._doing(f"Whether bundle {version} is there cannot be seen"):
-            return self._remote.holds(manifest)
+            return self._folder.holds(f"{_place(version)}/{MANIFEST_FILE}")
 
     def _before(self, version: str) -> Iterator[str]:
         """Versions served before a version, latest first; those no longer held are passed over."""
@@ -247,17 +218,11 @@ class BundleStore:
 
     def _content(self, name: str) -> bytes | None:
         with self._doing(f"`{name}` cannot be read"):
-            try:
-                return (Path(self.url) / name).read_bytes() if self._remote is None else self._remote.read(name)
-            except FileNotFoundError:
-                return None
+            return self._folder.read(name)
 
     def _write(self, name: str, text: str) -> None:
         with self._doing(f"`{name}` cannot be written"):
-            if self._remote is None:
-                write_text(Path(self.url) / name, text)
-            else:
-                self._remote.write(name, text.encode())
+            self._folder.write(name, text.encode())
 
     @contextmanager
     def _doing(self, failure: str) -> Iterator[None]:
@@ -270,5 +235,10 @@ class BundleStore:
             raise BundleError(f"{failure}: {self.url}: {error}.") from error
 
     @cached_property
-    def _remote(self) -> RemoteFolder | None:
-        return RemoteFolder(self.url) if "://" in self.url else None
+    def _folder(self) -> Folder:
+        return open_folder(self.url)
+
+
+def _place(version: str) -> str:
+    """The folder of a bundle below the store."""
+    return f"{BUNDLES}/{version}"

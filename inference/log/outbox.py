@@ -6,9 +6,7 @@ the disk: over a bound the oldest impressions are given up and counted; events n
 
 from __future__ import annotations
 
-import errno
 import logging
-import shutil
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -19,8 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from feature_repo.errors import StorageError
-from feature_repo.storage.files import atomic_write, write_parquet
-from feature_repo.storage.remote_folder import RemoteFolder
+from feature_repo.storage.files import write_parquet
+from feature_repo.storage.folder import open_folder
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.log.spool import OUTBOX_PREFIX
 from inference.metrics import Metrics
@@ -60,7 +58,7 @@ class Outbox:
     def __init__(self, directory: Path, log: str, metrics: Metrics, *, max_bytes: int = MAX_WAITING_BYTES) -> None:
         self._directory = directory
         self._log = log
-        self._remote = RemoteFolder(log) if "://" in log else None
+        self._folder = open_folder(log)
         self._metrics = metrics
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
@@ -155,20 +153,7 @@ class Outbox:
 
     def _move(self, part: _Part) -> None:
         try:
-            if self._remote is not None:
-                self._remote.write(part.name, part.path.read_bytes())
-                part.path.unlink()
-                return
-            target = Path(self._log) / part.name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                part.path.replace(target)
-            except OSError as error:
-                if error.errno != errno.EXDEV:
-                    raise
-                with atomic_write(target) as temporary:
-                    shutil.copyfile(part.path, temporary)
-                part.path.unlink()
+            self._folder.move_in(part.path, part.name)
         except OSError as error:
             raise StorageError(f"The log {self._log} cannot be written: {error}.") from error
 

@@ -7,7 +7,6 @@ sentence that names it: parts are written whole, so a damaged one is a damaged d
 from __future__ import annotations
 
 import math
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +20,7 @@ import pyarrow.parquet as pq
 from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import unix_seconds
 from feature_repo.errors import DatasetError
-from feature_repo.storage.remote_folder import RemoteFolder
+from feature_repo.storage.folder import Folder, local_path, open_folder
 from inference.log.layout import (
     HOUR,
     IMPRESSIONS,
@@ -105,11 +104,13 @@ def local_log(log: str, scratch: Path, start: float = -math.inf, end: float = ma
     Raises:
         StorageError: A remote log cannot be reached.
     """
-    if "://" not in log:
-        return Path(log)
-    remote = RemoteFolder(log)
+    directory = local_path(log)
+    if directory is not None:
+        return directory
+    folder = open_folder(log)
     for table in (IMPRESSIONS, INTERACTIONS):
-        _fetch(remote, table, [folder for hour, folder in _hours(remote, table) if _meets(hour, start, end)], scratch)
+        for place in _places(folder, table, start, end):
+            _fetch(folder, place, scratch)
     return scratch
 
 
@@ -123,14 +124,14 @@ def _read(
     keep: Keep | None,
 ) -> pa.Table:
     """Rows of a span, in the order of the parts' hours and names; of a remote log an hour is here at a time."""
-    folder = _opened(log)
-    hours = [name for hour, name in _hours(folder, table) if _meets(hour, start, end)]
+    folder = open_folder(log)
+    places = _places(folder, table, start, end)
     needed = None if columns is None else list(dict.fromkeys([*columns, "timestamp"]))
     # The columns every log has come first, also where no part is there to name them.
     empty = (schema if needed is None else pa.schema([_field(schema, name) for name in needed])).empty_table()
     parts = [empty]
-    for hour in hours:
-        with _local(folder, table, [hour]) as paths:
+    for place in places:
+        with _parts(folder, place) as paths:
             for path in paths:
                 part = _span(_part(path, needed), start, end)
                 parts.append(keep(_joined([empty, part])) if keep else part)
@@ -140,9 +141,9 @@ def _read(
 
 def _latest(log: str, table: str) -> float | None:
     """Latest time of a table; newest hour first, so that a long log is not read."""
-    folder, horizon = _opened(log), time.time() + DAY
-    for _, name in reversed([(hour, name) for hour, name in _hours(folder, table) if _meets(hour, -math.inf, horizon)]):
-        with _local(folder, table, [name]) as paths:
+    folder, horizon = open_folder(log), time.time() + DAY
+    for place in reversed(_places(folder, table, -math.inf, horizon)):
+        with _parts(folder, place) as paths:
             times = [unix_seconds(_part(path, ["timestamp"])["timestamp"]) for path in paths]
         known = np.concatenate([np.zeros(0), *times])
         known = known[known <= horizon]
@@ -151,52 +152,32 @@ def _latest(log: str, table: str) -> float | None:
     return None
 
 
-def _opened(log: str) -> Path | RemoteFolder:
-    return RemoteFolder(log) if "://" in log else Path(log)
-
-
 @contextmanager
-def _local(log: Path | RemoteFolder, table: str, folders: Sequence[str]) -> Iterator[list[Path]]:
-    """The parts of some hours as local files, by hour and name; a remote log's are gone after the block."""
-    if isinstance(log, Path):
-        yield [path for name in folders for path in _files(log / table / name)]
-        return
-    with tempfile.TemporaryDirectory(prefix="kuberec-log-") as scratch:
-        _fetch(log, table, folders, Path(scratch))
-        yield [path for name in folders for path in _files(Path(scratch) / table / name)]
+def _parts(folder: Folder, place: str) -> Iterator[list[Path]]:
+    """The parts of an hour as local files, by name; those of a remote log are gone after the block."""
+    names = [name for name in folder.names(place) if is_part(name)]
+    with folder.local(place, names) as directory:
+        yield [directory / name for name in names]
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    return (path for path in sorted(folder.iterdir()) if is_part(path.name)) if folder.is_dir() else iter(())
-
-
-def _hours(log: Path | RemoteFolder, table: str) -> list[tuple[int, str]]:
-    """Hours of a table with their folders, in order of time."""
+def _places(folder: Folder, table: str, start: float, end: float) -> list[str]:
+    """Folders of the hours of a table that hold rows of a span, in order of time."""
     found = []
-    for date in _names(log, table):
-        for hour in _names(log, f"{table}/{date}") if date.startswith("date=") else ():
+    for date in folder.names(table):
+        for hour in folder.names(f"{table}/{date}") if date.startswith("date=") else ():
             number = hour_of(f"{date}/{hour}")
-            if number is not None:
-                found.append((number, f"{date}/{hour}"))
-    return sorted(found)
+            if number is not None and _meets(number, start, end):
+                found.append((number, f"{table}/{date}/{hour}"))
+    return [place for _, place in sorted(found)]
 
 
-def _names(log: Path | RemoteFolder, folder: str) -> list[str]:
-    if isinstance(log, RemoteFolder):
-        return log.names(folder)
-    path = log / folder
-    return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
-
-
-def _fetch(remote: RemoteFolder, table: str, folders: Sequence[str], scratch: Path) -> None:
-    for folder in folders:
-        place = f"{table}/{folder}"
-        target, coming = scratch / place, scratch / place / ".coming"
-        names = [name for name in remote.names(place) if is_part(name) and not (target / name).exists()]
-        if names:
-            remote.download(place, names, coming)
-            for name in names:
-                (coming / name).replace(target / name)
+def _fetch(folder: Folder, place: str, scratch: Path) -> None:
+    target, coming = scratch / place, scratch / place / ".coming"
+    names = [name for name in folder.names(place) if is_part(name) and not (target / name).exists()]
+    if names:
+        folder.download(place, names, coming)
+        for name in names:
+            (coming / name).replace(target / name)
 
 
 def _meets(hour: int, start: float, end: float) -> bool:

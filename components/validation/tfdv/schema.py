@@ -7,7 +7,6 @@ the TFDV environment. Never overwrites a kept schema; columns it has not seen be
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import Any
 from components.validation.tfdv.engine import tfdv
 from feature_repo.errors import QualityError
 from feature_repo.storage.files import write_text
-from feature_repo.storage.remote_folder import RemoteFolder
+from feature_repo.storage.folder import open_folder
 
 SCHEMA_FOLDER = "schema"
 SUFFIX = ".pbtxt"
@@ -65,29 +64,18 @@ class Anomaly:
 
 @contextmanager
 def kept_schemas(store: str) -> Iterator[Path]:
-    """The store's schema directory; of a store behind a URL a local copy, written back after.
+    """The store's schema directory, for reading and writing; for a store behind a URL a local copy of it.
 
     Raises:
         StorageError: The store cannot be read or written: a schema that cannot be seen is not inferred again.
         QualityError: As the block raised it, naming the store instead of the copy.
     """
-    if "://" not in store:
-        yield Path(store) / SCHEMA_FOLDER
-        return
-    folder = RemoteFolder(f"{store.rstrip('/')}/{SCHEMA_FOLDER}")
-    with tempfile.TemporaryDirectory(prefix="kuberec-schema-") as scratch:
-        copy = Path(scratch)
-        names = [name for name in folder.names() if name.endswith(SUFFIX)]
-        folder.download("", names, copy)
-        before = {name: (copy / name).read_bytes() for name in names}
+    folder = open_folder(f"{store.rstrip('/')}/{SCHEMA_FOLDER}")
+    with folder.working_copy(SUFFIX) as copy:
         try:
             yield copy
         except QualityError as error:
             raise QualityError(str(error).replace(str(copy), folder.url)) from error
-        for path in sorted(copy.glob(f"*{SUFFIX}")):
-            content = path.read_bytes()
-            if content != before.get(path.name):
-                folder.write(path.name, content)
 
 
 def schema_version(store: str) -> str:

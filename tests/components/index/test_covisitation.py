@@ -18,7 +18,7 @@ from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
 from feature_repo.storage.files import read_json
-from inference.bundles.bundle import load_parts
+from inference.bundles.parts import load_parts
 from inference.models.encoder import UserEncoder
 from inference.models.index import IndexConfig, ItemIndex
 from inference.models.neighbours import Neighbours

@@ -11,9 +11,9 @@ import pytest
 
 from feature_repo.errors import BundleError, PredictorError
 from feature_repo.storage.files import read_json, write_json
-from feature_repo.storage.remote_folder import RemoteFolder
+from feature_repo.storage.folder import open_folder
 from inference.bundles.bundle import open_bundle, write_bundle
-from inference.bundles.manifest import Facts, list_files
+from inference.bundles.manifest import MANIFEST_FILE, Facts
 from inference.bundles.store import BundleStore
 from inference.scorers.lightgbm import LightGbmRanker
 from inference.scorers.local import LocalScorer
@@ -166,10 +166,7 @@ def test_a_copy_under_another_name_is_refused(tmp_path, bundle):
         store = BundleStore(url, tmp_path / "cache")
         other = tmp_path / "copy" / "other"
         shutil.copytree(bundle.path, other, dirs_exist_ok=True)
-        if "://" in url:
-            RemoteFolder(f"{url}/bundles/other").upload(other, list_files(other), "")
-        else:
-            shutil.copytree(other, tmp_path / "store" / "bundles" / "other")
+        open_folder(f"{url}/bundles").add(other, "other", last=MANIFEST_FILE)
         with pytest.raises(BundleError, match=f"other of .* is a copy of {bundle.version}"):
             store.fetch("other")
 

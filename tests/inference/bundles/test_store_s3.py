@@ -13,9 +13,10 @@ import pytest
 
 from feature_repo.errors import BundleError
 from feature_repo.storage import remote_folder
+from feature_repo.storage.files import list_files
 from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundles.bundle import Bundle
-from inference.bundles.manifest import MANIFEST_FILE, list_files
+from inference.bundles.manifest import MANIFEST_FILE
 from inference.bundles.store import BundleStore
 from tests import object_store
 from tests.conftest import ROOT, _free_port

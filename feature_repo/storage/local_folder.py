@@ -1,0 +1,84 @@
+"""A folder in a directory of this machine: files are durable before they appear, and appear as a whole."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from uuid import uuid4
+
+from feature_repo.storage.files import atomic_write, list_files, sync_tree
+
+
+class LocalFolder:
+    """Files below a directory, see `Folder`.
+
+    Args:
+        path: The directory; need not exist.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @property
+    def url(self) -> str:
+        return str(self._path)
+
+    def read(self, name: str) -> bytes | None:
+        try:
+            return (self._path / name).read_bytes()
+        except FileNotFoundError:
+            return None
+
+    def holds(self, name: str) -> bool:
+        return (self._path / name).is_file()
+
+    def names(self, folder: str = "") -> list[str]:
+        path = self._path / folder
+        return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+
+    def sizes(self) -> dict[str, int]:
+        return {name: (self._path / name).stat().st_size for name in list_files(self._path)}
+
+    def write(self, name: str, content: bytes) -> None:
+        with atomic_write(self._path / name) as temporary:
+            temporary.write_bytes(content)
+
+    def move_in(self, path: Path, name: str) -> None:
+        """See `Folder`. Where both are on one disk the file is not written again: its writer has flushed it."""
+        target = self._path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.replace(target)
+        except OSError as error:
+            if error.errno != errno.EXDEV:
+                raise
+            with atomic_write(target) as temporary:
+                shutil.copyfile(path, temporary)
+            path.unlink()
+
+    def add(self, directory: Path, name: str, last: str) -> None:  # noqa: ARG002 - all files appear at one moment
+        target = self._path / name
+        building = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
+        try:
+            shutil.copytree(directory, building)
+            sync_tree(building)
+            building.rename(target)
+        finally:
+            shutil.rmtree(building, ignore_errors=True)
+
+    def download(self, folder: str, names: Sequence[str], directory: Path) -> None:
+        for name in names:
+            target = directory / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self._path / folder / name, target)
+
+    @contextmanager
+    def local(self, folder: str, names: Sequence[str]) -> Iterator[Path]:  # noqa: ARG002 - it holds them already
+        yield self._path / folder
+
+    @contextmanager
+    def working_copy(self, suffix: str) -> Iterator[Path]:  # noqa: ARG002 - the folder itself
+        yield self._path
