@@ -50,10 +50,10 @@ def refresh_features_op(
     from pathlib import Path
 
     from components.features.refresh import refresh_features
-    from components.release.release import online_settings
     from feature_repo.errors import exit_with_sentence
     from feature_repo.storage.files import write_json
     from inference.bundles.store import BundleStore
+    from inference.feature_store import online_settings
 
     with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
         done = refresh_features(

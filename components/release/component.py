@@ -91,9 +91,10 @@ def release_op(
     import tempfile
     from pathlib import Path
 
-    from components.release.release import Release, online_settings, release, release_facts
+    from components.release.release import Release, release, release_facts
     from feature_repo.errors import exit_with_sentence
     from inference.bundles.store import BundleStore
+    from inference.feature_store import online_settings
 
     with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
         facts = release_facts(

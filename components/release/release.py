@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
-from feature_repo.errors import NotReleased, SettingsError
+from feature_repo.errors import NotReleased
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.progress import say
 from feature_repo.storage.files import read_json
@@ -90,25 +90,6 @@ def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
     store.set_current(bundle.version)
     say(f"release: bundle {bundle.version} is served")
     return bundle.version
-
-
-def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> StoreSettings:
-    """Where the online features of a release go.
-
-    Args:
-        store: The dataset's store, a directory or URL.
-        facts: Of the release; they name the features.
-        redis: Address of a Redis, "" for SQLite in the store.
-        scratch: Holds Feast's registry where the store is no directory; readers make their own.
-
-    Raises:
-        SettingsError: A store behind a URL cannot hold SQLite files.
-    """
-    if "://" not in store:
-        return StoreSettings(Path(store) / "online", facts.dataset, facts.stage, redis)
-    if not redis:
-        raise SettingsError(f"{store} cannot hold online features: name a Redis server in the parameter redis.")
-    return StoreSettings(scratch, facts.dataset, facts.stage, redis)
 
 
 def release_facts(

@@ -17,7 +17,10 @@ from urllib.parse import urlsplit
 from feast import FeatureStore, RepoConfig
 
 from feature_repo.definitions import FeatureObjects, project_name
+from feature_repo.errors import SettingsError
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.storage.folder import local_path
+from inference.bundles.manifest import Facts
 
 REDIS_TIMEOUT_SECONDS = 1.0
 NEVER = datetime.fromtimestamp(0, UTC)
@@ -51,6 +54,26 @@ class StoreSettings:
     def sqlite_file(self, feature_set: FeatureSet) -> Path:
         """Absolute path of the SQLite file of a feature set."""
         return (self.directory / project_name(self.dataset, self.stage, feature_set) / "online.db").absolute()
+
+
+def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> StoreSettings:
+    """Where the online features of a release go.
+
+    Args:
+        store: The dataset's store, a directory or URL.
+        facts: Of the release; they name the features.
+        redis: Address of a Redis, "" for SQLite in the store.
+        scratch: Holds Feast's registry where the store is not a directory; readers make their own registry.
+
+    Raises:
+        SettingsError: A store behind a URL cannot hold SQLite files.
+    """
+    directory = local_path(store)
+    if directory is not None:
+        return StoreSettings(directory / "online", facts.dataset, facts.stage, redis)
+    if not redis:
+        raise SettingsError(f"{store} cannot hold online features: name a Redis server in the parameter redis.")
+    return StoreSettings(scratch, facts.dataset, facts.stage, redis)
 
 
 def redis_connection(address: str) -> str:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from components.release.release import made_of_the_same, online_settings, refuse, release_facts
+from components.release.release import made_of_the_same, refuse, release_facts
 from feature_repo.dataset.tables import PreparedTables
-from feature_repo.errors import NotReleased, SettingsError
+from feature_repo.errors import NotReleased
 from feature_repo.storage.files import write_json
 from tests.components.validation.prepared import config, event, write_prepared
 
@@ -69,13 +69,3 @@ def test_a_refusal_is_the_gates_sentence(tmp_path: Path) -> None:
         refuse(evaluation(tmp_path / "e", passed=False, release=False, sentence=sentence))
     assert str(caught.value) == sentence
     assert caught.value.exit_code == 4
-
-
-def test_features_go_beside_a_directory_or_to_redis(tables: Path, tmp_path: Path) -> None:
-    facts = release_facts(tables, evaluation(tmp_path / "e"), code_version="", refitted=False)
-    beside = online_settings(str(tmp_path), facts, "", tmp_path / "scratch")
-    assert (beside.directory, beside.redis) == (tmp_path / "online", "")
-    apart = online_settings("s3://bucket/shop", facts, "localhost:1", tmp_path / "scratch")
-    assert (apart.directory, apart.redis) == (tmp_path / "scratch", "localhost:1")
-    with pytest.raises(SettingsError, match="s3://bucket/shop cannot hold online features"):
-        online_settings("s3://bucket/shop", facts, "", tmp_path / "scratch")
