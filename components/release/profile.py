@@ -10,7 +10,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from inference.drift.bins import Bins
-from inference.drift.reference import Counted, ReferenceColumn, Watched
+from inference.drift.reference import ReferenceColumn
+from inference.drift.watched import Counted, Watched
 
 SAMPLE_ROWS, SAMPLE_REQUESTS = 20_000, 2_000
 

@@ -30,7 +30,8 @@ from feature_repo.features.state import ItemColumns
 from feature_repo.progress import say, track
 from inference.candidates.query import Query
 from inference.candidates.surfaces import surface_of
-from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
+from inference.drift.reference import Reference
+from inference.drift.watched import counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.feature_store.historical import HistoricalFeatures
 from inference.log.impressions import impressions_table
 from inference.recommender import Recommender

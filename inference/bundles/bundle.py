@@ -28,8 +28,8 @@ from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from feature_repo.storage.files import sync_tree, write_json, write_parquet
-from inference.bundles.parts import load_parts, part_paths
 from inference.bundles.manifest import MANIFEST_FILE, Facts, Manifest, describe, new_version
+from inference.bundles.parts import load_parts, part_paths
 from inference.models.artifacts import Artifacts
 from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents

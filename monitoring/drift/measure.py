@@ -30,16 +30,8 @@ import numpy.typing as npt
 from feature_repo.errors import BundleError
 from inference.bundles.bundle import REFERENCE, Bundle
 from inference.drift.bins import Bins
-from inference.drift.reference import (
-    Kind,
-    Reference,
-    ReferenceColumn,
-    Watched,
-    counted_tables,
-    effective_requests,
-    num_units,
-    watched,
-)
+from inference.drift.reference import Reference, ReferenceColumn
+from inference.drift.watched import Kind, Watched, counted_tables, effective_requests, num_units, watched
 from monitoring.drift.evidence import evidently_psi
 from monitoring.drift.psi import chance, psi
 from monitoring.drift.report import (

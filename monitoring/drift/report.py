@@ -10,7 +10,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict
 
-from inference.drift.reference import Counted, Kind
+from inference.drift.watched import Counted, Kind
 from monitoring.ledger import Answer
 
 Severity = Literal["none", "moderate", "significant", "insufficient"]

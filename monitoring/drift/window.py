@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import label_column
 from inference.bundles.bundle import Bundle
-from inference.drift.reference import ranked_rows
+from inference.drift.watched import ranked_rows
 from inference.log.impressions import FEATURE_PREFIX, impressions_schema
 from inference.log.reader import read_impressions, read_interactions
 

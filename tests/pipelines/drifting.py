@@ -25,7 +25,8 @@ from feature_repo.storage.files import write_json
 from inference.bundles.bundle import open_bundle, write_bundle
 from inference.bundles.manifest import Facts, Manifest
 from inference.bundles.store import BundleStore
-from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, ranked_rows, watched
+from inference.drift.reference import Reference
+from inference.drift.watched import counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.scorers.lightgbm import LightGbmRanker

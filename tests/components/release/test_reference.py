@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from components.release.profile import SAMPLE_REQUESTS, profile, sample
@@ -17,16 +18,8 @@ from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from inference.drift.bins import SHIFTS
-from inference.drift.reference import (
-    Reference,
-    ReferenceColumn,
-    counted_tables,
-    effective_requests,
-    load_sample,
-    num_units,
-    ranked_rows,
-    watched,
-)
+from inference.drift.reference import Reference, ReferenceColumn
+from inference.drift.watched import counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.log.impressions import impressions_table
 from inference.scorers.protocol import Scorer
 from tests.inference import world
@@ -245,7 +238,7 @@ def test_it_is_kept_as_json_and_parquet(tmp_path: Path) -> None:
     reference().save(tmp_path / "reference", table)
     assert sorted(path.name for path in (tmp_path / "reference").iterdir()) == ["reference.json", "sample.parquet"]
     assert Reference.load(tmp_path / "reference") == reference()
-    kept = load_sample(tmp_path / "reference")
+    kept = pq.read_table(tmp_path / "reference" / "sample.parquet")
     assert kept.schema.names == table.schema.names
     assert keys(kept) == keys(table)
 
@@ -263,8 +256,6 @@ def test_a_damaged_one_is_a_sentence(tmp_path: Path, content: str | None, words:
         (tmp_path / "reference.json").write_text(content)
     with pytest.raises(BundleError, match=words):
         Reference.load(tmp_path)
-    with pytest.raises(BundleError, match="The sample in"):
-        load_sample(tmp_path)
 
 
 def test_counts_that_do_not_fit_and_other_layouts_are_refused(tmp_path: Path) -> None:

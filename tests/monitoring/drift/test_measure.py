@@ -18,7 +18,8 @@ from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.errors import BundleError
 from inference.bundles.bundle import Bundle, write_bundle
 from inference.bundles.manifest import Facts
-from inference.drift.reference import Reference, counted_tables, effective_requests, num_units, watched
+from inference.drift.reference import Reference
+from inference.drift.watched import counted_tables, effective_requests, num_units, watched
 from inference.log.impressions import impressions_table
 from inference.log.layout import HOUR, IMPRESSIONS, INTERACTIONS, INTERACTIONS_SCHEMA, hour_folder
 from inference.scorers.lightgbm import LightGbmRanker
