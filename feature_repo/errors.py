@@ -1,18 +1,28 @@
-"""The one tree of errors kuberec raises on purpose.
+"""The one tree of errors that kuberec raises on purpose, each with its exit code.
 
 A message says what is wrong, where, and what to do, in one sentence. Entry points print it without a traceback and
-exit with `exit_code`; the transformer turns it into problem+json with `status`.
+exit with `exit_code`; the transformer turns a `RequestError` into problem+json with its `status`. Callers need not
+distinguish the errors of code 1; every other code belongs to one class.
 
-KuberecError
-├── DatasetError        a dataset directory cannot be used (file, column or key, and row)
-├── QualityError        the data gate stopped the run
-├── NotReleased         evaluation refused the release
-├── BundleError         a bundle is damaged, incomplete or of another feature set
-├── FeatureStoreError   the online store cannot be read or filled
-├── PredictorError      the predictor is down, too slow, or does not hold the bundle
-├── RequestError        a request is malformed: names the field and why
-├── SettingsError       an environment variable or parameter cannot be used
-└── StorageError        a disk is full, or a folder may not be written
+KuberecError              1  base of all
+├── DatasetError          2  a dataset directory cannot be used (file, column or key, and row)
+├── QualityError          3  the data gate stopped the run
+├── NotReleased           4  evaluation refused the release
+├── BundleError           5  a bundle is damaged, incomplete or of another feature set
+├── FeatureStoreError     6  the online store cannot be read or filled
+├── PredictorError        7  the predictor is down, too slow, or does not hold the bundle
+├── SettingsError         8  an environment variable or parameter cannot be used
+├── ServerFailed          9  a server on this machine did not become ready, or exited
+├── StorageError         10  a disk is full, or a folder may not be written
+├── Busy                 11  another process writes to the same report folder
+├── LeaseTaken           12  another process holds the lease of the retraining
+├── LeaseLost            13  the lease of the retraining expired while the process worked
+├── ClusterError         14  Kubeflow Pipelines cannot be reached, or refuses a call
+├── RunFailed             1  a step of a local run ended with this sentence
+├── Stopped             130  a person interrupted a local run
+├── ShopClientError       1  the transformer does not answer a simulated shop
+└── RequestError          1  a request is malformed: names the field and why
+    └── InvalidFields     1  pydantic refused fields of the request (`inference/api/problems.py`)
 """
 
 from __future__ import annotations
@@ -75,10 +85,67 @@ class SettingsError(KuberecError):
     exit_code = 8
 
 
+class ServerFailed(KuberecError):
+    """A server on this machine did not become ready, or exited; the message names its log."""
+
+    exit_code = 9
+
+
 class StorageError(KuberecError):
     """Files cannot be written: the disk is full or the folder is closed to us."""
 
     exit_code = 10
+
+
+class Busy(KuberecError):
+    """Another process writes to the same report folder."""
+
+    exit_code = 11
+
+
+class LeaseTaken(KuberecError):
+    """Another process holds the lease; the message names the holder and the time that is left."""
+
+    exit_code = 12
+
+
+class LeaseLost(KuberecError):
+    """The lease could not be renewed in time: another process may retrain by now."""
+
+    exit_code = 13
+
+
+class ClusterError(KuberecError):
+    """Kubeflow Pipelines cannot be reached, or refuses a call."""
+
+    exit_code = 14
+
+
+class RunFailed(KuberecError):
+    """A step of a local run ended with this sentence.
+
+    Args:
+        sentence: The step's own error sentence.
+        step: Name of the step.
+    """
+
+    exit_code = 1
+
+    def __init__(self, sentence: str, step: str | None = None) -> None:
+        super().__init__(sentence)
+        self.step = step
+
+
+class Stopped(KuberecError):
+    """A person interrupted a local run."""
+
+    exit_code = INTERRUPTED
+
+
+class ShopClientError(KuberecError):
+    """The transformer does not answer a simulated shop as it should; the message names the call."""
+
+    exit_code = 1
 
 
 class RequestError(KuberecError):

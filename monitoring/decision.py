@@ -16,7 +16,7 @@ from monitoring.drift.wording import named
 from monitoring.ledger import Ledger, Retraining, retraining_key
 
 
-class Decision(BaseModel):
+class RetrainingDecision(BaseModel):
     """The decision about a drift report.
 
     Attributes:
@@ -32,7 +32,7 @@ class Decision(BaseModel):
     key: str
 
 
-def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: float) -> Decision:
+def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: float) -> RetrainingDecision:
     """Decide whether a report starts a retraining.
 
     Args:
@@ -43,8 +43,8 @@ def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: fl
     """
     key = retraining_key(report.bundle_version, report.start)
 
-    def no(cause: str) -> Decision:
-        return Decision(retrain=False, cause=cause, key=key)
+    def no(cause: str) -> RetrainingDecision:
+        return RetrainingDecision(retrain=False, cause=cause, key=key)
 
     if report.verdict == "insufficient":
         return no(f"{report.sentence} The window stays open until there are more.")
@@ -62,7 +62,7 @@ def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: fl
     if last is not None and now < last.started_at + cooldown_seconds:
         since, left = _span(now - last.started_at), _span(last.started_at + cooldown_seconds - now)
         return no(f"{drift}, but the last retraining was started {since} ago: the next may start in {left}.")
-    return Decision(retrain=True, cause=f"{drift}, over {report.num_requests:,} requests.", key=key)
+    return RetrainingDecision(retrain=True, cause=f"{drift}, over {report.num_requests:,} requests.", key=key)
 
 
 def _stands(entry: Retraining) -> str:

@@ -53,7 +53,7 @@ class Retraining(BaseModel):
     lost: bool = False
 
 
-class Answer(BaseModel):
+class DriftAnswer(BaseModel):
     """How a drift job answered its report; `drift.json` and the page show it.
 
     Attributes:

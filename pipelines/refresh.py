@@ -14,11 +14,11 @@ from pathlib import Path
 from components.features.refresh import Refreshed, require_served
 from components.ingest import dataset_fingerprint
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.errors import exit_with_sentence
+from feature_repo.errors import RunFailed, exit_with_sentence
 from inference.bundles.store import BundleStore
 from pipelines.definitions.refresh import refresh
 from pipelines.local.run_folder import fresh_folder
-from pipelines.local.runner import RunFailed, run_pipeline
+from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
 
 

@@ -10,11 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from components.validation.environment import DEFAULT_PYTHON
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import SettingsError
 from feature_repo.storage.folder import local_path
 from inference.bundles.store import BundleStore
-
-DAY = 86_400.0
 
 
 @dataclass(frozen=True, slots=True)

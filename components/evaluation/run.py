@@ -18,13 +18,13 @@ from components.evaluation.baselines.method import Listed, Method
 from components.evaluation.evaluate import EvaluationResult, evaluate, finite, write_evaluation
 from components.evaluation.funnel import ask
 from components.evaluation.gate.challenge import compare, taken_from_slates
-from components.evaluation.gate.gate import Decision, Mode, decide
+from components.evaluation.gate.gate import GateDecision, Mode, decide
 from components.evaluation.impressions.metrics import judge, roc
 from components.evaluation.impressions.scoring import score_impressions
 from components.evaluation.protocols.setting import Setting
 from components.evaluation.reports.page import evaluation_page
 from components.evaluation.reports.text import markdown, text_table
-from components.evaluation.search import Absent, Fitted, fit_baselines
+from components.evaluation.search import Absent, FittedBaseline, fit_baselines
 from components.replay.stage import Stage
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.storage.files import atomic_write, write_text
@@ -53,7 +53,7 @@ class Evaluation:
 
     content: Mapping[str, Any]
     result: EvaluationResult
-    decision: Decision | None
+    decision: GateDecision | None
     curve: tuple[list[float], list[float], list[float]]
 
 
@@ -90,7 +90,7 @@ def evaluate_funnel(
     baselines = fit_baselines(
         setting.training("validation", seed), setting.validation_task(), setting.training("test", seed), recipe=recipe
     )
-    fitted = {name: baseline for name, baseline in baselines.items() if isinstance(baseline, Fitted)}
+    fitted = {name: baseline for name, baseline in baselines.items() if isinstance(baseline, FittedBaseline)}
     seconds |= {name: baseline.seconds for name, baseline in fitted.items()}
     methods: dict[str, Method | Absent] = {
         name: baseline if isinstance(baseline, Absent) else baseline.method for name, baseline in baselines.items()
@@ -106,7 +106,7 @@ def evaluate_funnel(
     clock = time.perf_counter()
     impressions, curve = _impressions(tables, stage, ranker, seed)
     seconds["impressions"] = time.perf_counter() - clock
-    decision: Decision | None = None
+    decision: GateDecision | None = None
     if setting.protocol == "temporal":
         paired = None if served is None else compare(served, setting, tables_dir, stage, ranker)
         decision = decide(result.ndcg(), served=paired, mode=mode, seed=seed)
@@ -127,7 +127,7 @@ def evaluate_funnel(
     return Evaluation(content, result, decision, curve)
 
 
-def write_reports(folder: Path, content: Mapping[str, Any], decision: Decision | None) -> None:
+def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecision | None) -> None:
     """Write the page, the Markdown and the table."""
     write_text(folder / REPORT_FILE, evaluation_page(content, decision))
     write_text(folder / SUMMARY_FILE, markdown(content, decision))
@@ -172,7 +172,7 @@ def _impressions(
     return judge(judged), roc(judged.labels, judged.probabilities)
 
 
-def _told(decision: Decision) -> dict[str, Any]:
+def _told(decision: GateDecision) -> dict[str, Any]:
     told: dict[str, Any] = finite(
         {
             "release": decision.release,

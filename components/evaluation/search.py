@@ -30,7 +30,7 @@ ROUNDS = {"fast": 1, "best": 5}
 
 
 @dataclass(frozen=True, slots=True)
-class Fitted:
+class FittedBaseline:
     """A baseline ready to rank at the test start.
 
     Attributes:
@@ -94,7 +94,7 @@ def fit_baselines(
     families: tuple[type[Family[Any]], ...] = FAMILIES,
     *,
     recipe: str = "fast",
-) -> dict[str, Fitted | Absent]:
+) -> dict[str, FittedBaseline | Absent]:
     """Search every baseline on validation and fit it for the test.
 
     Args:
@@ -107,7 +107,7 @@ def fit_baselines(
     Returns:
         Name -> fitted baseline, or why it is absent.
     """
-    out: dict[str, Fitted | Absent] = {}
+    out: dict[str, FittedBaseline | Absent] = {}
     for kind in families:
         started = time.perf_counter()
         final = kind(test)
@@ -121,7 +121,7 @@ def fit_baselines(
         )
         method = final.fit(config)
         seconds = time.perf_counter() - started
-        out[kind.name] = Fitted(method, config, score, tried, seconds)
+        out[kind.name] = FittedBaseline(method, config, score, tried, seconds)
         say(f"baseline {kind.name}: {config} of {tried} tried, {seconds:.1f} s")
         if isinstance(config, PopularConfig):
             validation = replace(validation, popular_half_life=config.half_life_days)

@@ -13,11 +13,11 @@ from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
 from components.replay.events import Events
+from feature_repo.dataset.split import DAY
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
 from inference.models.neighbours import Neighbours
 
-DAY = 86_400.0
 BLOCK = 1_000  # items whose neighbours are counted together: bounds the dense part of the product
 
 

@@ -18,7 +18,14 @@ import duckdb
 from components.ingest.description import Origin, describe_tables
 from components.ingest.labels import Labels, read_outcomes, with_grades, with_labels
 from components.ingest.preparation import connect, label_columns, prepare, repeated_events
-from components.ingest.sources import Source, damaged_file, dataset_fingerprint, one_line, parts_digest, read_source
+from components.ingest.sources import (
+    TableSource,
+    damaged_file,
+    dataset_fingerprint,
+    one_line,
+    parts_digest,
+    read_source,
+)
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import TABLES
 from feature_repo.dataset.tables import DESCRIPTION_FILE
@@ -84,7 +91,7 @@ def _ingest(
     return describe_tables(staging, config, origin, now)
 
 
-def _prepare_all(sources: dict[str, Source], config: DatasetConfig, staging: Path) -> tuple[Labels, int]:
+def _prepare_all(sources: dict[str, TableSource], config: DatasetConfig, staging: Path) -> tuple[Labels, int]:
     """Writes the four tables into `staging`; says where labels come from, and how many events were logged twice."""
     shown = sources["impressions"]
     labels = Labels(config, shown.num_own, shown.num_rows, columns=label_columns(shown, config))
@@ -117,7 +124,7 @@ def _derivation(table: str, config: DatasetConfig, labels: Labels) -> Callable[[
 
 
 @contextmanager
-def _named(source: Source) -> Iterator[None]:
+def _named(source: TableSource) -> Iterator[None]:
     """Turns what DuckDB finds damaged inside a file into a sentence."""
     try:
         yield

@@ -14,7 +14,7 @@ import duckdb
 import pyarrow as pa
 
 from components.ingest.expressions import EXPECTED, Expression, literal, quoted, read_column, read_folder
-from components.ingest.sources import FileGroup, Source
+from components.ingest.sources import FileGroup, TableSource
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 from feature_repo.dataset.tables import SORT_KEYS, TIMESTAMP, column_kinds, label_column, table_schema
@@ -86,7 +86,7 @@ def connect(spill: Path) -> duckdb.DuckDBPyConnection:
 
 def prepare(
     connection: duckdb.DuckDBPyConnection,
-    source: Source,
+    source: TableSource,
     config: DatasetConfig,
     target: Path,
     finish: Callable[[str], str] = lambda select: select,
@@ -124,7 +124,7 @@ def prepare(
         )
 
 
-def label_columns(source: Source, config: DatasetConfig) -> frozenset[str]:
+def label_columns(source: TableSource, config: DatasetConfig) -> frozenset[str]:
     """Objectives whose labels are columns of the dataset's impressions."""
     return frozenset(
         objective
@@ -133,7 +133,7 @@ def label_columns(source: Source, config: DatasetConfig) -> frozenset[str]:
     )
 
 
-def _check_declared(source: Source, config: DatasetConfig) -> None:
+def _check_declared(source: TableSource, config: DatasetConfig) -> None:
     """Every column that dataset.toml names exists in some file of the dataset, every required one in each."""
     declared = [(f"columns.{source.table}.{name}", name) for name in getattr(config.columns, source.table)]
     extras = config.extras(source.table)
@@ -151,7 +151,7 @@ def _check_declared(source: Source, config: DatasetConfig) -> None:
                     raise DatasetError(f"{group.files[0].path} has no column '{column}'{renamed}, which is required.")
 
 
-def repeated_events(connection: duckdb.DuckDBPyConnection, source: Source, config: DatasetConfig) -> int:
+def repeated_events(connection: duckdb.DuckDBPyConnection, source: TableSource, config: DatasetConfig) -> int:
     """Makes the temporary table `repeated`: the `row`s of the log whose event_id came before, in dataset or log.
 
     An event is posted again where the client heard no answer, and an owner may have brought it into the dataset too.

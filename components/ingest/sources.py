@@ -72,7 +72,7 @@ class FileGroup:
 
 
 @dataclass(frozen=True)
-class Source:
+class TableSource:
     """A table as its owner brought it.
 
     Attributes:
@@ -129,7 +129,7 @@ def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
     return path, [file for file in inside if file.suffix == SUFFIX]
 
 
-def read_source(directory: Path, table: str, log: Path | None = None) -> Source:
+def read_source(directory: Path, table: str, log: Path | None = None) -> TableSource:
     """Reads the footers of a table's files.
 
     Args:
@@ -146,7 +146,7 @@ def read_source(directory: Path, table: str, log: Path | None = None) -> Source:
     if log is not None and table in SERVED_TABLES:
         served, num_rows = _groups(table, *find_files(log, table), num_own, served=True)
         groups += served
-    return Source(table, path, groups, num_own, num_rows)
+    return TableSource(table, path, groups, num_own, num_rows)
 
 
 def dataset_fingerprint(directory: Path | str, log: Path | str = "") -> str:
@@ -253,7 +253,7 @@ def _check_names(file: Path, names: list[str]) -> None:
             raise DatasetError(f"{file} has columns '{other}' and '{name}', which cannot be told apart; rename one.")
 
 
-def damaged_file(source: Source) -> Path | None:
+def damaged_file(source: TableSource) -> Path | None:
     """The first file whose content cannot be read, None where every one can."""
     for group in source.groups:
         for file in group.files:

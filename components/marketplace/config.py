@@ -11,12 +11,12 @@ from typing import Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from components.marketplace.world.vocabulary import CATEGORIES
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import SettingsError
 
 Size = Literal["tiny", "small", "large"]
 NamedCategories = TypeVar("NamedCategories", dict[str, float], tuple[str, ...])
 
-DAY = 86_400.0
 LOG_START = (
     1_740_960_000.0  # 2025-03-03T00:00:00Z, a Monday; the past on every machine, so no row is "future" by accident
 )

@@ -91,7 +91,7 @@ def release_op(
     import tempfile
     from pathlib import Path
 
-    from components.release.release import Release, release, release_facts
+    from components.release.release import TrainedParts, release, release_facts
     from feature_repo.errors import exit_with_sentence
     from inference.bundles.store import BundleStore
     from inference.feature_store import online_settings
@@ -105,7 +105,7 @@ def release_op(
             cause=cause,
             reference_days=reference_days,
         )
-        made = Release(
+        made = TrainedParts(
             Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), Path(reference.path), facts
         )
         online = online_settings(store, facts, redis, Path(scratch))

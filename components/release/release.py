@@ -29,7 +29,7 @@ from inference.models.wording import verbs
 
 
 @dataclass(frozen=True, slots=True)
-class Release:
+class TrainedParts:
     """Everything a release is made of, as the steps of training left it.
 
     Attributes:
@@ -49,7 +49,7 @@ class Release:
     facts: Facts
 
 
-def release(made: Release, store: BundleStore, online: StoreSettings) -> str:
+def release(made: TrainedParts, store: BundleStore, online: StoreSettings) -> str:
     """Releases what was made.
 
     Args:

@@ -18,12 +18,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.retrieval.log import before, codes_of
+from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import PreparedTables, unix_seconds
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray, IntArray, TimeArray
 
 WINDOW_DAYS = (1.0, 7.0, 30.0)
-DAY = 86_400.0
 NUM_WORDS = 1 << 14  # hash buckets
 LARGEST_TEXT = 24  # words of an item that are read
 _WORD = re.compile(r"[^\W_]+")

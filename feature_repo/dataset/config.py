@@ -31,7 +31,7 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Events(_Section):
+class EventTypes(_Section):
     """Event types beside those of the objectives.
 
     Attributes:
@@ -96,7 +96,7 @@ class DatasetConfig(_Section):
 
     name: Name
     objectives: Annotated[dict[ObjectiveName, NonEmpty], Field(min_length=1, max_length=100)]
-    events: Events = Events()
+    events: EventTypes = EventTypes()
     columns: Columns = Columns()
     features: Features = Features()
     recommend: Recommend = Recommend()

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from feature_repo.dataset.config import DatasetConfig
 
-DAY = 86400.0
+DAY = 86400.0  # seconds
+DAY_MICROSECONDS = 86_400_000_000
 MICROSECOND = 1e-6
 DEFAULT_DAYS = 7
 LARGEST_SHARE = 0.2  # of a short log, for validation and for test

@@ -11,7 +11,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict
 
 from inference.drift.watched import Counted, Kind
-from monitoring.ledger import Answer
+from monitoring.ledger import DriftAnswer
 
 Severity = Literal["none", "moderate", "significant", "insufficient"]
 
@@ -101,7 +101,7 @@ class DriftReport(BaseModel):
     num_impressions: int
     num_left_out: dict[str, int] = {}
     features: tuple[FeatureDrift, ...] = ()
-    answer: Answer | None = None
+    answer: DriftAnswer | None = None
 
     def worst(self, severity: Severity) -> tuple[FeatureDrift, ...]:
         """Features of a severity that count towards the verdict, worst first."""

@@ -24,7 +24,7 @@ from kfp_server_api import ApiException
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
-from feature_repo.errors import KuberecError, SettingsError
+from feature_repo.errors import ClusterError, SettingsError
 from pipelines.cluster.pods import furnish
 from pipelines.settings import ClusterSettings
 
@@ -39,12 +39,6 @@ _ENDED: Mapping[str, State] = {
     "CANCELED": "failed",
     "SKIPPED": "failed",
 }
-
-
-class ClusterError(KuberecError):
-    """Kubeflow Pipelines cannot be reached, or refuses what it is asked."""
-
-    exit_code = 14
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ STEP_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
-class Fitted:
+class FittedModels:
     """Channels of what was fitted.
 
     Attributes:
@@ -33,7 +33,7 @@ class Fitted:
 
 def fit(
     tables: Any, features: Any, ranker_rows: Any, recipe: Any, seed: Any, code_version: Any, measured: str = "test"
-) -> Fitted:
+) -> FittedModels:
     """Wire the fitting steps of one run.
 
     Args:
@@ -54,7 +54,7 @@ def fit(
         for name, towers in (("rank", early.outputs["towers"]), (measured, late.outputs["towers"]))
     }
     ranker = train_ranker_op(**both, stage=stages["rank"].outputs["built"], max_rows=ranker_rows, **keys)
-    return Fitted(
+    return FittedModels(
         epochs=early.outputs["epochs"],
         towers=late.outputs["towers"],
         stage=stages[measured].outputs["built"],

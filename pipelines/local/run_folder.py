@@ -12,13 +12,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-from feature_repo.errors import KuberecError, StorageError
-
-
-class Busy(KuberecError):
-    """Another process writes to the same report folder."""
-
-    exit_code = 11
+from feature_repo.errors import Busy, StorageError
 
 
 @contextlib.contextmanager

@@ -22,7 +22,7 @@ import psutil
 from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
-from feature_repo.errors import INTERRUPTED, KuberecError
+from feature_repo.errors import RunFailed, Stopped
 from pipelines.definitions.fitting import STEP_ENVIRONMENT
 from pipelines.local.console import RunConsole
 from pipelines.settings import PipelineSettings
@@ -30,27 +30,6 @@ from pipelines.settings import PipelineSettings
 ROOT = Path(__file__).resolve().parents[2]
 CODE_FOLDERS = ("feature_repo", "inference", "components", "pipelines")
 END_SECONDS = 5.0
-
-
-class RunFailed(KuberecError):
-    """A step of a local run ended with this sentence.
-
-    Args:
-        sentence: What the step said.
-        step: Name of the step.
-    """
-
-    exit_code = 1
-
-    def __init__(self, sentence: str, step: str | None = None) -> None:
-        super().__init__(sentence)
-        self.step = step
-
-
-class Stopped(KuberecError):
-    """Somebody interrupted a local run."""
-
-    exit_code = INTERRUPTED
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,16 +15,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_repo.errors import KuberecError
+from feature_repo.errors import ServerFailed
 
 START_SECONDS = 120.0
 NAMES = ("predictor", "transformer")
-
-
-class ServerFailed(KuberecError):
-    """A server did not become ready; the message names its log."""
-
-    exit_code = 9
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from components.ingest import dataset_fingerprint
 from components.validation.tfdv.schema import schema_version
+from feature_repo.errors import RunFailed
 from inference.bundles.store import BundleStore
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.definitions.training import training
-from pipelines.local.runner import RunFailed, run_pipeline
+from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
 
 

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 
-from feature_repo.errors import KuberecError
+from feature_repo.errors import KuberecError, RunFailed, Stopped
 from inference.bundles.store import BundleStore
 from monitoring.ledger import Retraining
 from pipelines.cluster.client import Cluster, ClusterRun
 from pipelines.definitions.training import training
 from pipelines.local.run_folder import fresh_folder
-from pipelines.local.runner import RunFailed, Stopped, code_version
+from pipelines.local.runner import code_version
 from pipelines.local.training_run import train, training_arguments
 from pipelines.retraining.ledger_book import Book, Job, ended, lost
 

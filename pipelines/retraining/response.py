@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import time
 
+from feature_repo.errors import LeaseTaken
 from inference.bundles.store import BundleStore
 from monitoring.decision import decide
 from monitoring.drift.report import DriftReport
-from monitoring.ledger import Answer, Retraining, read_ledger
-from pipelines.retraining.lease.lease import LeaseTaken, retraining_lease
+from monitoring.ledger import DriftAnswer, Retraining, read_ledger
+from pipelines.retraining.lease.lease import retraining_lease
 from pipelines.retraining.ledger_book import Book, Job, lost
 
 
-def answer(report: DriftReport, job: Job) -> tuple[Answer, bool]:
+def answer(report: DriftReport, job: Job) -> tuple[DriftAnswer, bool]:
     """Start the retraining that a report asks for, if it is to be started now, and say why or why not.
 
     Here it ends with the training; in a cluster, once the training is submitted, and a later job sees its end.
@@ -42,7 +43,7 @@ def answer(report: DriftReport, job: Job) -> tuple[Answer, bool]:
             served = BundleStore(job.store).current()
             if served != report.bundle_version:
                 sentence = f"bundle {served} is served by now, and the next window tells how it fares"
-                return Answer(retrain=False, sentence=sentence, latest=book.ledger.latest()), False
+                return DriftAnswer(retrain=False, sentence=sentence, latest=book.ledger.latest()), False
             decision = decide(report, book.ledger, time.time(), settings.monitoring.cooldown_seconds)
             if decision.retrain:
                 entry = Retraining(
@@ -58,9 +59,9 @@ def answer(report: DriftReport, job: Job) -> tuple[Answer, bool]:
 
                 start(entry, job, book)
             settled = report.verdict != "insufficient"
-            return Answer(retrain=decision.retrain, sentence=decision.cause, latest=book.ledger.latest()), settled
+            return DriftAnswer(retrain=decision.retrain, sentence=decision.cause, latest=book.ledger.latest()), settled
     except LeaseTaken as taken:
-        return Answer(retrain=False, sentence=str(taken), latest=read_ledger(job.state).latest()), False
+        return DriftAnswer(retrain=False, sentence=str(taken), latest=read_ledger(job.state).latest()), False
 
 
 def _settle(book: Book, job: Job) -> None:

@@ -20,11 +20,12 @@ from typing import Any
 
 import pytest
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig, config_for
+from components.marketplace.config import LOG_START, MarketplaceConfig, config_for
 from components.marketplace.dataset.directory import make_dataset
 from components.marketplace.traffic.client import ShopClient
-from components.marketplace.traffic.replay import Replay, ReplayedDay, resumed_world, write_items
+from components.marketplace.traffic.replay import ReplayedDay, TrafficReplay, resumed_world, write_items
 from components.marketplace.world.world import World
+from feature_repo.dataset.split import DAY
 from inference.bundles.store import BundleStore
 from pipelines.local.servers import serve
 from tests.e2e import main_job
@@ -98,7 +99,7 @@ class Shop:
     def replay(self, config: MarketplaceConfig, day: int) -> ReplayedDay:
         tables = [self.dataset / "interactions.parquet", self.log / "interactions"]
         with ShopClient(self.url) as client:
-            done = Replay(resumed_world(config, tables, LOG_START + day * DAY), client).day(day)
+            done = TrafficReplay(resumed_world(config, tables, LOG_START + day * DAY), client).day(day)
         assert done.num_requests >= ENOUGH
         assert done.num_degraded == 0
         time.sleep(2 * FLUSH_SECONDS)

@@ -8,10 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_repo.errors import BundleError
+from feature_repo.errors import BundleError, RunFailed
 from inference.bundles.store import BundleStore
 from inference.feature_store import OnlineFeatures, StoreSettings
-from pipelines.local.runner import RunFailed
 from pipelines.refresh import main, run_refresh
 from pipelines.settings import PipelineSettings
 from tests.components.features import shop

@@ -13,7 +13,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from components.evaluation.metrics import LIST_LENGTH
-from components.evaluation.protocols.log import DAY, EventLog, Ragged
+from components.evaluation.protocols.log import EventLog, Ragged
+from feature_repo.dataset.split import DAY_MICROSECONDS
 from feature_repo.features.state import FloatArray, IntArray
 
 _SCORES_AT_ONCE = 8_000_000
@@ -71,7 +72,7 @@ class Training:
     @property
     def span_days(self) -> float:
         """Length of what may be fitted on, in days."""
-        return (self.now - int(self.fit.times.min(initial=self.now))) / DAY
+        return (self.now - int(self.fit.times.min(initial=self.now))) / DAY_MICROSECONDS
 
     def half_lives(self) -> tuple[float | None, ...]:
         """Half-lives worth trying for a user's tastes: none, a sixth of the log, a third (days)."""

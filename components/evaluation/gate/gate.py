@@ -40,7 +40,7 @@ class Served:
 
 
 @dataclass(frozen=True, slots=True)
-class Decision:
+class GateDecision:
     """What the gate says.
 
     Attributes:
@@ -68,7 +68,7 @@ def decide(
     served: Served | None = None,
     mode: Mode = "refuse",
     seed: int = 0,
-) -> Decision:
+) -> GateDecision:
     """Decide on a release.
 
     Args:
@@ -82,7 +82,7 @@ def decide(
     if num_users < ENOUGH_USERS:
         verdict = "would be released" if mode == "measure" else "released"
         sentence = f"{verdict} on weak evidence: {num_users} test users, {ENOUGH_USERS} are needed for a comparison"
-        return Decision(mode != "measure", "weak", True, verdict, (), _measured(mode) + sentence, {})
+        return GateDecision(mode != "measure", "weak", True, verdict, (), _measured(mode) + sentence, {})
     resampled = resample(values, seed=seed)
     differences = {name: resampled.difference(FUNNEL, name) for name in values if name != FUNNEL}
     means = {name: resampled.interval(name).mean for name in values}
@@ -104,12 +104,12 @@ def decide(
         sentence = (
             f"{_measured(mode)}{verdict}: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
         )
-        return Decision(mode != "measure", "strong", True, verdict, (), sentence, differences)
+        return GateDecision(mode != "measure", "strong", True, verdict, (), sentence, differences)
     told = "; ".join(reasons[:NUM_TOLD]) + (f"; and {len(reasons) - NUM_TOLD} more" if len(reasons) > NUM_TOLD else "")
     verdict = {"refuse": "not released", "warn": "released", "measure": "would not be released"}[mode]
     because = " by gate=warn although" if mode == "warn" else ":"
     sentence = f"{_measured(mode)}{verdict}{because} {told}"
-    return Decision(mode == "warn", "strong", False, verdict, tuple(reasons), sentence, differences)
+    return GateDecision(mode == "warn", "strong", False, verdict, tuple(reasons), sentence, differences)
 
 
 def _measured(mode: Mode) -> str:

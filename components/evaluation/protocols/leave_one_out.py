@@ -31,7 +31,7 @@ SHORTEST = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldOutEvents:
     """Events taken out, as positions in the interactions table; entry i of each belongs to one user [h]."""
 
     validation: Int64Array
@@ -91,7 +91,7 @@ def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
     return {"users": len(held.test), "items": int(frequent.sum()), "events": moved.num_rows}
 
 
-def hold_out(log: EventLog, *, distinct: bool) -> Held:
+def hold_out(log: EventLog, *, distinct: bool) -> HeldOutEvents:
     """The last positive event of each user, and the last but one, of users with at least `SHORTEST`.
 
     Args:
@@ -105,7 +105,7 @@ def hold_out(log: EventLog, *, distinct: bool) -> Held:
     order = positive[np.argsort(log.users[positive], kind="stable")]
     counts = np.bincount(log.users[order], minlength=len(log.user_ids))
     ends = np.cumsum(counts)[counts >= SHORTEST]
-    return Held(validation=order[ends - 2], test=order[ends - 1])
+    return HeldOutEvents(validation=order[ends - 2], test=order[ends - 1])
 
 
 def _split(old: Split) -> Split:
@@ -125,7 +125,7 @@ def _split(old: Split) -> Split:
     )
 
 
-def _interactions(interactions: pa.Table, log: EventLog, held: Held, split: Split) -> pa.Table:
+def _interactions(interactions: pa.Table, log: EventLog, held: HeldOutEvents, split: Split) -> pa.Table:
     """What is kept in its place, then validation items, then test items, each in the order they happened."""
     schema = pa.schema([field.with_nullable(True) for field in interactions.schema])
     first_dropped = np.full(len(log.user_ids), len(log), dtype=np.int64)
@@ -146,7 +146,7 @@ def _interactions(interactions: pa.Table, log: EventLog, held: Held, split: Spli
     return pa.concat_tables(parts)
 
 
-def _impressions(impressions: pa.Table, log: EventLog, held: Held, kept_ids: pa.Array) -> pa.Table:
+def _impressions(impressions: pa.Table, log: EventLog, held: HeldOutEvents, kept_ids: pa.Array) -> pa.Table:
     """Impressions of kept items, before the user's validation item and not of a moved one."""
     users = pc.index_in(impressions["user_id"], value_set=pa.array(log.user_ids, pa.string()))
     rows = pc.index_in(impressions["item_id"], value_set=pa.array(log.item_ids, pa.string()))

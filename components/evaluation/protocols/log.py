@@ -14,12 +14,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from scipy import sparse
 
+from feature_repo.dataset.split import DAY_MICROSECONDS
 from feature_repo.features.state import IntArray, OffsetArray
 
 ObjectArray = npt.NDArray[np.object_]
 Int64Array = npt.NDArray[np.int64]
 MICROSECONDS = 1_000_000
-DAY = 86_400 * MICROSECONDS
 
 
 def microseconds(seconds: float) -> int:
@@ -188,5 +188,5 @@ class EventLog:
         """Weight 2^(-age / half-life) of every event [n]; no half-life gives ones."""
         if half_life_days is None:
             return np.ones(len(self))
-        age: npt.NDArray[np.float64] = np.exp2((self.times - now) / (half_life_days * DAY))
+        age: npt.NDArray[np.float64] = np.exp2((self.times - now) / (half_life_days * DAY_MICROSECONDS))
         return age

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from components.evaluation.gate.gate import FUNNEL, Decision
+from components.evaluation.gate.gate import FUNNEL, GateDecision
 from components.evaluation.reports.facts import (
     COLUMNS,
     absent_methods,
@@ -26,7 +26,7 @@ NO_BREAK = "\N{NO-BREAK SPACE}"  # a narrow screen breaks the line before the in
 FILLS: Mapping[str, Fill] = {"funnel": "accent", "retrieval": "soft"}  # all other methods are baselines
 
 
-def evaluation_page(content: Mapping[str, Any], decision: Decision | None) -> str:
+def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -> str:
     """The whole page.
 
     Args:
@@ -47,7 +47,7 @@ def evaluation_page(content: Mapping[str, Any], decision: Decision | None) -> st
     )
 
 
-def _head(content: Mapping[str, Any], decision: Decision | None, verdict: str) -> Markup:
+def _head(content: Mapping[str, Any], decision: GateDecision | None, verdict: str) -> Markup:
     about = f"Evaluation of {content['dataset']}" + ("" if decision is None else ": decision of the release gate")
     conditions = fine(f"{content['protocol']} protocol; one query a user at the test start, the whole catalogue ranked")
     if decision is None:
@@ -57,7 +57,7 @@ def _head(content: Mapping[str, Any], decision: Decision | None, verdict: str) -
     return header(about, verdict, lead(evidence, f" {capital(decision.sentence)}."), conditions, tone=tone)
 
 
-def _tone(decision: Decision) -> Tone:
+def _tone(decision: GateDecision) -> Tone:
     if decision.passed and decision.evidence == "strong":
         return "good"
     return "warn" if decision.release or decision.evidence == "weak" else "bad"
@@ -88,7 +88,7 @@ def _comparison(content: Mapping[str, Any], methods: Measured) -> Markup:
     return section("NDCG@20 and its 95 % interval", panel(bars(rows)), note=f"{note}.")
 
 
-def _leads(content: Mapping[str, Any], decision: Decision | None) -> list[Markup]:
+def _leads(content: Mapping[str, Any], decision: GateDecision | None) -> list[Markup]:
     leads = content["leads"] if decision is None else {name: asdict(gap) for name, gap in decision.differences.items()}
     if not leads:
         return []

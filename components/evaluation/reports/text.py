@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from components.evaluation.gate.gate import FUNNEL, Decision
+from components.evaluation.gate.gate import FUNNEL, GateDecision
 from components.evaluation.reports.facts import (
     COLUMNS,
     absent_methods,
@@ -16,7 +16,7 @@ from components.evaluation.reports.facts import (
 )
 
 
-def text_table(content: Mapping[str, Any], decision: Decision | None) -> str:
+def text_table(content: Mapping[str, Any], decision: GateDecision | None) -> str:
     """Methods by NDCG@20 with intervals, aligned, the funnel's lead over each, then the decision.
 
     Args:
@@ -47,7 +47,7 @@ def text_table(content: Mapping[str, Any], decision: Decision | None) -> str:
     return "\n".join(lines)
 
 
-def markdown(content: Mapping[str, Any], decision: Decision | None) -> str:
+def markdown(content: Mapping[str, Any], decision: GateDecision | None) -> str:
     """The same as Markdown."""
     head = ["method", "NDCG@20", "95 % interval", "HR@10", "Recall@100", "coverage@10"]
     lines = [

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from components.marketplace.config import DAY, LOG_START
+from components.marketplace.config import LOG_START
 from components.marketplace.dataset.log import DIRECT, Log, Table
 from components.marketplace.world.catalogue import Ints
 from components.marketplace.world.chance import generator
 from components.marketplace.world.events import CLICK, KINDS
 from components.marketplace.world.market import Market
+from feature_repo.dataset.split import DAY
 
 UNKNOWN_KINDS = ("clik", "wishlist_v2")  # spellings the log's contract does not know
 ALL_KINDS = (*KINDS, *UNKNOWN_KINDS)

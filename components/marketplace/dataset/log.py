@@ -13,14 +13,15 @@ import numpy as np
 import numpy.typing as npt
 from threadpoolctl import threadpool_limits
 
-from components.marketplace.config import DAY, LOG_START
+from components.marketplace.config import LOG_START
 from components.marketplace.world.catalogue import Floats, Ints
 from components.marketplace.world.chance import FloatColumn, generator, microseconds, uniform
-from components.marketplace.world.events import CLICK, Events
+from components.marketplace.world.events import CLICK, SimulatedEvents
 from components.marketplace.world.policy import SLATE_SIZE, LoggingPolicy
 from components.marketplace.world.visits import visits_of
 from components.marketplace.world.vocabulary import DEVICES
 from components.marketplace.world.world import World
+from feature_repo.dataset.split import DAY
 from feature_repo.progress import track
 
 Table = dict[str, npt.NDArray[Any]]
@@ -152,7 +153,7 @@ class Simulation:
 
     def _record(
         self,
-        events: Events,
+        events: SimulatedEvents,
         request: npt.NDArray[np.int64],
         session: npt.NDArray[np.int64],
         surface: Ints,
@@ -175,7 +176,7 @@ class Simulation:
 
 
 def next_requests(
-    events: Events, times: FloatColumn, random: np.random.Generator
+    events: SimulatedEvents, times: FloatColumn, random: np.random.Generator
 ) -> tuple[npt.NDArray[np.bool_], FloatColumn, Ints]:
     """Which sessions ask for more, when, and the item they want similar ones of (-1: none)."""
     num = len(times)

@@ -6,13 +6,14 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.dataset.defects import ALL_KINDS
 from components.marketplace.dataset.log import SURFACES, Table
 from components.marketplace.world.catalogue import Ints
 from components.marketplace.world.chance import generator, microseconds
 from components.marketplace.world.market import Market
 from components.marketplace.world.vocabulary import AGE_GROUPS, CATEGORIES, COUNTRIES, DEVICES, GENDERS, REGIONS
+from feature_repo.dataset.split import DAY
 
 TIME = pa.timestamp("us", tz="UTC")
 MISSING_BRAND, MISSING_DESCRIPTION = 0.01, 0.03

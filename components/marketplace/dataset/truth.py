@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.dataset.defects import REASONS, Bot
 from components.marketplace.dataset.log import Log
 from components.marketplace.world.catalogue import Catalogue, Ints
@@ -23,6 +23,7 @@ from components.marketplace.world.market import Market
 from components.marketplace.world.policy import SLATE_SIZE
 from components.marketplace.world.population import Population
 from components.marketplace.world.world import World
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import SettingsError
 from feature_repo.storage.files import read_json, write_json, write_parquet
 

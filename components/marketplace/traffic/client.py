@@ -9,14 +9,10 @@ from typing import Any, Self
 
 import httpx
 
-from feature_repo.errors import KuberecError
+from feature_repo.errors import ShopClientError
 
 TIMEOUT_SECONDS = 30.0
 EVENTS_AT_ONCE = 500
-
-
-class ShopClientError(KuberecError):
-    """The transformer is away or refuses what a shop asks; names the call."""
 
 
 class ShopClient:

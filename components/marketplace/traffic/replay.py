@@ -16,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.dataset.log import (
     DEVICE_NAMES,
     DIRECT,
@@ -31,11 +31,12 @@ from components.marketplace.dataset.tables import items_table
 from components.marketplace.traffic.client import ShopClient, rfc3339
 from components.marketplace.world.catalogue import Ints
 from components.marketplace.world.chance import FloatColumn, generator, microseconds, uniform
-from components.marketplace.world.events import KINDS, Events
+from components.marketplace.world.events import KINDS, SimulatedEvents
 from components.marketplace.world.policy import SLATE_SIZE
 from components.marketplace.world.visits import visits_of
 from components.marketplace.world.vocabulary import COUNTRIES
 from components.marketplace.world.world import World
+from feature_repo.dataset.split import DAY
 from feature_repo.progress import track
 from feature_repo.storage.files import write_parquet
 
@@ -82,7 +83,7 @@ def write_items(world: World, dataset: Path, day: int) -> None:
     write_parquet(dataset / "items.parquet", items_table(world.market, day + 1)[0])
 
 
-class Replay:
+class TrafficReplay:
     """Runs days of a world against a transformer.
 
     Args:
@@ -167,7 +168,7 @@ class Replay:
         devices = DEVICE_NAMES[np.where(draw < mobile, 0, 1)].tolist()
         return self._report(events, [{"surface": str(SURFACE_NAMES[DIRECT]), "device": device} for device in devices])
 
-    def _report(self, events: Events, context: list[dict[str, str]]) -> int:
+    def _report(self, events: SimulatedEvents, context: list[dict[str, str]]) -> int:
         """Posts events by time, as of the time of the last."""
         if not len(events):
             return 0

@@ -17,11 +17,12 @@ from pathlib import Path
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.dataset.truth import config_of
 from components.marketplace.traffic.client import ShopClient
-from components.marketplace.traffic.replay import Replay, resumed_world, write_items
+from components.marketplace.traffic.replay import TrafficReplay, resumed_world, write_items
 from components.marketplace.traffic.shift_options import add_shift_options, shift_of
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import exit_with_sentence
 from feature_repo.progress import say
 
@@ -63,7 +64,7 @@ def replay(options: argparse.Namespace) -> None:
     if options.items_only:
         return
     with ShopClient(options.url) as client:
-        users = Replay(world, client, options.threads)
+        users = TrafficReplay(world, client, options.threads)
         for one in range(day, day + options.days):
             started = time.monotonic()
             done = users.day(one)

@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.world.chance import generator
 from components.marketplace.world.vocabulary import BRANDS, CATEGORIES, REGIONS, SELLER_WORDS, SENTENCES
+from feature_repo.dataset.split import DAY
 
 Ints = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]

@@ -16,7 +16,7 @@ CLICK, CART, PURCHASE, RETURN, SHARE = range(len(KINDS))
 
 
 @dataclass(frozen=True, slots=True)
-class Events:
+class SimulatedEvents:
     """n events.
 
     Attributes:
@@ -41,11 +41,13 @@ class Events:
     def __len__(self) -> int:
         return len(self.users)
 
-    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> Events:
+    def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> SimulatedEvents:
         """The events at `index`, or where it is true."""
-        return Events(*(getattr(self, column.name)[index] for column in fields(self)))
+        return SimulatedEvents(*(getattr(self, column.name)[index] for column in fields(self)))
 
 
-def concatenate(parts: Sequence[Events]) -> Events:
+def concatenate(parts: Sequence[SimulatedEvents]) -> SimulatedEvents:
     """All events of the parts, one after the other; at least one part."""
-    return Events(*(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(Events)))
+    return SimulatedEvents(
+        *(np.concatenate([getattr(part, column.name) for part in parts]) for column in fields(SimulatedEvents))
+    )

@@ -9,11 +9,12 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.world.catalogue import Floats, Ints, make_catalogue
 from components.marketplace.world.chance import FloatColumn
 from components.marketplace.world.population import make_population
 from components.marketplace.world.vocabulary import AGE_GROUPS, CATEGORIES, COUNTRIES, REGIONS
+from feature_repo.dataset.split import DAY
 
 # Weights of a user's utility, in logits.
 STYLE_WEIGHT = 2.4

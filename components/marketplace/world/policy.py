@@ -10,12 +10,13 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from components.marketplace.config import DAY, LOG_START
+from components.marketplace.config import LOG_START
 from components.marketplace.world.catalogue import Floats, Ints
 from components.marketplace.world.chance import FloatColumn, generator
-from components.marketplace.world.events import CLICK, Events
+from components.marketplace.world.events import CLICK, SimulatedEvents
 from components.marketplace.world.vocabulary import COUNTRIES
 from components.marketplace.world.world import World
+from feature_repo.dataset.split import DAY
 
 SLATE_SIZE = {"home": 10, "similar": 6, "email": 8}
 TASTE_SHARE, EXPLORATION_SHARE = 0.55, 0.15  # the rest is popularity; strangers get popularity instead of taste
@@ -38,7 +39,7 @@ class LoggingPolicy:
         self._counts = np.zeros((len(COUNTRIES), len(items)), dtype=np.float32)
         self._clicks = np.where(people.signup_at < LOG_START, 4.0 * people.activity, 0.0)
 
-    def learn(self, events: Events) -> None:
+    def learn(self, events: SimulatedEvents) -> None:
         """Counts clicks, and who made them."""
         clicks = events.take(events.kinds == CLICK)
         np.add.at(self._counts, (self._world.market.population.country[clicks.users], clicks.items), np.float32(1.0))

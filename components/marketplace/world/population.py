@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.world.catalogue import NUM_STYLES, Floats, Ints
 from components.marketplace.world.chance import FloatColumn, generator, uniform
 from components.marketplace.world.vocabulary import (
@@ -22,6 +22,7 @@ from components.marketplace.world.vocabulary import (
     GENDER_SHARES,
     GENDERS,
 )
+from feature_repo.dataset.split import DAY
 
 TURN_DAYS = (120.0, 400.0)  # a full turn of a user's style takes between these
 FAVOURITES = np.array([1.2, 1.6, 2.2])  # added to the interest in a user's three favourite categories

@@ -7,11 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.marketplace.config import DAY, LOG_START
+from components.marketplace.config import LOG_START
 from components.marketplace.world.catalogue import Ints
 from components.marketplace.world.chance import FloatColumn, generator
 from components.marketplace.world.vocabulary import COUNTRIES
 from components.marketplace.world.world import World
+from feature_repo.dataset.split import DAY
 
 WEEKDAY = (0.93, 0.92, 0.95, 0.98, 1.02, 1.12, 1.08)  # Monday first
 HOUR = (8, 4, 2, 2, 2, 4, 12, 24, 32, 34, 36, 38, 44, 42, 36, 36, 40, 48, 58, 72, 84, 80, 56, 26)  # local time

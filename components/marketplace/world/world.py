@@ -13,13 +13,23 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from components.marketplace.config import DAY, LOG_START, MarketplaceConfig
+from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.world.catalogue import Floats, Ints
 from components.marketplace.world.chance import FloatColumn, microseconds, uniform
-from components.marketplace.world.events import CART, CLICK, KINDS, PURCHASE, RETURN, SHARE, Events, concatenate
+from components.marketplace.world.events import (
+    CART,
+    CLICK,
+    KINDS,
+    PURCHASE,
+    RETURN,
+    SHARE,
+    SimulatedEvents,
+    concatenate,
+)
 from components.marketplace.world.market import Market
 from components.marketplace.world.memory import Agenda, Pairs
 from components.marketplace.world.vocabulary import CATEGORIES
+from feature_repo.dataset.split import DAY
 
 # Added to utility, in logits.
 SEEN_WEIGHT = (0.4, -0.7)  # of an item looked at and not bought: within the last three days, and longer ago
@@ -62,7 +72,7 @@ class World:
         times: FloatColumn,
         surfaces: Sequence[str] | None = None,
         devices: Sequence[str] | None = None,
-    ) -> Events:
+    ) -> SimulatedEvents:
         """What users do with slates, at once and within minutes; later deeds go on the agenda (`due`).
 
         Args:
@@ -88,7 +98,7 @@ class World:
         self.absorb(events)
         return events
 
-    def due(self, until: float) -> Events:
+    def due(self, until: float) -> SimulatedEvents:
         """What users do of themselves before `until`: second visits, returns, restocking; by time of their notes."""
         nobody = np.empty(0, dtype=np.int32)
         parts = [self._events(nobody, nobody, CLICK, np.empty(0))]
@@ -104,7 +114,7 @@ class World:
             parts.append(concatenate([visits, others]))
             self.absorb(parts[-1])
 
-    def absorb(self, events: Events) -> None:
+    def absorb(self, events: SimulatedEvents) -> None:
         """Remembers events and puts what follows from them on the agenda.
 
         `answer` and `due` do so themselves.
@@ -155,7 +165,7 @@ class World:
         """Rows of item ids [n], -1 for items of no such catalogue."""
         return np.array([self._item_rows.get(item, -1) for item in ids], dtype=np.int32)
 
-    def _note(self, stream: str, events: Events, kind: int, first: float, mean: float) -> None:
+    def _note(self, stream: str, events: SimulatedEvents, kind: int, first: float, mean: float) -> None:
         """Puts `kind` on the agenda `first` or more days after the events, at about the same hour."""
         draw = self._draw(stream, events.users, events.items, events.times)
         days = first + np.floor(-np.log(draw) * mean)
@@ -169,7 +179,9 @@ class World:
         owned = (self.bought.last(users, items) > -np.inf) & ~self._restocked[items]
         return self.market.utility(users, items, times) + np.where(owned, BOUGHT_WEIGHT, seen)
 
-    def _with_deeds(self, clicks: Events, wish: FloatColumn, on_mobile: npt.NDArray[np.bool_] | None = None) -> Events:
+    def _with_deeds(
+        self, clicks: SimulatedEvents, wish: FloatColumn, on_mobile: npt.NDArray[np.bool_] | None = None
+    ) -> SimulatedEvents:
         """Clicks [n] and what they lead to within minutes."""
         users, items, times = clicks.users, clicks.items, clicks.times
         draws = {name: self._draw(name, users, items, times) for name in ("cart", "purchase", "share", "quantity")}
@@ -197,13 +209,13 @@ class World:
         times: FloatColumn,
         slates: Ints | None = None,
         positions: Ints | None = None,
-    ) -> Events:
+    ) -> SimulatedEvents:
         none = np.full(len(users), -1, dtype=np.int32)
         days = np.floor((times - LOG_START) / DAY).astype(np.int64)
         prices = np.empty(len(users))
         for day in np.unique(days):
             prices[days == day] = self.market.prices(int(day))[items[days == day]]
-        return Events(
+        return SimulatedEvents(
             users=users.astype(np.int32),
             items=items.astype(np.int32),
             kinds=np.broadcast_to(np.asarray(kinds, dtype=np.int8), len(users)).copy(),
@@ -218,7 +230,7 @@ class World:
         return uniform(self.config.seed, stream, users, items, microseconds(times))
 
 
-def _becoming(events: Events, kind: int, delay: Floats, quantities: Ints | None = None) -> Events:
+def _becoming(events: SimulatedEvents, kind: int, delay: Floats, quantities: Ints | None = None) -> SimulatedEvents:
     """The events, as another kind and a little later."""
     return replace(
         events,

@@ -1,7 +1,8 @@
 """Prepared tables as TFDV reads them: one list array a column, times as numbers, what holds nothing left out.
 
-Owns how a column is presented to the statistics. Runs in the TFDV environment (pyarrow 10): standard library, numpy
-and pyarrow only. TFDV drops timestamps silently, so each becomes an age in days, and event times also hour and weekday.
+This module decides how a column is presented to the statistics. It runs in the TFDV environment (pyarrow 10), with the
+standard library, numpy, pyarrow and pydantic only. TFDV drops timestamps silently: each becomes an age in days, and an
+event time also an hour and a weekday.
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-DAY_MICROSECONDS = 86_400_000_000
+from feature_repo.dataset.split import DAY_MICROSECONDS
+
 MAXIMUM_ROWS = 1_000_000
 EVENT_TIME = "timestamp"
 DERIVED_COLUMNS = ("row", "row_hash", "grade")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import ibis
 
+from feature_repo.dataset.split import DAY_MICROSECONDS
 from feature_repo.features.snapshots.calendar import Calendar, Column, Table
 
 FIXED_POINT = 1_000_000  # logs are summed as whole millionths: whole sums do not depend on the order of the rows
-DAY_US = 86_400_000_000
 
 
 def over_days(column: Column, key: str, order: Column, steps: int | None) -> Column:
@@ -45,5 +45,5 @@ def log_price_of(price: Column) -> Column:
 
 def session_key(events: Table) -> Column:
     """The session of each event within its user; where the log names no session it is the user's day."""
-    own_day = (events.time_us / DAY_US).floor().cast("int64").cast("string")
+    own_day = (events.time_us / DAY_MICROSECONDS).floor().cast("int64").cast("string")
     return ibis.coalesce(ibis.literal("s") + events.session_id, own_day)

@@ -17,23 +17,11 @@ from pathlib import Path
 from typing import Protocol
 from uuid import uuid4
 
-from feature_repo.errors import KuberecError
+from feature_repo.errors import KuberecError, LeaseLost, LeaseTaken
 from monitoring.state import StateFolder
 from pipelines.retraining.lease.file import FileLease
 
 RENEWALS = 4  # within one lease, so that three may fail
-
-
-class LeaseTaken(KuberecError):
-    """Somebody else holds the lease; the message says who and for how long yet."""
-
-    exit_code = 12
-
-
-class LeaseLost(KuberecError):
-    """The lease could not be kept alive: another process may retrain by now."""
-
-    exit_code = 13
 
 
 class LeasePlace(Protocol):

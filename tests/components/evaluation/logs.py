@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from components.evaluation.baselines.method import Listed
-from components.evaluation.protocols.log import DAY, EventLog, Ragged
+from components.evaluation.protocols.log import EventLog, Ragged
+from feature_repo.dataset.split import DAY_MICROSECONDS
 
 START = 1_700_000_000 * 1_000_000
 
@@ -29,13 +30,13 @@ def log(events: Sequence[tuple[int, int, float, int]], *, num_users: int = 0, nu
         item_ids=np.array([f"i{item:04d}" for item in range(num_items)], dtype=object),
         users=np.array(columns[0], dtype=np.int32),
         rows=np.array(columns[1], dtype=np.int32),
-        times=np.array([START + round(day * DAY) for day in columns[2]], dtype=np.int64),
+        times=np.array([START + round(day * DAY_MICROSECONDS) for day in columns[2]], dtype=np.int64),
         grades=np.array(columns[3], dtype=np.int8),
     )
 
 
 def at(day: float) -> int:
-    return START + round(day * DAY)
+    return START + round(day * DAY_MICROSECONDS)
 
 
 def lists(rows: Mapping[int, Sequence[int]], length: int = 20) -> Listed:

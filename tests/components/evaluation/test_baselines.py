@@ -17,7 +17,7 @@ from components.evaluation.baselines.popular import Popular, PopularConfig
 from components.evaluation.metrics import hits, ndcg
 from components.evaluation.protocols.log import EventLog
 from components.evaluation.protocols.protocol import make_tasks
-from components.evaluation.search import FAMILIES, SEARCH_ITEMS, Absent, Fitted, choose, fit_baselines
+from components.evaluation.search import FAMILIES, SEARCH_ITEMS, Absent, FittedBaseline, choose, fit_baselines
 from tests.components.evaluation.logs import Taste, at, lists, log, ragged
 
 
@@ -152,7 +152,7 @@ def test_models_that_read_tastes_beat_popular_and_are_repeatable() -> None:
     for baselines in found:
         scores = {}
         for name, baseline in baselines.items():
-            assert isinstance(baseline, Fitted)
+            assert isinstance(baseline, FittedBaseline)
             rows = baseline.method.lists(tasks.test.users, tasks.test.excluded)
             scores[name] = float(ndcg(hits(rows, tasks.test.relevant), tasks.test.relevant.counts, 20).mean())
         figures.append(scores)

@@ -10,11 +10,12 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.marketplace.__main__ import main
-from components.marketplace.config import DAY, config_for
+from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
 from components.marketplace.world.world import World
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import SettingsError
 from feature_repo.storage.files import read_json, sha256
 

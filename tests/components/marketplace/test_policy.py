@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.marketplace.config import DAY, LOG_START, config_for
+from components.marketplace.config import LOG_START, config_for
 from components.marketplace.world.policy import SLATE_SIZE, LoggingPolicy
 from components.marketplace.world.world import World
+from feature_repo.dataset.split import DAY
 
 NUM = 5_000
 NOON = LOG_START + 3 * DAY + 43_200.0

@@ -8,11 +8,12 @@ import numpy as np
 import pyarrow.compute as pc
 import pytest
 
-from components.marketplace.config import DAY, LOG_START, config_for
+from components.marketplace.config import LOG_START, config_for
 from components.marketplace.dataset.tables import items_table
 from components.marketplace.world.events import CLICK, PURCHASE
 from components.marketplace.world.vocabulary import CATEGORIES
 from components.marketplace.world.world import World, sigmoid
+from feature_repo.dataset.split import DAY
 from feature_repo.errors import SettingsError
 
 NOON = LOG_START + 8 * DAY + 43_200.0

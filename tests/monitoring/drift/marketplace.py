@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from components.features.build import build_features
 from components.index.build import build_stage
 from components.ingest import ingest
-from components.marketplace.config import DAY, LOG_START, config_for
+from components.marketplace.config import LOG_START, config_for
 from components.marketplace.dataset.directory import make_dataset
 from components.marketplace.world.policy import SLATE_SIZE
 from components.marketplace.world.visits import visits_of
@@ -27,6 +27,7 @@ from components.replay.stage import Stage
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from components.validation.rows.checks import check_rows
+from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from inference.bundles.bundle import Bundle, BundleContent, write_bundle

@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitoring.drift.figures import drift_figures
 from monitoring.drift.page import DATA_FILE, METRICS_FILE, PAGE_FILE, drift_page, write_reports
 from monitoring.drift.report import Bin, DriftReport, FeatureDrift, Severity, severity_of, worst_first
-from monitoring.ledger import Answer, Retraining
+from monitoring.ledger import DriftAnswer, Retraining
 from tests.feature_repo.pages.tags import read_tags
 
 BINS = (Bin(label="up to 3", reference=0.9, current=0.2), Bin(label="above 3", reference=0.1, current=0.8))
@@ -105,7 +105,7 @@ def test_the_page_says_what_was_done_and_that_a_retraining_was_refused() -> None
         outcome="refused",
         sentence="quality 71 % is below 95 %",
     )
-    answer = Answer(retrain=True, sentence="price drifted", latest=refused)
+    answer = DriftAnswer(retrain=True, sentence="price drifted", latest=refused)
     text = drift_page(report(answer=answer))
     assert "A retraining was started:</b> price drifted" in text
     assert "was refused, and the old bundle stays served:</b> quality 71 % is below 95 %" in text

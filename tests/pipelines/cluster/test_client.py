@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from kfp import dsl
 
-from feature_repo.errors import SettingsError
-from pipelines.cluster.client import Cluster, ClusterError
+from feature_repo.errors import ClusterError, SettingsError
+from pipelines.cluster.client import Cluster
 from pipelines.settings import ClusterSettings
 from tests.pipelines.kfp_server import KfpServer
 

@@ -9,9 +9,9 @@ import psutil
 import pytest
 from kfp import dsl
 
-from feature_repo.errors import StorageError
-from pipelines.local.run_folder import Busy, fresh_folder
-from pipelines.local.runner import RunFailed, Stopped, run_pipeline
+from feature_repo.errors import Busy, RunFailed, Stopped, StorageError
+from pipelines.local.run_folder import fresh_folder
+from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
 from tests.conftest import ROOT
 

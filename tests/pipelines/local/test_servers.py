@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from pipelines.local.servers import ServerFailed, serve
+from feature_repo.errors import ServerFailed
+from pipelines.local.servers import serve
 
 
 def test_a_port_in_use(tmp_path: Path) -> None:

@@ -16,11 +16,11 @@ from uuid import uuid4
 import pytest
 import redis
 
-from feature_repo.errors import StorageError
+from feature_repo.errors import LeaseLost, LeaseTaken, StorageError
 from feature_repo.storage.files import read_json, write_json
 from monitoring.state import StateFolder
 from pipelines.retraining.lease.file import FileLease
-from pipelines.retraining.lease.lease import Lease, LeaseLost, LeaseTaken, retraining_lease
+from pipelines.retraining.lease.lease import Lease, retraining_lease
 from pipelines.retraining.lease.redis import RedisLease
 from tests.conftest import ROOT
 

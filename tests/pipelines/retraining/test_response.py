@@ -8,12 +8,11 @@ from collections.abc import Callable
 
 import pytest
 
-from feature_repo.errors import StorageError
+from feature_repo.errors import ClusterError, StorageError
 from feature_repo.storage.files import read_json
 from inference.bundles.store import BundleStore
 from monitoring.drift.report import DriftReport
 from monitoring.ledger import Ledger, write_ledger
-from pipelines.cluster.client import ClusterError
 from pipelines.drift import run
 from pipelines.retraining.drift_window import WINDOWS_FILE
 from pipelines.retraining.lease.lease import retraining_lease
