@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-from kfp import dsl
 from kfp.dsl import HTML, Artifact, ClassificationMetrics, Dataset, Input, Markdown, Metrics, Model, Output
 
+from components.step import step
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+
+@step()
 def evaluate_op(
     tables: Input[Dataset],
     features: Input[Dataset],
@@ -48,8 +49,8 @@ def evaluate_op(
     from typing import NamedTuple
 
     from components.evaluation.run import REPORT_FILE, SUMMARY_FILE, evaluate_funnel
+    from components.step_metrics import log_metrics, write_metadata
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.storage.files import write_json
     from inference.bundles.store import BundleStore
 
     out = Path(evaluation.path)
@@ -67,16 +68,17 @@ def evaluate_op(
         )
     shutil.copyfile(out / "evaluation" / REPORT_FILE, report.path)
     shutil.copyfile(out / "evaluation" / SUMMARY_FILE, summary.path)
-    for method, figures in done.content["methods"].items():
-        for name, value in figures.items():
-            if isinstance(value, float):
-                metrics.log_metric(f"{method} {name}", value)
+    numbers = {
+        f"{method} {name}": value
+        for method, figures in done.content["methods"].items()
+        for name, value in figures.items()
+        if isinstance(value, float)
+    }
+    log_metrics(metrics, numbers)
     false_rates, true_rates, thresholds = done.curve
     if false_rates:
         curve.log_roc_curve(false_rates, true_rates, thresholds)
-    # A step is kept for the next run only where each of its artifacts is a file.
-    write_json(metrics.path, metrics.metadata)
-    write_json(curve.path, curve.metadata)
+    write_metadata(curve)
     evaluation.metadata.update(
         {"code_version": code_version, "decision": done.decision.sentence if done.decision else ""}
     )
@@ -84,7 +86,7 @@ def evaluate_op(
     return decided("yes" if done.decision and done.decision.release else "no")
 
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+@step()
 def publish_report_op(evaluation: Input[Artifact], report_dir: str) -> None:
     """Prints the table and copies figures and reports to a folder, whatever the gate decided.
 
@@ -101,7 +103,7 @@ def publish_report_op(evaluation: Input[Artifact], report_dir: str) -> None:
         publish(Path(evaluation.path), Path(report_dir) if report_dir else None)
 
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+@step()
 def leave_one_out_op(tables: Input[Dataset], code_version: str, held_out: Output[Dataset]) -> None:
     """Moves every user's last item to the test span and the last but one to the validation span.
 

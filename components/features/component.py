@@ -1,10 +1,11 @@
 """The features steps of a pipeline: thin wrappers, so that a cluster and a local run call the same functions."""
 
-from kfp import dsl
 from kfp.dsl import Dataset, Input, Metrics, Output
 
+from components.step import step
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+
+@step()
 def build_feature_snapshots(tables: Input[Dataset], code_version: str, features: Output[Dataset]) -> None:
     """Builds the feature set and the daily snapshots of clean prepared tables that a ranker can be trained on.
 
@@ -32,7 +33,7 @@ def build_feature_snapshots(tables: Input[Dataset], code_version: str, features:
     )
 
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+@step()
 def refresh_features_op(
     tables: Input[Dataset], store: str, redis: str, code_version: str, metrics: Output[Metrics], report_dir: str = ""
 ) -> None:
@@ -50,6 +51,7 @@ def refresh_features_op(
     from pathlib import Path
 
     from components.features.refresh import refresh_features
+    from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
     from feature_repo.storage.files import write_json
     from inference.bundles.store import BundleStore
@@ -61,7 +63,5 @@ def refresh_features_op(
         )
         if report_dir:
             write_json(Path(report_dir) / "refresh.json", done.model_dump(mode="json"))
-    metrics.log_metric("num_users", done.num_users)
-    metrics.log_metric("num_items", done.num_items)
-    metrics.log_metric("as_of", done.as_of)
     metrics.metadata["code_version"] = code_version
+    log_metrics(metrics, {"num_users": done.num_users, "num_items": done.num_items, "as_of": done.as_of})

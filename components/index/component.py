@@ -1,10 +1,11 @@
 """The index step of a pipeline: a thin wrapper around `build_stage`."""
 
-from kfp import dsl
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
+from components.step import step
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+
+@step()
 def build_stage_op(
     tables: Input[Dataset],
     features: Input[Dataset],
@@ -28,13 +29,10 @@ def build_stage_op(
     from pathlib import Path
 
     from components.index.build import build_stage
+    from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         numbers = build_stage(Path(tables.path), Path(features.path), Path(towers.path), Path(built.path), name=stage)
-    for name, value in numbers.items():
-        metrics.log_metric(name, value)
-    # A step is kept for the next run only where each of its artifacts is a file.
-    write_json(metrics.path, metrics.metadata)
+    log_metrics(metrics, numbers)
     built.metadata.update({"stage": stage, "code_version": code_version})

@@ -1,10 +1,11 @@
 """The ingest step of a pipeline: a thin wrapper, so that a cluster and a local run call the same function."""
 
-from kfp import dsl
 from kfp.dsl import Dataset, Output
 
+from components.step import step
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+
+@step()
 def ingest_dataset(dataset: str, fingerprint: str, code_version: str, tables: Output[Dataset], log: str = "") -> None:
     """Reads a dataset directory, and what servers logged, into prepared tables.
 

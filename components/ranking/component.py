@@ -1,10 +1,11 @@
 """The ranking step of a pipeline: a thin wrapper around `train_ranker`."""
 
-from kfp import dsl
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
+from components.step import step
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+
+@step()
 def train_ranker_op(
     tables: Input[Dataset],
     features: Input[Dataset],
@@ -33,8 +34,8 @@ def train_ranker_op(
 
     from components.ranking.fit import RankerConfig
     from components.ranking.train import train_ranker
+    from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         numbers = train_ranker(
@@ -46,8 +47,5 @@ def train_ranker_op(
             max_rows=max_rows,
             seed=seed,
         )
-    for name, value in numbers.items():
-        metrics.log_metric(name, value)
-    # A step is kept for the next run only where each of its artifacts is a file.
-    write_json(metrics.path, metrics.metadata)
+    log_metrics(metrics, numbers)
     ranker.metadata.update({"code_version": code_version})

@@ -1,10 +1,11 @@
 """The release steps of a pipeline: release what passed the gate, or end the run with the gate's sentence."""
 
-from kfp import dsl
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
+from components.step import step
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+
+@step()
 def reference_op(
     tables: Input[Dataset],
     features: Input[Dataset],
@@ -32,8 +33,8 @@ def reference_op(
     from pathlib import Path
 
     from components.release.reference import make_reference
+    from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         numbers = make_reference(
@@ -45,14 +46,11 @@ def reference_op(
             days=days,
             seed=seed,
         )
-    for name, value in numbers.items():
-        metrics.log_metric(name, value)
-    # A step is kept for the next run only where each of its artifacts is a file.
-    write_json(metrics.path, metrics.metadata)
+    log_metrics(metrics, numbers)
     reference.metadata.update({"days": days, "code_version": code_version})
 
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+@step()
 def release_op(
     tables: Input[Dataset],
     features: Input[Dataset],
@@ -92,6 +90,7 @@ def release_op(
     from pathlib import Path
 
     from components.release.release import TrainedParts, release, release_facts
+    from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
     from inference.bundles.store import BundleStore
     from inference.feature_store import online_settings
@@ -110,12 +109,11 @@ def release_op(
         )
         online = online_settings(store, facts, redis, Path(scratch))
         version = release(made, BundleStore(store), online)
-    metrics.log_metric("weights_until", facts.weights_until)
-    metrics.log_metric("features_as_of", facts.features_as_of)
+    log_metrics(metrics, {"weights_until": facts.weights_until, "features_as_of": facts.features_as_of})
     return version
 
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+@step()
 def refuse_op(evaluation: Input[Artifact]) -> None:
     """Ends the run with the gate's sentence; nothing was released.
 

@@ -2,11 +2,12 @@
 
 from typing import NamedTuple
 
-from kfp import dsl
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
+from components.step import step
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+
+@step()
 def fit_towers_op(
     tables: Input[Dataset],
     features: Input[Dataset],
@@ -36,9 +37,9 @@ def fit_towers_op(
 
     from components.retrieval.config import TrainingConfig
     from components.retrieval.towers import fit_towers
+    from components.step_metrics import log_metrics
     from feature_repo.dataset.tables import PreparedTables
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         until = PreparedTables.open(tables.path).split.stage_time(stage)
@@ -51,10 +52,7 @@ def fit_towers_op(
             seed=seed,
             config=TrainingConfig.of(recipe),
         )
-    for name, value in numbers.items():
-        metrics.log_metric(name, value)
-    # A step is kept for the next run only where each of its artifacts is a file.
-    write_json(metrics.path, metrics.metadata)
+    log_metrics(metrics, numbers)
     towers.metadata.update({"stage": stage, "until": until, "code_version": code_version})
     fitted = NamedTuple("Fitted", [("epochs", int)])  # type: ignore[name-match]  # noqa: UP014 - only the body ships
     return fitted(int(numbers["epochs"]))

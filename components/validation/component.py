@@ -3,14 +3,12 @@
 Thin wrappers. Statistics run in an image of their own (TFDV); this module loads under that image's kfp 2.13 too.
 """
 
-from kfp import dsl
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
 
-PIPELINE_IMAGE = "kuberec/pipeline:0.1.0"
-VALIDATION_IMAGE = "kuberec/validation:0.1.0"
+from components.step import VALIDATION_IMAGE, step
 
 
-@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+@step()
 def check_rows_op(
     tables: Input[Dataset],
     code_version: str,
@@ -29,20 +27,17 @@ def check_rows_op(
         report: The page.
         metrics: Quality rate and counts.
     """
+    from components.step_metrics import log_metrics
     from components.validation.rows.checks import check_rows
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         result = check_rows(tables.path, clean.path, quarantine.path, report.path)
-    for name, value in result.metrics().items():
-        metrics.log_metric(name, value)
-    # A step is kept for the next run only where each of its artifacts is a file.
-    write_json(metrics.path, metrics.metadata)
+    log_metrics(metrics, result.metrics())
     clean.metadata.update({"code_version": code_version, "quality_rate": result.rate})
 
 
-@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+@step()
 def require_quality_op(quarantine: Input[Dataset], report: Input[HTML], report_dir: str = "") -> None:
     """Stops the run where too few interactions are clean.
 
@@ -58,7 +53,7 @@ def require_quality_op(quarantine: Input[Dataset], report: Input[HTML], report_d
         require_quality(quarantine.path, hand_over(report.path, report_dir, "quality.html"))
 
 
-@dsl.component(base_image=VALIDATION_IMAGE, install_kfp_package=False)
+@step(VALIDATION_IMAGE)
 def statistics_op(
     clean: Input[Dataset],
     store: str,
@@ -83,22 +78,23 @@ def statistics_op(
     import os
     from pathlib import Path
 
+    from components.step_metrics import log_metrics
     from components.validation.environment import compute_statistics
     from feature_repo.errors import exit_with_sentence
-    from feature_repo.storage.files import write_json
 
     with exit_with_sentence():
         python = os.environ.get("KUBEREC_VALIDATION_PYTHON", "")
         compute_statistics(clean.path, statistics.path, store, report.path, python)
     content = json.loads((Path(statistics.path) / "statistics.json").read_text())
-    metrics.log_metric("num_anomalies", sum(found["severity"] == "error" for found in content["anomalies"]))
-    metrics.log_metric("num_drifted_columns", sum(one["drifted"] for one in content["drift"]))
-    # A step is kept for the next run only where each of its artifacts is a file.
-    write_json(metrics.path, metrics.metadata)
+    numbers = {
+        "num_anomalies": sum(found["severity"] == "error" for found in content["anomalies"]),
+        "num_drifted_columns": sum(one["drifted"] for one in content["drift"]),
+    }
+    log_metrics(metrics, numbers)
     statistics.metadata.update({"schema_version": schema_version, "code_version": code_version})
 
 
-@dsl.component(base_image=PIPELINE_IMAGE, install_kfp_package=False)
+@step()
 def require_schema_op(statistics: Input[Artifact], report: Input[HTML], report_dir: str = "") -> None:
     """Stops the run where the data no longer fit the kept schema.
 

@@ -8,12 +8,13 @@ from typing import Any
 from kfp import dsl
 from kfp.dsl import HTML, Artifact, Input, Metrics, Output
 
+from components.step import step
 from pipelines.definitions.fitting import sized
 
 NAME = "kuberec-drift"
 
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+@step()
 def measure_drift_op(
     dataset: str,
     variables: dict[str, str],
@@ -37,6 +38,7 @@ def measure_drift_op(
     """
     import json
 
+    from components.step_metrics import log_metrics
     from feature_repo.storage.files import read_json
     from pipelines.definitions.step_process import run_module
 
@@ -44,14 +46,12 @@ def measure_drift_op(
     run_module("pipelines.retraining.drift_tasks", "measure", *given, "--report", report.path, "--page", page.path)
     found = read_json(report.path)
     report.metadata.update({"code_version": code_version, "sentence": found["sentence"]})
-    metrics.log_metric("requests", found["num_requests"])
-    for feature in found["features"]:
-        if feature["psi"] is not None:
-            metrics.log_metric(f"psi {feature['name']}", feature["psi"])
+    measured = {f"psi {one['name']}": one["psi"] for one in found["features"] if one["psi"] is not None}
+    log_metrics(metrics, {"requests": found["num_requests"], **measured})
     return str(found["verdict"])
 
 
-@dsl.component(base_image="kuberec/pipeline:0.1.0", install_kfp_package=False)
+@step()
 def answer_drift_op(
     dataset: str,
     variables: dict[str, str],
