@@ -10,7 +10,7 @@ from pathlib import Path
 
 from kfp import compiler
 
-from feature_repo.errors import exit_with_sentence
+from feature_repo.command import Command
 from pipelines.definitions.drift import drift
 from pipelines.definitions.evaluation import leave_one_out, temporal
 from pipelines.definitions.refresh import refresh
@@ -36,13 +36,18 @@ def compile_all(out_dir: Path) -> list[Path]:
     return paths
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `make compile`."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.compile", description=__doc__)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
     parser.add_argument("--out", type=Path, default=Path("build/pipelines"), help="folder of the YAML files")
-    with exit_with_sentence():
-        for path in compile_all(parser.parse_args(arguments).out):
-            print(path)
+
+
+def work(options: argparse.Namespace) -> None:
+    """Writes the files and prints their paths."""
+    for path in compile_all(options.out):
+        print(path)
+
+
+main = Command("pipelines.compile", __doc__, work, add_arguments)
 
 
 if __name__ == "__main__":

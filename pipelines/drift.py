@@ -10,8 +10,9 @@ import signal
 from datetime import UTC, datetime
 from pathlib import Path
 
+from feature_repo.command import Command
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.errors import SettingsError, exit_with_sentence
+from feature_repo.errors import SettingsError
 from monitoring.drift.report import DriftReport
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.retraining.drift_window import measure_window, react
@@ -20,26 +21,26 @@ from pipelines.retraining.publication import expose, publish
 from pipelines.settings import PipelineSettings
 
 NUM_WORST = 5
+# A terminated job ends its training like an interrupted one. A lost lease interrupts it too (`retraining/lease/`), also
+# where a shell started it with `&`, which makes it ignore interrupts.
+INTERRUPTS = (signal.SIGTERM, signal.SIGINT)
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `make drift`."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.drift", description=(__doc__ or "").splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory whose served log is looked at")
     parser.add_argument("--no-retrain", action="store_true", help="only look: start nothing, use no window up")
     parser.add_argument("--since", help="begin the window there (RFC 3339), not where the last one ended")
     parser.add_argument("--until", help="end it there, not with the latest request")
     TrainingParameters.take(parser)
-    options = parser.parse_intermixed_args(arguments)
-    # A terminated job ends its training like an interrupted one, and a lost lease interrupts it (`retraining/lease/`)
-    # also where a shell started it with `&`, which has it ignore interrupts.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.default_int_handler)
-    with exit_with_sentence():
-        since, until = (_moment(name, getattr(options, name)) for name in ("since", "until"))
-        parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
-        job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
-        run(job, since=since, until=until, retrain=not options.no_retrain)
+
+
+def work(options: argparse.Namespace) -> None:
+    """Runs the drift job that the options ask for."""
+    since, until = (_moment(name, getattr(options, name)) for name in ("since", "until"))
+    parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
+    job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
+    run(job, since=since, until=until, retrain=not options.no_retrain)
 
 
 def run(job: Job, *, since: float | None = None, until: float | None = None, retrain: bool = True) -> DriftReport:
@@ -89,6 +90,9 @@ def _moment(name: str, text: str | None) -> float | None:
     except ValueError as error:
         raise SettingsError(f"--{name} is {text!r}: write a time such as 2026-01-31T06:00:00Z") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+
+
+main = Command("pipelines.drift", __doc__, work, add_arguments, interrupts=INTERRUPTS, intermixed=True)
 
 
 if __name__ == "__main__":

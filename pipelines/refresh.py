@@ -13,8 +13,9 @@ from pathlib import Path
 
 from components.features.refresh import Refreshed, require_served
 from components.ingest import dataset_fingerprint
+from feature_repo.command import Command
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.errors import RunFailed, exit_with_sentence
+from feature_repo.errors import RunFailed
 from inference.bundles.store import BundleStore
 from pipelines.definitions.refresh import refresh
 from pipelines.local.run_folder import fresh_folder
@@ -22,15 +23,14 @@ from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `make refresh`."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.refresh", description=(__doc__ or "").splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
-    options = parser.parse_args(arguments)
-    # A terminated run ends its steps like an interrupted one.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with exit_with_sentence():
-        run_refresh(options.dataset, PipelineSettings.from_environment())
+
+
+def work(options: argparse.Namespace) -> None:
+    """Refreshes the features of the dataset."""
+    run_refresh(options.dataset, PipelineSettings.from_environment())
 
 
 def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> dict[str, object]:
@@ -83,6 +83,9 @@ def run_refresh(dataset: Path, settings: PipelineSettings) -> Refreshed:
         f"({time.monotonic() - started:.0f} s); servers show it within a minute"
     )
     return done
+
+
+main = Command("pipelines.refresh", __doc__, work, add_arguments, interrupts=(signal.SIGTERM,))
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from typing import Any
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from feature_repo.command import Command
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.errors import exit_with_sentence
 from feature_repo.storage.files import write_json
 from inference.bundles.store import BundleStore
 from pipelines.definitions.parameters import TrainingParameters
@@ -32,16 +32,15 @@ NUM_EXAMPLES = 200
 SOMEBODY = "somebody-new"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `make run`."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.run", description=(__doc__ or "").splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
     TrainingParameters.take(parser)
-    options = parser.parse_args(arguments)
-    # A terminated run ends its steps and servers like an interrupted one.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with exit_with_sentence():
-        run(options.dataset, TrainingParameters.parse(options.parameters), PipelineSettings.from_environment())
+
+
+def work(options: argparse.Namespace) -> None:
+    """Runs what the options ask for."""
+    run(options.dataset, TrainingParameters.parse(options.parameters), PipelineSettings.from_environment())
 
 
 def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSettings) -> None:
@@ -96,6 +95,9 @@ def describe_feed(feed: dict[str, Any], user_id: str, timing: str) -> str:
     stages = [part.strip().split(";dur=") for part in timing.split(",") if ";dur=" in part]
     lines.append("  milliseconds: " + ", ".join(f"{name} {float(ms):.1f}" for name, ms in stages))
     return "\n".join(lines)
+
+
+main = Command("pipelines.run", __doc__, work, add_arguments, interrupts=(signal.SIGTERM,))
 
 
 if __name__ == "__main__":

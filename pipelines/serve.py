@@ -12,8 +12,9 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from feature_repo.command import Command
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.errors import BundleError, exit_with_sentence
+from feature_repo.errors import BundleError
 from feature_repo.storage.files import write_json
 from inference.bundles.store import BundleStore
 from pipelines.local.servers import serve
@@ -22,9 +23,8 @@ from pipelines.settings import PipelineSettings
 TARGETS_FILE = "targets.json"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of `make serve`."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.serve", description=(__doc__ or "").splitlines()[0])
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory whose bundle is served")
     parser.add_argument("--port", type=int, default=8080, help="HTTP port of the transformer")
     parser.add_argument(
@@ -33,10 +33,11 @@ def main(arguments: list[str] | None = None) -> None:
         help="where requests take their time from; request: the header Kuberec-Time, for replays. By default the wall "
         "clock, or the log's own where it ended more than a day ago",
     )
-    options = parser.parse_args(arguments)
-    # A terminated run ends its servers like an interrupted one.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
-    with exit_with_sentence(), contextlib.suppress(KeyboardInterrupt):
+
+
+def work(options: argparse.Namespace) -> None:
+    """Serves the dataset; an interrupt is how it ends."""
+    with contextlib.suppress(KeyboardInterrupt):
         serve_until_interrupted(options.dataset, options.port, options.clock, PipelineSettings.from_environment())
 
 
@@ -81,6 +82,9 @@ def write_targets(addresses: Mapping[str, str], path: Path) -> None:
         path: The file, replaced as a whole.
     """
     write_json(path, [{"targets": [at], "labels": {"job": f"kuberec-{name}"}} for name, at in addresses.items()])
+
+
+main = Command("pipelines.serve", __doc__, work, add_arguments, interrupts=(signal.SIGTERM,))
 
 
 if __name__ == "__main__":

@@ -13,8 +13,9 @@ from pathlib import Path
 
 from kfp.dsl.graph_component import GraphComponent
 
+from feature_repo.command import Command
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.errors import SettingsError, exit_with_sentence
+from feature_repo.errors import SettingsError
 from pipelines.cluster.client import Cluster, ClusterRun
 from pipelines.definitions.drift import drift
 from pipelines.definitions.parameters import TrainingParameters
@@ -35,21 +36,22 @@ class Submission:
     arguments: Callable[[Job], dict[str, object]]
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.submit", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("pipeline", choices=tuple(SUBMISSIONS))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("pipeline", choices=tuple(SUBMISSIONS), help="which pipeline")
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory, as the steps see it too")
     parser.add_argument("--key", help="names the run: of several calls with one key the first alone submits it")
     TrainingParameters.take(parser)
-    options = parser.parse_intermixed_args(arguments)
-    with exit_with_sentence():
-        parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
-        if not settings.cluster.endpoint:
-            raise SettingsError("KUBEREC_KFP_ENDPOINT is not set: name the API of Kubeflow Pipelines, http://host:port")
-        job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
-        run = submit(options.pipeline, job, options.key or f"{datetime.now(UTC):%Y%m%dT%H%M%S}")
-        print(f"run {run.run_id} at {settings.cluster.endpoint} is called {run.name}")
+
+
+def work(options: argparse.Namespace) -> None:
+    """Submits what the options ask for."""
+    parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
+    if not settings.cluster.endpoint:
+        raise SettingsError("KUBEREC_KFP_ENDPOINT is not set: name the API of Kubeflow Pipelines, http://host:port")
+    job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
+    run = submit(options.pipeline, job, options.key or f"{datetime.now(UTC):%Y%m%dT%H%M%S}")
+    print(f"run {run.run_id} at {settings.cluster.endpoint} is called {run.name}")
 
 
 def submit(name: str, job: Job, key: str) -> ClusterRun:
@@ -94,6 +96,9 @@ SUBMISSIONS: Mapping[str, Submission] = {
     "refresh": Submission(refresh, _refresh),
     "drift": Submission(drift, _drift),
 }
+
+
+main = Command("pipelines.submit", __doc__, work, add_arguments, intermixed=True)
 
 
 if __name__ == "__main__":

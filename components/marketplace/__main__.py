@@ -1,9 +1,8 @@
-"""`python -m components.marketplace`: writes a simulated dataset."""
+"""Writes the dataset of a simulated marketplace, unless it is there already."""
 
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from pathlib import Path
 
@@ -11,21 +10,40 @@ from components.marketplace.config import SIZES, MarketplaceConfig, config_for
 from components.marketplace.dataset.directory import make_dataset
 from components.marketplace.dataset.truth import TRUTH, TRUTH_FILE
 from components.marketplace.traffic.shift_options import add_shift_options, shift_of
-from feature_repo.errors import SettingsError, exit_with_sentence
+from feature_repo.command import Command
+from feature_repo.errors import SettingsError
 from feature_repo.progress import say
 from feature_repo.storage.files import read_json
 
 
-def parse(arguments: list[str]) -> tuple[MarketplaceConfig, Path]:
-    """The configuration and folder that the command line asks for."""
-    parser = argparse.ArgumentParser(prog="python -m components.marketplace", description=__doc__)
-    parser.add_argument("--size", choices=SIZES, default="small")
-    parser.add_argument("--seed", type=int, default=0)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--size", choices=SIZES, default="small", help="how many users, items and days")
+    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
     parser.add_argument("--out", type=Path, help="folder to write; default build/data/simulated-<size>")
     parser.add_argument("--null-users", type=float, help="share of interactions whose user id is removed")
     parser.add_argument("--shift-day", type=int, help="day from which the world is shifted by the options below")
     add_shift_options(parser)
-    options = parser.parse_args(arguments)
+
+
+def work(options: argparse.Namespace) -> None:
+    """Writes the dataset and prints its numbers of rows.
+
+    Raises:
+        SettingsError: The options do not fit each other, or give a world that cannot be.
+    """
+    started = time.monotonic()
+    config, out = _config(options), options.out or Path(f"build/data/simulated-{options.size}")
+    if not make_dataset(config, out):
+        say(f"{out} is there already")
+        return
+    truth = read_json(out / TRUTH / TRUTH_FILE)
+    rows = ", ".join(f"{count:,} {table}" for table, count in truth["num_rows"].items())
+    say(f"{out}: {rows} in {time.monotonic() - started:.1f} s; what is known of it stands in {out / TRUTH}")
+
+
+def _config(options: argparse.Namespace) -> MarketplaceConfig:
+    """The configuration that the options ask for."""
     changes: dict[str, object] = {}
     if options.null_users is not None:
         changes["defects"] = {"null_users": options.null_users}
@@ -34,23 +52,11 @@ def parse(arguments: list[str]) -> tuple[MarketplaceConfig, Path]:
         changes["shift"] = {"from_day": options.shift_day, **shift}
     elif shift:
         raise SettingsError("a shifted world needs --shift-day, the day from which it is shifted")
-    return config_for(options.size, options.seed, **changes), options.out or Path(
-        f"build/data/simulated-{options.size}"
-    )
+    return config_for(options.size, options.seed, **changes)
 
 
-def main(arguments: list[str]) -> None:
-    """Writes the dataset and says what is in it; what cannot be written ends the process with one sentence."""
-    started = time.monotonic()
-    with exit_with_sentence():
-        config, out = parse(arguments)
-        if not make_dataset(config, out):
-            say(f"{out} is there already")
-            return
-        truth = read_json(out / TRUTH / TRUTH_FILE)
-        rows = ", ".join(f"{count:,} {table}" for table, count in truth["num_rows"].items())
-        say(f"{out}: {rows} in {time.monotonic() - started:.1f} s; what is known of it stands in {out / TRUTH}")
+main = Command("components.marketplace", __doc__, work, add_arguments)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main()

@@ -10,6 +10,7 @@ of freshness is the one of the catalogue in use, the answer is just that.
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -22,6 +23,7 @@ from io import RawIOBase
 from pathlib import Path
 from typing import Any, TextIO, cast
 
+from feature_repo.command import Command
 from feature_repo.errors import FeatureStoreError, KuberecError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
@@ -144,7 +146,7 @@ def _end(process: subprocess.Popen[str]) -> None:
         process.communicate()
 
 
-def main() -> None:
+def work(_options: argparse.Namespace) -> None:
     """The process's side: answers until its input ends."""
     # Libraries may print; the answers have a channel of their own, without a buffer that is flushed at the end.
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
@@ -183,6 +185,9 @@ def _open(bundle: Path, store: list[str]) -> tuple[FeatureSet, OnlineFeatures]:
     directory, dataset, stage, redis = store
     settings = StoreSettings(Path(directory), dataset, stage, redis)
     return feature_set, OnlineFeatures(feature_set, load_item_ids(bundle / ITEM_IDS), settings)
+
+
+main = Command("inference.feature_store.catalogue_process", __doc__, work)
 
 
 if __name__ == "__main__":

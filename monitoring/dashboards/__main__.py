@@ -5,21 +5,25 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from feature_repo.command import Command
 from feature_repo.storage.files import write_json
 from monitoring.dashboards import kuberec_dashboard
 
 FILE = "dashboard.json"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(
-        prog="python -m monitoring.dashboards", description=(__doc__ or "").splitlines()[0]
-    )
-    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder to write dashboard.json to")
-    options = parser.parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder that gets dashboard.json")
+
+
+def work(options: argparse.Namespace) -> None:
+    """Writes the file and prints its path."""
     write_json(options.out / FILE, kuberec_dashboard())
     print(options.out / FILE)
+
+
+main = Command("monitoring.dashboards", __doc__, work, add_arguments)
 
 
 if __name__ == "__main__":

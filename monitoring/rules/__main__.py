@@ -7,20 +7,26 @@ from pathlib import Path
 
 import yaml
 
+from feature_repo.command import Command
 from feature_repo.storage.files import write_text
 from monitoring.rules import RUNBOOKS, rule_file
 
 FILE = "rules.yaml"
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(prog="python -m monitoring.rules", description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder to write rules.yaml to")
-    parser.add_argument("--runbooks", default=RUNBOOKS, help="folder or URL of the runbooks, for links")
-    options = parser.parse_args(arguments)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
+    parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder that gets rules.yaml")
+    parser.add_argument("--runbooks", default=RUNBOOKS, help="folder or URL that notifications link the runbooks in")
+
+
+def work(options: argparse.Namespace) -> None:
+    """Writes the file and prints its path."""
     write_text(options.out / FILE, yaml.safe_dump(rule_file(options.runbooks), sort_keys=False, width=1000))
     print(options.out / FILE)
+
+
+main = Command("monitoring.rules", __doc__, work, add_arguments)
 
 
 if __name__ == "__main__":

@@ -37,8 +37,7 @@ class TrainingParameters(BaseModel):
 
     @classmethod
     def take(cls, parser: argparse.ArgumentParser) -> None:
-        """Lets a command take `name=value` pairs, and tells in its help which there are."""
-        parser.formatter_class = argparse.RawDescriptionHelpFormatter
+        """Adds `name=value` pairs to a command, and lists the parameters in its help."""
         parser.add_argument("parameters", nargs="*", metavar="name=value", help="parameters of a training, see below")
         lines = [
             f"  {f'{name}={_written(field.default)}':<20} {field.description}"

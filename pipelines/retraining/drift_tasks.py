@@ -12,37 +12,35 @@ import argparse
 import json
 import os
 import shutil
-import signal
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from feature_repo.command import Command
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.errors import exit_with_sentence
 from feature_repo.storage.files import write_text
 from monitoring.drift.report import DriftReport
 from pipelines.definitions.parameters import TrainingParameters
-from pipelines.drift import describe
+from pipelines.drift import INTERRUPTS, describe
 from pipelines.retraining.drift_window import measure_window, react
 from pipelines.retraining.ledger_book import Job
 from pipelines.retraining.publication import expose, publish
 from pipelines.settings import PipelineSettings
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point of both steps."""
-    parser = argparse.ArgumentParser(prog="python -m pipelines.retraining.drift_tasks")
-    parser.add_argument("task", choices=("measure", "answer"))
-    parser.add_argument("--dataset", required=True)
-    parser.add_argument("--variables", required=True, type=json.loads)
-    parser.add_argument("--parameters", default="[]", type=json.loads)
-    parser.add_argument("--report", required=True, type=Path)
-    parser.add_argument("--page", required=True, type=Path)
-    options = parser.parse_args(arguments)
-    for number in (signal.SIGTERM, signal.SIGINT):  # as in `pipelines/drift.py`
-        signal.signal(number, signal.default_int_handler)
-    with exit_with_sentence():
-        job = _job(options.dataset, options.variables, options.parameters)
-        (measure_task if options.task == "measure" else answer_task)(job, options.report, options.page)
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of both steps."""
+    parser.add_argument("task", choices=("measure", "answer"), help="which step")
+    parser.add_argument("--dataset", required=True, help="dataset directory")
+    parser.add_argument("--variables", required=True, type=json.loads, help="KUBEREC_* settings, a JSON object")
+    parser.add_argument("--parameters", default="[]", type=json.loads, help="name=value of a retraining, a JSON list")
+    parser.add_argument("--report", required=True, type=Path, help="drift.json; `answer` reads it and adds its answer")
+    parser.add_argument("--page", required=True, type=Path, help="the report for people")
+
+
+def work(options: argparse.Namespace) -> None:
+    """Runs the step that the options ask for."""
+    job = _job(options.dataset, options.variables, options.parameters)
+    (measure_task if options.task == "measure" else answer_task)(job, options.report, options.page)
 
 
 def measure_task(job: Job, report_path: Path, page_path: Path) -> None:
@@ -92,6 +90,9 @@ def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) 
 
 def _tell(report: DriftReport, job: Job, page_path: Path) -> None:
     shutil.copyfile(publish(report, job.state, job.settings.build_dir), page_path)
+
+
+main = Command("pipelines.retraining.drift_tasks", __doc__, work, add_arguments, interrupts=INTERRUPTS)
 
 
 if __name__ == "__main__":

@@ -22,16 +22,13 @@ from components.marketplace.dataset.truth import config_of
 from components.marketplace.traffic.client import ShopClient
 from components.marketplace.traffic.replay import TrafficReplay, resumed_world, write_items
 from components.marketplace.traffic.shift_options import add_shift_options, shift_of
+from feature_repo.command import Command
 from feature_repo.dataset.split import DAY
-from feature_repo.errors import exit_with_sentence
 from feature_repo.progress import say
 
 
-def main(arguments: list[str] | None = None) -> None:
-    """Entry point."""
-    parser = argparse.ArgumentParser(
-        prog="python -m components.marketplace.traffic.replay_command", description=(__doc__ or "").splitlines()[0]
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
     parser.add_argument("--dataset", type=Path, default=Path("build/data/simulated-small"), help="simulated dataset")
     parser.add_argument("--log", type=Path, required=True, help="folder that the transformer logs to")
     parser.add_argument("--url", default="http://127.0.0.1:8080", help="the transformer, its clock `request`")
@@ -39,12 +36,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--threads", type=int, default=2, help="requests under way at a time")
     parser.add_argument("--items-only", action="store_true", help="write the items table of the day and stop")
     add_shift_options(parser)
-    options = parser.parse_args(arguments)
-    with exit_with_sentence():
-        replay(options)
 
 
-def replay(options: argparse.Namespace) -> None:
+def work(options: argparse.Namespace) -> None:
     """Replays what the options ask for.
 
     Raises:
@@ -82,6 +76,9 @@ def next_day(config: MarketplaceConfig, log: Path) -> int:
         return config.num_days
     latest = pc.max(pq.read_table(impressions, columns=["timestamp"])["timestamp"]).as_py()
     return config.num_days if latest is None else math.floor((latest.timestamp() - LOG_START) / DAY) + 1
+
+
+main = Command("components.marketplace.traffic.replay_command", __doc__, work, add_arguments)
 
 
 if __name__ == "__main__":

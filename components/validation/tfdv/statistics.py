@@ -1,8 +1,8 @@
 """Statistics of every prepared table by TensorFlow Data Validation, held against the kept schema.
 
-`python -m components.validation.tfdv.statistics TABLES OUT STORE [--page FILE]` runs in the environment of TFDV (Python
-3.11, pyarrow 10, numpy 1.26); the same code runs in the component's own image. Owns `statistics.json` and its page.
-Refuses to stop a run for what it finds: the gate does (`gate.require_schema`).
+The command runs in the environment of TFDV (Python 3.11, pyarrow 10, numpy 1.26); the pipeline step runs the same code
+in its own image. Both write statistics.json and its page. Anomalies do not make them fail: the gate that follows stops
+the run (`gate.require_schema`).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from components.validation.tfdv.schema import (
     known_columns,
 )
 from components.validation.tfdv.summary import summarise
-from feature_repo.errors import exit_with_sentence
+from feature_repo.command import Command
 from feature_repo.progress import say
 from feature_repo.storage.files import read_json, write_json, write_text
 
@@ -108,18 +108,20 @@ def _one_table(
     return facts | {"schema_is_new": is_new, "columns": summarise(statistics, columns)}, found, drift
 
 
-def main() -> None:
-    """Entry point; what is refused ends the process with one sentence."""
-    parser = argparse.ArgumentParser(
-        prog="python -m components.validation.tfdv.statistics", description="TFDV statistics"
-    )
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The command's arguments."""
     parser.add_argument("tables", type=Path, help="prepared tables, clean")
     parser.add_argument("out", type=Path, help="directory for statistics.json")
     parser.add_argument("store", help="the dataset's store, which keeps the schemas")
     parser.add_argument("--page", type=Path, default=None, help="the report; OUT/statistics.html by default")
-    options = parser.parse_args()
-    with exit_with_sentence():
-        run_statistics(options.tables, options.out, options.store, options.page)
+
+
+def work(options: argparse.Namespace) -> None:
+    """Computes the statistics that the options ask for."""
+    run_statistics(options.tables, options.out, options.store, options.page)
+
+
+main = Command("components.validation.tfdv.statistics", __doc__, work, add_arguments)
 
 
 if __name__ == "__main__":

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
 
 import pytest
 
 from components.validation.environment import DEFAULT_PYTHON
+from feature_repo.command import Command
 from feature_repo.errors import SettingsError
 from inference.bundles.store import BundleStore
 from pipelines.definitions.parameters import TrainingParameters
@@ -161,8 +161,7 @@ def test_a_log_that_ended_long_ago_is_served_by_its_own_clock(tmp_path: Path) ->
 
 
 def test_the_help_of_a_command_names_every_parameter_and_its_value() -> None:
-    parser = argparse.ArgumentParser(description="Trains.")
-    TrainingParameters.take(parser)
+    parser = Command("shop.train", "Trains.", print, TrainingParameters.take).parser()
     lines = [line.split() for line in parser.format_help().split("left out:")[1].splitlines()]
     assert {line[0] for line in lines if line} == {
         "gate=refuse", "refit=false", "ranker_rows=1000000", "reference_days=7", "recipe=fast", "seed=0"
