@@ -1,23 +1,19 @@
-"""Process settings of both servers, read from the environment once, in the entry point, and handed down."""
+"""Process settings of both servers."""
 
 from __future__ import annotations
 
 import hashlib
-import os
 import tempfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import Field
 
-from feature_repo.errors import SettingsError
+from feature_repo.settings import EnvironmentSettings
 from feature_repo.storage.folder import local_path
 
-PREFIX = "KUBEREC_"
 
-
-class ServingSettings(BaseModel):
+class ServingSettings(EnvironmentSettings):
     """Every setting is the environment variable `KUBEREC_<NAME>`.
 
     Attributes:
@@ -42,8 +38,6 @@ class ServingSettings(BaseModel):
         log_flush_seconds: How often rows become parts of the log: what a killed process may lose of its slates.
         log_queue: Slates that may wait for that; more are lost and counted.
     """
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
     store: str = Field(min_length=1)
     online: str = ""
@@ -86,23 +80,3 @@ class ServingSettings(BaseModel):
         if log is not None:
             return log / ".spool"
         return self.cache / "spool" / hashlib.sha256(self.log.encode()).hexdigest()[:16]
-
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str] | None = None) -> Self:
-        """Reads the settings.
-
-        Args:
-            environment: Variables to read; the process's own if None.
-
-        Raises:
-            SettingsError: One is missing or cannot be used; names the variable.
-        """
-        env = os.environ if environment is None else environment
-        names = {PREFIX + name.upper(): name for name in cls.model_fields}
-        given = {name: env[variable] for variable, name in names.items() if env.get(variable, "") != ""}
-        try:
-            return cls.model_validate(given)
-        except ValidationError as error:
-            first = error.errors()[0]
-            variable = PREFIX + str(first["loc"][0]).upper()
-            raise SettingsError(f"{variable} cannot be used: {first['msg'].lower()}.") from error

@@ -57,12 +57,12 @@ def run(job: Job, *, since: float | None = None, until: float | None = None, ret
             the report tells it.
     """
     report = measure_window(job, since, until)
-    page = publish(report, job.state, job.settings.build_dir)
+    page = publish(report, job.state, job.settings.build)
     print(describe(report), flush=True)
     try:
         if retrain:
             report = react(report, job)
-            publish(report, job.state, job.settings.build_dir)
+            publish(report, job.state, job.settings.build)
             assert report.answer is not None
             print(("retrained: " if report.answer.retrain else "not retrained: ") + report.answer.sentence)
     finally:

@@ -49,7 +49,7 @@ def measure(dataset: Path, protocol: str, recipe: str, seed: int, settings: Pipe
     Raises:
         RunFailed: A step ended the run; the message is its own sentence.
     """
-    with fresh_folder(settings.build_dir / "evaluation") as out:
+    with fresh_folder(settings.build / "evaluation") as out:
         name = DatasetConfig.load(dataset).name
         arguments = {
             "dataset": str(dataset.resolve()),
@@ -59,8 +59,8 @@ def measure(dataset: Path, protocol: str, recipe: str, seed: int, settings: Pipe
             "report_dir": str(out),
         }
         run_pipeline(PROTOCOLS[protocol], arguments, settings, name=name, run_dir=out)
-        (out / "metrics.json").replace(settings.build_dir / "evaluation.json")
-    print(f"figures are in {settings.build_dir / 'evaluation.json'}, lists and report in {out}")
+        (out / "metrics.json").replace(settings.build / "evaluation.json")
+    print(f"figures are in {settings.build / 'evaluation.json'}, lists and report in {out}")
 
 
 main = Command("pipelines.evaluate", __doc__, work, add_arguments, interrupts=(signal.SIGTERM,))

@@ -68,7 +68,7 @@ def run_refresh(dataset: Path, settings: PipelineSettings) -> Refreshed:
     """
     started = time.monotonic()
     name = DatasetConfig.load(dataset).name
-    with fresh_folder(settings.build_dir / "refresh") as out:
+    with fresh_folder(settings.build / "refresh") as out:
         arguments = refresh_arguments(dataset, name, settings) | {"report_dir": str(out)}
         try:
             run_pipeline(refresh, arguments, settings, name=name, run_dir=out, keep=False)

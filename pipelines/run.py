@@ -55,7 +55,7 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
         KuberecError: The run ended early; the message says why. What was served before stays served.
     """
     started = time.monotonic()
-    with fresh_folder(settings.build_dir / "run") as run_dir:
+    with fresh_folder(settings.build / "run") as run_dir:
         name = DatasetConfig.load(dataset).name
         store = settings.store(name)
         train(dataset, name, parameters, settings, run_dir)

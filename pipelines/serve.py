@@ -60,7 +60,7 @@ def serve_until_interrupted(dataset: Path, port: int, clock: str | None, setting
     version = bundles.current()
     if version is None:
         raise BundleError(f"{store} has no current bundle: run `make run DATASET={dataset}` first")
-    log_dir = settings.build_dir / "serve"
+    log_dir = settings.build / "serve"
     log_dir.mkdir(parents=True, exist_ok=True)
     variables = settings.serving(bundles) | {"KUBEREC_LOG": settings.log(name)}
     if clock is not None:

@@ -81,7 +81,7 @@ def run_pipeline(
         RunFailed: A step failed; the message is that step's own sentence, where it had one.
         Stopped: An interrupt came; no step runs on.
     """
-    root = settings.build_dir / "pipeline" / name if keep else run_dir / "artifacts"
+    root = settings.build / "pipeline" / name if keep else run_dir / "artifacts"
     root.mkdir(parents=True, exist_ok=True)
     local.init(
         local.SubprocessRunner(use_venv=False),

@@ -89,7 +89,7 @@ def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) 
 
 
 def _tell(report: DriftReport, job: Job, page_path: Path) -> None:
-    shutil.copyfile(publish(report, job.state, job.settings.build_dir), page_path)
+    shutil.copyfile(publish(report, job.state, job.settings.build), page_path)
 
 
 main = Command("pipelines.retraining.drift_tasks", __doc__, work, add_arguments, interrupts=INTERRUPTS)

@@ -49,7 +49,7 @@ def measure_window(job: Job, since: float | None = None, until: float | None = N
     """
     from monitoring.drift.measure import measure  # Evidently takes seconds to import, and answers need none of it
 
-    bundles = BundleStore(job.store, job.settings.build_dir / "cache")
+    bundles = BundleStore(job.store, job.settings.build / "cache")
     version = bundles.current()
     if version is None:
         raise BundleError(f"{job.store} has no current bundle: run `make run DATASET={job.dataset}` first")

@@ -61,7 +61,7 @@ def follow(entry: Retraining, job: Job) -> Retraining:
 
 
 def _train_here(entry: Retraining, job: Job, book: Book) -> None:
-    with fresh_folder(job.settings.build_dir / "retraining") as run_dir:
+    with fresh_folder(job.settings.build / "retraining") as run_dir:
         book.start(entry)
         try:
             train(job.dataset, job.name, job.parameters, job.settings, run_dir, cause=entry.cause)

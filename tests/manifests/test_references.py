@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import PurePosixPath
 from typing import Any
 
 import pytest
 
-from inference.settings import PREFIX, ServingSettings
+from inference.settings import ServingSettings
 from monitoring.rules import PREDICTOR, TRANSFORMER
-from pipelines.settings import PipelineSettings
+from pipelines.settings import ClusterSettings, MonitoringSettings, PipelineSettings
 from pipelines.submit import SUBMISSIONS
-from tests.manifests.cluster import NAMESPACE, ROOT, Document, Pod, kserve_labels, matches, of_kind, pods, services
+from tests.manifests.cluster import NAMESPACE, Document, Pod, kserve_labels, matches, of_kind, pods, services
 
 OWNERS_SECRETS, OWNERS_CLAIMS = {"bucket"}, {"datasets"}  # made by hand: README says how
 # Labels of pods elsewhere: kube-prometheus, the cluster's DNS, Kubeflow Pipelines (its API, and the pods of runs).
@@ -39,8 +38,8 @@ def _config(documents: list[Document], name: str) -> dict[str, str]:
 
 def test_the_servers_accept_their_settings(documents: list[Document]) -> None:
     given = _config(documents, "serving")
-    assert given.keys() <= {PREFIX + name.upper() for name in ServingSettings.model_fields}
     settings = ServingSettings.from_environment(given)
+    assert given.keys() <= {ServingSettings.variable(name) for name in ServingSettings.model_fields}
     assert settings.clock == "wall"
     assert settings.store.startswith("s3://")
     assert settings.log.startswith("s3://")
@@ -48,9 +47,10 @@ def test_the_servers_accept_their_settings(documents: list[Document]) -> None:
 
 def test_pipelines_accept_their_settings(documents: list[Document]) -> None:
     given = _config(documents, "pipelines")
-    read = set(re.findall(rf"{PREFIX}[A-Z_]+", (ROOT / "pipelines" / "settings.py").read_text()))
-    assert given.keys() - {"DATASET"} <= read
     settings = PipelineSettings.from_environment(given)
+    sections = (PipelineSettings, ClusterSettings, MonitoringSettings)
+    read = {section.variable(name) for section in sections for name in section.model_fields}
+    assert given.keys() - {"DATASET"} <= read
     assert settings.cluster.endpoint
     assert settings.cluster.secret in OWNERS_SECRETS
     assert settings.cluster.claim in OWNERS_CLAIMS

@@ -29,7 +29,7 @@ def test_nothing_is_refreshed_before_the_first_bundle(tmp_path: Path, capsys: py
 
 def test_the_data_gate_refuses_bad_rows(tmp_path: Path) -> None:
     rows = shop.write_dataset(tmp_path / "dataset")
-    settings = PipelineSettings(tmp_path / "build", sys.executable, "")
+    settings = PipelineSettings(build=tmp_path / "build", validation_python=sys.executable)
     store = BundleStore(settings.store("shop"))
     online = StoreSettings(Path(store.url) / "online", "shop")
     bundle = shop.release(tmp_path / "dataset", tmp_path / "release", store, online)

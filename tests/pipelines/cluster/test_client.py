@@ -28,7 +28,7 @@ def greet(name: str, times: int = 1) -> None:
 
 
 def test_a_run_is_submitted_and_found_by_its_name(server: KfpServer) -> None:
-    cluster = Cluster(ClusterSettings(server.url))
+    cluster = Cluster(ClusterSettings(endpoint=server.url))
     assert cluster.find("one") is None
     made = cluster.submit(greet, {"name": "world"}, name="one", experiment="shop")
     cluster.submit(greet, {"name": "moon"}, name="two", experiment="shop")
@@ -42,7 +42,7 @@ def test_a_run_is_submitted_and_found_by_its_name(server: KfpServer) -> None:
 
 
 def test_a_run_brings_along_what_its_pods_get(server: KfpServer) -> None:
-    cluster = Cluster(ClusterSettings(server.url, secret="bucket", claim="datasets", claim_path="/data"))
+    cluster = Cluster(ClusterSettings(endpoint=server.url, secret="bucket", volume="datasets:/data"))
     cluster.submit(greet, {"name": "world"}, name="one", experiment="shop")
     definition = server.runs[0]["pipeline_spec"]
     assert definition["pipeline_spec"]["pipelineInfo"]["name"] == "greet"
@@ -52,7 +52,7 @@ def test_a_run_brings_along_what_its_pods_get(server: KfpServer) -> None:
 
 def test_a_run_is_found_behind_many_pages(server: KfpServer) -> None:
     server.page_size = 2
-    cluster = Cluster(ClusterSettings(server.url))
+    cluster = Cluster(ClusterSettings(endpoint=server.url))
     made = [cluster.submit(greet, {"name": str(n)}, name="same", experiment="shop") for n in range(5)]
     found = cluster.find("same")
     assert found is not None
@@ -60,7 +60,7 @@ def test_a_run_is_found_behind_many_pages(server: KfpServer) -> None:
 
 
 def test_how_a_run_ended(server: KfpServer) -> None:
-    cluster = Cluster(ClusterSettings(server.url))
+    cluster = Cluster(ClusterSettings(endpoint=server.url))
     ids = [cluster.submit(greet, {"name": "x"}, name=str(n), experiment="shop").run_id for n in range(3)]
     server.end(ids[0], "SUCCEEDED")
     server.end(ids[1], "FAILED", ("refuse-op",), "the step\nended with 4")
@@ -78,12 +78,12 @@ def test_a_namespace_and_a_token_are_sent(server: KfpServer, tmp_path: Path) -> 
     server.token, server.multi_user = "secret", True
     token = tmp_path / "token"
     token.write_text("secret\n")
-    cluster = Cluster(ClusterSettings(server.url, "team", str(token)))
+    cluster = Cluster(ClusterSettings(endpoint=server.url, namespace="team", token_file=str(token)))
     cluster.submit(greet, {"name": "x"}, name="one", experiment="shop")
     assert server.experiments[0]["namespace"] == "team"
     assert cluster.find("one") is not None
     with pytest.raises(ClusterError, match=r"answers 400: a namespace is required in multi-user mode\): check KUB"):
-        Cluster(ClusterSettings(server.url, "", str(token))).find("one")
+        Cluster(ClusterSettings(endpoint=server.url, token_file=str(token))).find("one")
 
 
 def test_what_cannot_be_used_is_a_sentence(
@@ -92,18 +92,18 @@ def test_what_cannot_be_used_is_a_sentence(
     monkeypatch.setenv("HOME", str(tmp_path))
     away = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ClusterError, match=rf"at {away} cannot be used \(.*refused.*\): check KUBEREC_KFP_ENDPOINT"):
-        Cluster(ClusterSettings(away)).find("one")
+        Cluster(ClusterSettings(endpoint=away)).find("one")
     with pytest.raises(ClusterError, match=r"answers 404 .*: check KUBEREC_KFP_NAMESPACE and the version"):
-        Cluster(ClusterSettings(f"{server.url}/elsewhere")).find("one")
+        Cluster(ClusterSettings(endpoint=f"{server.url}/elsewhere")).find("one")
     server.token = "secret"
     with pytest.raises(ClusterError, match=r"answers 401 .*: check KUBEREC_KFP_TOKEN_FILE"):
-        Cluster(ClusterSettings(server.url)).find("one")
+        Cluster(ClusterSettings(endpoint=server.url)).find("one")
     with pytest.raises(SettingsError, match=r"KUBEREC_KFP_TOKEN_FILE is /nowhere/token"):
-        Cluster(ClusterSettings(server.url, "", "/nowhere/token")).find("one")
+        Cluster(ClusterSettings(endpoint=server.url, token_file="/nowhere/token")).find("one")
 
 
 def test_a_run_that_was_made_without_an_answer_is_found(server: KfpServer) -> None:
-    cluster = Cluster(ClusterSettings(server.url), answer_seconds=0.5)
+    cluster = Cluster(ClusterSettings(endpoint=server.url), answer_seconds=0.5)
     server.mood = "hangs"
     with pytest.raises(ClusterError, match="timed out"):
         cluster.submit(greet, {"name": "world"}, name="one", experiment="shop")
@@ -117,9 +117,9 @@ def test_a_page_to_log_in_is_no_answer(server: KfpServer) -> None:
     words = r"such as a page to log in\): check KUBEREC_KFP_TOKEN_FILE"
     server.mood = "page"
     with pytest.raises(ClusterError, match=words):
-        Cluster(ClusterSettings(server.url)).find("one")
+        Cluster(ClusterSettings(endpoint=server.url)).find("one")
     server.mood = "well"
-    cluster = Cluster(ClusterSettings(server.url))
+    cluster = Cluster(ClusterSettings(endpoint=server.url))
     made = cluster.submit(greet, {"name": "world"}, name="one", experiment="shop")
     server.mood = "page"  # the token has expired meanwhile
     with pytest.raises(ClusterError, match=words):
@@ -141,7 +141,7 @@ def test_what_speaks_no_http_is_a_sentence() -> None:
         answering = threading.Thread(target=answer)
         answering.start()
         with pytest.raises(ClusterError, match="check KUBEREC_KFP_ENDPOINT"):
-            Cluster(ClusterSettings(f"http://127.0.0.1:{grpc.getsockname()[1]}")).find("one")
+            Cluster(ClusterSettings(endpoint=f"http://127.0.0.1:{grpc.getsockname()[1]}")).find("one")
         answering.join()
     with pytest.raises(ClusterError, match=r"nonnumeric port: 'grpc'.*check KUBEREC_KFP_ENDPOINT"):
-        Cluster(ClusterSettings("http://127.0.0.1:grpc")).find("one")
+        Cluster(ClusterSettings(endpoint="http://127.0.0.1:grpc")).find("one")

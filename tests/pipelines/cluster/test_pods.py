@@ -25,7 +25,7 @@ def compiled(tmp_path: Path) -> Path:
 
 def test_every_step_gets_the_credentials_and_the_datasets(compiled: Path) -> None:
     before = yaml.safe_load(compiled.read_text())
-    furnish(compiled, ClusterSettings("http://kfp:8888", secret="bucket", claim="datasets", claim_path="/data"))
+    furnish(compiled, ClusterSettings(endpoint="http://kfp:8888", secret="bucket", volume="datasets:/data"))
     definition, addition = yaml.safe_load_all(compiled.read_text())
     assert definition == before
     executors = addition["platforms"]["kubernetes"]["deploymentSpec"]["executors"]
@@ -44,5 +44,5 @@ def test_every_step_gets_the_credentials_and_the_datasets(compiled: Path) -> Non
 
 def test_a_definition_stays_as_it_is_where_nothing_is_configured(compiled: Path) -> None:
     before = compiled.read_bytes()
-    furnish(compiled, ClusterSettings("http://kfp:8888"))
+    furnish(compiled, ClusterSettings(endpoint="http://kfp:8888"))
     assert compiled.read_bytes() == before

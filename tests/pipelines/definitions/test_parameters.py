@@ -69,7 +69,7 @@ def test_settings_come_from_the_environment(tmp_path: Path) -> None:
         "KUBEREC_REDIS": "localhost:1",
     }
     settings = PipelineSettings.from_environment(environment)
-    assert settings == PipelineSettings(tmp_path / "made", sys.executable, "localhost:1")
+    assert settings == PipelineSettings(build=tmp_path / "made", validation_python=sys.executable, redis="localhost:1")
     assert settings.store("shop") == str(tmp_path / "made" / "store" / "shop")
 
 
@@ -102,7 +102,9 @@ def test_every_dataset_has_a_log_of_its_own(tmp_path: Path, logs: str, expected:
 def test_defaults_lie_beside_the_code() -> None:
     if not DEFAULT_PYTHON.is_file():
         pytest.skip("the validation environment is not set up: run `make setup`")
-    assert PipelineSettings.from_environment({}) == PipelineSettings(Path("build").resolve(), str(DEFAULT_PYTHON), "")
+    assert PipelineSettings.from_environment({}) == PipelineSettings(
+        build=Path("build").resolve(), validation_python=str(DEFAULT_PYTHON)
+    )
 
 
 def test_a_cluster_and_the_drift_job_are_configured(tmp_path: Path) -> None:
@@ -120,9 +122,16 @@ def test_a_cluster_and_the_drift_job_are_configured(tmp_path: Path) -> None:
     }
     settings = PipelineSettings.from_environment(environment)
     assert settings.cluster == ClusterSettings(
-        "http://ml-pipeline.kubeflow:8888", "team", "/run/token", "bucket", "datasets", "/data"
+        endpoint="http://ml-pipeline.kubeflow:8888",
+        namespace="team",
+        token_file="/run/token",
+        secret="bucket",
+        volume="datasets:/data",
     )
-    assert settings.monitoring == MonitoringSettings(0.0, 30.0, str(tmp_path), "http://pushgateway:9091")
+    assert (settings.cluster.claim, settings.cluster.claim_path) == ("datasets", "/data")
+    assert settings.monitoring == MonitoringSettings(
+        cooldown_seconds=0.0, lease_seconds=30.0, textfile_dir=str(tmp_path), pushgateway="http://pushgateway:9091"
+    )
     assert PipelineSettings.from_environment({"KUBEREC_VALIDATION_PYTHON": sys.executable}).cluster.endpoint == ""
 
 
@@ -133,10 +142,10 @@ def test_a_cluster_and_the_drift_job_are_configured(tmp_path: Path) -> None:
         ("KUBEREC_KFP_VOLUME", "datasets", "write it as claim:/folder"),
         ("KUBEREC_KFP_VOLUME", "datasets:data", "write it as claim:/folder"),
         ("KUBEREC_PUSHGATEWAY", "pushgateway:9091", "write it as http://host:port"),
-        ("KUBEREC_COOLDOWN_SECONDS", "a day", "give a number of seconds, 0 or more"),
-        ("KUBEREC_COOLDOWN_SECONDS", "-1", "give a number of seconds, 0 or more"),
-        ("KUBEREC_LEASE_SECONDS", "0", "give a number of seconds, 1 or more"),
-        ("KUBEREC_LEASE_SECONDS", "inf", "give a number of seconds, 1 or more"),
+        ("KUBEREC_COOLDOWN_SECONDS", "a day", "it should be a valid number"),
+        ("KUBEREC_COOLDOWN_SECONDS", "-1", "it should be greater than or equal to 0"),
+        ("KUBEREC_LEASE_SECONDS", "0", "it should be greater than or equal to 1"),
+        ("KUBEREC_LEASE_SECONDS", "inf", "it should be a finite number"),
     ],
 )
 def test_a_setting_that_is_not_of_its_form(name: str, value: str, words: str) -> None:
@@ -150,7 +159,7 @@ def test_an_absent_interpreter_is_refused() -> None:
 
 
 def test_a_log_that_ended_long_ago_is_served_by_its_own_clock(tmp_path: Path) -> None:
-    settings = PipelineSettings(tmp_path, sys.executable, "")
+    settings = PipelineSettings(build=tmp_path, validation_python=sys.executable)
     store = BundleStore(str(tmp_path / "store"))
     assert settings.serving(store)["KUBEREC_CLOCK"] == "wall"
     bundle = make_bundle(tmp_path / "bundle")

@@ -87,7 +87,7 @@ def wait(run_pid: int, mark: str, code_version: str) -> None:
 @pytest.fixture
 def settings(tmp_path: Path) -> PipelineSettings:
     (tmp_path / "run").mkdir()
-    return PipelineSettings(tmp_path, sys.executable, "")
+    return PipelineSettings(build=tmp_path, validation_python=sys.executable)
 
 
 @pytest.mark.parametrize(
@@ -105,7 +105,7 @@ def settings(tmp_path: Path) -> PipelineSettings:
 def test_a_step_that_fails_ends_the_run_with_a_sentence(
     settings: PipelineSettings, capsys: pytest.CaptureFixture[str], pipeline: object, words: str
 ) -> None:
-    log = settings.build_dir / "run" / "pipeline.log"
+    log = settings.build / "run" / "pipeline.log"
     with pytest.raises(RunFailed) as caught:
         run_pipeline(pipeline, {}, settings, name="shop", run_dir=log.parent)
     assert str(caught.value) == words.format(log=log)
