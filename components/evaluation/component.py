@@ -30,7 +30,7 @@ def evaluate_op(
     Args:
         tables: Clean prepared tables.
         features: Their features.
-        stage: Stage `test`.
+        stage: Cutoff `test`.
         ranker: The ranker.
         store: The dataset's store, which holds the bundle now served.
         served_version: That bundle, "" for none.

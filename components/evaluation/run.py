@@ -25,16 +25,15 @@ from components.evaluation.protocols.setting import Setting
 from components.evaluation.reports.page import evaluation_page
 from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, FittedBaseline, fit_baselines
-from components.replay.stage import Stage
+from components.replay.cutoff import Cutoff
+from components.replay.replay import Replay
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.storage.files import atomic_write, write_text
 from inference.bundles.bundle import Bundle
 from inference.feature_store.historical import HistoricalFeatures
-from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
 from inference.scorers.ranker import open_ranker
-from inference.stages import Stages
 
 REPORT_FILE, SUMMARY_FILE, TABLE_FILE = "report.html", "report.md", "table.txt"
 NUM_THREADS = 2
@@ -60,7 +59,7 @@ class Evaluation:
 def evaluate_funnel(
     tables_dir: Path,
     features_dir: Path,
-    stage_dir: Path,
+    cutoff_dir: Path,
     ranker_dir: Path | None,
     out_dir: Path,
     *,
@@ -74,7 +73,7 @@ def evaluate_funnel(
     Args:
         tables_dir: Clean prepared tables, or what `leave_one_out` made of them.
         features_dir: Their features.
-        stage_dir: Stage `test`: retrieval as of the test start.
+        cutoff_dir: Cutoff `test`: retrieval as of the test start.
         ranker_dir: The ranker, None to measure the retrieval order alone.
         out_dir: Receives evaluation.json, evaluation/lists.parquet and, beside the lists, the reports.
         served: The bundle now served for this dataset, None where there is none.
@@ -85,7 +84,7 @@ def evaluate_funnel(
     started = time.perf_counter()
     seconds: dict[str, float] = {}
     tables = PreparedTables.open(tables_dir)
-    setting, stage = Setting.open(tables), Stage(stage_dir, features_dir)
+    setting, cutoff = Setting.open(tables), Cutoff(cutoff_dir, features_dir)
     ranker = None if ranker_dir is None else open_ranker(ranker_dir, NUM_THREADS)
     baselines = fit_baselines(
         setting.training("validation", seed), setting.validation_task(), setting.training("test", seed), recipe=recipe
@@ -96,7 +95,7 @@ def evaluate_funnel(
         name: baseline if isinstance(baseline, Absent) else baseline.method for name, baseline in baselines.items()
     }
     clock = time.perf_counter()
-    methods["retrieval"], methods["funnel"] = _recommender_lists(tables, setting, stage, ranker)
+    methods["retrieval"], methods["funnel"] = _recommender_lists(tables, setting, cutoff, ranker)
     seconds["recommender"] = time.perf_counter() - clock
     clock = time.perf_counter()
     result = evaluate(
@@ -104,11 +103,11 @@ def evaluate_funnel(
     )
     seconds["metrics"] = time.perf_counter() - clock
     clock = time.perf_counter()
-    impressions, curve = _impressions(tables, stage, ranker, seed)
+    impressions, curve = _impressions(tables, cutoff, ranker, seed)
     seconds["impressions"] = time.perf_counter() - clock
     decision: GateDecision | None = None
     if setting.protocol == "temporal":
-        paired = None if served is None else compare(served, setting, tables_dir, stage, ranker)
+        paired = None if served is None else compare(served, setting, tables_dir, cutoff, ranker)
         decision = decide(result.ndcg(), served=paired, mode=mode, seed=seed)
     seconds["total"] = time.perf_counter() - started
     about: dict[str, Any] = {
@@ -135,7 +134,7 @@ def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecisi
 
 
 def _recommender_lists(
-    tables: PreparedTables, setting: Setting, stage: Stage, ranker: Ranker | None
+    tables: PreparedTables, setting: Setting, cutoff: Cutoff, ranker: Ranker | None
 ) -> tuple[Listed, Listed]:
     """Retrieval order and final order for everyone who is asked, warm and cold."""
     tasks = setting.tasks()
@@ -144,11 +143,10 @@ def _recommender_lists(
         asked.append(tasks.new_items.users)
     users = np.unique(np.concatenate(asked))
     start = tables.split.test_start
-    with HistoricalFeatures(stage.features_dir) as reader:
+    with HistoricalFeatures(cutoff.features_dir) as reader:
         scorer = None if ranker is None else LocalScorer(ranker)
-        artifacts = stage.artifacts(reader.items(start))
-        recommender = Recommender(artifacts, Stages.of(artifacts, reader, scorer))
-        return ask(recommender, setting.log, users, start)
+        replay = Replay(cutoff.artifacts(reader.items(start)), reader, np.array([start]), scorer)
+        return ask(replay.recommender(start), setting.log, users, start)
 
 
 def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
@@ -160,13 +158,13 @@ def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
 
 
 def _impressions(
-    tables: PreparedTables, stage: Stage, ranker: Ranker | None, seed: int
+    tables: PreparedTables, cutoff: Cutoff, ranker: Ranker | None, seed: int
 ) -> tuple[dict[str, float], tuple[list[float], list[float], list[float]]]:
     """Figures on impressions and the ROC curve; empty where nothing was shown or there is no ranker."""
     if ranker is None:
         return {}, ([], [], [])
-    with HistoricalFeatures(stage.features_dir) as reader:
-        judged = score_impressions(tables, stage, reader, ranker, seed=seed)
+    with HistoricalFeatures(cutoff.features_dir) as reader:
+        judged = score_impressions(tables, cutoff, reader, ranker, seed=seed)
     if judged is None:
         return {}, ([], [], [])
     return judge(judged), roc(judged.labels, judged.probabilities)

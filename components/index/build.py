@@ -1,4 +1,4 @@
-"""Builds a stage: neighbours, popular lists and the item index as of one time, beside the towers of that time."""
+"""Builds a cutoff: neighbours, popular lists and the item index as of one time, next to the towers of that time."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
+from components.replay.cutoff import CUTOFF_FILE, INDEX, TOWERS
 from components.replay.events import Events
-from components.replay.stage import INDEX, STAGE, TOWERS
 from components.retrieval.towers import embed_items
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
@@ -19,7 +19,7 @@ from inference.models.index import IndexConfig, ItemIndex
 from inference.sources import parts_of
 
 
-def build_stage(
+def build_cutoff(
     tables_dir: Path,
     features_dir: Path,
     towers_dir: Path | None,
@@ -30,15 +30,15 @@ def build_stage(
     covisitation: CovisitationConfig | None = None,
     index: IndexConfig | None = None,
 ) -> dict[str, float]:
-    """Writes a stage's folder; see `stage.py`.
+    """Writes the folder of a cutoff; see `components/replay/cutoff.py`.
 
     Args:
         tables_dir: Clean prepared tables.
         features_dir: Features of the same tables.
-        towers_dir: Towers fitted on events before the stage's time at the latest; None leaves them and the index out.
+        towers_dir: Towers fitted on events before the cutoff's time; None leaves them and the index out.
         out_dir: Where to write.
         name: rank, validation, test or final.
-        until: Unix seconds; events at or after are not counted. The stage's own time where None (`Split.stage_time`).
+        until: Unix seconds; events at or after are not counted. By default `Split.cutoff_time(name)`.
         covisitation: How neighbours are counted.
         index: How items are indexed.
 
@@ -52,7 +52,7 @@ def build_stage(
     item_ids = FeaturesDirectory(features_dir).item_ids()
     events = Events.read(tables, item_ids)
     split = tables.split
-    until = split.stage_time(name) if until is None else until
+    until = split.cutoff_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
     half_life = choose_half_life(events, len(item_ids), split.validation_start, split.test_start)
     fit_popularity(events, len(item_ids), until, half_life).save(out_dir)
@@ -82,9 +82,9 @@ def build_stage(
         (out_dir / INDEX).mkdir(exist_ok=True)
         built.save(out_dir / INDEX)
         description |= {"index": built.kind, "index_recall": 1.0 if built.recall is None else built.recall}
-    write_json(out_dir / STAGE, description)
+    write_json(out_dir / CUTOFF_FILE, description)
     say(
-        f"stage {name}: {description.get('index', 'no')} index of {len(item_ids):,} items; popularity halves every "
+        f"cutoff {name}: {description.get('index', 'no')} index of {len(item_ids):,} items; popularity halves every "
         f"{half_life:g} days, own items every {own_half_life:g}"
     )
     return {key: float(value) for key, value in description.items() if isinstance(value, int | float)}

@@ -1,4 +1,4 @@
-"""The index step of a pipeline: a thin wrapper around `build_stage`."""
+"""The index step of a pipeline: a thin wrapper around `build_cutoff`."""
 
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
@@ -15,24 +15,24 @@ def build_stage_op(
     built: Output[Model],
     metrics: Output[Metrics],
 ) -> None:
-    """Builds neighbours, popular lists and the item index as of a stage's time.
+    """Builds neighbours, popular lists and the item index as of the time of a cutoff.
 
     Args:
         tables: Clean prepared tables.
         features: Their features.
-        towers: Towers fitted before the stage's time at the latest.
-        stage: rank, test or final.
+        towers: Towers fitted before the time of the cutoff at the latest.
+        stage: Cutoff: rank, validation, test or final.
         code_version: A cache key.
-        built: The stage, a directory.
+        built: The cutoff, a directory.
         metrics: Items, half-life, recall of the index.
     """
     from pathlib import Path
 
-    from components.index.build import build_stage
+    from components.index.build import build_cutoff
     from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
 
     with exit_with_sentence():
-        numbers = build_stage(Path(tables.path), Path(features.path), Path(towers.path), Path(built.path), name=stage)
+        numbers = build_cutoff(Path(tables.path), Path(features.path), Path(towers.path), Path(built.path), name=stage)
     log_metrics(metrics, numbers)
     built.metadata.update({"stage": stage, "code_version": code_version})

@@ -1,14 +1,13 @@
 """Builds the ranker's rows by asking the recommender itself, as of each query's time.
 
 For every group the sources' candidates are joined by what was shown or acted on; the user's and the items' state is
-that of the last cut before the query. Towers and neighbours come from a stage that was fitted on events before the
+that of the last cut before the query. Towers and neighbours come from a cutoff that was fitted on events before the
 first query. Rows are bounded: groups are sampled, and of each group's candidates an even draw stays. Silent groups
 keep what was shown and nothing else: there is nothing to compare in them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,16 +15,12 @@ import numpy.typing as npt
 
 from components.ranking.rows import RankingRows
 from components.replay.groups import Groups
-from feature_repo.progress import track
-from inference.candidates.batch import Batch
+from components.replay.replay import Replay, ReplayedBatch
 from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import contains, offsets_from_owners, ranks
 from inference.flow.merge import with_rows
 from inference.flow.retrieval import Retrieved
-from inference.hydrators.protocol import UserReader
 from inference.models.artifacts import Artifacts
-from inference.recommender import Recommender
-from inference.stages import Stages
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,59 +39,27 @@ class RowSampling:
     seed: int = 0
 
 
-def build_rows(
-    groups: Groups,
-    artifacts_at: Callable[[float], Artifacts],
-    cuts: npt.NDArray[np.float64],
-    reader: UserReader,
-    sampling: RowSampling,
-    *,
-    what: str,
-) -> RankingRows:
+def build_rows(groups: Groups, replay: Replay, sampling: RowSampling, *, what: str) -> RankingRows:
     """The rows of all groups.
 
     Args:
-        groups: In order of time.
-        artifacts_at: The stage's artifacts with catalogue and popularity as of a cut.
-        cuts: Cut times, ascending unix seconds; the first is not after the first query.
-        reader: State of users as of their queries' times.
+        groups: In order of time, at least one.
+        replay: Recommenders as of the cuts before the groups' queries.
         sampling: What stays.
         what: Name of the work for the progress line.
     """
-    times = np.array([query.time for query in groups.queries])
-    cut_of = np.searchsorted(cuts, times, side="right") - 1
     rng = np.random.default_rng(sampling.seed)
-    parts: list[RankingRows] = []
-    for place in track(np.unique(cut_of), what):
-        chosen = np.flatnonzero(cut_of == place)
-        artifacts = artifacts_at(float(cuts[max(place, 0)]))
-        recommender = Recommender(artifacts, Stages.of(artifacts, reader))
-        parts.extend(_parts(groups, chosen, recommender, sampling, rng))
-    return RankingRows.concatenate(parts)
-
-
-def _parts(
-    groups: Groups,
-    chosen: npt.NDArray[np.int64],
-    recommender: Recommender,
-    sampling: RowSampling,
-    rng: np.random.Generator,
-) -> Iterator[RankingRows]:
-    """Rows of the chosen groups, batch by batch."""
-    start = 0
-    for batch in recommender.batches([groups.queries[i] for i in chosen]):
-        mine = chosen[start : start + len(batch)]
-        start += len(batch)
-        yield _batch_rows(batch, _Outcomes.of(groups, mine, recommender.artifacts), recommender, sampling, rng)
+    return RankingRows.concatenate(
+        [_batch_rows(part, groups, sampling, rng) for part in replay.batches(groups.queries, what)]
+    )
 
 
 @dataclass(frozen=True, slots=True)
 class _Outcomes:
-    """What happened in the queries of a batch, by key = query * num_items + row; `places` point into `groups`."""
+    """What happened in the queries of a batch, by key = query * num_items + row; `places` point into the groups."""
 
     keys: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
-    groups: Groups
 
     @classmethod
     def of(cls, groups: Groups, chosen: npt.NDArray[np.int64], artifacts: Artifacts) -> _Outcomes:
@@ -105,12 +68,12 @@ class _Outcomes:
         places = np.concatenate([np.arange(groups.offsets[i], groups.offsets[i + 1]) for i in chosen])
         keys = owners * len(artifacts.items) + artifacts.rows_of(groups.item_ids[places])
         order = np.argsort(keys)
-        return cls(keys[order], places[order], groups)
+        return cls(keys[order], places[order])
 
 
-def _batch_rows(
-    batch: Batch, outcomes: _Outcomes, recommender: Recommender, sampling: RowSampling, rng: np.random.Generator
-) -> RankingRows:
+def _batch_rows(part: ReplayedBatch, groups: Groups, sampling: RowSampling, rng: np.random.Generator) -> RankingRows:
+    recommender, batch = part.recommender, part.batch
+    outcomes = _Outcomes.of(groups, part.places, recommender.artifacts)
     num_items = len(recommender.artifacts.items)
     retrieved = recommender.retrieve(batch)
     owners, rows = np.divmod(outcomes.keys, num_items)
@@ -120,13 +83,12 @@ def _batch_rows(
     keys = candidates.query_index * num_items + candidates.rows
     happened = contains(keys, outcomes.keys)
     liked = np.zeros(candidates.num_queries, dtype=np.bool_)
-    liked[owners[outcomes.groups.grades[outcomes.places] > 0]] = True
+    liked[owners[groups.grades[outcomes.places] > 0]] = True
     sampled = candidates.keep(_sample(candidates, happened, liked, sampling, rng))
     keys = sampled.query_index * num_items + sampled.rows
     at = np.minimum(np.searchsorted(outcomes.keys, keys), len(outcomes.keys) - 1)
     hit = outcomes.keys[at] == keys
     place = outcomes.places[at]
-    groups = outcomes.groups
     sizes = np.diff(sampled.offsets)
     return RankingRows(
         features=recommender.features(batch, sampled),
@@ -135,6 +97,7 @@ def _batch_rows(
         brought=sampled.source_bits > 0,
         shown=hit & groups.shown[place],
         positions=np.where(hit, groups.positions[place], -1).astype(np.int32),
+        outcomes=np.where(hit, place, -1),
         group_sizes=sizes[sizes > 0],
     )
 

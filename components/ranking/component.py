@@ -16,19 +16,22 @@ def train_ranker_op(
     code_version: str,
     ranker: Output[Model],
     metrics: Output[Metrics],
+    log: str = "",
 ) -> None:
-    """Trains the ranker on rows that the recommender of stage `rank` builds.
+    """Trains the ranker on rows that the recommender of cutoff `rank` builds.
 
     Args:
         tables: Clean prepared tables.
         features: Their features.
-        stage: Stage `rank`.
+        stage: Cutoff `rank`.
         max_rows: Bound on all rows.
         recipe: fast or best.
         seed: Of sampling and trees.
         code_version: A cache key.
         ranker: The ranker, a directory.
-        metrics: Rows, groups, trees, validation NDCG@20.
+        metrics: Rows, groups, trees, validation NDCG@20, rows with features of the served log.
+        log: The served log that `tables` were ingested with, a directory or URL, "" for none. `tables` are another
+            artifact once the log has grown, so they are the cache key of its content.
     """
     from pathlib import Path
 
@@ -46,6 +49,7 @@ def train_ranker_op(
             config=RankerConfig.of(recipe, seed),
             max_rows=max_rows,
             seed=seed,
+            log=log,
         )
     log_metrics(metrics, numbers)
     ranker.metadata.update({"code_version": code_version})

@@ -7,7 +7,6 @@ they are no feature.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any, Self
 
@@ -22,6 +21,8 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_json
 from inference.scorers.ranker import write_kind
+
+NUM_NAMED = 5  # features that the progress line names
 
 
 class RankerConfig(BaseModel):
@@ -53,7 +54,13 @@ class RankerConfig(BaseModel):
 
 
 def fit_ranker(
-    train: RankingRows, validation: RankingRows, feature_set: FeatureSet, out_dir: Path, config: RankerConfig
+    train: RankingRows,
+    validation: RankingRows,
+    feature_set: FeatureSet,
+    out_dir: Path,
+    config: RankerConfig,
+    *,
+    served: tuple[RankingRows, RankingRows] | None = None,
 ) -> dict[str, float]:
     """Fit the trees, stop early on validation NDCG@20, fit a probability of every objective, and write the model.
 
@@ -63,11 +70,13 @@ def fit_ranker(
         feature_set: Names and categorical columns of the features.
         out_dir: Receives model.txt, importance.json and what `fit_probabilities` writes; exists.
         config: Tree growing.
+        served: `train` and `validation` with served features, which the heads learn from; by default rows as given.
 
     Returns:
         Numbers for the run's metrics: trees, validation NDCG@20, rows and groups, trees of the heads.
     """
-    shown, judged = train, validation
+    heads_train, heads_validation = served or (train, validation)
+    judged = validation
     train, validation = train.learnable(), validation.learnable()
     has_positions = bool((train.positions >= 0).any())
     dataset = _dataset(train, feature_set, with_positions=has_positions)
@@ -90,8 +99,8 @@ def fit_ranker(
         path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
     raw = booster.predict(judged.features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
     heads = fit_probabilities(
-        shown,
-        judged,
+        heads_train,
+        heads_validation,
         np.asarray(raw),
         feature_set,
         out_dir,
@@ -102,7 +111,10 @@ def fit_ranker(
     write_kind(out_dir, "lightgbm")
     write_json(out_dir / "importance.json", {feature_set.ranker_features[i]: float(gains[i]) for i in order})
     best = history["validation"]["ndcg@20"][booster.best_iteration - 1]
-    say(f"ranker: {booster.best_iteration} trees, NDCG@20 of the validation groups {best:.4f}")
+    say(
+        f"ranker: {booster.best_iteration} trees, NDCG@20 of the validation groups {best:.4f}; most gain from "
+        f"{', '.join(feature_set.ranker_features[i] for i in order[:NUM_NAMED])}"
+    )
     return {
         "trees": float(booster.best_iteration),
         "validation_group_ndcg@20": float(best),
@@ -174,9 +186,3 @@ def _report_progress(every: int):  # type: ignore[no-untyped-def]
             say(f"ranker: tree {env.iteration + 1}, validation NDCG@20 {env.evaluation_result_list[0][2]:.4f}")
 
     return callback
-
-
-def load_importance(ranker_dir: Path) -> dict[str, float]:
-    """Total gain of each feature, best first."""
-    gains: dict[str, float] = json.loads((ranker_dir / "importance.json").read_text(encoding="utf-8"))
-    return gains

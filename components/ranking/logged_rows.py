@@ -1,14 +1,15 @@
-"""The ranker's rows from features as they were served, instead of features joined as of the past.
+"""Training rows with the features that were served, in place of features joined as of the past.
 
-The log keeps what the ranker saw of every item it ordered. Rows made from it need no point-in-time join, hold what no
-other table does (the length of a session, the item a user came from), and equal the joined rows of the same impressions
-wherever serving is in step with training; a test holds the two against each other. Only what was shown is there, so
-that nothing stands beside it that was not: the rows calibrate probabilities, and LambdaMART learns from a biased
-choice. Refuses rows of another feature set, whose columns and codes mean other things; scores of sources are those of
-the bundle that served, and may not be mixed with those of other towers.
+The served log holds what the ranker saw of every item that it ordered. These features equal the joined ones wherever
+serving and training agree, and are right where they do not: a late refresh, the length of a session. The log holds
+shown items only, so the heads learn from it; LambdaMART also needs candidates that were not shown, and compares rows
+of one kind alone. Features of another feature set have other columns and codes and are left out. The scores and ranks
+of sources stay those of the replay: the logged ones belong to the towers of the bundle that served.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -18,56 +19,78 @@ from components.ranking.rows import RankingRows
 from components.replay.groups import Groups
 from feature_repo.features.feature_set import FeatureSet
 from inference.log.impressions import FEATURE_PREFIX
+from inference.log.reader import read_impressions
 
 KEYS = ["user_id", "request_id", "item_id"]
+MARGIN = 1.0  # seconds around the first and the last query, for the rounding of times
 
 
-def logged_rows(groups: Groups, impressions: pa.Table, feature_set: FeatureSet) -> RankingRows:
-    """The rows of what was shown in groups that are requests of the log, by group and position.
+def read_served(log: str, groups: Groups, feature_set: FeatureSet) -> pa.Table:
+    """Ranked impressions of the groups' requests, each key once: a request id that was used twice counts first.
 
     Args:
-        groups: Requests and what became of each item, as `read_groups` has them from dataset and log.
-        impressions: Of the log, see `read_impressions`; an item twice under one request id counts the first time.
-        feature_set: The one asked for.
+        log: Directory or s3:// URL of a served log.
+        groups: In order of time, at least one.
+        feature_set: Impressions of other feature sets are left out.
 
     Returns:
-        Rows that the ranker ordered from this feature set; a group that has none is left out.
+        The columns `KEYS` and a column `feature_<name>` for each ranker feature.
+
+    Raises:
+        DatasetError: A part of the log cannot be read.
+        StorageError: A remote log cannot be reached.
     """
-    found = _served(impressions, feature_set).join(_outcomes(groups), KEYS, join_type="inner")
-    found = found.sort_by([("group", "ascending"), ("position", "ascending")])
-    place = found["outcome"].to_numpy()
-    columns = [found[FEATURE_PREFIX + name].to_numpy() for name in feature_set.ranker_features]
-    sizes = np.bincount(found["group"].to_numpy(), minlength=len(groups))
-    return RankingRows(
-        features=np.stack(columns, axis=1).astype(np.float32, copy=False),
-        grades=groups.grades[place],
-        labels=groups.labels[place],
-        brought=np.ones(len(place), dtype=np.bool_),  # nothing else is ranked
-        shown=groups.shown[place],
-        positions=found["position"].to_numpy().astype(np.int32, copy=False),
-        group_sizes=sizes[sizes > 0],
-    )
+    features = [FEATURE_PREFIX + name for name in feature_set.ranker_features]
+    requests = pa.array([query.request_id for query in groups.queries], pa.string())
 
+    def keep(part: pa.Table) -> pa.Table:
+        wanted = pc.and_(
+            pc.equal(part["feature_hash"], feature_set.hash), pc.is_in(part["request_id"], value_set=requests)
+        )
+        return part.filter(pc.and_(wanted, pc.is_valid(part[features[0]])))  # null where the ranker had no part
 
-def _served(impressions: pa.Table, feature_set: FeatureSet) -> pa.Table:
-    """Ranked impressions of the feature set, each key once, with their position and features."""
-    names = [FEATURE_PREFIX + name for name in feature_set.ranker_features]
-    own = impressions.filter(pc.equal(impressions["feature_hash"], feature_set.hash))
-    for name in names:
-        if name not in own.column_names:  # a log of other feature sets alone
-            own = own.append_column(name, pa.nulls(own.num_rows, pa.float32()))
-    ranked = own.filter(pc.is_valid(own[names[0]])).sort_by("timestamp").combine_chunks()
-    numbered = ranked.select(KEYS).append_column("row", pa.array(np.arange(ranked.num_rows)))
+    start, end = groups.queries[0].time - MARGIN, groups.queries[-1].time + MARGIN
+    found = read_impressions(log, start, end, [*KEYS, "timestamp", "feature_hash", *features], keep)
+    numbered = found.select(KEYS).append_column("row", pa.array(np.arange(found.num_rows)))
     first = numbered.group_by(KEYS).aggregate([("row", "min")])["row_min"]
-    return ranked.take(first).select([*KEYS, "position", *names])
+    return found.take(first).select([*KEYS, *features])
 
 
-def _outcomes(groups: Groups) -> pa.Table:
-    """Keys of all outcomes with their places and those of their groups."""
-    owners = np.repeat(np.arange(len(groups)), np.diff(groups.offsets))
-    by_group = {
-        "user_id": pa.array([query.user_id for query in groups.queries], pa.string()).take(pa.array(owners)),
-        "request_id": pa.array([query.request_id for query in groups.queries], pa.string()).take(pa.array(owners)),
+def with_served(
+    rows: RankingRows, groups: Groups, served: pa.Table, feature_set: FeatureSet
+) -> tuple[RankingRows, int]:
+    """The rows with served features where a shown row has them.
+
+    Args:
+        rows: Rows of the groups, n in all.
+        groups: What `rows` were built from.
+        served: Result of `read_served` for these groups.
+        feature_set: Names the columns.
+
+    Returns:
+        n rows in the same order, and how many of them have served features.
+    """
+    numbered = served.select(KEYS).append_column("served", pa.array(np.arange(served.num_rows)))
+    joined = _keys(groups).join(numbered, KEYS, join_type="inner")
+    served_of = np.full(len(groups.item_ids), -1, dtype=np.int64)
+    served_of[joined["outcome"].to_numpy()] = joined["served"].to_numpy()
+    hit = np.flatnonzero(rows.shown)
+    hit = hit[served_of[rows.outcomes[hit]] >= 0]
+    places = pa.array(served_of[rows.outcomes[hit]])
+    features = rows.features.copy()
+    sources = {f"{kind}_{name}" for kind in ("score", "rank") for name in feature_set.sources}
+    for column, name in enumerate(feature_set.ranker_features):
+        if name not in sources:
+            features[hit, column] = served[FEATURE_PREFIX + name].take(places).to_numpy()
+    return replace(rows, features=features), len(hit)
+
+
+def _keys(groups: Groups) -> pa.Table:
+    """Keys of all outcomes with their places in the groups."""
+    owners = pa.array(np.repeat(np.arange(len(groups)), np.diff(groups.offsets)))
+    of_groups = {
+        "user_id": pa.array([query.user_id for query in groups.queries], pa.string()).take(owners),
+        "request_id": pa.array([query.request_id for query in groups.queries], pa.string()).take(owners),
     }
     item_ids = pa.array(groups.item_ids, pa.string())
-    return pa.table({**by_group, "item_id": item_ids, "outcome": np.arange(len(owners)), "group": owners})
+    return pa.table({**of_groups, "item_id": item_ids, "outcome": np.arange(len(item_ids))})

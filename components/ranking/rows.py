@@ -22,6 +22,7 @@ class RankingRows:
         brought: Whether a source brought it within its quota, as every candidate in serving is [n].
         shown: Whether the log says that the item was shown [n].
         positions: Position it was shown at, -1 where not shown or unknown [n].
+        outcomes: Place of the row in the outcomes of its `Groups`, -1 for a candidate without an outcome [n].
         group_sizes: Rows of each group [g].
     """
 
@@ -31,6 +32,7 @@ class RankingRows:
     brought: npt.NDArray[np.bool_]
     shown: npt.NDArray[np.bool_]
     positions: IntArray
+    outcomes: npt.NDArray[np.int64]
     group_sizes: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -60,12 +62,13 @@ class RankingRows:
             brought=self.brought[mask],
             shown=self.shown[mask],
             positions=self.positions[mask],
+            outcomes=self.outcomes[mask],
             group_sizes=sizes[sizes > 0],
         )
 
     @staticmethod
     def concatenate(parts: Sequence[RankingRows]) -> RankingRows:
-        """All parts one after the other; at least one."""
+        """All parts of the same groups one after the other; at least one."""
         return RankingRows(
             features=np.concatenate([part.features for part in parts]),
             grades=np.concatenate([part.grades for part in parts]),
@@ -73,5 +76,6 @@ class RankingRows:
             brought=np.concatenate([part.brought for part in parts]),
             shown=np.concatenate([part.shown for part in parts]),
             positions=np.concatenate([part.positions for part in parts]),
+            outcomes=np.concatenate([part.outcomes for part in parts]),
             group_sizes=np.concatenate([part.group_sizes for part in parts]),
         )

@@ -1,17 +1,16 @@
-"""Trains the ranker of a run: rows by the recommender of stage `rank`, LambdaMART, probabilities."""
+"""Trains the ranker of a run: rows by the recommender of cutoff `rank`, LambdaMART, probabilities."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
-
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.fit import RankerConfig, fit_ranker
-from components.ranking.rows import RankingRows
-from components.replay.groups import Groups, read_groups
-from components.replay.past import artifacts_as_of
-from components.replay.stage import Stage
+from components.ranking.logged_rows import read_served, with_served
+from components.replay.cutoff import Cutoff
+from components.replay.groups import read_groups
+from components.replay.renewal import RenewalPolicy
+from components.replay.replay import Replay
 from components.validation.spans import require
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import say
@@ -25,32 +24,36 @@ OUTCOMES = 10  # rows a group is expected to have besides its sampled candidates
 def train_ranker(
     tables_dir: Path,
     features_dir: Path,
-    stage_dir: Path,
+    cutoff_dir: Path,
     out_dir: Path,
     *,
     config: RankerConfig | None = None,
     max_rows: int = MAX_ROWS,
     seed: int = 0,
+    log: str = "",
 ) -> dict[str, float]:
     """Writes a ranker's folder.
 
     Args:
         tables_dir: Clean prepared tables.
         features_dir: Their features.
-        stage_dir: Stage `rank`, fitted on events before the first group.
+        cutoff_dir: Cutoff `rank`, fitted on events before the first group.
         out_dir: Receives the files of a ranker, see `fit_ranker`.
         config: Tree growing.
         max_rows: Bound on all rows; groups are sampled to keep it (about 400 bytes a row).
         seed: Of the sampling and the trees.
+        log: The served log that the tables were ingested with, a directory or URL, "" for none: the heads learn from
+            its features where it has them.
 
     Returns:
-        Numbers for the run's metrics.
+        Numbers for the run's metrics: those of `fit_ranker`, and rows with features of the served log.
 
     Raises:
         DatasetError: No request, session or day before the test span has a positive event to learn from, or none
-            that any source brings.
+            that any source brings; or a part of the log cannot be read.
+        StorageError: A remote log cannot be reached.
     """
-    tables = PreparedTables.open(tables_dir)
+    tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
     split = tables.split
     sampling = RowSampling(seed=seed)
     most = max(1, max_rows // (sampling.negatives + OUTCOMES))
@@ -61,21 +64,24 @@ def train_ranker(
         require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")
     with HistoricalFeatures(features_dir) as reader:
-        artifacts_at = artifacts_as_of(
-            tables, Stage(stage_dir, features_dir), reader, split.rank_start, split.test_start
-        )
-        cuts = split.cuts()
-
-        def rows(groups: Groups, what: str) -> RankingRows:
-            reader.prefetch(
-                [query.user_id for query in groups.queries], np.array([query.time for query in groups.queries])
-            )
-            return build_rows(groups, artifacts_at, cuts, reader, sampling, what=what)
-
-        train_rows = rows(train, "training rows")
-        validation_rows = rows(validation, "validation rows")
+        cuts = split.cuts_within(split.rank_start, split.test_start)
+        replay = Replay.of(tables, cutoff, reader, cuts, RenewalPolicy(neighbours=True))
+        train_rows = build_rows(train, replay, sampling, what="training rows")
+        validation_rows = build_rows(validation, replay, sampling, what="validation rows")
     for span, built in (("rank", train_rows), ("validation", validation_rows)):
         require(len(built.learnable()) > 0, f"no source brings an item that was liked in the {span} span of the log")
-    feature_set = Stage(stage_dir, features_dir).feature_set
     out_dir.mkdir(parents=True, exist_ok=True)
-    return fit_ranker(train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed))
+    feature_set = cutoff.feature_set
+    served, num_served = None, 0
+    if log:
+        # The heads are fitted on shown rows alone: the others need no copy.
+        learned = with_served(
+            train_rows.keep(train_rows.shown), train, read_served(log, train, feature_set), feature_set
+        )
+        judged = with_served(validation_rows, validation, read_served(log, validation, feature_set), feature_set)
+        served, num_served = (learned[0], judged[0]), learned[1] + judged[1]
+        say(f"ranker: {num_served:,} rows of the heads have the features that were served")
+    numbers = fit_ranker(
+        train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed), served=served
+    )
+    return {**numbers, "logged_rows": float(num_served)}

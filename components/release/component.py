@@ -22,7 +22,7 @@ def reference_op(
     Args:
         tables: Clean prepared tables.
         features: Their features.
-        stage: Stage `final`.
+        stage: Cutoff `final`.
         ranker: The ranker.
         days: So many last days.
         seed: Of the sampling of queries.
@@ -71,7 +71,7 @@ def release_op(
     Args:
         tables: Clean prepared tables.
         features: Their features.
-        stage: Stage `final`.
+        stage: Cutoff `final`.
         ranker: The ranker.
         reference: What drift is measured against.
         evaluation: What was measured, and the gate's decision.

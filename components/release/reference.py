@@ -11,7 +11,6 @@ whom the ranker does not order.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -20,34 +19,29 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.release.profile import profile, sample
+from components.replay.cutoff import Cutoff
 from components.replay.groups import Groups, read_groups
-from components.replay.past import artifacts_as_of
-from components.replay.stage import Stage
+from components.replay.renewal import RenewalPolicy
+from components.replay.replay import Replay
 from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import PreparedTables, label_column
-from feature_repo.features.feature_set import FeatureSet
-from feature_repo.features.state import ItemColumns
-from feature_repo.progress import say, track
-from inference.candidates.query import Query
+from feature_repo.progress import say
 from inference.candidates.surfaces import surface_of
 from inference.drift.reference import Reference
 from inference.drift.watched import counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.feature_store.historical import HistoricalFeatures
-from inference.log.impressions import impressions_table
-from inference.recommender import Recommender
+from inference.log.impressions import impressions_schema, impressions_table
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
 from inference.scorers.ranker import open_ranker
-from inference.stages import Stages
 
 MOST_QUERIES = 3_000  # which leaves PSI less than 0.005 of chance on this side; asking takes some 6 ms each
 NUM_THREADS = 2
-DECLARED = ("log_price", "price_to_category", "rating", "log_num_ratings")  # and the owner's own columns
 
 
 @dataclass(frozen=True, slots=True)
-class Replay:
-    """What was asked, and what came of it.
+class ReplayedSpan:
+    """The requests of the log's last days, and the slates that the recommender answers them with.
 
     Attributes:
         groups: The log's requests, with what the log itself showed.
@@ -63,14 +57,14 @@ class Replay:
 
 
 def make_reference(
-    tables_dir: Path, features_dir: Path, stage_dir: Path, ranker_dir: Path, out_dir: Path, *, days: int, seed: int = 0
+    tables_dir: Path, features_dir: Path, cutoff_dir: Path, ranker_dir: Path, out_dir: Path, *, days: int, seed: int = 0
 ) -> dict[str, float]:
     """Writes the folder `reference/` of a bundle.
 
     Args:
         tables_dir: Clean prepared tables.
         features_dir: Their features; the span never begins before their first snapshot.
-        stage_dir: Stage `final`.
+        cutoff_dir: Cutoff `final`.
         ranker_dir: The ranker.
         out_dir: Receives the files; nothing where no query of the span was ranked.
         days: Length of the span that ends with the log.
@@ -79,16 +73,16 @@ def make_reference(
     Returns:
         Numbers for the run's metrics.
     """
-    tables, stage = PreparedTables.open(tables_dir), Stage(stage_dir, features_dir)
-    replayed = replay(tables, stage, open_ranker(ranker_dir, NUM_THREADS), days=days, seed=seed)
-    columns = watched(stage.feature_set)
+    tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
+    replayed = replay(tables, cutoff, open_ranker(ranker_dir, NUM_THREADS), days=days, seed=seed)
+    columns = watched(cutoff.feature_set)
     out_dir.mkdir(parents=True, exist_ok=True)
     num_requests = requests_a_day(replayed)
     if sum(num_requests):
         labels, label_days = _labels(tables, replayed)
         counted = counted_tables(replayed.shown)
         Reference(
-            feature_hash=stage.feature_set.hash,
+            feature_hash=cutoff.feature_set.hash,
             start=float(replayed.days[0]),
             end=replayed.end,
             num_requests=num_requests,
@@ -104,12 +98,12 @@ def make_reference(
     return {"requests": float(sum(num_requests)), "rows": float(replayed.shown.num_rows)}
 
 
-def replay(tables: PreparedTables, stage: Stage, ranker: Ranker, *, days: int, seed: int) -> Replay:
+def replay(tables: PreparedTables, cutoff: Cutoff, ranker: Ranker, *, days: int, seed: int) -> ReplayedSpan:
     """Asks the recommender what the log's users asked in its last days.
 
     Args:
         tables: Clean prepared tables.
-        stage: Stage `final`.
+        cutoff: Cutoff `final`.
         ranker: The ranker.
         days: Length of the span.
         seed: Of the sampling of queries.
@@ -126,13 +120,17 @@ def replay(tables: PreparedTables, stage: Stage, ranker: Ranker, *, days: int, s
     cuts = split.cuts()
     cuts = cuts[max(int(np.searchsorted(cuts, start, side="right")) - 1, 0) :]
     last = cuts[:-1] if len(cuts) > 1 else cuts
-    with HistoricalFeatures(stage.features_dir) as reader:
-        reader.prefetch([query.user_id for query in queries], np.array([query.time for query in queries]))
-        shown = list(_shown(tables, stage, LocalScorer(ranker), reader, queries, last))
-    return Replay(groups, pa.concat_tables(shown), last, end)
+    with HistoricalFeatures(cutoff.features_dir) as reader:
+        policy = RenewalPolicy(neighbours=True, declared=True)
+        replayed = Replay.of(tables, cutoff, reader, last, policy, LocalScorer(ranker))
+        shown = [impressions_schema(cutoff.feature_set).empty_table()]
+        for recommender, places in replayed.by_cut(queries, "replaying the last days"):
+            slates = recommender.recommend([queries[place] for place in places])
+            shown.append(ranked_rows(impressions_table(slates, recommender.artifacts)))
+    return ReplayedSpan(groups, pa.concat_tables(shown), last, end)
 
 
-def requests_a_day(replayed: Replay) -> tuple[int, ...]:
+def requests_a_day(replayed: ReplayedSpan) -> tuple[int, ...]:
     """Requests of each day that were ranked."""
     _, first = np.unique(replayed.shown["request_id"].to_numpy(), return_index=True)
     times = replayed.shown["timestamp"].cast(pa.int64()).to_numpy()[first] / 1e6
@@ -140,38 +138,8 @@ def requests_a_day(replayed: Replay) -> tuple[int, ...]:
     return tuple(np.bincount(places, minlength=len(replayed.days)).tolist())
 
 
-def _shown(
-    tables: PreparedTables,
-    stage: Stage,
-    scorer: LocalScorer,
-    reader: HistoricalFeatures,
-    queries: list[Query],
-    cuts: npt.NDArray[np.float64],
-) -> Iterator[pa.Table]:
-    """Rows of ranked slates, cut by cut."""
-    split = tables.split
-    at = artifacts_as_of(tables, stage, reader, float(cuts[0]), split.log_end)
-    following = np.array([*cuts[1:], split.stamp(split.log_end)])
-    places = np.maximum(np.searchsorted(cuts, [query.time for query in queries], side="right") - 1, 0)
-    for place in track(range(len(cuts)), "replaying the last days"):
-        known = at(float(cuts[place]))
-        items = as_declared(known.items, reader.items(float(following[place])), stage.feature_set)
-        artifacts = replace(known, items=items)
-        asked = [query for query, mine in zip(queries, places, strict=True) if mine == place]
-        yield ranked_rows(
-            impressions_table(Recommender(artifacts, Stages.of(artifacts, reader, scorer)).recommend(asked), artifacts)
-        )
-
-
-def as_declared(counted: ItemColumns, declared: ItemColumns, feature_set: FeatureSet) -> ItemColumns:
-    """The catalogue with what is counted of items from one time and what is declared of them from another."""
-    kept = [name not in DECLARED and name not in feature_set.item_extras for name in feature_set.item_numeric]
-    numeric = np.where(np.array(kept, dtype=np.bool_), counted.numeric, declared.numeric)
-    return replace(declared, numeric=numeric)
-
-
 def _labels(
-    tables: PreparedTables, replayed: Replay
+    tables: PreparedTables, replayed: ReplayedSpan
 ) -> tuple[dict[str, npt.NDArray[np.float64]] | str, npt.NDArray[np.int64]]:
     """What the log's own slates of these requests led to, by label column, and the day of each row."""
     groups = replayed.groups

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
 
-from components.replay.stage import Stage
+from components.replay.cutoff import Cutoff
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import NotReleased
 from feature_repo.features.directory import FeaturesDirectory
@@ -35,7 +35,7 @@ class TrainedParts:
     Attributes:
         tables_dir: Clean prepared tables.
         features_dir: Their features.
-        stage_dir: Stage `final`.
+        cutoff_dir: Cutoff `final`.
         ranker_dir: The ranker.
         reference_dir: The drift reference; without its file the bundle has none.
         facts: What the manifest says.
@@ -43,7 +43,7 @@ class TrainedParts:
 
     tables_dir: Path
     features_dir: Path
-    stage_dir: Path
+    cutoff_dir: Path
     ranker_dir: Path
     reference_dir: Path
     facts: Facts
@@ -71,7 +71,7 @@ def release(made: TrainedParts, store: BundleStore, online: StoreSettings) -> st
     if served is not None and made_of_the_same(made.facts, store.manifest(served).facts):
         say(f"release: bundle {served} was made of the same data, code and weights and stays served")
         return served
-    stage = Stage(made.stage_dir, made.features_dir)
+    cutoff = Cutoff(made.cutoff_dir, made.features_dir)
     with (
         tempfile.TemporaryDirectory(prefix="kuberec-release-") as scratch,
         HistoricalFeatures(made.features_dir) as reader,
@@ -80,8 +80,8 @@ def release(made: TrainedParts, store: BundleStore, online: StoreSettings) -> st
             feature_set=feature_set,
             items=reader.items(as_of),
             contents=pq.read_table(features.items_static_file),
-            config=stage.config().model_copy(update={"verbs": verbs(tables.config.objectives)}),
-            parts=stage.directory,
+            config=cutoff.config().model_copy(update={"verbs": verbs(tables.config.objectives)}),
+            parts=cutoff.directory,
             ranker=made.ranker_dir,
             reference=made.reference_dir if (made.reference_dir / REFERENCE_FILE).is_file() else None,
         )

@@ -19,12 +19,12 @@ def fit_towers_op(
     towers: Output[Model],
     metrics: Output[Metrics],
 ) -> NamedTuple("Fitted", [("epochs", int)]):  # type: ignore[valid-type]
-    """Fits the two towers on the events before a stage's time.
+    """Fits the two towers on the events before the time of a cutoff.
 
     Args:
         tables: Clean prepared tables.
         features: Their features.
-        stage: rank, test or final.
+        stage: Cutoff: rank, validation, test or final.
         epochs: Epochs to run; 0 finds them by early stopping on the span that follows.
         recipe: fast or best.
         seed: Of weights, order and negatives.
@@ -42,7 +42,7 @@ def fit_towers_op(
     from feature_repo.errors import exit_with_sentence
 
     with exit_with_sentence():
-        until = PreparedTables.open(tables.path).split.stage_time(stage)
+        until = PreparedTables.open(tables.path).split.cutoff_time(stage)
         numbers = fit_towers(
             Path(tables.path),
             Path(features.path),

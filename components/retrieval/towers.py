@@ -1,6 +1,6 @@
 """Fits the towers on events before a time, and embeds the items of a row map as of a time.
 
-Towers, item embeddings and index belong together; `components/index` makes a stage of them.
+Towers, item embeddings and index belong together; `components/index` makes a cutoff of them.
 """
 
 from __future__ import annotations

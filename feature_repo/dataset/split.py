@@ -1,4 +1,4 @@
-"""The time axis: where training ends, where validation and test begin, when snapshots are taken, what is off the axis.
+"""The time axis: where training ends, where validation and test begin, when snapshots are taken, and outlying times.
 
 Owns every boundary in time. Refuses random splits: all spans are whole steps back from the log's end, so that each
 boundary is also a cut at which a snapshot exists.
@@ -67,14 +67,19 @@ class Split(BaseModel):
         steps = math.ceil((self.log_end - self.log_start) / step - 1e-9)
         return np.round(self.log_end - np.arange(max(steps, 1))[::-1] * step, 6)
 
-    def stage_time(self, stage: str) -> float:
-        """Events before it are what a stage is made of: `rank`, `validation`, `test`, or `final` (all of them).
+    def cuts_within(self, start: float, end: float) -> npt.NDArray[np.float64]:
+        """The cuts at or after `start` and before `end`, ascending unix seconds."""
+        cuts = self.cuts()
+        return cuts[(cuts >= start) & (cuts < end)]
+
+    def cutoff_time(self, cutoff: str) -> float:
+        """The time before which the events of a cutoff lie: `rank`, `validation`, `test`, or `final` (all events).
 
         Raises:
-            KeyError: The stage is none of these.
+            KeyError: The cutoff is none of these.
         """
         times = {"rank": self.rank_start, "validation": self.validation_start, "test": self.test_start}
-        return self.stamp(self.log_end) if stage == "final" else times[stage]
+        return self.stamp(self.log_end) if cutoff == "final" else times[cutoff]
 
     def stamp(self, cut: float) -> float:
         """When the snapshot of a cut becomes known: the cut, but a microsecond later for the log's end."""
@@ -148,12 +153,3 @@ def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tupl
     first = int(before[-1]) if len(before) else 0
     last = int(after[0]) if len(after) else len(known)
     return float(known[first]), float(known[last - 1])
-
-
-def outlying_times(times: npt.NDArray[np.float64], now: float | None = None) -> npt.NDArray[np.bool_]:
-    """Which of unix seconds [n] are outlying, see `clean_span`; NaN is not."""
-    first, last = clean_span(times, now)
-    if math.isnan(first):
-        return ~np.isnan(times)
-    outlying: npt.NDArray[np.bool_] = (times < first) | (times > last)
-    return outlying

@@ -20,15 +20,15 @@ def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
     return sized(checked, memory="4G").outputs["clean"]
 
 
-def _measure(tables: Any, stage: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any) -> None:
+def _measure(tables: Any, cutoff: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any) -> None:
     """Features, models, figures."""
     built = build_feature_snapshots(tables=tables, code_version=code_version)
     features = sized(built, memory="4G").outputs["features"]
-    fitted = fit(tables, features, RANKER_ROWS, recipe, seed, code_version, measured=stage)
+    fitted = fit(tables, features, RANKER_ROWS, recipe, seed, code_version, measured=cutoff)
     evaluation = evaluate_op(
         tables=tables,
         features=features,
-        stage=fitted.stage,
+        stage=fitted.cutoff,
         ranker=fitted.ranker,
         store="",
         served_version="",

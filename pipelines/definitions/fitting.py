@@ -1,4 +1,4 @@
-"""What training and evaluation share: towers, stages and ranker of clean tables. Wiring only."""
+"""What training and evaluation share: towers, cutoffs and ranker of clean tables. Wiring only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -20,19 +20,26 @@ class FittedModels:
 
     Attributes:
         epochs: Epochs that early stopping found.
-        towers: Towers of the measured stage.
-        stage: The measured stage.
+        towers: Towers of the measured cutoff.
+        cutoff: The measured cutoff.
         ranker: The ranker.
     """
 
     epochs: Any
     towers: Any
-    stage: Any
+    cutoff: Any
     ranker: Any
 
 
 def fit(
-    tables: Any, features: Any, ranker_rows: Any, recipe: Any, seed: Any, code_version: Any, measured: str = "test"
+    tables: Any,
+    features: Any,
+    ranker_rows: Any,
+    recipe: Any,
+    seed: Any,
+    code_version: Any,
+    measured: str = "test",
+    log: Any = "",
 ) -> FittedModels:
     """Wire the fitting steps of one run.
 
@@ -43,21 +50,22 @@ def fit(
         recipe: fast or best.
         seed: Of every random choice.
         code_version: A cache key.
-        measured: Stage whose models are measured; `validation` where validation items must not be fitted on.
+        measured: Cutoff whose models are measured; `validation` where validation items must not be fitted on.
+        log: The served log that the tables were ingested with, "" for none.
     """
     both = {"tables": tables, "features": features}
     keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
     early = sized(fit_towers_op(**both, stage="rank", epochs=0, **keys), memory="4G")
     late = sized(fit_towers_op(**both, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
-    stages = {
+    cutoffs = {
         name: sized(build_stage_op(**both, towers=towers, stage=name, code_version=code_version), memory="2G")
         for name, towers in (("rank", early.outputs["towers"]), (measured, late.outputs["towers"]))
     }
-    ranker = train_ranker_op(**both, stage=stages["rank"].outputs["built"], max_rows=ranker_rows, **keys)
+    ranker = train_ranker_op(**both, stage=cutoffs["rank"].outputs["built"], max_rows=ranker_rows, log=log, **keys)
     return FittedModels(
         epochs=early.outputs["epochs"],
         towers=late.outputs["towers"],
-        stage=stages[measured].outputs["built"],
+        cutoff=cutoffs[measured].outputs["built"],
         ranker=sized(ranker, memory="4G").outputs["ranker"],
     )
 

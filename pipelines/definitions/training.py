@@ -1,6 +1,6 @@
 """The training pipeline: from a dataset directory to a released bundle. Wiring only.
 
-ingest -> row rules -> gate -> TFDV statistics -> gate -> features -> towers and stages -> ranker -> evaluation
+ingest -> row rules -> gate -> TFDV statistics -> gate -> features -> towers and cutoffs -> ranker -> evaluation
        -> release, or the gate's refusal
 """
 
@@ -83,10 +83,10 @@ def training(
     features = built.outputs["features"]
     keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
     tables = {"tables": clean, "features": features}
-    fitted = fit(clean, features, ranker_rows, recipe, seed, code_version)
+    fitted = fit(clean, features, ranker_rows, recipe, seed, code_version, log=log)
     ranker = fitted.ranker
     evaluation = evaluate_op(
-        **tables, stage=fitted.stage, ranker=ranker, store=store, served_version=served_version, gate=gate,
+        **tables, stage=fitted.cutoff, ranker=ranker, store=store, served_version=served_version, gate=gate,
         **keys,
     )  # fmt: skip
     evaluated = sized(evaluation, memory="4G")
@@ -94,15 +94,15 @@ def training(
     _never_cached(quality, schema, publish)
 
     def release(towers: Any, *, refitted: bool) -> None:
-        stage = sized(
+        cutoff = sized(
             build_stage_op(**tables, towers=towers, stage="final", code_version=code_version), memory="2G"
         ).outputs["built"]
         replayed = reference_op(
-            **tables, stage=stage, ranker=ranker, days=reference_days, seed=seed, code_version=code_version
+            **tables, stage=cutoff, ranker=ranker, days=reference_days, seed=seed, code_version=code_version
         )
         reference = sized(replayed, memory="4G").outputs["reference"]
         released = release_op(
-            **tables, stage=stage, ranker=ranker, reference=reference, evaluation=evaluated.outputs["evaluation"],
+            **tables, stage=cutoff, ranker=ranker, reference=reference, evaluation=evaluated.outputs["evaluation"],
             store=store, redis=redis, refitted=refitted, cause=cause, reference_days=reference_days,
             code_version=code_version,
         )  # fmt: skip

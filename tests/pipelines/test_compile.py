@@ -88,6 +88,12 @@ def test_a_release_is_told_its_cause(compiled: Mapping[str, Path]) -> None:
         assert task["inputs"]["parameters"]["cause"] == {"componentInputParameter": "pipelinechannel--cause"}
 
 
+def test_the_ranker_learns_from_the_log_that_was_ingested(compiled: Mapping[str, Path]) -> None:
+    found = dict(tasks(read(compiled["training"])))
+    for name in ("ingest-dataset", "train-ranker-op"):
+        assert found[name]["inputs"]["parameters"]["log"] == {"componentInputParameter": "log"}
+
+
 def test_release_waits_for_the_gate(compiled: Mapping[str, Path]) -> None:
     spec = read(compiled["training"])
     conditions = dict(_conditions(spec, spec["root"]["dag"], ()))

@@ -13,7 +13,6 @@ Confounding in Recommendation Systems Increases Homogeneity and Decreases Utilit
 from __future__ import annotations
 
 import tempfile
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -29,8 +28,9 @@ from components.evaluation.gate.gate import ENOUGH_USERS, Served
 from components.evaluation.protocols.log import EventLog, Ragged, microseconds
 from components.evaluation.protocols.protocol import Task, make_task, ruled_out
 from components.evaluation.protocols.setting import Setting
-from components.index.build import build_stage
-from components.replay.stage import Stage
+from components.index.build import build_cutoff
+from components.replay.cutoff import Cutoff
+from components.replay.replay import Replay
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
@@ -41,20 +41,18 @@ from inference.bundles.bundle import Bundle
 from inference.candidates.query import Query
 from inference.feature_store.historical import HistoricalFeatures
 from inference.feature_store.state_columns import stored_item_numbers, stored_item_texts, stored_user_numbers
-from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
-from inference.stages import Stages
 
 
-def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ranker: Ranker | None) -> Served | None:
+def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, ranker: Ranker | None) -> Served | None:
     """NDCG@20 of both on the span after the served bundle's times.
 
     Args:
         bundle: What is served now.
         setting: The new log.
         tables_dir: Its prepared tables.
-        stage: Stage `test` of the new run.
+        cutoff: Cutoff `test` of the new run.
         ranker: The new ranker.
 
     Returns:
@@ -75,18 +73,18 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, stage: Stage, ra
             f"{ENOUGH_USERS} are needed; not compared"
         )
         return None
-    missing = _missing_columns(bundle, stage.features_dir)
+    missing = _missing_columns(bundle, cutoff.features_dir)
     if missing:
         say(f"gate: this log has no {', '.join(missing)} for the served bundle {bundle.version}; not compared")
         return None
-    served = _served_lists(bundle, setting, stage.features_dir, task, start)
+    served = _served_lists(bundle, setting, cutoff.features_dir, task, start)
     if start > split.test_start:
         with tempfile.TemporaryDirectory(prefix="kuberec-candidate-") as scratch:
             later = Path(scratch)
-            build_stage(tables_dir, stage.features_dir, stage.towers_dir, later, name="test", until=start)
-            candidate = _candidate_lists(setting, Stage(later, stage.features_dir), ranker, task, start)
+            build_cutoff(tables_dir, cutoff.features_dir, cutoff.towers_dir, later, name="test", until=start)
+            candidate = _candidate_lists(setting, Cutoff(later, cutoff.features_dir), ranker, task, start)
     else:
-        candidate = _candidate_lists(setting, stage, ranker, task, start)
+        candidate = _candidate_lists(setting, cutoff, ranker, task, start)
     counts = task.relevant.counts
     figures = [metrics.ndcg(metrics.hits(rows, task.relevant), counts, 20) for rows in (candidate, served)]
     return Served(bundle.version, figures[0], figures[1])
@@ -110,13 +108,12 @@ def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragg
     return Ragged.from_pairs(caused.users, caused.rows, len(log.user_ids))
 
 
-def _candidate_lists(setting: Setting, stage: Stage, ranker: Ranker | None, task: Task, start: float) -> IntArray:
+def _candidate_lists(setting: Setting, cutoff: Cutoff, ranker: Ranker | None, task: Task, start: float) -> IntArray:
     """The new bundle's lists, users and catalogue as of `start`."""
-    with HistoricalFeatures(stage.features_dir) as reader:
+    with HistoricalFeatures(cutoff.features_dir) as reader:
         scorer = None if ranker is None else LocalScorer(ranker)
-        artifacts = stage.artifacts(reader.items(start))
-        recommender = Recommender(artifacts, Stages.of(artifacts, reader, scorer))
-        return ask(recommender, setting.log, task.users, start)[1].lists(task.users, task.excluded)
+        replay = Replay(cutoff.artifacts(reader.items(start)), reader, np.array([start]), scorer)
+        return ask(replay.recommender(start), setting.log, task.users, start)[1].lists(task.users, task.excluded)
 
 
 def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Task, start: float) -> IntArray:
@@ -128,11 +125,10 @@ def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Ta
         base = bundle.artifacts()
         write_parquet(features.item_ids_file, pa.table({"item_id": pa.array(base.items.item_ids, pa.string())}))
         with HistoricalFeatures(features.path) as reader:
-            artifacts = replace(base, items=reader.items(start))
-            recommender = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(bundle.ranker())))
+            replay = Replay(base, reader, np.array([start]), LocalScorer(bundle.ranker()))
             users = setting.log.user_ids[task.users].tolist()
             queries = [Query(user_id=user, time=start, count=metrics.LIST_LENGTH) for user in users]
-            listed = ask_queries(recommender, queries, task.users)[1]
+            listed = ask_queries(replay.recommender(start), queries, task.users)[1]
     place = np.minimum(np.searchsorted(setting.log.item_ids, base.items.item_ids), len(setting.log.item_ids) - 1)
     known = setting.log.item_ids[place] == base.items.item_ids
     row_of = np.append(np.where(known, place, -1), -1).astype(np.int32)

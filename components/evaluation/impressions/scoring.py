@@ -6,39 +6,32 @@ it, and the ranker scores what was shown. Groups are bounded by a sample; no lab
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
-
 import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.impressions.metrics import Judged
-from components.index.popular import fit_popularity
-from components.replay.events import Events
+from components.replay.cutoff import Cutoff
 from components.replay.groups import Groups, read_groups
-from components.replay.stage import Stage
+from components.replay.renewal import RenewalPolicy
+from components.replay.replay import Replay, ReplayedBatch
 from feature_repo.dataset.tables import PreparedTables
-from feature_repo.progress import track
-from inference.candidates.batch import Batch
 from inference.candidates.ragged import contains
 from inference.feature_store.historical import HistoricalFeatures
 from inference.flow.merge import with_rows
 from inference.flow.retrieval import Retrieved
-from inference.recommender import Recommender
 from inference.scorers.protocol import Ranker
-from inference.stages import Stages
 
 MAX_GROUPS = 6_000
 
 
 def score_impressions(
-    tables: PreparedTables, stage: Stage, reader: HistoricalFeatures, ranker: Ranker, *, seed: int = 0
+    tables: PreparedTables, cutoff: Cutoff, reader: HistoricalFeatures, ranker: Ranker, *, seed: int = 0
 ) -> Judged | None:
     """Score what was shown in the test span.
 
     Args:
         tables: Clean prepared tables.
-        stage: Stage `test`.
+        cutoff: Cutoff `test`.
         reader: Of the same features.
         ranker: The model under test.
         seed: Of the sample of groups.
@@ -54,44 +47,17 @@ def score_impressions(
     groups = read_groups(tables, split.test_start, end, limit=MAX_GROUPS, seed=seed)
     if not groups.shown.any():
         return None
-    times = np.array([query.time for query in groups.queries])
-    reader.prefetch([query.user_id for query in groups.queries], times)
-    cuts = split.cuts()
-    cut_of = np.searchsorted(cuts, times, side="right") - 1
-    base = stage.artifacts(reader.items(split.test_start))
-    events = Events.read(tables, base.items.item_ids)
-    half_life = float(stage.description["half_life_days"])
     names = {name: code for code, name in enumerate(sorted({query.user_id for query in groups.queries}))}
-    parts: list[Judged] = []
-    for cut in track(np.unique(cut_of), "impressions"):
-        as_of = float(cuts[max(cut, 0)])
-        popularity = fit_popularity(events, len(base.items), as_of, half_life)
-        artifacts = replace(base.with_parts(popularity), items=reader.items(as_of))
-        recommender = Recommender(artifacts, Stages.of(artifacts, reader))
-        for mine, batch in _batches(recommender, groups, np.flatnonzero(cut_of == cut)):
-            parts.append(_score(recommender, batch, groups, mine, ranker, names, tables))
+    replay = Replay.of(tables, cutoff, reader, split.cuts_within(split.test_start, end), RenewalPolicy())
+    parts = [_score(part, groups, ranker, names, tables) for part in replay.batches(groups.queries, "impressions")]
     return Judged(*(np.concatenate(columns) for columns in zip(*map(_columns, parts), strict=True)))
 
 
-def _batches(
-    recommender: Recommender, groups: Groups, chosen: npt.NDArray[np.int64]
-) -> Iterator[tuple[npt.NDArray[np.int64], Batch]]:
-    start = 0
-    for batch in recommender.batches([groups.queries[i] for i in chosen]):
-        yield chosen[start : start + len(batch)], batch
-        start += len(batch)
-
-
 def _score(
-    recommender: Recommender,
-    batch: Batch,
-    groups: Groups,
-    mine: npt.NDArray[np.int64],
-    ranker: Ranker,
-    names: dict[str, int],
-    tables: PreparedTables,
+    part: ReplayedBatch, groups: Groups, ranker: Ranker, names: dict[str, int], tables: PreparedTables
 ) -> Judged:
     """The impressions of a batch's groups."""
+    recommender, batch, mine = part.recommender, part.batch, part.places
     num_items = len(recommender.artifacts.items)
     owners = np.repeat(np.arange(len(mine)), np.diff(groups.offsets)[mine])
     places = np.concatenate([np.arange(groups.offsets[i], groups.offsets[i + 1]) for i in mine])

@@ -13,7 +13,7 @@ import pytest
 from components.evaluation.protocols.leave_one_out import leave_one_out
 from components.evaluation.run import evaluate_funnel
 from components.features.build import build_features
-from components.index.build import build_stage
+from components.index.build import build_cutoff
 from components.ingest import ingest
 from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
@@ -40,11 +40,11 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     return under
 
 
-def measured(tables: Path, stage: str, out: Path) -> dict[str, dict[str, list[str]]]:
+def measured(tables: Path, cutoff: str, out: Path) -> dict[str, dict[str, list[str]]]:
     """Evaluates without networks and trees; returns method -> user -> list."""
     build_features(tables, out / "features")
-    build_stage(tables, out / "features", None, out / "stage", name=stage)
-    evaluate_funnel(tables, out / "features", out / "stage", None, out)
+    build_cutoff(tables, out / "features", None, out / "cutoff", name=cutoff)
+    evaluate_funnel(tables, out / "features", out / "cutoff", None, out)
     lists: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in pq.read_table(out / "evaluation" / "lists.parquet").to_pylist():
         mine = lists[row["method"]][row["user_id"]]

@@ -25,9 +25,9 @@ from components.evaluation.protocols.leave_one_out import leave_one_out
 from components.evaluation.protocols.setting import Setting
 from components.evaluation.run import evaluate_funnel, publish
 from components.features.build import build_features
-from components.index.build import build_stage
+from components.index.build import build_cutoff
 from components.ranking.train import train_ranker
-from components.replay.stage import Stage
+from components.replay.cutoff import Cutoff
 from feature_repo.dataset.tables import PreparedTables
 from inference.bundles.bundle import Bundle, BundleContent, write_bundle
 from inference.bundles.manifest import Facts
@@ -48,7 +48,7 @@ class Run:
 
     tables_dir: Path
     features_dir: Path
-    stage_dir: Path
+    cutoff_dir: Path
     ranker_dir: Path
 
     @property
@@ -75,18 +75,18 @@ def write_log(directory: Path, world: Taste) -> Path:
     return write_prepared(directory, SETTINGS, interactions=interactions, impressions=impressions, items=items)
 
 
-def make_stage(tables_dir: Path, features_dir: Path, out: Path, name: str, until: float | None = None) -> Path:
-    """A stage without towers."""
-    build_stage(tables_dir, features_dir, None, out, name=name, until=until)
+def make_cutoff(tables_dir: Path, features_dir: Path, out: Path, name: str, until: float | None = None) -> Path:
+    """A cutoff without towers."""
+    build_cutoff(tables_dir, features_dir, None, out, name=name, until=until)
     return out
 
 
 def make_run(root: Path, world: Taste) -> Run:
     tables_dir = write_log(root / "tables", world)
     build_features(tables_dir, root / "features")
-    stages = {name: make_stage(tables_dir, root / "features", root / name, name) for name in ("rank", "test")}
-    train_ranker(tables_dir, root / "features", stages["rank"], root / "ranker", max_rows=40_000)
-    return Run(tables_dir, root / "features", stages["test"], root / "ranker")
+    cutoffs = {name: make_cutoff(tables_dir, root / "features", root / name, name) for name in ("rank", "test")}
+    train_ranker(tables_dir, root / "features", cutoffs["rank"], root / "ranker", max_rows=40_000)
+    return Run(tables_dir, root / "features", cutoffs["test"], root / "ranker")
 
 
 @pytest.fixture(scope="module")
@@ -101,15 +101,15 @@ def run(world: Taste, tmp_path_factory: pytest.TempPathFactory) -> Run:
 
 def funnel_lists(run: Run, users: Sequence[int] = tuple(range(40))) -> np.ndarray:
     setting, tables = Setting.open(run.tables), run.tables
-    stage, start = Stage(run.stage_dir, run.features_dir), tables.split.test_start
+    cutoff, start = Cutoff(run.cutoff_dir, run.features_dir), tables.split.test_start
     with HistoricalFeatures(run.features_dir) as reader:
-        artifacts = stage.artifacts(reader.items(start))
+        artifacts = cutoff.artifacts(reader.items(start))
         recommender = Recommender(artifacts, Stages.of(artifacts, reader))
         return ask(recommender, setting.log, np.array(users, dtype=np.int32), start)[1].rows
 
 
 def test_everything_is_measured_and_written(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    done = evaluate_funnel(run.tables_dir, run.features_dir, run.stage_dir, run.ranker_dir, tmp_path / "build")
+    done = evaluate_funnel(run.tables_dir, run.features_dir, run.cutoff_dir, run.ranker_dir, tmp_path / "build")
     content = json.loads((tmp_path / "build" / "evaluation.json").read_text())
     assert content["users"] >= ENOUGH_USERS
     assert content["methods"]["retrieval"] != content["methods"]["funnel"]
@@ -139,9 +139,9 @@ def test_the_recommender_sees_nothing_of_the_test_span(run: Run, world: Taste, t
     ]
     other = write_log(tmp_path / "tables", changed)
     build_features(other, tmp_path / "features")
-    stage = make_stage(other, tmp_path / "features", tmp_path / "test", "test")
+    cutoff = make_cutoff(other, tmp_path / "features", tmp_path / "test", "test")
     np.testing.assert_array_equal(
-        funnel_lists(run), funnel_lists(Run(other, tmp_path / "features", stage, run.ranker_dir))
+        funnel_lists(run), funnel_lists(Run(other, tmp_path / "features", cutoff, run.ranker_dir))
     )
 
 
@@ -150,7 +150,7 @@ def test_items_of_another_log_are_refused(run: Run) -> None:
     other = replace(log, item_ids=log.item_ids[:-1])
     with HistoricalFeatures(run.features_dir) as reader:
         start = run.tables.split.test_start
-        artifacts = Stage(run.stage_dir, run.features_dir).artifacts(reader.items(start))
+        artifacts = Cutoff(run.cutoff_dir, run.features_dir).artifacts(reader.items(start))
         recommender = Recommender(artifacts, Stages.of(artifacts, reader))
         with pytest.raises(ValueError, match="not those of the log"):
             ask(recommender, other, np.array([0], dtype=np.int32), start)
@@ -162,8 +162,8 @@ def test_leave_one_out_runs_through_the_same_recommender(
     tables_dir = tmp_path / "tables"
     told = leave_one_out(run.tables_dir, tables_dir)
     build_features(tables_dir, tmp_path / "features")
-    stage = make_stage(tables_dir, tmp_path / "features", tmp_path / "test", "test")
-    done = evaluate_funnel(tables_dir, tmp_path / "features", stage, None, tmp_path / "build")
+    cutoff = make_cutoff(tables_dir, tmp_path / "features", tmp_path / "test", "test")
+    done = evaluate_funnel(tables_dir, tmp_path / "features", cutoff, None, tmp_path / "build")
     assert done.content["protocol"] == "leave-one-out"
     assert done.content["users"] == told["users"]
     assert done.content["methods"]["funnel"]["hr@10"] == done.content["methods"]["retrieval"]["hr@10"] > 0
@@ -180,7 +180,7 @@ def test_impressions_are_scored_once_each(run: Run) -> None:
     tables = run.tables
     ranker = LightGbmRanker.load(run.ranker_dir)
     with HistoricalFeatures(run.features_dir) as reader:
-        judged = score_impressions(tables, Stage(run.stage_dir, run.features_dir), reader, ranker)
+        judged = score_impressions(tables, Cutoff(run.cutoff_dir, run.features_dir), reader, ranker)
     assert judged is not None
     times = np.array([time.timestamp() for time in tables.impressions["timestamp"].to_pylist()])
     inside = times >= tables.split.test_start
@@ -191,14 +191,14 @@ def test_impressions_are_scored_once_each(run: Run) -> None:
 
 
 def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
-    stage = Stage(run.stage_dir, run.features_dir)
+    cutoff = Cutoff(run.cutoff_dir, run.features_dir)
     with HistoricalFeatures(run.features_dir) as reader:
         content = BundleContent(
-            feature_set=stage.feature_set,
+            feature_set=cutoff.feature_set,
             items=reader.items(run.tables.split.test_start),
             contents=pq.read_table(run.features_dir / "items_static.parquet"),
-            parts=stage.directory,
-            config=stage.config(),
+            parts=cutoff.directory,
+            config=cutoff.config(),
             ranker=run.ranker_dir,
         )
     facts = Facts(
@@ -214,22 +214,22 @@ def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
 
 
 def test_the_served_bundle_is_compared_after_its_own_times_only(run: Run, tmp_path: Path) -> None:
-    setting, stage = Setting.open(run.tables), Stage(run.stage_dir, run.features_dir)
+    setting, cutoff = Setting.open(run.tables), Cutoff(run.cutoff_dir, run.features_dir)
     ranker, split = LightGbmRanker.load(run.ranker_dir), run.tables.split
-    same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, run.tables_dir, stage, ranker)
+    same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, run.tables_dir, cutoff, ranker)
     assert same is not None
     assert len(same.candidate) >= ENOUGH_USERS
     np.testing.assert_allclose(same.candidate, same.served)  # the same models, the same questions
-    assert compare(bundle_of(run, tmp_path / "b", split.log_end), setting, run.tables_dir, stage, ranker) is None
+    assert compare(bundle_of(run, tmp_path / "b", split.log_end), setting, run.tables_dir, cutoff, ranker) is None
 
 
 def test_a_served_bundle_does_not_win_by_being_fresher_than_the_test_start(run: Run, tmp_path: Path) -> None:
     split = run.tables.split
     later = split.test_start + split.step
-    fresh = replace(run, stage_dir=make_stage(run.tables_dir, run.features_dir, tmp_path / "later", "test", later))
+    fresh = replace(run, cutoff_dir=make_cutoff(run.tables_dir, run.features_dir, tmp_path / "later", "test", later))
     served = bundle_of(fresh, tmp_path / "a", later)
-    stage, ranker = Stage(run.stage_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
-    compared = compare(served, Setting.open(run.tables), run.tables_dir, stage, ranker)
+    cutoff, ranker = Cutoff(run.cutoff_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
+    compared = compare(served, Setting.open(run.tables), run.tables_dir, cutoff, ranker)
     assert compared is not None
     np.testing.assert_allclose(compared.candidate, compared.served)
 
@@ -238,15 +238,15 @@ def test_what_came_of_slates_counts_for_neither_bundle(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The log as if a release had shown its slates: only events of 230 users, who came without any, are left."""
-    stage, ranker = Stage(run.stage_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
+    cutoff, ranker = Cutoff(run.cutoff_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
     bundle = bundle_of(run, tmp_path / "bundle", run.tables.split.test_start)
     setting = Setting.open(run.tables)
-    plain = compare(bundle, setting, run.tables_dir, stage, ranker)
+    plain = compare(bundle, setting, run.tables_dir, cutoff, ranker)
     assert plain is not None
     served = tmp_path / "tables"
     shutil.copytree(run.tables_dir, served)
     make_served(served, interactions=0, impressions=0)
-    assert compare(bundle, setting, served, stage, ranker) is None
+    assert compare(bundle, setting, served, cutoff, ranker) is None
     assert "gate: 0 users acted of themselves, not from its slates, after" in capsys.readouterr().err
 
     interactions = pq.read_table(served / "interactions.parquet")
@@ -254,7 +254,7 @@ def test_what_came_of_slates_counts_for_neither_bundle(
     alone = pc.if_else(by_itself, pa.scalar(None, pa.string()), interactions["request_id"])
     place = interactions.column_names.index("request_id")
     pq.write_table(interactions.set_column(place, "request_id", alone), served / "interactions.parquet")
-    compared = compare(bundle, setting, served, stage, ranker)
+    compared = compare(bundle, setting, served, cutoff, ranker)
     assert compared is not None
     assert ENOUGH_USERS <= len(compared.candidate) < len(plain.candidate)
     np.testing.assert_array_equal(compared.candidate, plain.candidate[: len(compared.candidate)])

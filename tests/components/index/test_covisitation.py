@@ -1,4 +1,4 @@
-"""Neighbours, events and popular lists against plain counting, and a whole stage."""
+"""Neighbours, events and popular lists against plain counting, and a whole cutoff."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from components.index import covisitation as module
-from components.index.build import build_stage
+from components.index.build import build_cutoff
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.popular import HALF_LIVES, choose_half_life, fit_popularity
 from components.index.user_vectors import user_vectors
+from components.replay.cutoff import INDEX, TOWERS, Cutoff
 from components.replay.events import Events
-from components.replay.stage import INDEX, TOWERS, Stage
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
@@ -131,14 +131,14 @@ def test_events_are_the_positive_ones_in_order(dirs: tuple[Path, Path]) -> None:
     assert len(set(events.sessions.tolist())) == len(keys)  # no sessions in this log: the user's day
 
 
-def test_a_stage_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Path], tmp_path: Path) -> None:
+def test_a_cutoff_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Path], tmp_path: Path) -> None:
     split = PreparedTables.open(dirs[0]).split
     config = TrainingConfig(dimension=16, hidden=16, batch=128)
     fit_towers(*dirs, tmp_path / "towers", until=split.test_start, epochs=1, config=config)
-    numbers = build_stage(*dirs, tmp_path / "towers", tmp_path / "test", name="test")
-    stage = Stage(tmp_path / "test", dirs[1])
+    numbers = build_cutoff(*dirs, tmp_path / "towers", tmp_path / "test", name="test")
+    cutoff = Cutoff(tmp_path / "test", dirs[1])
     ids = item_universe(PreparedTables.open(dirs[0]))
-    parts = load_parts(stage.directory, stage.feature_set.sources)
+    parts = load_parts(cutoff.directory, cutoff.feature_set.sources)
     assert set(parts) == {Towers, Neighbours, Popularity}
     towers, popularity = parts[Towers], parts[Popularity]
     assert isinstance(towers, Towers)
@@ -146,7 +146,7 @@ def test_a_stage_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pat
     assert numbers["num_items"] == len(ids)
     assert {part.num_items for part in parts.values()} == {len(ids)}
     assert numbers["until"] == split.test_start == popularity.as_of
-    assert read_json(stage.directory / "index" / "index.json")["kind"] == towers.index.kind == "flat"
+    assert read_json(cutoff.directory / "index" / "index.json")["kind"] == towers.index.kind == "flat"
     rows, _ = towers.index.search(towers.embeddings[:5], 1)
     assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
 
@@ -157,7 +157,7 @@ def test_recall_of_a_large_index_is_measured_with_users(dirs: tuple[Path, Path],
     config = TrainingConfig(dimension=16, hidden=16, batch=128)
     fit_towers(*dirs, tmp_path / "towers", until=until, epochs=1, config=config)
     index = IndexConfig(hnsw_from=1)
-    numbers = build_stage(*dirs, tmp_path / "towers", tmp_path / "test", name="test", index=index)
+    numbers = build_cutoff(*dirs, tmp_path / "towers", tmp_path / "test", name="test", index=index)
     towers = tmp_path / "test" / TOWERS
     asked = user_vectors(tables, dirs[1], towers, until)
     before = {user for user, time in zip(*user_times(tables), strict=True) if time < until}

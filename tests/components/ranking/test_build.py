@@ -13,9 +13,9 @@ import pytest
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.rows import RankingRows
 from components.replay.groups import Groups
-from feature_repo.features.state import TimeArray, UserColumns
+from components.replay.replay import Replay
+from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from inference.candidates.query import Query
-from inference.models.artifacts import Artifacts
 from tests.inference import world
 
 NAMES = world.feature_set().ranker_features
@@ -38,11 +38,30 @@ def make_groups(asked: Sequence[tuple[Query, dict[int, int]]], **columns: Any) -
     )
 
 
+@dataclass
+class Watched:
+    """Reads users from a store and notes as of when; the catalogue is the same at any time."""
+
+    store: world.Store
+    asked: list[tuple[str, float]] = field(default_factory=list)
+    cuts: list[float] = field(default_factory=list)
+
+    def prefetch(self, user_ids: Sequence[str], times: TimeArray) -> None:
+        pass
+
+    def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
+        self.asked += zip(user_ids, times.tolist(), strict=True)
+        return self.store.users(user_ids, times)
+
+    def items(self, time: float) -> ItemColumns:
+        self.cuts.append(time)
+        return world.items()
+
+
 def build(groups: Groups, negatives: int = 30, seed: int = 0, **parts: Any) -> RankingRows:
-    artifacts = world.artifacts()
-    reader = world.Store(artifacts.feature_set)
-    given = {"artifacts_at": lambda _: artifacts, "cuts": CUTS, "reader": reader, **parts}
-    return build_rows(groups, sampling=RowSampling(negatives, seed), what="rows", **given)
+    artifacts = parts.get("artifacts") or world.artifacts()
+    reader = parts.get("reader") or Watched(world.Store(artifacts.feature_set))
+    return build_rows(groups, Replay(artifacts, reader, CUTS), RowSampling(negatives, seed), what="rows")
 
 
 def item_rows(rows: RankingRows) -> npt.NDArray[np.int64]:
@@ -75,8 +94,10 @@ def test_every_outcome_stays_with_its_grade_and_position() -> None:
             assert rows.labels[at].tolist() == [grade >= 1, grade >= 2]
             assert rows.positions[at] == 3 * place + order
             assert rows.shown[at]
+            assert rows.outcomes[at] == 3 * place + order
             assert rows.brought[at]
     other = rows.positions < 0
+    assert (rows.outcomes[other] == -1).all()
     assert np.bincount(owner[other]).tolist() == [30] * 6
     assert not rows.grades[other].any()
     assert not rows.labels[other].any()
@@ -100,7 +121,7 @@ def test_an_item_no_source_brought_joins_unless_a_filter_rules_it_out() -> None:
         for row in range(world.NUM_ITEMS)
         if catalogue.available[row] and row not in few and row in candidates(query).tolist()
     ]
-    rows = build(make_groups([(query, {free[0]: 1})]), artifacts_at=lambda _: artifacts)
+    rows = build(make_groups([(query, {free[0]: 1})]), artifacts=artifacts)
     (at,) = np.flatnonzero(item_rows(rows) == free[0])
     assert rows.grades[at] == 1
     assert not rows.brought[at]
@@ -152,18 +173,6 @@ def test_features_are_those_of_serving() -> None:
     np.testing.assert_array_equal(rows.features, served.features[[place[item] for item in item_rows(rows).tolist()]])
 
 
-@dataclass
-class Watched:
-    """Notes as of when users are read; knows them through the store it stands before."""
-
-    store: world.Store
-    asked: list[tuple[str, float]] = field(default_factory=list)
-
-    def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        self.asked += zip(user_ids, times.tolist(), strict=True)
-        return self.store.users(user_ids, times)
-
-
 def test_state_is_never_later_than_the_query() -> None:
     rng = np.random.default_rng(0)
     queries = sorted(
@@ -171,17 +180,11 @@ def test_state_is_never_later_than_the_query() -> None:
         key=lambda query: query.time,
     )
     queries.append(world.query("u50", time=float(CUTS[-1])))
-    artifacts, cuts_asked = world.artifacts(), []
-
-    def artifacts_at(cut: float) -> Artifacts:
-        cuts_asked.append(cut)
-        return artifacts
-
-    watched = Watched(world.Store(artifacts.feature_set))
+    watched = Watched(world.Store(world.feature_set()))
     hit = {int(candidates(queries[-1])[0]): 1}
-    build(make_groups([(query, hit) for query in queries]), artifacts_at=artifacts_at, reader=watched)
+    build(make_groups([(query, hit) for query in queries]), reader=watched)
     assert watched.asked == [(query.user_id, query.time) for query in queries]
-    assert cuts_asked == sorted({float(CUTS[query.time >= CUTS].max()) for query in queries})
+    assert watched.cuts == sorted({float(CUTS[query.time >= CUTS].max()) for query in queries})
 
 
 @pytest.mark.parametrize("negatives", [1, 10_000])

@@ -8,8 +8,9 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from components.ranking.fit import RankerConfig, fit_ranker, load_importance
+from components.ranking.fit import RankerConfig, fit_ranker
 from components.ranking.rows import RankingRows
+from feature_repo.storage.files import read_json
 from inference.scorers.lightgbm import LightGbmRanker
 from tests.inference import world
 
@@ -37,6 +38,7 @@ def make_rows(num_groups: int, seed: int, *, with_positions: bool = True) -> Ran
         brought=np.ones(n, dtype=bool),
         shown=np.full(n, with_positions),
         positions=(position if with_positions else np.full(n, -1)).astype(np.int32),
+        outcomes=np.arange(n),
         group_sizes=np.full(num_groups, SIZE, dtype=np.int64),
     )
 
@@ -50,8 +52,9 @@ def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 def test_the_trees_find_what_matters(fitted: tuple[Path, dict[str, float]]) -> None:
     out, numbers = fitted
-    assert next(iter(load_importance(out))) == "own_count"
-    assert set(load_importance(out)) == set(NAMES)
+    gains = read_json(out / "importance.json")
+    assert next(iter(gains)) == "own_count"
+    assert set(gains) == set(NAMES)
     assert 0 < numbers["validation_group_ndcg@20"] <= 1
     fresh = make_rows(100, 2, with_positions=False)
     score, _ = LightGbmRanker.load(out).score(fresh.features)

@@ -44,6 +44,7 @@ def make_rows(n: int, seed: int, *, shown_share: float = 0.3) -> RankingRows:
         brought=np.ones(n, dtype=bool),
         shown=shown,
         positions=np.full(n, -1, dtype=np.int32),
+        outcomes=np.arange(n),
         group_sizes=np.array([n], dtype=np.int64),
     )
 

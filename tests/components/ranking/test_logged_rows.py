@@ -1,34 +1,44 @@
-"""Rows from logged features are, row for row, those that the join gives for the same impressions."""
+"""Served features equal the joined ones of the same impressions; where they do not, the heads learn from them."""
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 
 from components.features.build import build_features
+from components.index.build import build_cutoff
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.popular import fit_popularity
 from components.ingest import ingest
 from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
 from components.ranking.build import RowSampling, build_rows
-from components.ranking.logged_rows import logged_rows
+from components.ranking.fit import RankerConfig
+from components.ranking.logged_rows import KEYS, read_served, with_served
 from components.ranking.rows import RankingRows
+from components.ranking.train import train_ranker
 from components.replay.events import Events
 from components.replay.groups import Groups, read_groups
+from components.replay.replay import Replay
 from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.storage.files import write_parquet
 from inference.api.events import checked
 from inference.candidates.query import Query, Slate
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize
 from inference.feature_store.historical import HistoricalFeatures
-from inference.log.reader import read_impressions
+from inference.log.layout import HOUR, IMPRESSIONS, hour_folder
 from inference.models.artifacts import Artifacts
 from inference.models.contents import Contents
 from inference.recommender import Recommender
@@ -39,6 +49,8 @@ from tests.inference.log import logs
 
 NUM_REQUESTS = 60
 COUNT = 12
+UNRANKED = {"r-stranger", "r-similar"}
+TREES = RankerConfig(num_trees=10, num_threads=1)
 
 
 class PriceScorer(Scorer):
@@ -57,16 +69,16 @@ class Day:
     Attributes:
         artifacts: What was served from, with the catalogue as the store of features has it offline.
         reader: Users as of the past.
-        slates: What was shown.
         groups: The day's requests and outcomes, read back from dataset and log.
-        impressions: Of the log.
+        log: What was shown.
+        folder: Holds the clean tables and the features of the days before.
     """
 
     artifacts: Artifacts
     reader: HistoricalFeatures
-    slates: list[Slate]
     groups: Groups
-    impressions: pa.Table
+    log: Path
+    folder: Path
 
 
 @pytest.fixture(scope="module")
@@ -101,8 +113,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         write(folder / "log", slates, served)
         ingest(folder / "dataset", folder / "after", log=folder / "log")
         groups = read_groups(PreparedTables.open(folder / "after"), end, end + 86_400, limit=10_000, seed=0)
-        impressions = read_impressions(str(folder / "log"), end, end + 86_400)
-        yield Day(offline, reader, slates, groups, impressions)
+        yield Day(offline, reader, groups, folder / "log", folder)
 
 
 def asked(tables: PreparedTables, end: float) -> list[Query]:
@@ -136,55 +147,112 @@ def write(log: Path, slates: list[Slate], artifacts: Artifacts) -> None:
 
 
 def joined(day: Day) -> RankingRows:
-    """The same impressions through the recommender as of each query's time."""
-    cuts = np.array([min(query.time for query in day.groups.queries)])
-    sampling = RowSampling(negatives=0)
-    return build_rows(day.groups, lambda _: day.artifacts, cuts, day.reader, sampling, what="rows")
+    """The rows of the day through the recommender as of each query's time."""
+    replay = Replay(day.artifacts, day.reader, np.array([day.groups.queries[0].time]))
+    return build_rows(day.groups, replay, RowSampling(negatives=0), what="rows")
 
 
-def by_position(rows: RankingRows) -> np.ndarray:
-    return np.lexsort((rows.positions, rows.group_index))
+def changed(log: Path, out: Path, name: str, add: float) -> Path:
+    """A copy of a log in which a number was added to a column of all impressions."""
+    shutil.copytree(log, out)
+    for path in out.glob("impressions/*/*/part-*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        column = pc.cast(pc.add(table[name], add), table.schema.field(name).type)
+        pq.write_table(table.set_column(table.column_names.index(name), name, column), path)
+    return out
 
 
-def test_the_rows_are_those_of_the_join(day: Day) -> None:
-    logged = logged_rows(day.groups, day.impressions, day.artifacts.feature_set)
-    unranked = {"r-stranger", "r-similar"}
+def test_served_features_are_those_of_the_join(day: Day) -> None:
+    feature_set = day.artifacts.feature_set
     whole = joined(day)
-    ranked = np.array([query.request_id not in unranked for query in day.groups.queries])
-    other = whole.keep(ranked[whole.group_index])
+    rows, num_served = with_served(whole, day.groups, read_served(str(day.log), day.groups, feature_set), feature_set)
     assert len(day.groups) == NUM_REQUESTS + 2
-    assert len(logged) == len(other) == NUM_REQUESTS * COUNT
-    np.testing.assert_array_equal(logged.group_sizes, other.group_sizes)
-    mine, theirs = by_position(logged), by_position(other)
-    for name in ("grades", "labels", "brought", "shown", "positions"):
-        np.testing.assert_array_equal(getattr(logged, name)[mine], getattr(other, name)[theirs], err_msg=name)
-    for place, name in enumerate(day.artifacts.feature_set.ranker_features):
-        np.testing.assert_array_equal(logged.features[mine, place], other.features[theirs, place], err_msg=name)
-    varied = [len(np.unique(column[~np.isnan(column)])) > 1 for column in logged.features.T]
+    assert num_served == NUM_REQUESTS * COUNT  # neither the stranger's nor the similar ones
+    for place, name in enumerate(feature_set.ranker_features):
+        np.testing.assert_array_equal(rows.features[:, place], whole.features[:, place], err_msg=name)
+    varied = [len(np.unique(column[~np.isnan(column)])) > 1 for column in rows.features.T]
     assert np.mean(varied) > 0.5  # equal because compared, not because empty
-    assert logged.shown.all()
 
 
-def test_labels_are_what_was_posted(day: Day) -> None:
-    rows = logged_rows(day.groups, day.impressions, day.artifacts.feature_set)
-    liked = np.flatnonzero(rows.grades > 0)
-    assert set(rows.positions[liked].tolist()) == {2, 4}
-    assert len(liked) == NUM_REQUESTS
-    weak, strong = rows.grades[rows.positions == 2].max(), rows.grades[rows.positions == 4].max()
-    assert 0 < weak < strong == len(day.artifacts.feature_set.objectives)
-    assert rows.labels[rows.positions == 4].sum() >= NUM_REQUESTS / 2
+def test_a_served_feature_replaces_the_joined_one(day: Day, tmp_path: Path) -> None:
+    feature_set = day.artifacts.feature_set
+    log = changed(day.log, tmp_path / "log", "feature_item_log_price", 1.0)
+    log = changed(log, tmp_path / "both", "feature_rank_popular", 1.0)
+    whole = joined(day)
+    rows, num_served = with_served(whole, day.groups, read_served(str(log), day.groups, feature_set), feature_set)
+    ranked = np.array([query.request_id not in UNRANKED for query in day.groups.queries])
+    replaced = whole.shown & ranked[whole.group_index]
+    assert num_served == replaced.sum() > 0
+    names = feature_set.ranker_features
+    price = names.index("item_log_price")
+    np.testing.assert_array_equal(rows.features[replaced, price], whole.features[replaced, price] + np.float32(1))
+    np.testing.assert_array_equal(rows.features[~replaced], whole.features[~replaced])
+    others = [place for place in range(len(names)) if place != price]  # the ranks of sources among them
+    np.testing.assert_array_equal(rows.features[:, others], whole.features[:, others])
+    for name in ("grades", "labels", "brought", "shown", "positions", "outcomes", "group_sizes"):
+        np.testing.assert_array_equal(getattr(rows, name), getattr(whole, name), err_msg=name)
 
 
 def test_other_feature_sets_are_left_out(day: Day) -> None:
     other = day.artifacts.feature_set.model_copy(update={"repeats": "never", "transforms_version": 99})
-    assert len(logged_rows(day.groups, day.impressions, other)) == 0
+    assert read_served(str(day.log), day.groups, other).num_rows == 0
     wider = day.artifacts.feature_set.model_copy(update={"cross_numeric": ("price_z_to_user", "none_has_it")})
-    assert len(logged_rows(day.groups, day.impressions, wider)) == 0
+    served = read_served(str(day.log), day.groups, wider)
+    assert served.num_rows == 0
+    assert "feature_none_has_it" in served.column_names
 
 
-def test_a_request_id_used_twice_counts_the_first_time(day: Day) -> None:
-    once = logged_rows(day.groups, day.impressions, day.artifacts.feature_set)
-    later = pa.concat_tables([day.impressions, day.impressions])
-    again = logged_rows(day.groups, later, day.artifacts.feature_set)
-    np.testing.assert_array_equal(once.features, again.features)
-    np.testing.assert_array_equal(once.positions, again.positions)
+def test_a_request_id_used_twice_counts_the_first_time(day: Day, tmp_path: Path) -> None:
+    feature_set = day.artifacts.feature_set
+    later = changed(day.log, tmp_path / "later", "feature_item_log_price", 5.0)
+    for path in later.glob("impressions/*/*/part-*.parquet"):
+        table = pq.read_table(path, partitioning=None)
+        moved = pc.add(table["timestamp"], pa.scalar(timedelta(seconds=0.5)))
+        shutil.copy(day.log / path.relative_to(later), path)
+        again = table.set_column(table.column_names.index("timestamp"), "timestamp", moved)
+        pq.write_table(again, path.with_name("part-0-again.parquet"))  # read before the others
+    order = [(name, "ascending") for name in KEYS]
+    once, twice = (read_served(str(log), day.groups, feature_set).sort_by(order) for log in (day.log, later))
+    assert once.num_rows == NUM_REQUESTS * COUNT
+    for name in (*KEYS, "feature_item_log_price"):
+        assert twice[name].equals(once[name])
+
+
+def test_heads_learn_from_what_was_served_and_the_order_does_not(day: Day, tmp_path: Path) -> None:
+    """Every slate of the dataset as if a release of these features had shown it, with prices of 77 and 78."""
+    tables, features_dir = day.folder / "clean", day.folder / "features"
+    build_cutoff(tables, features_dir, None, tmp_path / "rank", name="rank")
+    feature_set = day.artifacts.feature_set
+
+    def trained(name: str, log: str) -> tuple[Path, dict[str, float]]:
+        given = (tables, features_dir, tmp_path / "rank", tmp_path / name)
+        return tmp_path / name, train_ranker(*given, config=TREES, max_rows=30_000, log=log)
+
+    without, numbers = trained("without", "")
+    assert numbers["logged_rows"] == 0
+    served, numbers = trained("served", str(as_served(tables, tmp_path / "log", feature_set, feature_set.hash)))
+    assert numbers["logged_rows"] > 1_000
+    other, nothing = trained("other", str(as_served(tables, tmp_path / "foreign", feature_set, "0" * 16)))
+    assert nothing["logged_rows"] == 0
+    for name in ("model.txt", "head_click.txt", "calibration.json"):
+        assert (other / name).read_bytes() == (without / name).read_bytes()
+    assert (served / "model.txt").read_bytes() == (without / "model.txt").read_bytes()
+    ranges = {
+        name: (path / "head_click.txt").read_text().split("feature_infos=")[1].split("\n")[0].split(" ")
+        for name, path in (("without", without), ("served", served))
+    }
+    price = feature_set.ranker_features.index("item_log_price")
+    assert ranges["served"][price] == "[77:78]" != ranges["without"][price]
+
+
+def as_served(tables_dir: Path, log: Path, feature_set: FeatureSet, feature_hash: str) -> Path:
+    """A log with the impressions of prepared tables, ranked from features that are 0 but for the price."""
+    shown = PreparedTables.open(tables_dir).read("impressions", [*KEYS, "timestamp"])
+    features = {f"feature_{name}": np.zeros(shown.num_rows, np.float32) for name in feature_set.ranker_features}
+    features["feature_item_log_price"] = np.resize(np.array([77, 78], np.float32), shown.num_rows)
+    for name, values in {"feature_hash": [feature_hash] * shown.num_rows, **features}.items():
+        shown = shown.append_column(name, pa.array(values))
+    hours = pc.cast(shown["timestamp"], pa.int64()).to_numpy() // (HOUR * 10**6)
+    for hour in np.unique(hours).tolist():
+        write_parquet(log / IMPRESSIONS / hour_folder(hour) / "part-0.parquet", shown.filter(pa.array(hours == hour)))
+    return log

@@ -21,6 +21,7 @@ def make(groups: list[list[tuple[int, bool]]]) -> RankingRows:
         brought=np.array([brought for _, brought in flat], dtype=bool),
         shown=number % 2 == 0,
         positions=number.astype(np.int32),
+        outcomes=number,
         group_sizes=np.array([len(group) for group in groups], dtype=np.int64),
     )
 
@@ -41,7 +42,7 @@ def test_keep_drops_rows_and_empty_groups(groups: list[list[tuple[int, bool]]], 
         for start, group in zip(np.cumsum([0, *map(len, groups)]), groups, strict=False)
     ]
     assert kept.group_sizes.tolist() == [size for size in left if size]
-    assert len(kept) == kept.group_sizes.sum() == len(kept.labels) == len(kept.shown) == len(kept.positions)
+    assert len(kept) == kept.group_sizes.sum() == len(kept.labels) == len(kept.shown) == len(kept.outcomes)
 
 
 @given(rows_of_groups)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from components.features import build_features
-from components.index.build import build_stage
+from components.index.build import build_cutoff
 from components.ranking.fit import RankerConfig
 from components.ranking.train import train_ranker
 from components.retrieval.config import TrainingConfig
@@ -22,12 +22,12 @@ from tests.components.validation.prepared import write_prepared
 TREES = RankerConfig(num_trees=10, num_threads=1)
 
 
-def stage(directory: Path, tables: Path, features: Path) -> Path:
-    """Stage `rank` with towers of one epoch."""
+def rank_cutoff(directory: Path, tables: Path, features: Path) -> Path:
+    """Cutoff `rank` with towers of one epoch."""
     until = PreparedTables.open(tables).split.rank_start
     config = TrainingConfig(dimension=16, hidden=16, batch=128)
     fit_towers(tables, features, directory / "towers", until=until, epochs=1, config=config)
-    build_stage(tables, features, directory / "towers", directory / "rank", name="rank")
+    build_cutoff(tables, features, directory / "towers", directory / "rank", name="rank")
     return directory / "rank"
 
 
@@ -48,7 +48,7 @@ def log(directory: Path, keep) -> tuple[Path, Path]:
 
 def test_a_ranker_is_trained_on_rows_before_the_test_span(tmp_path: Path) -> None:
     tables, features = shop.write(tmp_path, num_events=1_500)
-    built = stage(tmp_path, tables, features)
+    built = rank_cutoff(tmp_path, tables, features)
     numbers = train_ranker(tables, features, built, tmp_path / "ranker", config=TREES, max_rows=6_000)
     assert 0 < numbers["trees"] <= 10
     assert 0 < numbers["train_rows"] + numbers["validation_rows"] <= 6_000
@@ -66,7 +66,7 @@ def test_a_span_without_a_positive_is_named(tmp_path: Path) -> None:
     ):
         require_positives(PreparedTables.open(tables))
     with pytest.raises(DatasetError, match="the rank span of the log holds no positive event, so there is nothing"):
-        train_ranker(tables, features, stage(tmp_path, tables, features), tmp_path / "ranker", config=TREES)
+        train_ranker(tables, features, rank_cutoff(tmp_path, tables, features), tmp_path / "ranker", config=TREES)
     assert not (tmp_path / "ranker").exists()
 
 
@@ -83,4 +83,4 @@ def test_positives_that_no_source_brings_are_no_reason_to_crash(tmp_path: Path) 
 
     tables, features = log(tmp_path, keep)
     with pytest.raises(DatasetError, match=r"no source brings an item that was liked in the .* span"):
-        train_ranker(tables, features, stage(tmp_path, tables, features), tmp_path / "ranker", config=TREES)
+        train_ranker(tables, features, rank_cutoff(tmp_path, tables, features), tmp_path / "ranker", config=TREES)

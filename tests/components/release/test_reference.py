@@ -13,7 +13,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.release.profile import SAMPLE_REQUESTS, profile, sample
-from components.release.reference import as_declared
 from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
@@ -200,18 +199,6 @@ def test_a_sample_is_whole_requests_of_a_seed() -> None:
     assert counted_tables(drawn)["requests"].num_rows == SAMPLE_REQUESTS
     assert keys(drawn) == keys(sample(many, 1))
     assert keys(drawn) != keys(sample(many, 2))
-
-
-def test_prices_are_those_of_the_later_time_and_counts_those_of_the_earlier() -> None:
-    earlier = world.items()
-    numeric = earlier.numeric + 1
-    available = ~earlier.available
-    later = world.items(numeric=numeric, price=earlier.price * 2, available=available)
-    merged = as_declared(earlier, later, world.feature_set())
-    assert np.array_equal(merged.numeric[:, 0], earlier.numeric[:, 0])  # num_click_7d
-    assert np.array_equal(merged.numeric[:, 1], numeric[:, 1])  # log_price
-    assert np.array_equal(merged.price, earlier.price * 2)
-    assert np.array_equal(merged.available, available)
 
 
 def keys(table: pa.Table) -> list[dict[str, object]]:

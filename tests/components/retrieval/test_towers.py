@@ -177,7 +177,7 @@ def test_small_logs_have_towers(tmp_path: Path, users: int, items: int, hours: i
     tables.mkdir()
     build_features(write_prepared(tables, config(), interactions=events), features)
     split = PreparedTables.open(tables).split
-    fit_towers(tables, features, tmp_path / "towers", until=split.stage_time("test"), config=CONFIG)
+    fit_towers(tables, features, tmp_path / "towers", until=split.cutoff_time("test"), config=CONFIG)
     embeddings = np.load(tmp_path / "towers" / "item_embeddings.npy")
     assert embeddings.shape == (items, 16)
     assert np.isfinite(embeddings).all()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.dataset.split import DAY, Split, clean_span, make_split, outlying_times
+from feature_repo.dataset.split import DAY, Split, clean_span, make_split
 
 END = 1_700_000_000.123457
 
@@ -76,14 +76,12 @@ def test_boundaries_out_of_order_are_refused() -> None:
 
 
 def test_a_row_dated_2099_is_outlying_however_few_there_are() -> None:
-    times = np.array([END - DAY, END, 4_070_908_800.0])
-    assert outlying_times(times, now=END).tolist() == [False, False, True]
-    assert outlying_times(np.array([END + 0.9 * DAY]), now=END).tolist() == [False]
+    assert clean_span(np.array([END - DAY, END, 4_070_908_800.0]), now=END) == (END - DAY, END)
+    assert clean_span(np.array([END + 0.9 * DAY]), now=END) == (END + 0.9 * DAY, END + 0.9 * DAY)
 
 
 def test_a_time_before_the_year_1_is_outlying_however_few_there_are() -> None:
-    times = np.array([-1e11, END - DAY, END])
-    assert outlying_times(times, now=END).tolist() == [True, False, False]
+    assert clean_span(np.array([-1e11, END - DAY, END]), now=END) == (END - DAY, END)
 
 
 def test_few_rows_across_a_gap_of_a_year_are_outlying_at_either_end() -> None:
@@ -91,7 +89,6 @@ def test_few_rows_across_a_gap_of_a_year_are_outlying_at_either_end() -> None:
     early, late = END - 31 * DAY - 366 * DAY, END + 366 * DAY
     times = np.concatenate([[early], log, [late, late + 400 * DAY]])
     assert clean_span(times, now=END + 5000 * DAY) == (log[0], log[-1])
-    assert outlying_times(times, now=END + 5000 * DAY).sum() == 3
 
 
 def test_many_rows_or_a_small_gap_are_not_outlying() -> None:
@@ -99,21 +96,21 @@ def test_many_rows_or_a_small_gap_are_not_outlying() -> None:
     many = np.concatenate([log, np.full(2, END + 366 * DAY)])  # 0.2 %
     near = np.concatenate([log, [END + 364 * DAY]])
     for times in (many, near):
-        assert not outlying_times(times, now=END + 5000 * DAY).any()
+        assert clean_span(times, now=END + 5000 * DAY) == (times[0], times[-1])
 
 
 def test_rows_without_a_time_are_left_to_other_rules() -> None:
-    assert outlying_times(np.array([math.nan, END]), now=END).tolist() == [False, False]
-    assert all(math.isnan(moment) for moment in clean_span(np.array([math.nan]), now=END))
-    assert outlying_times(np.array([math.nan, END + 9 * DAY]), now=END).tolist() == [False, True]
+    assert clean_span(np.array([math.nan, END]), now=END) == (END, END)
+    for times in ([math.nan], [math.nan, END + 9 * DAY]):
+        assert all(math.isnan(moment) for moment in clean_span(np.array(times), now=END))
 
 
 @given(times=st.lists(st.floats(0, 4e9), min_size=1, max_size=50))
-def test_what_is_not_outlying_is_the_span(times: list[float]) -> None:
-    column = np.array(times)
-    first, last = clean_span(column, now=END)
-    kept = column[~outlying_times(column, now=END)]
-    if len(kept):
-        assert (kept.min(), kept.max()) == (first, last)
+def test_of_few_rows_only_what_lies_past_the_clock_is_outlying(times: list[float]) -> None:
+    """None of fewer than 1,000 rows is few enough to be cut off by a gap."""
+    first, last = clean_span(np.array(times), now=END)
+    known = [moment for moment in times if moment <= END + DAY]
+    if known:
+        assert (first, last) == (min(known), max(known))
     else:
         assert math.isnan(first)

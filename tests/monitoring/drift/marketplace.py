@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from components.features.build import build_features
-from components.index.build import build_stage
+from components.index.build import build_cutoff
 from components.ingest import ingest
 from components.marketplace.config import LOG_START, config_for
 from components.marketplace.dataset.directory import make_dataset
@@ -23,7 +23,7 @@ from components.marketplace.world.world import World
 from components.ranking.fit import RankerConfig
 from components.ranking.train import train_ranker
 from components.release.reference import make_reference
-from components.replay.stage import Stage
+from components.replay.cutoff import Cutoff
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from components.validation.rows.checks import check_rows
@@ -106,9 +106,9 @@ def make_shop(directory: Path, size: str, *, towers: bool, trees: RankerConfig, 
     for name in ("rank", "final"):
         fitted = directory / f"towers-{name}" if towers else None
         if fitted is not None:
-            until = min(tables.split.stage_time(name), tables.split.test_start)
+            until = min(tables.split.cutoff_time(name), tables.split.test_start)
             fit_towers(clean, features, fitted, until=until, epochs=2, config=TrainingConfig.of("fast"))
-        build_stage(clean, features, fitted, directory / name, name=name)
+        build_cutoff(clean, features, fitted, directory / name, name=name)
     train_ranker(clean, features, directory / "rank", directory / "ranker", config=trees, max_rows=60_000)
     final, ranker, reference = directory / "final", directory / "ranker", directory / "reference"
     make_reference(clean, features, final, ranker, reference, days=days)
@@ -127,15 +127,15 @@ def write_log(log: Path, table: pa.Table) -> str:
 
 
 def _bundle(directory: Path, tables: PreparedTables) -> Bundle:
-    stage, split = Stage(directory / "final", directory / "features"), tables.split
+    cutoff, split = Cutoff(directory / "final", directory / "features"), tables.split
     as_of = split.stamp(split.log_end)
     with HistoricalFeatures(directory / "features") as reader:
         content = BundleContent(
-            feature_set=stage.feature_set,
+            feature_set=cutoff.feature_set,
             items=reader.items(as_of),
             contents=pq.read_table(FeaturesDirectory(directory / "features").items_static_file),
-            parts=stage.directory,
-            config=stage.config(),
+            parts=cutoff.directory,
+            config=cutoff.config(),
             ranker=directory / "ranker",
             reference=directory / "reference",
         )

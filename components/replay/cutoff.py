@@ -1,12 +1,13 @@
-"""A stage: what retrieval needs as of one time, as files, and as the `Artifacts` a recommender reads.
+"""A cutoff: what retrieval needs as of one time, as files, and as the `Artifacts` a recommender reads.
 
-    towers/           as `components/retrieval` wrote them, item embeddings as of the stage's time
+    towers/           as `components/retrieval` wrote them, item embeddings as of the cutoff's time
     index/            item index
     neighbours.npz    item-to-item neighbours
     popularity.npz    popular lists
     stage.json        name, time, half-life, recall of the index
 
-Training has three: `rank` scores the ranker's rows, `test` is measured, `final` is released.
+Training has three: `rank` scores the ranker's rows, `test` is measured, `final` is released. The description is called
+`stage.json` because cutoffs were called stages when the layout of the folder was fixed; the layout is a contract.
 """
 
 from __future__ import annotations
@@ -28,12 +29,13 @@ from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
 from inference.sources import configured
 
-TOWERS, INDEX, STAGE = "towers", "index", "stage.json"
+TOWERS, INDEX = "towers", "index"
+CUTOFF_FILE = "stage.json"
 
 
 @dataclass(frozen=True)
-class Stage:
-    """A stage's folder.
+class Cutoff:
+    """The folder of a cutoff.
 
     Attributes:
         directory: Where the files are.
@@ -52,7 +54,7 @@ class Stage:
     @cached_property
     def description(self) -> dict[str, Any]:
         """Content of stage.json."""
-        content: dict[str, Any] = read_json(self.directory / STAGE)
+        content: dict[str, Any] = read_json(self.directory / CUTOFF_FILE)
         return content
 
     @cached_property

@@ -1,0 +1,91 @@
+"""The artifacts of a cutoff as they would have been at earlier or later cuts.
+
+The towers, the index and the half-lives of the cutoff stay. A `RenewalPolicy` says what is fitted again as of a cut.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from components.index.covisitation import CovisitationConfig, fit_neighbours
+from components.index.popular import fit_popularity
+from components.replay.cutoff import Cutoff
+from components.replay.events import Events
+from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import ItemColumns, TimeArray
+from inference.feature_store.historical import HistoricalFeatures
+from inference.models.artifacts import Artifacts
+from inference.models.neighbours import Neighbours
+
+MOST_REFITS = 8  # of the neighbours over all cuts
+DECLARED = ("log_price", "price_to_category", "rating", "log_num_ratings")  # and the owner's own columns
+
+
+@dataclass(frozen=True, slots=True)
+class RenewalPolicy:
+    """What is renewed as of a cut, next to the catalogue and the popular lists, which always are.
+
+    Attributes:
+        neighbours: Fits the neighbours again, at most `MOST_REFITS` times over all cuts. Served neighbours are a day
+            old and hold the earlier sessions of the user: rows scored with neighbours of weeks ago would teach the
+            ranker to distrust them, and neighbours that know the future would make the past look easy.
+        declared: Takes the declared columns of items (price, stock) from the following cut, because servers see such
+            changes at once. The counted columns stay those of the cut itself.
+    """
+
+    neighbours: bool = False
+    declared: bool = False
+
+
+class Renewal:
+    """Renews artifacts as of cuts.
+
+    Args:
+        tables: Clean prepared tables.
+        cutoff: Supplies the half-life of popularity.
+        reader: Reads the catalogue, whose item ids are the row map of the artifacts.
+        cuts: All cuts that are asked for, ascending unix seconds, at least one.
+        policy: What is renewed.
+    """
+
+    def __init__(
+        self,
+        tables: PreparedTables,
+        cutoff: Cutoff,
+        reader: HistoricalFeatures,
+        cuts: TimeArray,
+        policy: RenewalPolicy,
+    ) -> None:
+        split, self._reader, self._policy = tables.split, reader, policy
+        self._events = Events.read(tables, reader.items(float(cuts[0])).item_ids)
+        self._half_life = float(cutoff.description["half_life_days"])
+        self._refits = cuts[:: -(-len(cuts) // MOST_REFITS)]
+        self._fitted: tuple[float, Neighbours] | None = None
+        self._following = dict(zip(cuts.tolist(), [*cuts[1:].tolist(), split.stamp(split.log_end)], strict=True))
+
+    def __call__(self, artifacts: Artifacts, cut: float) -> Artifacts:
+        """The artifacts, whose catalogue is that of the cut, with the rest renewed as the policy says."""
+        num_items = len(artifacts.items)
+        renewed = artifacts.with_parts(fit_popularity(self._events, num_items, cut, self._half_life))
+        if self._policy.neighbours:
+            renewed = renewed.with_parts(self._neighbours(cut, num_items))
+        if self._policy.declared:
+            declared = self._reader.items(self._following[cut])
+            renewed = replace(renewed, items=as_declared(artifacts.items, declared, artifacts.feature_set))
+        return renewed
+
+    def _neighbours(self, cut: float, num_items: int) -> Neighbours:
+        refit = float(self._refits[max(int(np.searchsorted(self._refits, cut, side="right")) - 1, 0)])
+        if self._fitted is None or self._fitted[0] != refit:
+            self._fitted = refit, fit_neighbours(self._events, num_items, refit, CovisitationConfig())
+        return self._fitted[1]
+
+
+def as_declared(counted: ItemColumns, declared: ItemColumns, feature_set: FeatureSet) -> ItemColumns:
+    """The catalogue with the counted columns of one time and the declared columns of another."""
+    kept = [name not in DECLARED and name not in feature_set.item_extras for name in feature_set.item_numeric]
+    numeric = np.where(np.array(kept, dtype=np.bool_), counted.numeric, declared.numeric)
+    return replace(declared, numeric=numeric)
