@@ -1,4 +1,5 @@
-# Every target does the set-up it needs and skips what is done. `make` lists them. Everything generated lives in build/.
+# Every target performs the set-up that it needs and skips finished steps. `make` lists the targets. All generated files
+# are in build/.
 
 SIZE ?= small
 SEED ?= 0
@@ -14,7 +15,7 @@ SIMULATED := build/data/simulated-$(SIZE)
 DATASET ?= $(SIMULATED)
 PACKAGES := feature_repo inference components pipelines monitoring
 
-# OpenMP threads sleep while they wait: cores may be wanted elsewhere.
+# OpenMP threads sleep while they wait, so that other processes can use the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 export KUBEREC_VALIDATION_PYTHON ?= $(CURDIR)/.venv-validation/bin/python
 
@@ -24,10 +25,10 @@ export KUBEREC_VALIDATION_PYTHON ?= $(CURDIR)/.venv-validation/bin/python
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
 
-setup:  ## both environments, .venv and .venv-validation; every target calls it
+setup:  ## create both environments, .venv and .venv-validation; every target calls it
 	@.ci/setup validation
 
-# The dataset of this call: the default one is simulated first, once.
+# The dataset of this call. The default dataset is simulated if it does not exist.
 dataset: setup
 	@[ "$(DATASET)" != "$(SIMULATED)" ] || [ -e $(SIMULATED)/dataset.toml ] || $(MAKE) --no-print-directory simulate
 
@@ -37,13 +38,13 @@ run: dataset  ## train, serve and print one feed [DATASET=dir PARAMS="gate=warn"
 serve: dataset  ## serve the current bundle until interrupted [DATASET=dir PORT=8080 CLOCK=request]
 	@$(PY) -m pipelines.serve --dataset "$(DATASET)" --port $(PORT) $(if $(CLOCK),--clock $(CLOCK))
 
-refresh: dataset  ## features as of now from dataset and log, without training [DATASET=dir]
+refresh: dataset  ## update the online features from dataset and log, without training [DATASET=dir]
 	@$(PY) -m pipelines.refresh --dataset "$(DATASET)"
 
-drift: dataset  ## compare what was served since the last run with its reference [DATASET=dir PARAMS="gate=warn"]
+drift: dataset  ## compare requests since the last run with the drift reference [DATASET=dir PARAMS="gate=warn"]
 	@$(PY) -m pipelines.drift --dataset "$(DATASET)" $(PARAMS)
 
-evaluate: dataset  ## compare with the baselines [DATASET=dir PROTOCOL=temporal|leave-one-out RECIPE=fast]
+evaluate: dataset  ## compare the recommender with baselines [DATASET=dir PROTOCOL=temporal|leave-one-out RECIPE=fast]
 	@$(PY) -m pipelines.evaluate --dataset "$(DATASET)" --protocol $(PROTOCOL) --recipe $(RECIPE)
 
 simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large SEED=0]
@@ -55,17 +56,17 @@ compile: setup  ## compile the pipelines for a cluster into build/pipelines/
 render: setup  ## render the manifests for a cluster into build/manifests/
 	@.ci/render
 
-test:  ## every test but the long ones [ARGS="tests/inference -k filter"]
+test:  ## run all tests except the long tests [ARGS="tests/inference -k filter"]
 	@.ci/setup validation serving
 	@.ci/install-servers
 	@$(PY) -m pytest -q -m "not long" -n $(WORKERS) --dist loadfile --no-loadscope-reorder --durations=10 $(ARGS)
 
-test-long:  ## the long tests alone
+test-long:  ## run only the long tests
 	@.ci/setup validation serving
 	@.ci/install-servers
 	@$(PY) -m pytest -q -m long --timeout=3600 --durations=10 $(ARGS)
 
-lint:  ## formatter, linter, type checker, import rules, plain language
+lint:  ## check formatting, lint rules, types, import rules and plain language
 	@.ci/setup
 	@.venv/bin/ruff format --check --quiet . .ci/check-language
 	@.venv/bin/ruff check --quiet . .ci/check-language
@@ -73,10 +74,10 @@ lint:  ## formatter, linter, type checker, import rules, plain language
 	@.venv/bin/lint-imports --no-cache
 	@$(PY) .ci/check-language
 
-format:  ## fix what the formatter and the linter can fix
+format:  ## apply the fixes of formatter and linter
 	@.ci/setup
 	@.venv/bin/ruff check --quiet --fix . .ci/check-language
 	@.venv/bin/ruff format --quiet . .ci/check-language
 
-clean:  ## remove everything generated but the environments
+clean:  ## remove all generated files except the environments
 	rm -rf build .mypy_cache .pytest_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,6 +1,6 @@
-"""Percentile bootstrap over users: how far a mean, or a paired difference of means, could be chance.
+"""Percentile bootstrap over users: confidence intervals of means and of paired differences of means.
 
-All methods are resampled with the same draws, so differences are paired (Sakai 2006). Deterministic by seed.
+All methods are resampled with the same draws, so differences are paired (Sakai 2006). Deterministic for a given seed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _DRAWS_AT_ONCE = 4_000_000
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """A mean and the 95 % interval around it."""
+    """A mean and its 95 % confidence interval."""
 
     mean: float
     low: float
@@ -25,12 +25,12 @@ class Interval:
 
     @property
     def above_zero(self) -> bool:
-        """The whole interval is positive."""
+        """Whether the whole interval is positive."""
         return self.low > 0
 
     @property
     def below_zero(self) -> bool:
-        """The whole interval is negative."""
+        """Whether the whole interval is negative."""
         return self.high < 0
 
 
@@ -39,8 +39,8 @@ class Resampled:
     """Bootstrap means of several methods under the same draws.
 
     Attributes:
-        names: Methods.
-        means: Plain means [methods].
+        names: Names of the methods.
+        means: Means over all users [methods].
         draws: Means of every resample [resamples, methods].
     """
 
@@ -62,21 +62,21 @@ class Resampled:
 def resample(
     values: Mapping[str, npt.NDArray[np.float64]], *, resamples: int = NUM_RESAMPLES, seed: int = 0
 ) -> Resampled:
-    """Draw users with replacement and average every method over each draw.
+    """Draws users with replacement and averages every method over each draw.
 
     Args:
         values: Method -> metric of each user [q], users in the same order.
-        resamples: How many draws.
-        seed: Of the draws.
+        resamples: Number of draws.
+        seed: Seed of the draws.
 
     Raises:
-        ValueError: There is no user, or methods differ in their number.
+        ValueError: There are no users, or the methods have different numbers of users.
     """
     names = tuple(values)
     table = np.stack([values[name] for name in names], axis=1)
     num = len(table)
     if num == 0:
-        raise ValueError("a bootstrap needs at least one user")
+        raise ValueError("A bootstrap needs at least one user.")
     rng = np.random.default_rng(seed)
     draws = np.empty((resamples, len(names)))
     step = max(1, _DRAWS_AT_ONCE // num)

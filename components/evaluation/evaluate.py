@@ -1,7 +1,7 @@
-"""Compares methods on the tasks of a log: every figure, interval and slice, and the lists they come from.
+"""Compares methods on the tasks of a log: all figures, intervals and slices, and the lists behind them.
 
-Contract 2 in files: `evaluation.json` and `evaluation/lists.parquet`. Owns what is measured and how it is written; who
-makes the lists is handed in as `Method`s. It refuses to average over users who had nothing to find.
+Writes the files of contract 2: `evaluation.json` and `evaluation/lists.parquet`. The caller passes the `Method`s that
+make the lists. Averages include only users with relevant items.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ class Outcome:
     """A method's result on one task.
 
     Attributes:
-        rows: Its lists [q, `LIST_LENGTH`], padded with -1.
+        rows: The method's lists [q, `LIST_LENGTH`], padded with -1.
         values: Metric -> value of each query [q].
-        figures: Means, and coverage.
+        figures: Means over queries, and coverage.
     """
 
     rows: IntArray
@@ -52,13 +52,13 @@ class Outcome:
 
 @dataclass(frozen=True, slots=True)
 class EvaluationResult:
-    """All that was measured.
+    """All measured results.
 
     Attributes:
-        tasks: Who was asked.
+        tasks: The evaluated tasks.
         outcomes: Method -> result on the test task; absent methods are in `absent`.
-        absent: Method -> why it does not apply.
-        slices: Slice -> (number of users, method -> figures); no figures where nobody was asked.
+        absent: Method -> reason why it does not apply.
+        slices: Slice -> (number of users, method -> figures); without figures if the slice has no users.
         details: Method -> novelty, Gini, hit rate by category, figures on warm items.
         intervals: Bootstrap of NDCG@20 over users, None without users.
         item_ids: The row map.
@@ -75,18 +75,18 @@ class EvaluationResult:
     user_ids: ObjectArray
 
     def ndcg(self) -> dict[str, npt.NDArray[np.float64]]:
-        """NDCG@20 of each test user by method, as the gate wants it."""
+        """NDCG@20 of each test user by method, for the gate."""
         return {name: outcome.values["ndcg@20"] for name, outcome in self.outcomes.items()}
 
     def leads(self) -> dict[str, Interval]:
-        """Other method -> NDCG@20 of the funnel minus its own, paired by user; empty without users."""
+        """Method -> NDCG@20 of the funnel minus that of the method, paired by user; empty without users."""
         drawn = self.intervals
         if drawn is None or FUNNEL not in self.outcomes:
             return {}
         return {name: drawn.difference(FUNNEL, name) for name in self.outcomes if name != FUNNEL}
 
     def summary(self) -> dict[str, Any]:
-        """The part of `evaluation.json` that is measured here."""
+        """The measured part of `evaluation.json`."""
         methods: dict[str, Any] = {}
         for name in METHODS:
             if name in self.outcomes:
@@ -138,15 +138,15 @@ def evaluate(
     categories: ObjectArray | None = None,
     seed: int = 0,
 ) -> EvaluationResult:
-    """Ask every method every task.
+    """Evaluates every method on every task.
 
     Args:
         log: All clean events.
         tasks: The test task and its slices.
-        methods: Name -> method, or why it is absent; in the order of the report.
-        start: Test start, microseconds; popularity of novelty is that of earlier events.
-        categories: Category of each item row [m], "" where unknown.
-        seed: Of the bootstrap.
+        methods: Name -> method, or the reason why it is absent; in the order of the report.
+        start: Test start, microseconds; novelty uses the popularity of earlier events.
+        categories: Category of each item row [m], "" if unknown.
+        seed: Seed of the bootstrap.
     """
     num_items = len(log.item_ids)
     history = log.before(start).positives
@@ -185,12 +185,12 @@ def evaluate(
 
 
 def write_evaluation(out_dir: Path, result: EvaluationResult, about: Mapping[str, Any]) -> dict[str, Any]:
-    """Write `evaluation.json` and `evaluation/lists.parquet`, the lists first.
+    """Writes `evaluation.json` and `evaluation/lists.parquet`, the lists first.
 
     Args:
-        out_dir: Folder of both, e.g. `build`.
-        result: What was measured.
-        about: What else the file says: dataset, protocol, recipe, seconds, and more.
+        out_dir: Folder of both files, such as `build`.
+        result: The measured results.
+        about: Further content of the file: dataset, protocol, recipe, seconds, and more.
 
     Returns:
         Content of the file.
@@ -202,7 +202,7 @@ def write_evaluation(out_dir: Path, result: EvaluationResult, about: Mapping[str
 
 
 def finite(content: Any) -> Any:
-    """The same nested content with what is not finite as None; figures keep all digits, so that lists give them."""
+    """Nested content with non-finite numbers as None; numbers keep all digits, so that lists reproduce them."""
     if isinstance(content, Mapping):
         return {key: finite(value) for key, value in content.items()}
     if isinstance(content, (list, tuple)):
@@ -219,7 +219,7 @@ def _ask(method: Method, task: Task, num_items: int) -> Outcome:
 
 
 def _relist(test: Outcome, task: Task, part: Task, num_items: int) -> dict[str, float]:
-    """Figures of the same lists under fewer relevant items."""
+    """Figures of the same lists with fewer relevant items."""
     rows = test.rows[np.searchsorted(task.users, part.users)]
     return metrics.summary(metrics.per_query(rows, part.relevant), rows, num_items)
 

@@ -1,8 +1,8 @@
-"""Ranking metrics over whole lists, vectorised over queries. No sampled negatives, no averages over what is missing.
+"""Ranking metrics over whole lists, vectorised over queries, without sampled negatives.
 
-A list row is `rows` int32 [q, k], best first, padded with -1. Every per-query function returns float64 [q]; a query
-with an empty list scores 0. Formulas: Recall@k = hits / relevant; DCG with gain 1 and discount 1 / log2(rank + 2) over
-an ideal DCG of min(k, relevant) hits; AP@k over min(k, relevant); contract 2.
+Lists are `rows` int32 [q, k], best first, padded with -1. Every per-query function returns float64 [q]; a query with an
+empty list scores 0. Formulas (contract 2): Recall@k = hits / relevant; NDCG@k with gain 1 and discount
+1 / log2(rank + 2), over the ideal DCG of min(k, relevant) hits; AP@k over min(k, relevant).
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ def hits(rows: IntArray, relevant: Ragged) -> BoolArray:
 
 
 def recall(hit: BoolArray, num_relevant: npt.NDArray[np.int64], k: int) -> FloatArray64:
-    """Hits among the first k over all relevant [q]."""
+    """Hits among the first k over all relevant items [q]."""
     found: FloatArray64 = hit[:, :k].sum(axis=1) / np.maximum(num_relevant, 1)
     return found
 
 
 def hit_rate(hit: BoolArray, k: int) -> FloatArray64:
-    """1 where any of the first k is relevant [q]."""
+    """1 if any of the first k items is relevant, else 0 [q]."""
     return np.where(hit[:, :k].any(axis=1), 1.0, 0.0)
 
 
 def reciprocal_rank(hit: BoolArray, k: int) -> FloatArray64:
-    """1 / (place of the first hit among the first k), 0 without one [q]."""
+    """1 / (position of the first hit among the first k, from 1), 0 without a hit [q]."""
     first = hit[:, :k].argmax(axis=1)
     return np.where(hit[:, :k].any(axis=1), 1.0 / (first + 1), 0.0)
 
@@ -52,7 +52,7 @@ def ndcg(hit: BoolArray, num_relevant: npt.NDArray[np.int64], k: int) -> FloatAr
 
 
 def average_precision(hit: BoolArray, num_relevant: npt.NDArray[np.int64], k: int) -> FloatArray64:
-    """Mean of precision at each hit's place, over min(k, relevant) [q]."""
+    """Sum of the precision at the position of each hit, over min(k, relevant) [q]."""
     top = hit[:, :k]
     precision = np.cumsum(top, axis=1) / np.arange(1, top.shape[1] + 1)
     mean: FloatArray64 = (precision * top).sum(axis=1) / np.clip(num_relevant, 1, k)
@@ -60,15 +60,15 @@ def average_precision(hit: BoolArray, num_relevant: npt.NDArray[np.int64], k: in
 
 
 def coverage(rows: IntArray, num_items: int, k: int = 10) -> float:
-    """Share of the catalogue that stands in the first k of any list."""
+    """Share of the catalogue that appears in the first k of any list."""
     top = rows[:, :k]
     return len(np.unique(top[top >= 0])) / max(num_items, 1)
 
 
 def novelty(rows: IntArray, num_users_by_item: npt.NDArray[np.int64], k: int = 10) -> float:
-    """Mean self-information, bits, of the first k: -log2 of the item's add-one share of all (user, item) pairs.
+    """Mean self-information in bits of the first k: -log2 of the item's smoothed share of all (user, item) pairs.
 
-    Zhou et al. 2010, with Laplace smoothing so that an item nobody met stays finite.
+    Zhou et al. 2010, with Laplace smoothing, so that the value of an item without users stays finite.
     """
     top = rows[:, :k]
     if not (top >= 0).any():
@@ -78,7 +78,7 @@ def novelty(rows: IntArray, num_users_by_item: npt.NDArray[np.int64], k: int = 1
 
 
 def gini(rows: IntArray, num_items: int, k: int = 10) -> float:
-    """Gini coefficient of how often each item of the catalogue stands in the first k; 0 even, 1 all on one item."""
+    """Gini coefficient of the items' frequencies in the first k; 0 for equal frequencies, 1 for a single item."""
     top = rows[:, :k]
     shown = np.sort(np.bincount(top[top >= 0], minlength=num_items)).astype(np.float64)
     if shown.sum() == 0:
@@ -90,14 +90,16 @@ def gini(rows: IntArray, num_items: int, k: int = 10) -> float:
 def category_hit_rate(
     rows: IntArray, relevant: Ragged, categories: npt.NDArray[np.object_], k: int = 10, most: int = 20
 ) -> dict[str, dict[str, float]]:
-    """Hit rate within each category: of users with a relevant item of it, the share with such an item in the first k.
+    """Hit rate by category: the share of users who find a relevant item of the category in the first k.
+
+    Only users with a relevant item of the category count.
 
     Args:
         rows: Lists [q, k'].
-        relevant: Relevant items a query.
-        categories: Category of each item row [m], "" where unknown (left out).
-        k: Places that count.
-        most: How many categories are told, those most users want.
+        relevant: Relevant items of each query.
+        categories: Category of each item row [m], "" if unknown (such items are ignored).
+        k: Number of positions that count.
+        most: Number of categories to report; the categories with the most users are chosen.
     """
     names, codes = np.unique(categories.astype(str), return_inverse=True)
     wanted = np.unique(np.stack([codes[relevant.rows], relevant.owners]), axis=1)
@@ -111,7 +113,7 @@ def category_hit_rate(
 
 
 def per_query(rows: IntArray, relevant: Ragged) -> dict[str, FloatArray64]:
-    """Every metric that has a value a query, name -> [q]."""
+    """All per-query metrics, name -> [q]."""
     hit = hits(rows, relevant)
     counts = relevant.counts
     return {
@@ -127,6 +129,6 @@ def per_query(rows: IntArray, relevant: Ragged) -> dict[str, FloatArray64]:
 
 
 def summary(values: Mapping[str, FloatArray64], rows: IntArray, num_items: int) -> dict[str, float]:
-    """Means over queries, and coverage@10; all 0 without queries."""
+    """Means over queries and coverage@10; all values are 0 without queries."""
     means = {name: float(column.mean()) if len(column) else 0.0 for name, column in values.items()}
     return means | {"coverage@10": coverage(rows, num_items)}

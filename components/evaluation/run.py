@@ -1,6 +1,6 @@
-"""The whole evaluation of a run: baselines, the recommender, impressions, the gate, and every file of it.
+"""Runs the whole evaluation: baselines, the recommender, impressions, the gate, and all output files.
 
-Owns the order of work and what goes where. Decides nothing: the gate does, and the release step acts.
+The gate decides about the release, and the release step carries the decision out.
 """
 
 from __future__ import annotations
@@ -41,13 +41,14 @@ NUM_THREADS = 2
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What a run's evaluation ends with.
+    """The result of a run's evaluation.
 
     Attributes:
         content: Content of evaluation.json.
-        result: Lists and figures behind it.
-        decision: The gate's; None under leave-one-out, which says nothing of a release.
-        curve: ROC of the first objective on impressions: false and true positive rates, thresholds; empty without.
+        result: Lists and figures behind the content.
+        decision: The gate's decision; None under leave-one-out, which is not used for releases.
+        curve: ROC of the first objective on impressions: false and true positive rates, thresholds; empty without
+            impressions or ranker.
     """
 
     content: Mapping[str, Any]
@@ -68,18 +69,18 @@ def evaluate_funnel(
     recipe: str = "fast",
     seed: int = 0,
 ) -> Evaluation:
-    """Measure the recommender beside the baselines and ask the gate.
+    """Measures the recommender and the baselines, and asks the gate for a decision.
 
     Args:
-        tables_dir: Clean prepared tables, or what `leave_one_out` made of them.
-        features_dir: Their features.
+        tables_dir: Clean prepared tables, or the output of `leave_one_out`.
+        features_dir: Features of the tables.
         cutoff_dir: Cutoff `test`: retrieval as of the test start.
-        ranker_dir: The ranker, None to measure the retrieval order alone.
-        out_dir: Receives evaluation.json, evaluation/lists.parquet and, beside the lists, the reports.
-        served: The bundle now served for this dataset, None where there is none.
-        mode: `warn` lets a refused bundle pass, marked; `measure` where none is released.
-        recipe: fast or best, how long baselines are searched.
-        seed: Of everything random.
+        ranker_dir: The ranker; None measures only the retrieval order.
+        out_dir: Receives evaluation.json, evaluation/lists.parquet, and the reports in evaluation/.
+        served: The bundle currently served for this dataset; None if no bundle is served.
+        mode: `warn` releases a refused bundle with a mark; `measure` for evaluations without a release.
+        recipe: fast or best, the extent of the search for the baselines.
+        seed: Seed of all random choices.
     """
     started = time.perf_counter()
     seconds: dict[str, float] = {}
@@ -120,14 +121,14 @@ def evaluate_funnel(
         "from_slates": _share_from_slates(tables, setting),
     }
     if decision is not None:
-        about["gate"] = _told(decision)
+        about["gate"] = _gate_content(decision)
     content = write_evaluation(out_dir, result, about)
     write_reports(out_dir / "evaluation", content, decision)
     return Evaluation(content, result, decision, curve)
 
 
 def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecision | None) -> None:
-    """Write the page, the Markdown and the table."""
+    """Writes the HTML page, the Markdown summary and the text table."""
     write_text(folder / REPORT_FILE, evaluation_page(content, decision))
     write_text(folder / SUMMARY_FILE, markdown(content, decision))
     write_text(folder / TABLE_FILE, text_table(content, decision) + "\n")
@@ -136,7 +137,7 @@ def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecisi
 def _recommender_lists(
     tables: PreparedTables, setting: Setting, cutoff: Cutoff, ranker: Ranker | None
 ) -> tuple[Listed, Listed]:
-    """Retrieval order and final order for everyone who is asked, warm and cold."""
+    """Retrieval order and final order for all users of the tasks, warm and cold."""
     tasks = setting.tasks()
     asked = [tasks.test.users, tasks.cold_users.users]
     if tasks.new_items is not None:
@@ -150,7 +151,7 @@ def _recommender_lists(
 
 
 def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
-    """Share of what is right in the test span that users took from slates of an earlier release."""
+    """Share of the relevant items of the test span that users chose from slates of an earlier release."""
     test = setting.tasks().test
     caused = taken_from_slates(tables, setting.log, setting.test_start).take(test.users)
     right = len(test.relevant.rows)
@@ -160,7 +161,7 @@ def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
 def _impressions(
     tables: PreparedTables, cutoff: Cutoff, ranker: Ranker | None, seed: int
 ) -> tuple[dict[str, float], tuple[list[float], list[float], list[float]]]:
-    """Figures on impressions and the ROC curve; empty where nothing was shown or there is no ranker."""
+    """Figures on impressions and the ROC curve; empty without impressions or ranker."""
     if ranker is None:
         return {}, ([], [], [])
     with HistoricalFeatures(cutoff.features_dir) as reader:
@@ -170,8 +171,8 @@ def _impressions(
     return judge(judged), roc(judged.labels, judged.probabilities)
 
 
-def _told(decision: GateDecision) -> dict[str, Any]:
-    told: dict[str, Any] = finite(
+def _gate_content(decision: GateDecision) -> dict[str, Any]:
+    content: dict[str, Any] = finite(
         {
             "release": decision.release,
             "passed": decision.passed,
@@ -181,15 +182,15 @@ def _told(decision: GateDecision) -> dict[str, Any]:
             "differences": {name: asdict(gap) for name, gap in decision.differences.items()},
         }
     )
-    return told
+    return content
 
 
 def publish(evaluation_dir: Path, folder: Path | None) -> None:
-    """Print the table of an evaluation and copy what a person reads.
+    """Prints the table of an evaluation and copies its reports.
 
     Args:
-        evaluation_dir: What `evaluate_funnel` wrote.
-        folder: Receives metrics.json (evaluation.json), report.html, report.md and lists.parquet; None for none.
+        evaluation_dir: Output directory of `evaluate_funnel`.
+        folder: Receives metrics.json (evaluation.json), report.html, report.md and lists.parquet; None copies nothing.
     """
     written = evaluation_dir / "evaluation"
     print((written / TABLE_FILE).read_text(encoding="utf-8"), flush=True)

@@ -1,8 +1,8 @@
-"""A fair small search: every baseline is given its best settings on validation, then fitted again for the test.
+"""Searches the settings of every baseline on the validation span, then fits the best settings for the test.
 
-Axes are walked in order, each keeping the best value found so far (coordinate search), judged by NDCG@20; once in the
-recipe `fast`, until nothing improves in `best`. The recommender is tuned on the same span, so nobody sees the test span
-first.
+A coordinate search by NDCG@20: it walks the axes in order and keeps the best value of each. The recipe `fast` walks
+once, `best` until no value improves. The recommender is tuned on the same span, so the test span is unseen by all
+methods.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from components.evaluation.protocols.protocol import Task
 from feature_repo.progress import say
 
 FAMILIES: tuple[type[Family[Any]], ...] = (Popular, Own, ItemKnn, Ease, Als)
-JUDGED_AT = 20
+NDCG_CUTOFF = 20
 SEARCH_ITEMS = 2_000
 ROUNDS = {"fast": 1, "best": 5}
 
@@ -34,11 +34,11 @@ class FittedBaseline:
     """A baseline ready to rank at the test start.
 
     Attributes:
-        method: Ranks.
-        config: The settings chosen.
-        validation: Their NDCG@20 on validation, None without validation queries.
-        tried: How many settings were tried.
-        seconds: Of search and fit.
+        method: The fitted method.
+        config: The chosen settings.
+        validation: NDCG@20 of these settings on validation, None without validation queries.
+        tried: Number of settings tried.
+        seconds: Duration of search and fit.
     """
 
     method: Method
@@ -50,21 +50,21 @@ class FittedBaseline:
 
 @dataclass(frozen=True, slots=True)
 class Absent:
-    """A method that does not apply, and why."""
+    """A method that does not apply, with the reason."""
 
     reason: str
 
 
 def choose(family: Family[C], task: Task, rounds: int = 1) -> tuple[C, float | None, int]:
-    """Search the family's axes on a task.
+    """Searches the family's axes on a task.
 
     Args:
-        family: What is searched.
-        task: Queries that judge.
-        rounds: Walks along all axes at most; the search ends with one that changes nothing.
+        family: The kind of baseline.
+        task: Queries that score the settings.
+        rounds: Maximum number of walks along all axes; the search ends after a walk without a change.
 
     Returns:
-        The best settings, their NDCG@20 (None where the task asks nobody), and how many were tried.
+        The best settings, their NDCG@20 (None without queries), and the number of settings tried.
     """
     if not len(task):
         return family.start, None, 0
@@ -72,8 +72,8 @@ def choose(family: Family[C], task: Task, rounds: int = 1) -> tuple[C, float | N
 
     def score(config: C) -> float:
         if config not in scores:
-            rows = family.fit(config).lists(task.users, task.excluded, JUDGED_AT)
-            scores[config] = float(ndcg(hits(rows, task.relevant), task.relevant.counts, JUDGED_AT).mean())
+            rows = family.fit(config).lists(task.users, task.excluded, NDCG_CUTOFF)
+            scores[config] = float(ndcg(hits(rows, task.relevant), task.relevant.counts, NDCG_CUTOFF).mean())
         return scores[config]
 
     best = family.start
@@ -95,17 +95,17 @@ def fit_baselines(
     *,
     recipe: str = "fast",
 ) -> dict[str, FittedBaseline | Absent]:
-    """Search every baseline on validation and fit it for the test.
+    """Searches every baseline on validation and fits it for the test.
 
     Args:
-        validation: What may be known at the validation start.
+        validation: Data known at the validation start.
         validation_task: Queries of the validation span.
-        test: What may be known at the test start.
-        families: Kinds of baseline; `popular` first, its half-life then fills everyone's short lists.
+        test: Data known at the test start.
+        families: Kinds of baseline; `popular` first, because its half-life orders the items that complete short lists.
         recipe: fast or best.
 
     Returns:
-        Name -> fitted baseline, or why it is absent.
+        Name -> fitted baseline, or the reason why it is absent.
     """
     out: dict[str, FittedBaseline | Absent] = {}
     for kind in families:
@@ -122,7 +122,7 @@ def fit_baselines(
         method = final.fit(config)
         seconds = time.perf_counter() - started
         out[kind.name] = FittedBaseline(method, config, score, tried, seconds)
-        say(f"baseline {kind.name}: {config} of {tried} tried, {seconds:.1f} s")
+        say(f"baseline {kind.name}: {config}, best of {tried} settings, {seconds:.1f} s")
         if isinstance(config, PopularConfig):
             validation = replace(validation, popular_half_life=config.half_life_days)
             test = replace(test, popular_half_life=config.half_life_days)

@@ -1,7 +1,7 @@
 """Builds the features of prepared tables: the feature set, the daily snapshots and the static item content.
 
-Owns the reading of prepared tables into DuckDB and the writing of `FeaturesDirectory`. What the columns mean is
-feature_repo's.
+Reads prepared tables into DuckDB and writes a `FeaturesDirectory`. The definitions of the columns are in
+`feature_repo`.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
 
     Args:
         tables_dir: Prepared tables, cleaned by the row rules.
-        out_dir: Where to write.
-        since: First moment at which features will be asked for, unix seconds; default the split's `rank_start`.
+        out_dir: The directory to write.
+        since: Earliest time at which features will be read, unix seconds; the split's `rank_start` by default.
 
     Raises:
-        DatasetError: A declared extra column has the name of a computed one.
+        DatasetError: A declared extra column has the name of a computed column.
     """
     tables, out = PreparedTables.open(tables_dir), FeaturesDirectory(out_dir)
     feature_set = choose_features(tables, [source.name for source in SOURCES])
@@ -61,16 +61,16 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
 
 
 def build_newest(tables_dir: Path, out_dir: Path, feature_set: FeatureSet, end: float) -> float:
-    """Writes the newest snapshot alone, of the columns of a given feature set.
+    """Writes only the newest snapshot, with the columns of a given feature set.
 
     Args:
         tables_dir: Prepared tables, cleaned by the row rules.
-        out_dir: A features directory; gets feature set and snapshots, not what belongs to a release.
-        feature_set: Names the columns; the tables have what they are made of.
-        end: What is known by then counts, unix seconds; the log's end or later.
+        out_dir: A features directory; receives the feature set and the snapshots, but no row map and no item content.
+        feature_set: The columns to compute; the tables must hold their source columns.
+        end: Unix seconds up to which events count; the log's end or later.
 
     Returns:
-        The time as of which the snapshot is, just after `end`.
+        The time stamp of the snapshot, just after `end`.
     """
     tables, out = PreparedTables.open(tables_dir), FeaturesDirectory(out_dir)
     split = tables.split.model_copy(update={"log_end": end})
@@ -100,14 +100,14 @@ def _write_snapshots(
 
 
 def connect(spill: Path) -> Any:
-    """A DuckDB connection of bounded memory that spills to a directory."""
+    """A DuckDB connection with bounded memory that spills to a directory."""
     connection = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=spill)
-    connection.raw_sql("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")  # what Ibis 12 writes and DuckDB 2 has retired
+    connection.raw_sql("SET lambda_syntax = 'ENABLE_SINGLE_ARROW'")  # Ibis 12 emits a syntax that DuckDB 2 disables
     return connection
 
 
 def read_log(connection: Any, tables: PreparedTables) -> LogTables:
-    """The prepared tables as Ibis tables of a DuckDB connection, times as microseconds, labels with theirs."""
+    """The prepared tables as Ibis tables of a DuckDB connection, with times in microseconds and times of labels."""
     found = {}
     for name, times in TIME_COLUMNS.items():
         columns = ", ".join(f"epoch_us({column}) AS {renamed}" for column, renamed in times.items())
@@ -123,16 +123,16 @@ def read_log(connection: Any, tables: PreparedTables) -> LogTables:
 
 
 def write_snapshot(connection: Any, expression: Any, key: str, path: Path) -> int:
-    """Writes a snapshot expression by (stamp, key) and returns its number of rows."""
+    """Writes a snapshot expression, sorted by (stamp, key), and returns its number of rows."""
     with atomic_write(path) as temporary:
         connection.to_parquet(expression.order_by("event_timestamp", key), temporary, compression="zstd")
         return int(pq.read_metadata(temporary).num_rows)
 
 
 def newest_content(items: pa.Table, item_ids: np.ndarray[Any, np.dtype[np.object_]]) -> pa.Table:
-    """The last row of every item in the order of the row map; null where an id has no row of its own."""
+    """The latest row of every item in the order of the row map; null for ids without a row."""
     order = np.arange(items.num_rows)
-    last = dict(zip(items["item_id"].to_pylist(), order, strict=True))  # rows are by (id, valid_from, row)
+    last = dict(zip(items["item_id"].to_pylist(), order, strict=True))  # rows are sorted by (id, valid_from, row)
     places = [last.get(item_id) for item_id in item_ids]
     content = items.drop_columns(["row", "row_hash", "item_id", "valid_from"]).take(pa.array(places, pa.int64()))
     return content.add_column(0, "item_id", pa.array(item_ids, pa.string()))

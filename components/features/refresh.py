@@ -1,7 +1,7 @@
-"""Features as of now for what is served: no training, and no new choice of columns.
+"""Refreshes the online features of the served bundle, without training and without a new choice of columns.
 
-Owns which feature sets are filled, that of the served bundle and that of the one before it, so that a rollback meets
-fresh features; and as of when. Refuses tables that lack what the served bundle learned from.
+Fills the feature sets of the served bundle and of the bundle before it, so that a rollback finds fresh features. Tables
+that lack a column of the served bundle raise `BundleError`.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ from inference.feature_store import StoreSettings, materialize
 
 
 class Refreshed(BaseModel):
-    """What a refresh did.
+    """The result of a refresh.
 
     Attributes:
         bundle: The served bundle.
-        bundles: Those whose features are fresh now, the served one first.
-        num_users: Users in the online store's newest state.
-        num_items: Items in it.
-        as_of: Time as of which the features are, unix seconds.
-        seconds: What computing and filling took.
+        bundles: Bundles with fresh features; the served bundle first.
+        num_users: Users in the newest state of the online store.
+        num_items: Items in the newest state of the online store.
+        as_of: Unix seconds as of which the features were computed.
+        seconds: Duration of the refresh.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,12 +53,12 @@ def refresh_features(
 
     Args:
         tables_dir: Clean prepared tables of dataset and log.
-        store: The dataset's bundles.
-        place: Where the online features of a bundle are.
-        now: The wall clock in unix seconds; taken here where None.
+        store: The dataset's bundle store.
+        place: Facts of a bundle -> settings of its online store.
+        now: The wall clock in unix seconds; None reads the clock.
 
     Raises:
-        BundleError: Nothing is served, or the tables lack what the served bundle learned from.
+        BundleError: No bundle is served, or the tables lack a column of the served bundle.
         FeatureStoreError: The online store cannot be filled.
     """
     started = time.monotonic()
@@ -76,7 +76,7 @@ def refresh_features(
         except BundleError as error:
             if version == served:
                 raise
-            say(f"the features of bundle {version}, served before, stay as they are: {error}")
+            say(f"the features of bundle {version}, served before, are not refreshed: {error}")
             continue
         key = f"{facts.dataset} {facts.stage} {feature_set.hash}"
         if key not in done:
@@ -97,42 +97,42 @@ def refresh_features(
 
 
 def require_served(store: BundleStore) -> str:
-    """The version served.
+    """The served version.
 
     Raises:
-        BundleError: There is none.
+        BundleError: No bundle is served.
     """
     version = store.current()
     if version is None:
-        raise BundleError(f"{store.url} has no current bundle whose features could be refreshed: train one first")
+        raise BundleError(f"{store.url} has no current bundle whose features could be refreshed: train a bundle first.")
     return version
 
 
 def _before(store: BundleStore) -> list[str]:
-    """The version served before, if any."""
+    """The previously served version as a list; empty if there is none."""
     try:
         version = store.previous()
-    except BundleError as error:  # the served one is what matters
-        say(f"which bundle was served before cannot be told, its features stay as they are: {error}")
+    except BundleError as error:  # refreshing the served bundle matters more
+        say(f"the previously served bundle is unknown, its features are not refreshed: {error}")
         return []
     return [] if version is None else [version]
 
 
 def newest_moment(split: Split, now: float) -> float:
-    """Until when facts count, unix seconds: until now for a log that goes on, else until the log's end.
+    """Unix seconds up to which events count: now for a log that still grows, else the log's end.
 
-    A log that ended over a day ago is served by its own clock, see `PipelineSettings.serving`. Servers take events of
-    up to a day ahead, from clients whose clocks are wrong: those count as known now, and move nobody's windows.
+    A log that ended more than a day ago is served with the clock `log`, see `PipelineSettings.serving`. Servers accept
+    events up to a day ahead from clients with wrong clocks; such events count as known now and do not move any window.
     """
     return now if abs(now - split.log_end) <= DAY else split.log_end
 
 
 def _check(version: str, feature_set: FeatureSet, tables: PreparedTables) -> None:
-    """Refuses tables from which the columns cannot be made."""
+    """Raises BundleError if the tables lack the objectives or columns of a bundle's feature set."""
     if feature_set.objectives != tuple(tables.objectives):
         raise BundleError(
-            f"bundle {version} learned the objectives {', '.join(feature_set.objectives)}, and dataset.toml has "
-            f"{', '.join(tables.objectives)}: train again"
+            f"Bundle {version} learned the objectives {', '.join(feature_set.objectives)}, but dataset.toml has "
+            f"{', '.join(tables.objectives)}: train again."
         )
     wanted = {
         "users": (*feature_set.user_categorical, *feature_set.user_extras),
@@ -143,6 +143,6 @@ def _check(version: str, feature_set: FeatureSet, tables: PreparedTables) -> Non
         for name in names:
             if name not in present:
                 raise BundleError(
-                    f"bundle {version} learned from '{name}' of {table}, which [features.{table}] of dataset.toml no "
-                    "longer lists: list it again, or train again"
+                    f"Bundle {version} learned from '{name}' of {table}, which [features.{table}] of dataset.toml no "
+                    "longer lists: list it again, or train again."
                 )

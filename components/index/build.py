@@ -1,4 +1,4 @@
-"""Builds a cutoff: neighbours, popular lists and the item index as of one time, next to the towers of that time."""
+"""Builds a stage: neighbours, popular lists, towers and the item index, all as of the same time."""
 
 from __future__ import annotations
 
@@ -35,18 +35,18 @@ def build_cutoff(
     Args:
         tables_dir: Clean prepared tables.
         features_dir: Features of the same tables.
-        towers_dir: Towers fitted on events before the cutoff's time; None leaves them and the index out.
-        out_dir: Where to write.
+        towers_dir: Towers fitted on events no later than the cutoff's time; None omits the towers and the index.
+        out_dir: The folder to write.
         name: rank, validation, test or final.
-        until: Unix seconds; events at or after are not counted. By default `Split.cutoff_time(name)`.
-        covisitation: How neighbours are counted.
-        index: How items are indexed.
+        until: Unix seconds; events at or after this time are ignored. None is the cutoff's time (`Split.cutoff_time`).
+        covisitation: Settings of the neighbours.
+        index: Settings of the item index.
 
     Returns:
         Numbers for the run's metrics: items, half-life, recall of the index.
 
     Raises:
-        KuberecError: The index finds less than 95 % of what exact search finds.
+        KuberecError: The index finds less than 95 % of the items that exact search finds.
     """
     tables = PreparedTables.open(tables_dir)
     item_ids = FeaturesDirectory(features_dir).item_ids()
@@ -75,7 +75,7 @@ def build_cutoff(
         index = index or IndexConfig()
         queries = None
         if index.kind(len(embeddings)) != "flat":
-            from components.index.user_vectors import user_vectors  # it imports Feast, which takes seconds
+            from components.index.user_vectors import user_vectors  # imports Feast, which takes seconds
 
             queries = user_vectors(tables, features_dir, out_dir / TOWERS, until)
         built = ItemIndex.build(embeddings, index, queries)
@@ -84,7 +84,7 @@ def build_cutoff(
         description |= {"index": built.kind, "index_recall": 1.0 if built.recall is None else built.recall}
     write_json(out_dir / CUTOFF_FILE, description)
     say(
-        f"cutoff {name}: {description.get('index', 'no')} index of {len(item_ids):,} items; popularity halves every "
-        f"{half_life:g} days, own items every {own_half_life:g}"
+        f"cutoff {name}: {description.get('index', 'no')} index of {len(item_ids):,} items; half-life of popularity "
+        f"{half_life:g} days, of own items {own_half_life:g} days"
     )
     return {key: float(value) for key, value in description.items() if isinstance(value, int | float)}

@@ -19,11 +19,11 @@ def build_stage_op(
 
     Args:
         tables: Clean prepared tables.
-        features: Their features.
-        towers: Towers fitted before the time of the cutoff at the latest.
-        stage: Cutoff: rank, validation, test or final.
+        features: Features of the tables.
+        towers: Towers fitted on events no later than the cutoff's time.
+        stage: Name of the cutoff: rank, test or final.
         code_version: A cache key.
-        built: The cutoff, a directory.
+        built: Directory for the cutoff.
         metrics: Items, half-life, recall of the index.
     """
     from pathlib import Path

@@ -1,8 +1,8 @@
-"""Item-to-item neighbours: items that the same users took, and took together.
+"""Item-to-item neighbours from co-visitation.
 
-Two counts are blended, each cosine-normalised: items of one user's history, and items of one session (or day), which
-say more about belonging together and less about a person. Old events fade. Linden et al., "Amazon.com Recommendations:
-Item-to-Item Collaborative Filtering", IEEE Internet Computing 2003.
+Blends two cosine-normalised counts: items in the history of the same user, and items in the same session (or day). The
+second count says more about items that belong together and less about the user. Old events decay. Linden et al.,
+"Amazon.com Recommendations: Item-to-Item Collaborative Filtering", IEEE Internet Computing 2003.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ from feature_repo.features.state import IntArray
 from feature_repo.progress import track
 from inference.models.neighbours import Neighbours
 
-BLOCK = 1_000  # items whose neighbours are counted together: bounds the dense part of the product
+BLOCK = 1_000  # items per block: bounds the dense part of the product
 
 
 class CovisitationConfig(BaseModel):
-    """How neighbours are counted.
+    """Settings of the neighbours.
 
     Attributes:
-        num_neighbours: Most neighbours an item keeps.
+        num_neighbours: Maximum number of neighbours per item.
         session_weight: Share of the session count in the blend, 0..1.
         half_life_days: Days in which an event loses half its weight.
-        most_items: Latest distinct items of a user or session that count; more is a reseller or a robot.
-        shrinkage: Added to the norms: a pair seen once is no strong neighbour.
+        most_items: Latest distinct items of a user or session that count; longer lists come from resellers or robots.
+        shrinkage: Added to the norms, so that a pair seen once does not become a strong neighbour.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ def fit_neighbours(events: Events, num_items: int, as_of: float, config: Covisit
     Args:
         events: All positive events.
         num_items: Size m of the row map.
-        as_of: Unix seconds; events at or after are left out, and weights fade from here.
+        as_of: Unix seconds; later events are ignored, and weights decay with the age at this time.
         config: See `CovisitationConfig`.
     """
     used = events.times < as_of
@@ -77,7 +77,7 @@ def _incidence(
     num_items: int,
     config: CovisitationConfig,
 ) -> sparse.csc_array:
-    """Owners x items; the weight of a pair is its latest event's, and long lists count less a pair."""
+    """Owners x items; a pair has the weight of its latest event, and pairs of long lists weigh less."""
     keys = owners.astype(np.int64) * num_items + rows
     distinct, place = np.unique(keys, return_inverse=True)
     latest = np.zeros(len(distinct))
@@ -90,14 +90,14 @@ def _incidence(
     owner, row, latest = owner[kept], row[kept], latest[kept]
     codes = np.unique(owner, return_inverse=True)[1]
     sizes = np.bincount(codes)
-    # The product of two entries is a pair's weight: sqrt of the weight, damped by the length of the list.
+    # The product of two entries is the weight of an item pair, so an entry is the root of its damped weight.
     entries = np.sqrt(latest / np.log2(1.0 + np.maximum(sizes[codes], 1)))
     shape = (len(sizes), num_items)
     return sparse.csc_array((entries, (codes, row)), shape=shape)
 
 
 def _cosines(incidence: sparse.csc_array, start: int, config: CovisitationConfig) -> sparse.csr_array:
-    """Shrunk cosines of a block of items to all items [block, m]."""
+    """Shrunk cosines between a block of items and all items [block, m]."""
     norms = np.sqrt(np.asarray(incidence.power(2).sum(axis=0)).ravel() + config.shrinkage)
     block = incidence[:, start : start + BLOCK]
     counts = sparse.csr_array(block.T @ incidence)
@@ -106,7 +106,7 @@ def _cosines(incidence: sparse.csc_array, start: int, config: CovisitationConfig
 
 
 def _top(block: sparse.csr_array, start: int, most: int) -> list[tuple[IntArray, npt.NDArray[np.float64]]]:
-    """The heaviest other items of each line, best first, ties by row."""
+    """The other items with the highest weights in each line, best first, ties by row."""
     lines = []
     for line in range(block.shape[0]):
         span = slice(block.indptr[line], block.indptr[line + 1])

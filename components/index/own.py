@@ -1,4 +1,4 @@
-"""How fast a user's own items fade: the half-life is chosen on the validation span, never on the test span."""
+"""Chooses the half-life of a user's own items, on the validation span and never on the test span."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ def choose_own_half_life(
     test_start: float,
     popularity: FloatArray,
 ) -> float:
-    """The half-life whose order of own items gains most from what users repeat in the validation span.
+    """The half-life whose order of own items gains most from the items that users repeat in the validation span.
 
-    The gain of a repeated item is 1 / log2(2 + rank) among its user's own items, 0 from rank `DEPTH` on.
+    The gain of a repeated item is 1 / log2(2 + rank) among its user's own items, and 0 beyond rank `DEPTH`.
 
     Args:
         events: All positive events.
         num_items: Size m of the row map.
         validation_start: Start of the validation span, unix seconds.
-        test_start: Its end.
-        popularity: Decayed events of each item as of the validation's start [m], as `OwnSource` weighs by.
+        test_start: End of the validation span, unix seconds.
+        popularity: Decayed events of each item at the validation start [m], the weights that `OwnSource` uses.
 
     Returns:
-        Days; `DEFAULT` where nothing is repeated.
+        Days; `DEFAULT` if no item is repeated.
     """
     keys = events.users.astype(np.int64) * num_items + events.rows
     before = events.times < validation_start

@@ -1,4 +1,4 @@
-"""How fast popularity fades: the half-life is chosen on the validation span, never on the test span."""
+"""Fits popularity and chooses its half-life, on the validation span and never on the test span."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ DEPTH = 100
 
 
 def choose_half_life(events: Events, num_items: int, validation_start: float, test_start: float) -> float:
-    """The half-life whose list, as of the validation's start, gains most from what users chose in validation.
+    """The half-life whose list at the validation start gains most from the items that users choose in validation.
 
-    The gain of a choice is 1 / log2(2 + rank) of its item in the list of `DEPTH`, 0 outside (the DCG of all choices).
+    The gain of a choice is 1 / log2(2 + rank) of its item in the first `DEPTH`, else 0 (the DCG of all choices).
 
     Args:
         events: All positive events.
         num_items: Size of the row map.
         validation_start: Start of the validation span, unix seconds.
-        test_start: Its end.
+        test_start: End of the validation span, unix seconds.
 
     Returns:
-        Days; the middle of the range where the validation span is empty.
+        Days; the middle of the range if the validation span is empty.
     """
     inside = (events.times >= validation_start) & (events.times < test_start)
     if not inside.any() or not (events.times < validation_start).any():

@@ -1,6 +1,7 @@
-"""Users as the index will be asked for them: vectors to measure its recall with.
+"""User vectors as queries for measuring the recall of an item index.
 
-Items ask an index for their own neighbourhood, where graphs and clusters are best; users ask from between items.
+Item vectors would overstate the recall: they lie where graphs and clusters work best, while user vectors lie between
+items.
 """
 
 from __future__ import annotations
@@ -16,20 +17,20 @@ from inference.candidates.query import Query
 from inference.feature_store.historical import HistoricalFeatures
 from inference.models.encoder import UserEncoder
 
-NUM_ASKED = 200
+MAXIMUM_USERS = 200
 
 
 def user_vectors(
-    tables: PreparedTables, features_dir: Path, towers_dir: Path, until: float, *, size: int = NUM_ASKED
+    tables: PreparedTables, features_dir: Path, towers_dir: Path, until: float, *, size: int = MAXIMUM_USERS
 ) -> FloatArray:
-    """Embeddings of users drawn from those with an event before a time, the same ones on every call.
+    """Embeddings of a deterministic sample of the users with an event before a given time.
 
     Args:
         tables: Clean prepared tables.
-        features_dir: Their features.
-        towers_dir: Whose user tower embeds them.
-        until: Unix seconds, the time they ask at.
-        size: Users drawn at most.
+        features_dir: Features of the tables.
+        towers_dir: Towers whose user tower computes the embeddings.
+        until: Unix seconds, the time of the queries.
+        size: Maximum number of users.
 
     Returns:
         Vectors [s, d], s <= size.

@@ -1,4 +1,4 @@
-"""From a dataset directory (contract 1) to the prepared tables that every later step reads."""
+"""Reads a dataset directory (contract 1) into the prepared tables that every later step uses."""
 
 from components.ingest.ingestion import ingest
 from components.ingest.sources import dataset_fingerprint

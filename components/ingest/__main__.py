@@ -1,7 +1,4 @@
-"""Writes the prepared tables of a dataset, and prints their numbers as JSON.
-
-python -m components.ingest DATASET OUT [--log LOG]
-"""
+"""`python -m components.ingest DATASET OUT [--log LOG]`: writes prepared tables and prints a summary to stdout."""
 
 from __future__ import annotations
 
@@ -14,7 +11,7 @@ from feature_repo.command import Command
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Runs ingest; an unusable dataset ends the process with a one-sentence error."""
     parser.add_argument("dataset", type=Path, help="directory with dataset.toml and its tables")
     parser.add_argument("out", type=Path, help="directory for the prepared tables")
     parser.add_argument("--log", default="", help="what servers logged, a directory or s3://")

@@ -1,4 +1,4 @@
-"""The ingest step of a pipeline: a thin wrapper, so that a cluster and a local run call the same function."""
+"""The ingest step of a pipeline: a thin wrapper, so that cluster and local runs call the same function."""
 
 from kfp.dsl import Dataset, Output
 
@@ -7,15 +7,15 @@ from components.step import step
 
 @step()
 def ingest_dataset(dataset: str, fingerprint: str, code_version: str, tables: Output[Dataset], log: str = "") -> None:
-    """Reads a dataset directory, and what servers logged, into prepared tables.
+    """Reads a dataset directory, and the log that the servers wrote, into prepared tables.
 
     Args:
         dataset: Directory with dataset.toml and its tables.
-        fingerprint: What `dataset_fingerprint` gave for both; a cache key, and refused where the dataset has changed
-            since. A log may have grown: the tables say what was read.
+        fingerprint: Result of `dataset_fingerprint` for dataset and log; a cache key. The step fails if the dataset
+            has changed since. The log may have grown: the tables record the fingerprint of the parts that were read.
         code_version: A cache key.
-        tables: The prepared tables, a directory.
-        log: The dataset's log, a directory or URL, "" for none.
+        tables: Directory for the prepared tables.
+        log: The dataset's log, a directory or URL; "" for no log.
     """
     from components.ingest import ingest
     from feature_repo.errors import DatasetError, exit_with_sentence
@@ -23,7 +23,7 @@ def ingest_dataset(dataset: str, fingerprint: str, code_version: str, tables: Ou
     with exit_with_sentence():
         description = ingest(dataset, tables.path, log=log)
         if description["fingerprint"].partition("+")[0] != fingerprint.partition("+")[0]:
-            raise DatasetError(f"{dataset} has changed since the run began; run it again.")
+            raise DatasetError(f"{dataset} has changed since the run began; start the run again.")
     tables.metadata.update(
         {
             "name": description["name"],

@@ -1,7 +1,7 @@
-"""`dataset.json`: what a prepared directory holds, and where its time axis begins, splits and ends.
+"""Writes `dataset.json`: the content of a prepared directory, and where its time axis begins, splits and ends.
 
-Owns the figures that later steps take for granted. Row rules call it again on clean tables. Refuses tables from which
-nothing can be learned: no usable row, or no clean event that fulfils an objective.
+Later steps rely on these figures without checking them. The row checks of `validation` write the file again for clean
+tables. Tables without a usable row, or without a clean event that fulfils an objective, raise `DatasetError`.
 """
 
 from __future__ import annotations
@@ -26,13 +26,14 @@ from feature_repo.storage.files import write_json
 
 
 class Origin(BaseModel):
-    """Where prepared rows came from; what the tables themselves do not show.
+    """Where prepared rows came from; the tables themselves do not record it.
 
     Attributes:
-        fingerprint: Of the source files, see `dataset_fingerprint`.
+        fingerprint: Fingerprint of the source files, see `dataset_fingerprint`.
         label_sources: Objective -> column, joined, absent, or "column, joined": where labels of impressions come from.
-        num_own: Table -> rows of the dataset itself: a row whose `row` is below is the dataset's, another the log's.
-        num_repeated_events: Rows of the log left out because their event_id came before.
+        num_own: Table -> number of rows of the dataset. Rows with a smaller `row` belong to the dataset, all others
+            to the log.
+        num_repeated_events: Rows of the log left out because their event_id appears earlier.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -44,7 +45,7 @@ class Origin(BaseModel):
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> Self:
-        """What a `dataset.json` says of it."""
+        """Reads the origin from the content of a `dataset.json`."""
         return cls.model_validate({name: description[name] for name in cls.model_fields})
 
 
@@ -56,23 +57,23 @@ def describe_tables(
     *,
     are_clean: bool = False,
 ) -> dict[str, Any]:
-    """Writes `dataset.json` beside prepared tables, as the last of the files.
+    """Writes `dataset.json` next to the prepared tables, as the last file.
 
-    The log's start and end are the first and latest clean timestamp of interactions and impressions, so that bad rows
-    not yet set aside do not move them.
+    The log's start and end are the first and the latest clean timestamp of interactions and impressions. Bad rows that
+    are not quarantined yet do not move them.
 
     Args:
         directory: Holds the four prepared tables.
         config: The dataset's configuration.
         origin: Where the rows came from.
-        now: The wall clock in unix seconds, taken here where None.
-        are_clean: Whether bad rows have been set aside, so that every row that is left lies within the log.
+        now: The wall clock in unix seconds; None reads the clock.
+        are_clean: Whether bad rows are already quarantined, so that every remaining row lies within the log.
 
     Returns:
-        What was written.
+        The content of the file.
 
     Raises:
-        DatasetError: No interaction is usable, or none that is clean fulfils an objective.
+        DatasetError: No interaction is usable, or no clean interaction fulfils an objective.
     """
     now = time.time() if now is None else now
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
@@ -108,7 +109,7 @@ USABLE_IMPRESSION = "user_id IS NOT NULL AND item_id IS NOT NULL AND request_id 
 
 
 def _has_slates(which: str = "true") -> str:
-    """Query whether some request among the impressions of a condition showed more than one item."""
+    """Query: does any request among the impressions that match a condition show more than one item?"""
     return (
         f"SELECT EXISTS (SELECT 1 FROM impressions WHERE request_id IS NOT NULL AND item_id IS NOT NULL AND {which} "
         "GROUP BY request_id HAVING count(DISTINCT item_id) > 1)"
@@ -116,7 +117,7 @@ def _has_slates(which: str = "true") -> str:
 
 
 def _usable_interaction(config: DatasetConfig) -> str:
-    """SQL condition of an interaction that row rules would keep, but for duplicates and outlying times."""
+    """SQL condition of interactions that the row rules keep, apart from duplicates and outlying times."""
     known = config.known_event_types
     kept = "" if known is None else f" AND event_type IN ({', '.join(map(literal, sorted(known)))})"
     return (
@@ -126,20 +127,20 @@ def _usable_interaction(config: DatasetConfig) -> str:
 
 
 def _refuse_all(connection: duckdb.DuckDBPyConnection, config: DatasetConfig) -> NoReturn:
-    """Says what is wrong with interactions of which none is usable, most frequent fault first."""
+    """Raises an error that lists the faults of unusable interactions, most frequent fault first."""
     faults = {f"{column} is missing": f"{column} IS NULL" for column in REQUIRED_COLUMNS["interactions"]}
     faults["price is below zero"] = "price < 0"
     if config.known_event_types is not None:
         kinds = sorted(config.known_event_types)
-        words = f"event_type is none of {', '.join(kinds)} (all that dataset.toml names)"
+        words = f"event_type is not one of {', '.join(kinds)} (the types that dataset.toml names)"
         faults[words] = f"event_type NOT IN ({', '.join(map(literal, kinds))})"
     counts = ", ".join(f"count(*) FILTER ({condition})" for condition in faults.values())
     total, *found = connection.execute(f"SELECT count(*), {counts} FROM interactions").fetchall()[0]
     worst = sorted(zip(found, faults, strict=True), key=lambda each: -each[0])
     named = "; ".join(f"{words} in {count:,}" for count, words in worst if count)
     raise DatasetError(
-        f"interactions hold no usable row among {total:,}: "
-        f"{named or 'every timestamp is over a day past the wall clock'}."
+        f"Interactions hold no usable row among {total:,}: "
+        f"{named or 'every timestamp is more than a day after the wall clock'}."
     )
 
 
@@ -165,13 +166,13 @@ def _check_objectives(connection: duckdb.DuckDBPyConnection, config: DatasetConf
     found = ", ".join(str(kind) for (kind,) in connection.execute(common).fetchall())
     wanted = ", ".join(kind for kinds in config.objectives.values() for kind in kinds)
     raise DatasetError(
-        f"no clean row of interactions fulfils an objective: [objectives] in dataset.toml wants {wanted}, "
+        f"No clean row of interactions fulfils an objective: [objectives] in dataset.toml wants {wanted}, "
         f"the log's event types are {found}."
     )
 
 
 def _context_types(connection: duckdb.DuckDBPyConnection, config: DatasetConfig) -> dict[str, int]:
-    """Event types of grade 0 that nothing in dataset.toml mentions, with their number of rows, commonest first."""
+    """Event types of grade 0 that dataset.toml does not mention -> number of rows, most frequent type first."""
     allowed = config.events.allowed or ()
     rows = connection.execute(
         "SELECT event_type, count(*) FROM interactions WHERE grade = 0 AND event_type IS NOT NULL "

@@ -1,7 +1,7 @@
-"""How a source column becomes a contract column: one SQL expression for each way of reading and Arrow type.
+"""SQL expressions that turn a source column into a contract column, one for each way of reading and Arrow type.
 
-Owns type rules: whole numbers as decimal text, dates as midnight UTC, NaN as missing, flags as 0/1. Refuses types
-that cannot mean what the contract says; values that cannot are found by the check that comes with an expression.
+The type rules: whole numbers become decimal text, dates become midnight UTC, NaN is missing, flags are 0/1. A type that
+the contract does not allow has no expression. Values that cannot be read are found by the check of an expression.
 """
 
 from __future__ import annotations
@@ -11,9 +11,9 @@ from dataclasses import dataclass
 import pyarrow as pa
 from pyarrow import types
 
-LARGEST_EXACT = 2**53  # whole floats beyond it are not told apart
+LARGEST_EXACT = 2**53  # a float cannot distinguish larger whole numbers
 
-# Way of reading -> SQL type of the prepared column, and what it may be read from in words.
+# Way of reading -> SQL type of the prepared column.
 SQL_TYPES = {
     "id": "VARCHAR",
     "text": "VARCHAR",
@@ -26,6 +26,7 @@ SQL_TYPES = {
     "position": "INTEGER",
     "label": "TINYINT",
 }
+# Way of reading -> source types that can be read, in words.
 EXPECTED = {
     "id": "text or whole numbers",
     "text": "text, numbers, true/false or lists of them",
@@ -45,9 +46,9 @@ class Expression:
     """A value in SQL.
 
     Attributes:
-        sql: The value, of the type SQL_TYPES gives.
-        bad: SQL condition under which a source value cannot be read, None where every one can.
-        source: The source value in SQL, to show in an error.
+        sql: The value, of the type in SQL_TYPES.
+        bad: SQL condition under which a source value cannot be read; None if every value can be read.
+        source: The source value in SQL, shown in errors.
     """
 
     sql: str
@@ -56,7 +57,7 @@ class Expression:
 
 
 def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | None:
-    """The expression that reads `source` (SQL) of an Arrow type in a way of SQL_TYPES; None refuses the type."""
+    """The expression that reads `source` (SQL) of an Arrow type in a way of SQL_TYPES; None if the type is invalid."""
     kind = kind.value_type if types.is_dictionary(kind) else kind
     if types.is_null(kind):
         return Expression(f"CAST(NULL AS {SQL_TYPES[reading]})")
@@ -76,7 +77,7 @@ def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | No
 
 
 def read_folder(value: str, reading: str) -> Expression | None:
-    """The expression that reads the value of a hive folder (SQL of a text); None refuses the reading."""
+    """The expression that reads the value of a hive folder (SQL text); None if a folder cannot be read this way."""
     if reading in ("id", "text", "text!", "regions"):
         return Expression(value)
     if reading in ("time", "number"):
@@ -86,12 +87,12 @@ def read_folder(value: str, reading: str) -> Expression | None:
 
 
 def literal(text: str) -> str:
-    """A text as SQL literal."""
+    """A text as an SQL literal."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def quoted(name: str) -> str:
-    """A name as SQL identifier."""
+    """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
@@ -114,7 +115,7 @@ def _finite(source: str) -> str:
 
 
 def _whole(source: str) -> str:
-    """SQL condition: a finite number without fraction that a float holds exactly."""
+    """SQL condition: a finite whole number that a float represents exactly."""
     value = f"CAST({source} AS DOUBLE)"
     return f"({value} = trunc({value}) AND abs({value}) <= {LARGEST_EXACT})"
 
@@ -171,7 +172,7 @@ def _time(source: str, kind: pa.DataType) -> Expression | None:
         return Expression(f"CAST({source} AS TIMESTAMPTZ)")
     if not types.is_timestamp(kind):
         return None
-    if kind.unit == "ns":  # a cast would round, and half a microsecond past midnight is another day
+    if kind.unit == "ns":  # a cast rounds, which can move an event just before midnight to the next day
         nanos = f"epoch_ns({source})"
         return Expression(f"CAST(make_timestamp(({nanos} - (({nanos} % 1000) + 1000) % 1000) // 1000) AS TIMESTAMPTZ)")
     return Expression(f"CAST({source} AS TIMESTAMPTZ)")
@@ -213,7 +214,7 @@ def _label(source: str, kind: pa.DataType) -> Expression | None:
 def _position(source: str, kind: pa.DataType) -> Expression | None:
     if not (types.is_integer(kind) or _is_fractional(kind)):
         return None
-    if types.is_signed_integer(kind) and kind.bit_width <= 32:  # every value can be read: no scan to check them
+    if types.is_signed_integer(kind) and kind.bit_width <= 32:  # every value fits: no scan needed
         return Expression(f"CASE WHEN {source} >= 0 THEN CAST({source} AS INTEGER) END")
     value = f"CAST({source} AS DOUBLE)"
     usable = f"({value} = trunc({value}) AND {value} < 2147483648)"

@@ -1,7 +1,7 @@
-"""Dataset directory in, prepared tables out.
+"""Turns a dataset directory into prepared tables.
 
-Owns the order of the work: configuration, footers, tables, description. Refuses a dataset in one sentence, and then
-leaves the output as it was: everything is made in a folder beside it and moved in at the end, `dataset.json` last.
+The order of the work: configuration, file footers, tables, description. All files are written to a staging folder and
+moved to the output at the end, `dataset.json` last. An unusable dataset therefore leaves the output unchanged.
 """
 
 from __future__ import annotations
@@ -37,23 +37,23 @@ from inference.log.reader import local_log
 def ingest(
     dataset_dir: Path | str, out_dir: Path | str, now: float | None = None, *, log: Path | str = ""
 ) -> dict[str, Any]:
-    """Reads a dataset directory (contract 1), and what servers logged since, into prepared tables.
+    """Reads a dataset directory (contract 1), and the log that servers wrote since, into prepared tables.
 
-    Rows are kept as they are, bad ones too: setting those aside is for row rules. Events that were logged twice are
-    the exception.
+    Every row is kept, bad rows included: the row rules quarantine them later. Only events that were logged twice are
+    left out.
 
     Args:
         dataset_dir: Holds `dataset.toml` and the tables.
-        out_dir: Where the prepared tables go; earlier ones are replaced.
-        now: The wall clock in unix seconds, which tells rows dated years ahead; taken here where None.
-        log: A log (contract 5), a directory or URL, "" for none; one that does not exist yet is empty. Parts that
-            appear while it is read are left for the next time.
+        out_dir: Directory for the prepared tables; earlier tables are replaced.
+        now: The wall clock in unix seconds, to recognise rows dated years ahead; None reads the clock.
+        log: A log (contract 5), a directory or URL; "" for no log. A log that does not exist yet is empty. Parts that
+            appear while the log is read are left for the next run.
 
     Returns:
         The content of `dataset.json`.
 
     Raises:
-        DatasetError: The dataset or the log cannot be used; `out_dir` is as it was.
+        DatasetError: The dataset or the log cannot be used; `out_dir` is unchanged.
         StorageError: A remote log cannot be reached.
     """
     dataset_dir, out_dir = Path(dataset_dir), Path(out_dir)
@@ -78,7 +78,7 @@ def _ingest(
     if not interactions.num_own:
         raise DatasetError(f"{interactions.path} is empty: it has no row to learn from.")
     fingerprint = dataset_fingerprint(dataset_dir)
-    if log is not None:  # of the parts that are read: others may have come since
+    if log is not None:  # only of the parts that are read: servers may have added parts since
         files = [file.path for source in sources.values() for group in source.served for file in group.files]
         fingerprint += parts_digest({file.relative_to(log).as_posix(): file.stat().st_size for file in files})
     labels, num_repeated = _prepare_all(sources, config, staging)
@@ -92,16 +92,16 @@ def _ingest(
 
 
 def _prepare_all(sources: dict[str, TableSource], config: DatasetConfig, staging: Path) -> tuple[Labels, int]:
-    """Writes the four tables into `staging`; says where labels come from, and how many events were logged twice."""
+    """Writes the four tables into `staging`; returns the label sources and how many events were logged twice."""
     shown = sources["impressions"]
     labels = Labels(config, shown.num_own, shown.num_rows, columns=label_columns(shown, config))
     with connect(staging / "spill") as connection:
         events = sources["interactions"]
-        with _named(events), waiting("looking for repeated events"):
+        with _named(events), waiting("searching for repeated events"):
             num_repeated = repeated_events(connection, events, config)
         for table, source in sources.items():
             served = source.num_rows - source.num_own
-            say(f"reading {table}: {source.num_own} rows" + (f", and {served} of the log" if served else ""))
+            say(f"reading {table}: {source.num_own} rows" + (f", and {served} rows of the log" if served else ""))
             target = staging / f"{table}.parquet"
             with _named(source), waiting(f"preparing {table}", lambda: connection.query_progress() / 100):
                 prepare(connection, source, config, target, _derivation(table, config, labels))
@@ -113,7 +113,7 @@ def _prepare_all(sources: dict[str, TableSource], config: DatasetConfig, staging
 
 
 def _derivation(table: str, config: DatasetConfig, labels: Labels) -> Callable[[str], str]:
-    """What adds the derived columns to the SELECT of a table, and leaves out events that were logged twice."""
+    """A function that adds derived columns to the SELECT of a table, and drops events that were logged twice."""
     if table == "interactions":
         return lambda select: (
             f"SELECT * FROM ({with_grades(select, config)}) WHERE row NOT IN (SELECT row FROM repeated)"
@@ -125,24 +125,24 @@ def _derivation(table: str, config: DatasetConfig, labels: Labels) -> Callable[[
 
 @contextmanager
 def _named(source: TableSource) -> Iterator[None]:
-    """Turns what DuckDB finds damaged inside a file into a sentence."""
+    """Turns DuckDB's error about a damaged file into a one-sentence `DatasetError`."""
     try:
         yield
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.InternalError):
-        raise  # a defect of ours, not of the file
+        raise  # a defect in this code, not in the file
     except duckdb.Error as error:
         raise DatasetError(f"{damaged_file(source) or source.path} cannot be read: {one_line(error)}") from error
 
 
 @contextmanager
 def _staging(out_dir: Path) -> Iterator[Path]:
-    """A folder beside `out_dir` whose tables replace those in it once the block has ended well."""
+    """A folder next to `out_dir`; its tables replace the tables in `out_dir` when the block succeeds."""
     out_dir.parent.mkdir(parents=True, exist_ok=True)
     staging = Path(tempfile.mkdtemp(prefix=f".{out_dir.name}-", dir=out_dir.parent))
     try:
         yield staging
         out_dir.mkdir(exist_ok=True)
-        (out_dir / DESCRIPTION_FILE).unlink(missing_ok=True)  # until the new one is there, nothing is
+        (out_dir / DESCRIPTION_FILE).unlink(missing_ok=True)  # no description until the tables are complete
         for name in [*(f"{table}.parquet" for table in TABLES), DESCRIPTION_FILE]:
             (staging / name).replace(out_dir / name)
     finally:

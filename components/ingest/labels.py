@@ -1,8 +1,8 @@
-"""Grades of events and labels of impressions, by the dataset's objectives.
+"""Grades of events and labels of impressions, according to the dataset's objectives.
 
-Owns how an impression learns what became of it: by label columns of its own, else through request_id and item_id;
-those of a served log always through both. Refuses nothing; where neither says anything the label is null in every row
-of the dataset, or of the log.
+An impression of the dataset takes its labels from label columns if the file has them, else from a join over request_id
+and item_id. Impressions of the served log are always joined. Without either source the label is null in every row of
+the dataset, or of the log.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ class Labels:
     """Where labels of impressions come from.
 
     Attributes:
-        config: Objectives.
-        num_own: Impressions of the dataset, which come first.
-        num_rows: Those of dataset and log.
+        config: Holds the objectives.
+        num_own: Number of impressions of the dataset; they precede the log's impressions.
+        num_rows: Number of impressions of dataset and log.
         columns: Objectives whose labels are columns of the dataset's impressions.
-        joined_own: Whether any interaction of the dataset has a request, so that labels can be joined at all.
-        joined_served: Whether any of dataset or log has.
+        joined_own: Whether any interaction of the dataset has a request_id, which a join needs.
+        joined_served: Whether any interaction of dataset or log has a request_id.
     """
 
     config: DatasetConfig
@@ -38,11 +38,11 @@ class Labels:
     joined_served: bool = False
 
     def of_own(self, objective: str) -> str:
-        """How the dataset's impressions get a label: column, joined or absent."""
+        """The source of a label of the dataset's impressions: column, joined or absent."""
         return "column" if objective in self.columns else "joined" if self.joined_own else "absent"
 
     def sources(self) -> dict[str, str]:
-        """Objective -> column, joined, absent, or "column, joined" where only the log's are joined."""
+        """Objective -> column, joined, absent, or "column, joined" if only the log's labels are joined."""
         served = self.joined_served and self.num_rows > self.num_own
         found = {}
         for objective in self.config.objective_names:
@@ -60,16 +60,16 @@ def with_grades(select: str, config: DatasetConfig) -> str:
 
 
 def read_outcomes(connection: duckdb.DuckDBPyConnection, interactions: Path, labels: Labels, num_own: int) -> Labels:
-    """Makes the temporary table `outcomes`: what happened to each (request_id, item_id) in prepared interactions.
+    """Creates the temporary table `outcomes`: the events of each (request_id, item_id) in prepared interactions.
 
     Args:
-        connection: Gets the table.
+        connection: Receives the table.
         interactions: The prepared table.
-        labels: Objectives.
-        num_own: Interactions of the dataset, which come first.
+        labels: Holds the objectives.
+        num_own: Number of interactions of the dataset; they precede the log's interactions.
 
     Returns:
-        The labels, knowing whether there is anything to join.
+        The labels, with `joined_own` and `joined_served` set.
     """
     flags = [
         f"bool_or(event_type IN ({', '.join(map(literal, kinds))})) AS {quoted(label_column(objective))}"
@@ -89,8 +89,8 @@ def with_labels(select: str, labels: Labels) -> str:
     """Wraps a SELECT of impressions to fill labels that are joined and to add `grade`.
 
     Args:
-        select: SELECT with a column `label_<objective>` for each objective, null where not its own.
-        labels: Where each comes from; `outcomes` is what is joined.
+        select: SELECT with a column `label_<objective>` for each objective, null where the source has no such column.
+        labels: The source of each label; `outcomes` is the table to join.
     """
     names = {objective: quoted(label_column(objective)) for objective in labels.config.objective_names}
     filled = [f"{_filled(labels, objective, name)} AS {name}" for objective, name in names.items()]
@@ -103,7 +103,7 @@ def with_labels(select: str, labels: Labels) -> str:
 
 
 def _filled(labels: Labels, objective: str, name: str) -> str:
-    """SQL of a label: of the dataset's rows by column or join, of the log's by join."""
+    """SQL of a label: column or join for rows of the dataset, join for rows of the log."""
     joined = f"CAST(coalesce(outcomes.{name}, false) AS TINYINT)"
     own = joined if labels.of_own(objective) == "joined" else f"shown.{name}"
     served = joined if labels.joined_served else "NULL"

@@ -1,7 +1,8 @@
-"""One source table to one prepared table, in DuckDB, with bounded memory.
+"""Converts one source table to one prepared table, in DuckDB, with bounded memory.
 
-Owns which source column feeds which prepared one, and the statement that reads, sorts and writes. Drops no row: row
-rules come after. Refuses missing columns, types and values that cannot be read, naming file, column and row.
+Maps source columns to prepared columns, and builds the statement that reads, sorts and writes. It drops no row: the row
+rules of `validation` run later. A missing column, or a type or value that cannot be read, raises `DatasetError`, which
+names file, column and row.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ PLACE = "place.first_row + source.file_row_number"
 
 @dataclass(frozen=True)
 class Check:
-    """A source column whose values may be unreadable: where they are, and what was expected."""
+    """A source column whose values may be unreadable, the expected values, and the expression that finds bad ones."""
 
     column: str
     expected: str
@@ -52,7 +53,7 @@ class GroupSelect:
     checks: list[Check] = field(default_factory=list)
 
     def relation(self) -> str:
-        """SQL of the rows as `source`, with `filename` and `file_row_number`, and what their file says as `place`."""
+        """SQL of the rows as `source`, with `filename` and `file_row_number`, joined with their file as `place`."""
         files = ", ".join(literal(_no_glob(file.path)) for file in self.group.files)
         scan = f"read_parquet([{files}], hive_partitioning = false, filename = true, file_row_number = true)"
         places = ", ".join(
@@ -63,7 +64,7 @@ class GroupSelect:
         return f"{scan} AS source JOIN (VALUES {places}) AS place({names}) ON source.filename = place.path"
 
     def sql(self, hashed: list[str]) -> str:
-        """The whole SELECT; `hashed` are the dataset's source names, over which `row_hash` is computed."""
+        """The complete SELECT; `row_hash` covers the source columns `hashed` of the dataset."""
         names = sorted(self.group.columns) if self.group.served else hashed
         values = ", ".join(_hashable(self.group, name) for name in names)
         columns = [f"{sql} AS {quoted(name)}" for name, sql in self.columns.items()]
@@ -98,7 +99,7 @@ def prepare(
         source: Files of the table; without any, an empty table of the same schema is written.
         config: Renames, extras and surfaces.
         target: The Parquet file to write.
-        finish: Wraps the SELECT of the contract's columns, to add those that are derived from them.
+        finish: Wraps the SELECT of the contract's columns to add derived columns.
 
     Raises:
         DatasetError: A required or declared column is missing, or a type or value cannot be read.
@@ -134,7 +135,7 @@ def label_columns(source: TableSource, config: DatasetConfig) -> frozenset[str]:
 
 
 def _check_declared(source: TableSource, config: DatasetConfig) -> None:
-    """Every column that dataset.toml names exists in some file of the dataset, every required one in each."""
+    """Checks that a file of the dataset has each declared column, and that every file has each required column."""
     declared = [(f"columns.{source.table}.{name}", name) for name in getattr(config.columns, source.table)]
     extras = config.extras(source.table)
     declared += [(f"features.{source.table}.categorical", name) for name in extras.categorical]
@@ -152,12 +153,12 @@ def _check_declared(source: TableSource, config: DatasetConfig) -> None:
 
 
 def repeated_events(connection: duckdb.DuckDBPyConnection, source: TableSource, config: DatasetConfig) -> int:
-    """Makes the temporary table `repeated`: the `row`s of the log whose event_id came before, in dataset or log.
+    """Creates the temporary table `repeated`: the `row`s of the log whose event_id appears earlier in dataset or log.
 
-    An event is posted again where the client heard no answer, and an owner may have brought it into the dataset too.
+    A client that gets no response posts its events again, and an owner may also copy logged events into the dataset.
 
     Returns:
-        Their number.
+        The number of repeated rows.
     """
     served = _events(source.served, config)
     if not served:
@@ -175,7 +176,7 @@ def repeated_events(connection: duckdb.DuckDBPyConnection, source: TableSource, 
 
 
 def _events(groups: tuple[FileGroup, ...], config: DatasetConfig) -> str:
-    """SQL of row, event_id and timestamp of those groups of interactions that have event ids, "" where none has."""
+    """SQL of row, event_id and timestamp of the interaction groups that have event ids; "" if no group has ids."""
     selects = [_group_select("interactions", group, config) for group in groups]
     return " UNION ALL ".join(
         f"SELECT {PLACE} AS row, {select.columns['event_id']} AS event_id, {select.columns['timestamp']} AS timestamp "
@@ -204,7 +205,7 @@ def _group_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupS
 
 
 def _served_select(table: str, group: FileGroup, config: DatasetConfig) -> GroupSelect:
-    """Of files that servers wrote: contract names and surfaces as they are; labels are joined."""
+    """The SELECT over files that servers wrote: contract names and surfaces need no mapping; labels are joined."""
     select = GroupSelect(group)
     for name, reading in column_kinds(table, config).items():
         known = name in CONTRACT_COLUMNS[table] and name in group.columns
@@ -215,12 +216,12 @@ def _served_select(table: str, group: FileGroup, config: DatasetConfig) -> Group
 
 
 def _values(select: GroupSelect, columns: tuple[str, ...], reading: str) -> list[str]:
-    """SQL of those of the source columns that the group has."""
+    """SQL of the source columns that the group has."""
     return [_value(select, column, reading) for column in columns if column in select.group.names]
 
 
 def _value(select: GroupSelect, column: str, reading: str) -> str:
-    """SQL of a source column read in a way; remembers its check. Refuses its type."""
+    """SQL of a source column in a way of reading; adds its check to `select`. An invalid type raises DatasetError."""
     group = select.group
     if column in group.columns:
         expression = read_column(f"source.{quoted(column)}", group.columns[column], reading)
@@ -235,7 +236,7 @@ def _value(select: GroupSelect, column: str, reading: str) -> str:
 
 
 def _mapped(value: str, config: DatasetConfig) -> str:
-    """SQL that names a surface as `[surfaces]` says; others stay as they are."""
+    """SQL that renames surfaces according to `[surfaces]`; other surfaces keep their names."""
     cases = [
         f"WHEN {literal(name)} THEN {literal(surface)}" for surface, names in config.surfaces.items() for name in names
     ]
@@ -243,7 +244,7 @@ def _mapped(value: str, config: DatasetConfig) -> str:
 
 
 def _check_values(connection: duckdb.DuckDBPyConnection, select: GroupSelect) -> None:
-    """Refuses the first value of each checked column that cannot be read."""
+    """Raises DatasetError for the first value of a checked column that cannot be read."""
     if not select.checks:
         return
     picks = ", ".join(
@@ -263,7 +264,7 @@ def _check_values(connection: duckdb.DuckDBPyConnection, select: GroupSelect) ->
 
 
 def _hashable(group: FileGroup, name: str) -> str:
-    """SQL of a source value for `row_hash`; a column that this group lacks counts as null."""
+    """SQL of a source value for `row_hash`; null for a column that the group does not have."""
     if name in group.columns:
         return f"source.{quoted(name)}"
     if name in group.hive_keys:
@@ -272,7 +273,7 @@ def _hashable(group: FileGroup, name: str) -> str:
 
 
 def _folder(place: int) -> str:
-    """The column of a relation that holds the value of a group's hive folder."""
+    """Name of the column that holds the value of a group's hive folder."""
     return f"folder_{place}"
 
 
@@ -285,5 +286,5 @@ def _text(value: str | None) -> str:
 
 
 def _no_glob(path: Path) -> str:
-    """A path in which no character stands for others."""
+    """A path with its glob characters escaped."""
     return "".join(f"[{character}]" if character in "[*?" else character for character in str(path))

@@ -1,9 +1,8 @@
-"""Where a dataset's tables lie and what their files hold, before a value is read.
+"""Finds the files of a dataset's tables and reads their schemas, before any value is read.
 
-Owns finding files (one file, or a directory of files with hive folders), their schemas and the content fingerprint.
-The log that servers write has the same layout, by contract names, and follows the dataset's own rows: many small
-parts, never changed once they are there. Refuses files that are no Parquet, unreadable or ambiguous, in one sentence
-naming the file.
+A table is one file or a directory of files with hive folders. The log that servers write has the same layout and uses
+contract names: many small parts that never change. Its rows follow the dataset's rows. This module also computes the
+content fingerprint. A file that is unreadable, ambiguous or not Parquet raises `DatasetError`, which names the file.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ from feature_repo.storage.folder import local_path, open_folder
 SUFFIX = ".parquet"
 MAGIC = b"PAR1"
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
-SERVED_TABLES = ("interactions", "impressions")  # what servers log
+SERVED_TABLES = ("interactions", "impressions")  # tables that servers log
 FOOTER_THREADS = 4
 RESERVED_SOURCE_COLUMNS = ("filename", "file_row_number", "file_index")
 
@@ -39,9 +38,9 @@ class SourceFile:
     """A file of a table.
 
     Attributes:
-        path: Where it is.
-        first_row: Place of its first row in the table, counted from 0.
-        folders: Values of the group's hive folders, None where a folder says there is none.
+        path: The file.
+        first_row: Index of its first row in the table, from 0.
+        folders: Values of the group's hive folders; None for a null folder.
     """
 
     path: Path
@@ -56,8 +55,9 @@ class FileGroup:
     Attributes:
         files: The files.
         columns: Column name -> Arrow type.
-        hive_keys: Names of `key=value` folders that are no column of the files.
-        served: Whether servers logged them: contract names whatever `dataset.toml` says, and no labels.
+        hive_keys: Names of `key=value` folders that are not also columns of the files.
+        served: Whether servers logged the files: they use contract names regardless of `dataset.toml`, and have no
+            labels.
     """
 
     files: tuple[SourceFile, ...]
@@ -67,20 +67,20 @@ class FileGroup:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every name a value can be read from."""
+        """Every name from which a value can be read."""
         return (*self.columns, *self.hive_keys)
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table as its owner brought it.
+    """A source table: the files of the dataset, then the files of the log.
 
     Attributes:
         table: interactions, items, users or impressions.
         path: The file or directory.
-        groups: Its files, then those of the log; none where the table is absent.
-        num_own: Rows of the dataset itself; they come first.
-        num_rows: Rows in all of them.
+        groups: Files of the dataset, then files of the log; empty if the table is absent.
+        num_own: Rows of the dataset; they come first.
+        num_rows: Rows of dataset and log.
     """
 
     table: str
@@ -101,18 +101,18 @@ class TableSource:
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """Names found in some file of the dataset."""
+        """Names found in any file of the dataset."""
         return frozenset(name for group in self.own for name in group.names)
 
 
 def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
-    """The path of a table and its Parquet files in path order, none where it is absent.
+    """The path of a table and its Parquet files in path order; no files if the table is absent.
 
     A table is `<table>.parquet` or `<table>/`, either a file or a directory. Files and folders whose names begin with
-    a dot or an underscore are passed over, as other readers do, and so are files that are no Parquet.
+    a dot or an underscore are skipped, as other readers do, and so are files of other formats.
 
     Raises:
-        DatasetError: Both are there, or a Parquet file that is not named so, whose rows would be lost.
+        DatasetError: Both paths exist, or a Parquet file lacks the suffix, so that its rows would be lost.
     """
     found = [path for path in (directory / f"{table}.parquet", directory / table) if path.exists()]
     if len(found) > 1:
@@ -125,7 +125,7 @@ def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
     inside = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
     for file in inside:
         if file.suffix != SUFFIX and _begins_as_parquet(file):
-            raise DatasetError(f"{file} is a Parquet file but not named so: end its name in {SUFFIX}, or take it away.")
+            raise DatasetError(f"{file} is a Parquet file without the suffix {SUFFIX}: add it, or move the file away.")
     return path, [file for file in inside if file.suffix == SUFFIX]
 
 
@@ -135,10 +135,10 @@ def read_source(directory: Path, table: str, log: Path | None = None) -> TableSo
     Args:
         directory: The dataset.
         table: interactions, items, users or impressions.
-        log: What servers logged, laid out alike; may be absent. Its columns beyond the contract are passed over.
+        log: The log that servers wrote, in the same layout; may be absent. Columns outside the contract are ignored.
 
     Raises:
-        DatasetError: A file is no complete Parquet file or its columns cannot be told apart.
+        DatasetError: A file is not a complete Parquet file, or two of its columns cannot be distinguished.
     """
     path, files = find_files(directory, table)
     groups, num_own = _groups(table, path, files, 0, served=False)
@@ -150,12 +150,12 @@ def read_source(directory: Path, table: str, log: Path | None = None) -> TableSo
 
 
 def dataset_fingerprint(directory: Path | str, log: Path | str = "") -> str:
-    """Hex sha256 over names and content of `dataset.toml` and every file of the tables; other files do not count.
+    """Hex sha256 over names and content of `dataset.toml` and every file of the tables; other files are ignored.
 
     Args:
         directory: The dataset.
-        log: What servers logged, a directory or URL. Where it holds parts, "+" and a digest of them follow: of names
-            and sizes, since parts never change.
+        log: The log that servers wrote, a directory or URL. If it holds parts, "+" and a digest of their names and
+            sizes follow; the content is not read, because parts never change.
 
     Raises:
         DatasetError: A file cannot be read.
@@ -175,13 +175,13 @@ def dataset_fingerprint(directory: Path | str, log: Path | str = "") -> str:
 
 
 def parts_digest(parts: Mapping[str, int]) -> str:
-    """A plus sign and a hex sha256 of the parts of a log, path in the log -> bytes; nothing for no parts."""
+    """A plus sign and a hex sha256 of the parts of a log (path in the log -> bytes); "" without parts."""
     lines = "".join(f"{name}\0{size}\n" for name, size in sorted(parts.items()))
     return f"+{hashlib.sha256(lines.encode()).hexdigest()}" if parts else ""
 
 
 def _log_parts(log: str) -> dict[str, int]:
-    """Path in the log -> bytes."""
+    """Path of each part in the log -> size in bytes."""
     directory = local_path(log)
     if directory is not None:  # read in place, by the rules for a dataset's tables
         files = [file for table in SERVED_TABLES for file in find_files(directory, table)[1]] if log else []
@@ -197,7 +197,7 @@ def _log_parts(log: str) -> dict[str, int]:
 def _groups(
     table: str, path: Path, files: list[Path], first_row: int, *, served: bool
 ) -> tuple[tuple[FileGroup, ...], int]:
-    """Files by columns and hive folders, and the place after their last row; rows are counted on from `first_row`."""
+    """Files grouped by columns and hive folders, and the index after the last row; numbering starts at `first_row`."""
     groups: dict[tuple[object, ...], tuple[list[SourceFile], dict[str, pa.DataType], tuple[str, ...]]] = {}
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
         footers = pool.map(_read_footer, files)
@@ -240,7 +240,7 @@ def _read_footer(file: Path) -> tuple[pa.Schema, int]:
         with pq.ParquetFile(file) as parquet:
             return parquet.schema_arrow, parquet.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{file} is no complete Parquet file: {one_line(error)}") from error
+        raise DatasetError(f"{file} is not a complete Parquet file: {one_line(error)}") from error
 
 
 def _check_names(file: Path, names: list[str]) -> None:
@@ -250,11 +250,13 @@ def _check_names(file: Path, names: list[str]) -> None:
             raise DatasetError(f"{file} has a column '{name}', a reserved name; leave it out or rename it.")
         other = seen.setdefault(name.lower(), name)
         if other is not name:
-            raise DatasetError(f"{file} has columns '{other}' and '{name}', which cannot be told apart; rename one.")
+            raise DatasetError(
+                f"{file} has columns '{other}' and '{name}', which cannot be distinguished; rename one of them."
+            )
 
 
 def damaged_file(source: TableSource) -> Path | None:
-    """The first file whose content cannot be read, None where every one can."""
+    """The first file whose content cannot be read; None if every file can be read."""
     for group in source.groups:
         for file in group.files:
             try:
@@ -267,6 +269,6 @@ def damaged_file(source: TableSource) -> Path | None:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of a library's message, ended by one full stop."""
+    """The first line of a library's message, with one full stop at its end."""
     text = str(error).strip() or type(error).__name__
     return text.splitlines()[0].rstrip(".") + "."

@@ -1,1 +1,1 @@
-"""The simulated marketplace: a world that answers slates, and the log of one policy run against it."""
+"""The simulated marketplace: a world whose users answer slates, and the log of a logging policy run against it."""

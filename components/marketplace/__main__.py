@@ -17,12 +17,12 @@ from feature_repo.storage.files import read_json
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """The configuration and the output folder from the command line."""
     parser.add_argument("--size", choices=SIZES, default="small", help="how many users, items and days")
     parser.add_argument("--seed", type=int, default=0, help="of every random choice")
     parser.add_argument("--out", type=Path, help="folder to write; default build/data/simulated-<size>")
     parser.add_argument("--null-users", type=float, help="share of interactions whose user id is removed")
-    parser.add_argument("--shift-day", type=int, help="day from which the world is shifted by the options below")
+    parser.add_argument("--shift-day", type=int, help="first day of the shift that the options below describe")
     add_shift_options(parser)
 
 
@@ -51,7 +51,7 @@ def _config(options: argparse.Namespace) -> MarketplaceConfig:
     if options.shift_day is not None:
         changes["shift"] = {"from_day": options.shift_day, **shift}
     elif shift:
-        raise SettingsError("a shifted world needs --shift-day, the day from which it is shifted")
+        raise SettingsError("A shifted world needs --shift-day, the day on which the shift begins.")
     return config_for(options.size, options.seed, **changes)
 
 

@@ -1,7 +1,7 @@
-"""Parameters of the simulated marketplace: its sizes, what it plants, and how the world may be shifted.
+"""Parameters of the simulated marketplace: sizes, planted defects, and injected shifts.
 
-Owns numbers only. Two worlds with equal configurations are the same world; a `Shift` changes behaviour from a day on
-and leaves users, items and everything before that day as they were.
+Two worlds with equal configurations are identical. A `Shift` changes behaviour from its first day; users, items and
+all earlier days stay the same.
 """
 
 from __future__ import annotations
@@ -17,20 +17,18 @@ from feature_repo.errors import SettingsError
 Size = Literal["tiny", "small", "large"]
 NamedCategories = TypeVar("NamedCategories", dict[str, float], tuple[str, ...])
 
-LOG_START = (
-    1_740_960_000.0  # 2025-03-03T00:00:00Z, a Monday; the past on every machine, so no row is "future" by accident
-)
+LOG_START = 1_740_960_000.0  # 2025-03-03T00:00:00Z, a Monday in the past, so that no row is in the future by accident
 
 
 class Shift(BaseModel):
-    """Drift injected from a day on.
+    """Drift injected from a given day.
 
     Attributes:
-        from_day: First day (0 is the log's first) of the shifted world; None: no shift.
-        price_factor: Every price times this.
-        category_boost: Category name -> added to every user's interest in it (1.0 is strong).
-        mobile_share: Share of sessions on a mobile; None: as the users' own habits have it.
-        sold_out: Categories of which nothing is in stock.
+        from_day: First day of the shifted world (0 is the log's first day); None for no shift.
+        price_factor: Factor on every price.
+        category_boost: Category name -> logits added to every user's interest in it (1.0 is strong).
+        mobile_share: Share of sessions on a mobile device; None keeps each user's share.
+        sold_out: Categories without any item in stock.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +45,7 @@ class Shift(BaseModel):
         names = [category.name for category in CATEGORIES]
         for name in named:
             if name not in names:
-                raise ValueError(f"there is no category {name!r}; there are {', '.join(names)}")
+                raise ValueError(f"the category {name!r} does not exist; choose from {', '.join(names)}")
         return named
 
     def active(self, day: int) -> bool:
@@ -70,21 +68,21 @@ class Defects(BaseModel):
 
 
 class MarketplaceConfig(BaseModel):
-    """Everything the world and its log are made from.
+    """All parameters of the world and its log.
 
     Attributes:
-        size: Name of the size these numbers come from; the dataset is called `simulated-<size>`.
+        size: Name of the size; the dataset is called `simulated-<size>`.
         seed: Seed of every random choice.
-        num_users, num_items: Size of the population and the catalogue (by the log's end).
-        num_days: Length of the log.
-        num_impressions: About how many items are shown in all.
-        activity_spread: Standard deviation of the users' log activity.
+        num_users, num_items: Size of the population and the catalogue at the log's end.
+        num_days: Length of the log in days.
+        num_impressions: Approximate total number of impressions.
+        activity_spread: Standard deviation of the logarithm of user activity.
         new_users, new_items: Share that arrives in the last `new_days` days.
-        spike_factor: Sessions on the spike day against an ordinary one.
-        num_bots, bot_events: Bots, and events of each on its one day.
-        maximum_daily_events: Written to dataset.toml: more in a user's day is a bot.
-        split_days: (validation, test) days written to dataset.toml; None leaves the default.
-        defects: Bad rows.
+        spike_factor: Ratio of sessions on the spike day to sessions on an ordinary day.
+        num_bots, bot_events: Number of bots, and events of each bot on its single active day.
+        maximum_daily_events: Written to dataset.toml; a user with more events a day counts as a bot.
+        split_days: (validation, test) days written to dataset.toml; None keeps the default.
+        defects: Shares of bad rows.
         shift: Injected drift.
     """
 
@@ -151,13 +149,13 @@ def config_for(size: str, seed: int = 0, **changes: object) -> MarketplaceConfig
     """The configuration of a named size, with some fields changed.
 
     Raises:
-        SettingsError: No such size, or a field out of bounds.
+        SettingsError: The size does not exist, or a field is out of bounds.
     """
     if size not in SIZES:
-        raise SettingsError(f"there is no marketplace size {size!r}: choose one of {', '.join(SIZES)}")
+        raise SettingsError(f"The marketplace size {size!r} does not exist: choose from {', '.join(SIZES)}.")
     try:
         return MarketplaceConfig.model_validate({"size": size, "seed": seed, **SIZES[size], **changes})
     except ValidationError as error:
         first = error.errors()[0]
         name = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"the marketplace refuses {name} = {first['input']!r}: {first['msg']}") from error
+        raise SettingsError(f"The marketplace refuses {name} = {first['input']!r}: {first['msg']}.") from error

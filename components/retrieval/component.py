@@ -23,13 +23,13 @@ def fit_towers_op(
 
     Args:
         tables: Clean prepared tables.
-        features: Their features.
-        stage: Cutoff: rank, validation, test or final.
-        epochs: Epochs to run; 0 finds them by early stopping on the span that follows.
+        features: Features of the tables.
+        stage: Name of the cutoff: rank, test or final.
+        epochs: Epochs to run; 0 finds the number by early stopping on the span that follows.
         recipe: fast or best.
-        seed: Of weights, order and negatives.
+        seed: Seed of weights, order and negatives.
         code_version: A cache key.
-        towers: The towers, a directory.
+        towers: Directory for the towers.
         metrics: Epochs, recall, examples.
     """
     from pathlib import Path

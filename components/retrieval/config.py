@@ -1,4 +1,4 @@
-"""How the towers are fitted."""
+"""Training parameters of the towers."""
 
 from __future__ import annotations
 
@@ -8,29 +8,29 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class TrainingConfig(BaseModel):
-    """Parameters of a fit; saved beside the towers.
+    """Parameters of a fit; saved with the towers.
 
     Attributes:
         dimension: Length of the vectors.
         hidden: Width of the hidden layers.
-        batch: Examples a step, about.
-        num_uniform: Negatives a step drawn uniformly from the items born by then.
-        chunk: Least examples of neighbouring cells that share item numbers and are shuffled together.
-        id_dropout: Share of items whose id is unknown in a step.
-        context_dropout: Share of users whose profile, and whose request, is unknown in a step.
-        least_examples: Items with fewer examples get no id of their own.
-        group_damping: An example of a group of n weighs n ** -group_damping.
-        temperature: Cosines are divided by it.
-        learning_rate: Of AdamW, for layers.
-        embedding_rate: The same for embeddings, whose rows see few of the steps.
-        weight_decay: Of AdamW.
-        max_epochs, patience: Epochs at most, and epochs without a better recall before training stops.
-        default_epochs: Epochs where there is nothing to watch.
-        max_examples: Examples at most, the latest.
-        num_threads: Threads of the arithmetic on a CPU. Steps are short: on a busy machine of two cores two threads
-            waited for each other so much that a fit took five times as long as with one.
-        recall_at: List length of the recall that is watched.
-        max_watched: Users at most whose recall is watched.
+        batch: Approximate number of examples per step.
+        num_uniform: Negatives per step, drawn uniformly from the items that exist at the time of the examples.
+        chunk: Minimum number of examples of neighbouring cells that share item numbers and are shuffled together.
+        id_dropout: Share of items whose id is replaced by "unknown" in a step.
+        context_dropout: Share of users whose profile (and, independently, request) is replaced by "unknown" in a step.
+        least_examples: Items with fewer examples have no id embedding.
+        group_damping: An example of a group of n examples has the weight n ** -group_damping.
+        temperature: Divisor of the cosines.
+        learning_rate: Learning rate of AdamW for layers.
+        embedding_rate: Learning rate of AdamW for embeddings, whose rows are updated in few steps.
+        weight_decay: Weight decay of AdamW.
+        max_epochs, patience: Maximum number of epochs, and epochs without a better recall before training stops.
+        default_epochs: Number of epochs if no recall can be measured.
+        max_examples: Maximum number of examples; the latest are kept.
+        num_threads: CPU threads of torch. Steps are short: on a busy machine with two cores, two threads waited for
+            each other so much that a fit took five times as long as with a single thread.
+        recall_at: List length of the recall for early stopping.
+        max_watched: Maximum number of users in that recall.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -58,5 +58,5 @@ class TrainingConfig(BaseModel):
 
     @classmethod
     def of(cls, recipe: str) -> Self:
-        """The defaults for `fast`; wider towers and a more patient search for `best`."""
+        """The defaults for `fast`; wider towers and more patience for `best`."""
         return cls(dimension=128, hidden=256, max_epochs=40, patience=4) if recipe == "best" else cls()

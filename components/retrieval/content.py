@@ -1,7 +1,7 @@
-"""What the towers read of items and users besides ids: codes, words, numbers, as of a time.
+"""Content of items and users that the towers read in addition to ids: codes, words and numbers as of a given time.
 
-Owns the columns of the towers. Items and users are read as of the time up to which the towers are fitted; counts and
-ages of items are as of any cut, from events before it.
+Items and users are read as of the time up to which the towers are fitted. Counts and ages of items are computed as of
+any cut, from the events before the cut.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ from feature_repo.features.state import FloatArray, IntArray, TimeArray
 
 WINDOW_DAYS = (1.0, 7.0, 30.0)
 NUM_WORDS = 1 << 14  # hash buckets
-LARGEST_TEXT = 24  # words of an item that are read
+MAXIMUM_WORDS = 24  # maximum number of words per item
 _WORD = re.compile(r"[^\W_]+")
 
 
 @dataclass(frozen=True, slots=True)
 class ItemContent:
-    """Content of m items and the events that count them.
+    """Content of m items, and the events from which their counts are computed.
 
     Attributes:
         categorical: Codes in `FeatureSet.item_categorical` order [m, columns].
-        static: Numbers that stand still: log price, rating, log number of ratings, declared extras [m, columns].
-        words: Hashed words of title and description [m, w], 0 is padding; w is 1 where no item has text.
-        born: Unix seconds: created_at, else the first event or impression, NaN where neither is known [m].
+        static: Time-independent numbers: log price, rating, log number of ratings, declared extras [m, columns].
+        words: Hashed words of title and description [m, w], 0 is padding; w is 1 if no item has text.
+        born: Unix seconds: created_at, else the first event or impression, else NaN [m].
         event_times: Times of positive events, ascending [n].
-        event_rows: Their item rows [n].
+        event_rows: Item rows of these events [n].
     """
 
     categorical: IntArray
@@ -60,8 +60,8 @@ class ItemContent:
     def numeric(self, time: float) -> FloatArray:
         """Numbers of all items as of `time` [m, len(WINDOW_DAYS) + 1 + static].
 
-        The first are logs of the smoothed share of all positive events in each window before `time`; then the age in
-        log days, 0 for an item not seen before it.
+        The first columns are the log of an item's smoothed share of all positive events in each window before `time`.
+        Then follow the age in log days (0 for an item not seen before `time`) and the static numbers.
         """
         stop = np.searchsorted(self.event_times, time)
         columns = []
@@ -73,7 +73,7 @@ class ItemContent:
         return np.column_stack([*columns, age, self.static]).astype(np.float32)
 
     def alive(self, time: float) -> IntArray:
-        """Rows of the items born before `time` (of all where none is)."""
+        """Rows of the items that exist at `time`; all rows if no item exists."""
         rows = np.flatnonzero(self.born <= time).astype(np.int32)
         return rows if len(rows) else np.arange(len(self), dtype=np.int32)
 
@@ -81,7 +81,7 @@ class ItemContent:
 def read_items(
     tables: PreparedTables, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_], until: float
 ) -> ItemContent:
-    """Content of the row map's items as of `until`, and the events before it."""
+    """Content of the row map's items as of `until`, and the events before `until`."""
     table, rows = _latest(tables, "items", "item_id", item_ids, until)
     at = _places(rows, len(item_ids))
     names = feature_set.item_categorical
@@ -137,8 +137,8 @@ def read_users(
 
 
 def hashed_words(texts: list[str]) -> IntArray:
-    """Hash buckets 1..NUM_WORDS - 1 of the first distinct words of each text [n, w], 0 is padding; w is at least 1."""
-    bags = [list(dict.fromkeys(_WORD.findall(text.lower())))[:LARGEST_TEXT] for text in texts]
+    """Hash buckets (1..NUM_WORDS - 1) of the first distinct words of each text [n, w]; 0 is padding, w at least 1."""
+    bags = [list(dict.fromkeys(_WORD.findall(text.lower())))[:MAXIMUM_WORDS] for text in texts]
     out = np.zeros((len(texts), max(map(len, bags), default=1) or 1), dtype=np.int32)
     for index, bag in enumerate(bags):
         out[index, : len(bag)] = [zlib.crc32(word.encode()) % (NUM_WORDS - 1) + 1 for word in bag]
@@ -148,7 +148,7 @@ def hashed_words(texts: list[str]) -> IntArray:
 def _latest(
     tables: PreparedTables, table: str, id_column: str, ids: npt.NDArray[np.object_], until: float
 ) -> tuple[pa.Table, IntArray]:
-    """The latest row valid at `until` of each id, and its place among `ids`."""
+    """The latest row of each id that is valid at `until`, and the index of its id in `ids`."""
     content = tables.read(table)
     valid_from = unix_seconds(content["valid_from"])
     places = codes_of(content[id_column], ids) - 1
@@ -161,7 +161,7 @@ def _latest(
 def _events(
     tables: PreparedTables, table: str, item_ids: npt.NDArray[np.object_], until: float, *, positive: bool
 ) -> tuple[TimeArray, IntArray]:
-    """Times (ascending) and item rows of the events or impressions before `until`."""
+    """Times (ascending) and item rows of the interactions or impressions before `until`."""
     content = tables.read(table, ["item_id", "timestamp", "grade"])
     times = unix_seconds(content["timestamp"])
     used = before(times, until, tables.split)
@@ -172,7 +172,7 @@ def _events(
 
 
 def _born(tables: PreparedTables, item_ids: npt.NDArray[np.object_], until: float, created: TimeArray) -> TimeArray:
-    """`created` [m] with the first event or impression before `until` where it is unknown."""
+    """`created` [m]; unknown times are replaced by the first event or impression before `until`."""
     first = np.full(len(item_ids), np.inf)
     for table in ("interactions", "impressions"):
         times, rows = _events(tables, table, item_ids, until, positive=False)
@@ -186,19 +186,19 @@ def _floats(table: pa.Table, name: str) -> npt.NDArray[np.float64]:
 
 
 def _squeeze(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """sign(x) log(1 + |x|): declared numbers may have heavy tails."""
+    """sign(x) log(1 + |x|), because declared numbers may have heavy tails."""
     return np.sign(values) * np.log1p(np.abs(values))
 
 
 def _places(rows: IntArray, length: int) -> npt.NDArray[np.int64]:
-    """Where each of 0..length - 1 stands in `rows`, -1 where it does not."""
+    """Position of each number 0..length - 1 in `rows`; -1 if absent."""
     at = np.full(length, -1, dtype=np.int64)
     at[rows] = np.arange(len(rows))
     return at
 
 
 def _aligned(columns: Sequence[npt.NDArray[Any]], at: npt.NDArray[np.int64], missing: float, dtype: Any) -> Any:
-    """Columns picked at `at` (missing where it is -1) and put side by side [len(at), columns]."""
+    """The entries `at` of each column, stacked [len(at), columns]; `missing` where `at` is -1."""
     out = np.full((len(at), len(columns)), missing, dtype=dtype)
     known = at >= 0
     for place, column in enumerate(columns):

@@ -1,7 +1,7 @@
-"""Training examples: what users chose that the recommender could have shown them.
+"""Training examples: items that users chose and that the recommender could have shown them.
 
-Owns which positive events are learned from. An example is a distinct (user, cell, item); the examples of a user and
-cell share one history and are a group, so that a basket of twenty items is encoded once.
+An example is a distinct (user, cell, item). The examples of the same user and cell form a group with a shared history,
+so that a basket of twenty items is encoded once.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from feature_repo.features.state import IntArray, OffsetArray, TimeArray
 
 @dataclass(frozen=True, slots=True)
 class Examples:
-    """What the towers learn from: for each user and cell the distinct items chosen; sorted by cell, then user.
+    """Training examples of the towers: the distinct items chosen per user and cell, sorted by cell, then user.
 
     Attributes:
-        offsets: [g + 1], group i owns examples `offsets[i]:offsets[i + 1]`.
+        offsets: [g + 1], group i holds the examples `offsets[i]:offsets[i + 1]`.
         users: User of each group [g].
         cells: Cell of each group [g].
         times: Unix seconds of each group's first event [g].
         request: Codes of the request columns of that event [g, columns].
-        ends: Where the history ends: position in the log after the last event of an earlier cell [g].
-        stops: Position in the log after the last event of the group's own cell [g].
+        ends: End of the history: position in the log after the last event of an earlier cell [g].
+        stops: Position in the log after the last event of the group's cell [g].
         rows: Item rows [n].
     """
 
@@ -50,7 +50,7 @@ class Examples:
 
     @classmethod
     def of(cls, log: PositiveLog, repeats: str, until: float) -> Examples:
-        """Positive pairs before `until` that the recommender could have shown: none that `repeats` ruled out."""
+        """Positive pairs before `until` that `repeats` allowed the recommender to show."""
         at = np.flatnonzero(log.cells < log.grid.cell_from(until))
         pair = log.users[at].astype(np.int64) * (int(log.rows.max(initial=0)) + 1) + log.rows[at]
         order = np.lexsort((at, pair))
@@ -79,7 +79,7 @@ class Examples:
         )
 
     def latest(self, limit: int) -> Examples:
-        """The latest groups that together have about `limit` examples at most."""
+        """The latest groups with about `limit` examples in total."""
         start = int(np.searchsorted(self.offsets, len(self) - limit)) if limit < len(self) else 0
         return Examples(
             offsets=self.offsets[start:] - self.offsets[start],
@@ -93,7 +93,7 @@ class Examples:
         )
 
     def chunks(self, least: int) -> Iterator[slice]:
-        """Runs of groups of whole cells with at least so many examples together (the last may have fewer)."""
+        """Slices of groups that cover whole cells and hold at least `least` examples (the last may hold fewer)."""
         ends = np.append(np.flatnonzero(np.diff(self.cells)) + 1, self.num_groups)
         start = 0
         for end in ends.tolist():
@@ -103,7 +103,7 @@ class Examples:
 
 
 def _converted_before(pair: IndexArray, cells: IntArray, converted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Whether an event's pair was converted in an earlier cell; events are sorted by pair and cell."""
+    """Whether the pair of an event was converted in an earlier cell; events are sorted by pair and cell."""
     never = np.iinfo(np.int32).max
     starts = np.flatnonzero(np.diff(pair, prepend=-1) != 0)
     first = np.minimum.reduceat(np.where(converted, cells, never), starts) if len(starts) else np.zeros(0, np.int32)

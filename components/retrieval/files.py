@@ -1,11 +1,11 @@
-"""The files of fitted towers: what training writes, and what embedding items again later reads.
+"""The files of fitted towers: training writes them, and each release reads them to embed its items.
 
-towers.json              shapes, columns, until when and for how long they were fitted
-feature_set.json         the feature set they were fitted with
-user_tower.onnx          the user tower, for serving
-item_tower.safetensors   the item tower, for training's side: it embeds the items of each new release
-item_ids.json            items with an id of their own, in the order of their ids from 1
-item_embeddings.npy      vectors of the row map's items as of a time
+towers.json              shapes, columns, end of the training data, number of epochs
+feature_set.json         feature set of the training
+user_tower.onnx          user tower, for serving
+item_tower.safetensors   item tower, which embeds the items of each new release
+item_ids.json            items with an id embedding, in the order of its rows from 1
+item_embeddings.npy      vectors of the row map's items as of a given time
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from inference.networks.towers import TowersConfig
 
 ITEM_TOWER_FILE = "item_tower.safetensors"
 ITEM_IDS_FILE = "item_ids.json"
-LARGEST_DIFFERENCE = 1e-5  # between a vector of the exported tower and of the trained one
+LARGEST_DIFFERENCE = 1e-5  # between vectors of the exported and of the trained tower
 _INPUTS = ("history", "ages", "grades", "categorical", "numeric", "request_numeric", "request_categorical")
 
 
@@ -44,14 +44,14 @@ def save_towers(
     description: dict[str, Any],
     directory: Path,
 ) -> None:
-    """Writes everything but the item embeddings.
+    """Writes all files except the item embeddings.
 
     Args:
         towers: Trained towers.
-        feature_set: The feature set they were fitted with.
-        own_ids: Ids of the items that have an id embedding, in its order from 1.
-        description: Further content of `towers.json`.
-        directory: Where to write.
+        feature_set: The feature set of the training.
+        own_ids: Ids of the items that have an id embedding, in the order of its rows from 1.
+        description: Additional content of `towers.json`.
+        directory: The directory to write.
     """
     directory.mkdir(parents=True, exist_ok=True)
     feature_set.save(directory / FEATURE_SET_FILE)
@@ -72,7 +72,7 @@ def save_embeddings(embeddings: FloatArray, directory: Path) -> None:
 
 
 def load_item_tower(directory: Path) -> tuple[Towers, FeatureSet, list[str]]:
-    """Towers whose item side can embed, their feature set, and the ids of items with an id of their own.
+    """Towers with a loaded item tower, their feature set, and the ids of the items with an id embedding.
 
     Raises:
         BundleError: If a file is missing or damaged.
@@ -90,17 +90,17 @@ def load_item_tower(directory: Path) -> tuple[Towers, FeatureSet, list[str]]:
 
 
 def export_user_tower(towers: Towers, path: Path) -> None:
-    """Writes the user tower as ONNX with a free number of users and of events, and checks it against torch.
+    """Writes the user tower as ONNX with dynamic numbers of users and events, and checks it against torch.
 
     Raises:
-        BundleError: If the exported tower gives other vectors.
+        BundleError: If the exported tower gives different vectors.
     """
     tower = towers.users.cpu().eval()
     example = _example(towers.config, num_users=3, num_events=4)
     free = {0: torch.export.Dim("users"), 1: torch.export.Dim("events")}
     shapes = {name: free if name in ("history", "ages", "grades") else {0: free[0]} for name in _INPUTS}
     with atomic_write(path) as temporary, warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter warns of its own deprecations
+        warnings.simplefilter("ignore")  # the exporter warns about deprecations in its code
         logging.getLogger("torch.onnx").setLevel(logging.ERROR)
         torch.onnx.export(
             tower,
@@ -126,7 +126,7 @@ def export_user_tower(towers: Towers, path: Path) -> None:
 
 
 def _example(config: TowersConfig, num_users: int, num_events: int) -> dict[str, torch.Tensor]:
-    """Inputs of the user tower with random content and one empty history."""
+    """Inputs of the user tower with random content; the first history is empty."""
     random = torch.Generator().manual_seed(num_users)
 
     def codes(sizes: tuple[int, ...]) -> torch.Tensor:

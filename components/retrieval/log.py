@@ -1,8 +1,8 @@
-"""The positive events of a log as arrays: who liked what, when, and what was known of them before.
+"""The positive events of a log as arrays, with the history of each user as of any cell of time.
 
-Owns the cells of time. A cell runs from one cut of the split to the next; what is known at a query is the snapshot of
-the latest cut, so a history ends where the query's cell begins, in training as in serving. It refuses to let a later
-event, or one of the same cell, into a history.
+A cell runs from one cut of the split to the next. A query knows the snapshot of the latest cut, so its history ends
+where its cell begins, in training as in serving. Events of the same cell or later never enter the history; that would
+be leakage.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ IndexArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The grid of cuts: cell i runs from `start + i * step` to the next cut."""
+    """The grid of cuts: cell i runs from `start + i * step` to `start + (i + 1) * step`."""
 
     start: float
     step: float
@@ -39,12 +39,12 @@ class Cells:
         return cls(split.log_end - count * split.step, split.step, count)
 
     def at(self, times: TimeArray) -> IndexArray:
-        """Cell of each time [n]; the log's end is in the last cell."""
+        """Cell of each time [n]; the log's end belongs to the last cell."""
         cells = np.floor((times - self.start) / self.step + 1e-9).astype(np.int64)
         return np.clip(cells, 0, self.count - 1)
 
     def cell_from(self, cut: float) -> int:
-        """Cell that begins at a cut: as of the cut, events of earlier cells are known; `count` for the log's end."""
+        """The cell that begins at a cut (events of earlier cells are known then); `count` for the log's end."""
         return round((cut - self.start) / self.step)
 
     def begin(self, cell: int) -> float:
@@ -57,13 +57,13 @@ class PositiveLog:
     """Positive events sorted by user, then time.
 
     Attributes:
-        user_ids: Users with any [u], sorted.
-        offsets: [u + 1], user i owns events `offsets[i]:offsets[i + 1]`.
+        user_ids: Users with a positive event [u], sorted.
+        offsets: [u + 1], user i has the events `offsets[i]:offsets[i + 1]`.
         users: User of each event [n].
         rows: Item row [n].
         times: Unix seconds [n].
         grades: Objective grade, at least 1 [n].
-        cells: Cell of the time [n].
+        cells: Cell of the event's time [n].
         request: Codes of the request columns [n, columns].
         num_grades: Number of objectives.
         grid: The cells.
@@ -87,11 +87,11 @@ class PositiveLog:
     def read(
         cls, tables: PreparedTables, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_], until: float
     ) -> PositiveLog:
-        """Positive events before `until` (all of them where it is the log's end or later).
+        """Reads the positive events before `until`; all events if `until` is the log's end or later.
 
         Args:
             tables: Prepared tables.
-            feature_set: Names and codes the request columns.
+            feature_set: Names and vocabularies of the request columns.
             item_ids: The row map [m], sorted.
             until: Unix seconds.
         """
@@ -121,13 +121,13 @@ class PositiveLog:
         )
 
     def known_at(self, users: IntArray, cells: IntArray | IndexArray) -> IndexArray:
-        """Position after the last event of each user [q] that lies before the given cell [q]."""
+        """Position after each user's [q] last event before the given cell [q]."""
         base = self.grid.count + 1
         keys = self.users.astype(np.int64) * base + self.cells
         return np.searchsorted(keys, users.astype(np.int64) * base + cells)
 
     def histories(self, users: IntArray, ends: IndexArray) -> History:
-        """The last events of users [q] that end before the positions `ends` [q]."""
+        """Histories of users [q]: their last events before the positions `ends` [q]."""
         starts = np.maximum(self.offsets[users], ends - HISTORY_LENGTH)
         lengths = ends - starts
         offsets = np.concatenate(([0], np.cumsum(lengths))).astype(np.int64)
@@ -135,7 +135,7 @@ class PositiveLog:
         return History(offsets=offsets, rows=self.rows[at], grades=self.grades[at], times=self.times[at])
 
     def ruled_out(self, repeats: str, before: float) -> tuple[IntArray, IntArray]:
-        """Users and item rows of the pairs that `repeats` keeps from coming again, by the events before a time."""
+        """Users and item rows of the pairs that `repeats` excludes, given the events before a time."""
         kept = self.times < before
         if repeats == "always":
             kept[:] = False
@@ -145,18 +145,18 @@ class PositiveLog:
 
 
 def before(times: TimeArray, until: float, split: Split) -> npt.NDArray[np.bool_]:
-    """Which events are known as of a cut [n]: the earlier ones, and as of the log's end those at it too."""
+    """Which events are known as of a cut [n]: earlier events; at the log's end also events at that time."""
     return times <= until if until >= split.log_end else times < until
 
 
 def ragged(starts: IndexArray, lengths: IndexArray) -> tuple[IndexArray, IndexArray]:
-    """The positions starts[i] .. starts[i] + lengths[i] - 1 of all i behind each other, and the i of each."""
+    """The concatenated positions starts[i] .. starts[i] + lengths[i] - 1 of all i, and the i of each position."""
     owner = np.repeat(np.arange(len(lengths)), lengths)
     return np.arange(len(owner)) + np.repeat(starts - (np.cumsum(lengths) - lengths), lengths), owner
 
 
 def codes_of(column: pa.Array | pa.ChunkedArray, values: Sequence[str] | npt.NDArray[np.object_]) -> IntArray:
-    """Place of each text in `values`, counted from 1; 0 where it is missing or not among them."""
+    """Index of each text in `values`, counted from 1; 0 for null and unknown texts."""
     places = pc.index_in(column, value_set=pa.array(values, type=pa.string()))
     codes = pc.fill_null(pc.add(places, 1), 0)
     return np.asarray(codes).astype(np.int32)

@@ -1,4 +1,4 @@
-"""The loss of a batch: sampled softmax, corrected for how its candidates were sampled."""
+"""The loss of a batch: sampled softmax with a correction for the sampling probability of its candidates."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ _RULED_OUT = -1e9
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What holds for a whole chunk of examples.
+    """Item state shared by a whole chunk of examples.
 
     Attributes:
-        numeric: Numbers of all items as of its first cut [m, columns].
-        alive: Rows of the items born by then [a].
+        numeric: Numbers of all items as of the chunk's first cut [m, columns].
+        alive: Rows of the items that exist at that cut [a].
         shares: Share of each item among the chunk's examples [m].
     """
 
@@ -34,7 +34,7 @@ class Moment:
 
     @classmethod
     def of(cls, data: TrainingData, chunk: slice) -> Moment:
-        """The moment of some groups of examples."""
+        """The moment of a slice of groups."""
         examples = data.examples
         time = data.log.grid.begin(int(examples.cells[chunk.start]))
         rows = examples.rows[examples.offsets[chunk.start] : examples.offsets[chunk.stop]]
@@ -50,23 +50,23 @@ def batch_loss(
     moment: Moment,
     rng: np.random.Generator,
 ) -> Tensor:
-    """Softmax of each example against the batch's items and uniform negatives, logQ corrected.
+    """Softmax loss of each example over the batch's items and uniform negatives, with logQ correction.
 
-    From the logit of a candidate log q is subtracted, q the probability that it is among the candidates: popular
-    items, which come as in-batch negatives more often, are not punished for it (Yi et al., RecSys 2019; with uniform
-    negatives, Yang et al., WWW 2020). An item that the user chose in the same cell, or had before where `repeats`
-    may rule it out, is no negative of theirs.
+    The logit of a candidate is reduced by log q, where q is the probability that the item is among the candidates.
+    Popular items appear more often as in-batch negatives and would otherwise be penalised (Yi et al., RecSys 2019; with
+    uniform negatives, Yang et al., WWW 2020). Items that the user chose in the same cell are not negatives, nor are
+    earlier items that `repeats` may exclude.
 
     Args:
         towers: Both networks.
-        data: What they learn from.
+        data: Training data.
         config: See `TrainingConfig`.
-        batch: Groups of examples [b].
-        moment: Of the chunk they are from.
+        batch: Indices of groups of examples [b].
+        moment: Item state of the batch's chunk.
         rng: Draws negatives and dropouts.
 
     Returns:
-        Mean over examples, those of a group of n weighted by n ** -group_damping.
+        Weighted mean over examples; an example of a group of n has the weight n ** -group_damping.
     """
     examples = data.examples
     users, ends = examples.users[batch], examples.ends[batch]
@@ -79,7 +79,7 @@ def batch_loss(
     needed, where = np.unique(np.concatenate([inputs.rows.ravel(), candidates]), return_inverse=True)
     ids = np.where(rng.random(len(needed)) < config.id_dropout, 0, data.item_index[needed])
     vectors = towers.item_vectors(data.items, moment.numeric, ids, needed)
-    # Rows are picked by `embedding`, whose gradient is the same in every run; that of indexing is not.
+    # Rows are selected with `embedding`, whose gradient is deterministic; the gradient of indexing is not.
     places = towers.tensor(where)
     history = embedding(places[: inputs.rows.size], vectors).view(*inputs.rows.shape, -1)
     cosines = towers.user_vectors(inputs, history) @ embedding(places[inputs.rows.size :], vectors).T
@@ -94,9 +94,9 @@ def batch_loss(
 
 
 def inclusion(candidates: IndexArray, num_targets: int, num_uniform: int, moment: Moment) -> npt.NDArray[np.float64]:
-    """Probability of each candidate [c] to be drawn at all, as a target or uniformly.
+    """Probability that each candidate [c] is drawn, as a target or uniformly.
 
-    1 - (1 - p)^t (1 - 1/a)^u with p its share of the examples, t targets and u uniform draws from a items.
+    1 - (1 - p)^t (1 - 1/a)^u, where p is its share of the examples, for t targets and u uniform draws from a items.
     """
     uniform = np.isin(candidates, moment.alive) / len(moment.alive)
     missed = (1 - moment.shares[candidates]) ** num_targets * (1 - uniform) ** num_uniform
@@ -104,7 +104,7 @@ def inclusion(candidates: IndexArray, num_targets: int, num_uniform: int, moment
 
 
 def _no_negatives(data: TrainingData, batch: IndexArray, candidates: IndexArray) -> npt.NDArray[np.bool_]:
-    """Where a candidate must not count against a group [b, c]: chosen in its cell, or had before and not to repeat."""
+    """Whether a candidate must not be a negative of a group [b, c]: chosen in its cell, or earlier without repeats."""
     log, examples = data.log, data.examples
     starts, stops = examples.ends[batch], examples.stops[batch]
     if data.feature_set.repeats != "always":
@@ -119,7 +119,7 @@ def _no_negatives(data: TrainingData, batch: IndexArray, candidates: IndexArray)
 
 
 def _blanked(inputs: TowerInputs, share: float, rng: np.random.Generator) -> TowerInputs:
-    """Inputs with the profile of some users, and the request codes of some, unknown."""
+    """Inputs in which a random share of profiles, and of request codes, is replaced by "unknown"."""
     profile = rng.random((len(inputs.rows), 1)) < share
     request = rng.random((len(inputs.rows), 1)) < share
     return replace(

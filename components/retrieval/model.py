@@ -1,7 +1,6 @@
-"""The towers during training: the two networks, the data they learn from, and how data becomes their inputs.
+"""The towers during training: both networks, the training data, and the conversion of data to network inputs.
 
-Owns the training side of the inputs; `inference/models/encoder.py` owns the serving side, and both pad histories with
-the same function.
+`inference/models/encoder.py` converts inputs at serving time; both modules pad histories with the same function.
 """
 
 from __future__ import annotations
@@ -22,19 +21,19 @@ from feature_repo.features.state import HISTORY_LENGTH, FloatArray, IntArray, Ti
 from inference.models.encoder import TOWER_TIME_FEATURES, TowerInputs, pad_history
 from inference.networks.towers import ItemTower, TowersConfig, UserTower
 
-_CHUNK = 8192  # items embedded at a time
+_CHUNK = 8192  # items per embedding batch
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Everything the towers learn from.
+    """Training data of the towers.
 
     Attributes:
-        log: Positive events, those of the validation span included.
-        examples: Examples before the time the towers are fitted to.
+        log: Positive events, including the span whose recall is measured.
+        examples: Examples before the time up to which the towers are fitted.
         items, profiles: Content of items [m] and users [u].
         item_index: Id of each item row for the item tower [m], 0 for unknown.
-        feature_set: Names columns and sizes.
+        feature_set: Names of the columns and sizes of their vocabularies.
     """
 
     log: PositiveLog
@@ -46,7 +45,7 @@ class TrainingData:
 
 
 class Towers:
-    """Both networks, the device they are on, and how data goes into them."""
+    """Both networks on a device, and the calls that feed them with data."""
 
     def __init__(self, config: TowersConfig, seed: int) -> None:
         torch.manual_seed(seed)
@@ -62,7 +61,7 @@ class Towers:
         return (array.long() if whole else array).to(self.device)
 
     def item_vectors(self, items: ItemContent, numeric: FloatArray, ids: IndexArray, rows: IndexArray) -> Tensor:
-        """Unit vectors of some item rows, with the ids given for them [n, d]."""
+        """Unit vectors of item rows with the given ids [n, d]."""
         out: Tensor = self.items(
             self.tensor(ids),
             self.tensor(items.categorical[rows]),
@@ -72,7 +71,7 @@ class Towers:
         return out
 
     def user_vectors(self, inputs: TowerInputs, history: Tensor) -> Tensor:
-        """Unit vectors of users whose history has the given vectors [q, l, d]."""
+        """Unit vectors of users [q, d]; `history` holds the item vectors of their histories [q, l, d]."""
         out: Tensor = self.users(
             history,
             self.tensor(inputs.ages),
@@ -86,7 +85,7 @@ class Towers:
 
     @torch.no_grad()
     def embed_items(self, items: ItemContent, item_index: IndexArray, time: float) -> FloatArray:
-        """Vectors of all items as of a time [m, d]."""
+        """Vectors of all items as of a given time [m, d]."""
         self.items.eval()
         numeric = items.numeric(time)
         parts = [np.zeros((0, self.config.dimension), dtype=np.float32)]
@@ -104,9 +103,9 @@ def user_inputs(
     Args:
         data: The log and profiles.
         users: User of each query [q].
-        ends: Position after the last event known [q].
+        ends: Position after the last known event [q].
         times: Unix seconds of the queries [q].
-        request: Codes of the request columns [q, columns]; an unknown country becomes the user's.
+        request: Codes of the request columns [q, columns]; the user's country replaces an unknown country.
     """
     rows, ages, grades = pad_history(data.log.histories(users, ends), times, HISTORY_LENGTH)
     request = request.copy()

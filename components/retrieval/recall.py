@@ -1,6 +1,6 @@
-"""Recall of the towers on a span of the log: what early stopping watches.
+"""Recall of the towers on a span of the log, for early stopping.
 
-Owns the question: one query a user at the span's start, full catalogue, as the evaluation's temporal protocol asks it.
+As in the temporal protocol of the evaluation, each user has one query at the span's start over the full catalogue.
 """
 
 from __future__ import annotations
@@ -16,19 +16,19 @@ from components.retrieval.log import IndexArray, PositiveLog, ragged
 from components.retrieval.model import Towers, TrainingData, user_inputs
 from feature_repo.features.state import IntArray
 
-_CHUNK = 512  # users scored against the whole catalogue at a time
+_CHUNK = 512  # users per batch that is scored against the whole catalogue
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """Users with a history whose recall is watched, and what counts for them.
+    """The users whose recall is measured, and their relevant and excluded items.
 
     Attributes:
-        start: Unix seconds at which they are asked.
-        users: Their codes [w], ascending.
-        ends: Where their histories end in the log [w].
-        relevant: Sorted keys user * m + row of what they chose in the span.
-        excluded: Sorted keys of what `repeats` keeps from coming again.
+        start: Unix seconds of the queries.
+        users: User codes [w], ascending; every user has a history.
+        ends: End of each history in the log [w].
+        relevant: Sorted keys user * m + row of the items chosen in the span.
+        excluded: Sorted keys of the pairs that `repeats` excludes.
         num_items: Size m of the catalogue.
     """
 
@@ -44,7 +44,7 @@ class Watch:
 
     @classmethod
     def of(cls, data: TrainingData, start: float, end: float, most: int) -> Watch:
-        """Users with events before `start` (a cut) and relevant ones in start..end, at most so many."""
+        """At most `most` users with events before `start` (a cut) and relevant events in start..end."""
         log, num_items = data.log, len(data.items)
         excluded = np.unique(_keys(*log.ruled_out(data.feature_set.repeats, start), num_items))
         span = (log.times >= start) & (log.times < end)
@@ -61,7 +61,7 @@ class Watch:
 
 @torch.no_grad()
 def recall(towers: Towers, data: TrainingData, watch: Watch, config: TrainingConfig) -> float:
-    """Mean over the watched users of found relevant items among the best k, over relevant ones; NaN without users."""
+    """Mean recall@k of the watched users: relevant items in the best k over all relevant items; NaN without users."""
     towers.users.eval()
     embeddings = towers.embed_items(data.items, data.item_index, watch.start)
     k = min(config.recall_at, watch.num_items)
@@ -82,7 +82,7 @@ def recall(towers: Towers, data: TrainingData, watch: Watch, config: TrainingCon
 
 
 def known_before(log: PositiveLog, users: IntArray, cut: float) -> IndexArray:
-    """Where the histories of users [w] end in the log as of a cut."""
+    """Ends of the histories of users [w] in the log as of a cut."""
     return log.known_at(users, np.full(len(users), log.grid.cell_from(cut)))
 
 
@@ -92,7 +92,7 @@ def _keys(users: IntArray, rows: IntArray, num_items: int) -> IndexArray:
 
 
 def _pairs(keys: IndexArray, users: IntArray, num_items: int) -> tuple[IndexArray, npt.NDArray[np.int64]]:
-    """Of sorted keys user * m + row those of some users: place of the user among them, and row."""
+    """The keys (user * m + row, sorted) of the given users, as (index into `users`, item row)."""
     starts = np.searchsorted(keys, users.astype(np.int64) * num_items)
     stops = np.searchsorted(keys, (users.astype(np.int64) + 1) * num_items)
     at, owner = ragged(starts, stops - starts)

@@ -1,6 +1,6 @@
-"""Fits the towers on events before a time, and embeds the items of a row map as of a time.
+"""Fits the towers on events before a given time, and embeds the items of a row map as of a given time.
 
-Towers, item embeddings and index belong together; `components/index` makes a cutoff of them.
+Towers, item embeddings and index belong together; `components/index` combines them into a cutoff.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from feature_repo.progress import say
 from inference.models.encoder import TOWER_TIME_FEATURES
 from inference.networks.towers import TowersConfig
 
-NUM_MOMENTS = 4  # cuts whose item numbers set the standardisation
+NUM_MOMENTS = 4  # cuts whose item numbers determine the standardisation
 
 
 def fit_towers(
@@ -45,23 +45,23 @@ def fit_towers(
     seed: int = 0,
     config: TrainingConfig | None = None,
 ) -> dict[str, float]:
-    """Fits towers on events before `until` and embeds the items as of it.
+    """Fits towers on events before `until` and embeds the items as of `until`.
 
-    With `epochs` None the number is found by early stopping on the span that follows `until`, as long as a validation
-    span and never inside the test span. Where no such span is left, towers fitted up to the validation span are
-    watched on it first, and the found number of epochs is then run up to `until`.
+    If `epochs` is None, early stopping finds the number on the span that follows `until`. That span is as long as the
+    validation span and never reaches into the test span. If no such span is left, towers fitted up to the validation
+    span are stopped early on it first; fresh towers then run the same number of epochs up to `until`.
 
     Args:
         tables_dir: Clean prepared tables.
         features_dir: Features of the same tables; the feature set and the row map are read.
-        out_dir: Where to write, see `files.py`.
+        out_dir: The directory to write, see `files.py`.
         until: Unix seconds, a cut of the split.
-        epochs: Epochs to run, None to find them.
-        seed: Of weights, order and negatives; the same seed gives the same towers.
+        epochs: Number of epochs; None finds it by early stopping.
+        seed: Seed of weights, order and negatives; the same seed gives the same towers.
         config: See `TrainingConfig`.
 
     Returns:
-        Numbers for the run's metrics: epochs, recall (absent if nothing was watched), examples, items, seconds.
+        Numbers for the run's metrics: epochs, recall (absent if not measured), examples, items, seconds.
     """
     started = time.monotonic()
     config = config or TrainingConfig()
@@ -86,14 +86,14 @@ def fit_towers(
 
 
 def embed_items(tables_dir: Path, features_dir: Path, towers_dir: Path, out_dir: Path, *, until: float) -> FloatArray:
-    """Copies fitted towers and embeds the row map's items as of a later time.
+    """Copies fitted towers, and embeds the row map's items as of a later time.
 
     Args:
         tables_dir: Clean prepared tables; items may be newer than the towers.
         features_dir: Features of the same tables; the row map is read.
-        towers_dir: What `fit_towers` wrote.
-        out_dir: Where to write the same files with new item embeddings.
-        until: Unix seconds; events at or after are not counted.
+        towers_dir: Output of `fit_towers`.
+        out_dir: Receives the same files with new item embeddings.
+        until: Unix seconds; events at or after this time are ignored.
 
     Returns:
         Item embeddings [m, d].
@@ -109,7 +109,7 @@ def embed_items(tables_dir: Path, features_dir: Path, towers_dir: Path, out_dir:
 
 
 def watched_span(split: Split, until: float) -> tuple[float, float]:
-    """The span whose recall decides the epochs of towers fitted on events before `until`; never in the test span."""
+    """The span for early stopping of towers fitted on events before `until`; never inside the test span."""
     if until < split.test_start:
         return until, min(until + split.test_start - split.validation_start, split.test_start)
     return split.validation_start, split.test_start
@@ -123,7 +123,7 @@ def training_data(
     end: float,
     config: TrainingConfig,
 ) -> TrainingData:
-    """Examples before `until`, with the log up to `end` to watch recall on."""
+    """Training data with examples before `until`, and the log up to `end` for measuring recall."""
     log = PositiveLog.read(tables, feature_set, item_ids, max(until, end))
     examples = Examples.of(log, feature_set.repeats, until).latest(config.max_examples)
     own = np.bincount(examples.rows, minlength=len(item_ids)) >= config.least_examples
@@ -146,7 +146,7 @@ def _fitted(
     seed: int,
     config: TrainingConfig,
 ) -> tuple[Towers, TrainingData, Fit]:
-    """Towers on events before `until`, what they learned from, and how that went; see `fit_towers`."""
+    """Towers fitted on events before `until`, their training data, and the result of the fit; see `fit_towers`."""
     recall = math.nan
     if epochs is None:
         start, end = watched_span(tables.split, until)
@@ -175,7 +175,7 @@ def fit(
 
 
 def shapes(data: TrainingData, config: TrainingConfig, until: float) -> TowersConfig:
-    """Shapes of towers for this data."""
+    """Shapes of towers that fit the data."""
     feature_set = data.feature_set
 
     def sizes(side: str, names: tuple[str, ...]) -> tuple[int, ...]:

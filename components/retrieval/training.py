@@ -1,4 +1,4 @@
-"""Fits the towers: epochs over chunks of the log, early stopping on the recall of the span that follows."""
+"""The training loop of the towers: epochs over chunks of the log, with early stopping on recall."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ from feature_repo.progress import say, track
 
 @dataclass(frozen=True, slots=True)
 class Fit:
-    """How a fit went.
+    """The result of a fit.
 
     Attributes:
-        epochs: Epochs whose weights the towers have.
-        recall: Recall they reach on what was watched, NaN where nothing was.
+        epochs: Number of epochs behind the towers' weights.
+        recall: Recall of these weights on the watched span; NaN if not measured.
     """
 
     epochs: int
@@ -38,15 +38,15 @@ class Fit:
 def train(
     towers: Towers, data: TrainingData, config: TrainingConfig, watch: Watch | None, epochs: int, seed: int
 ) -> Fit:
-    """Trains in place.
+    """Trains towers in place.
 
     Args:
         towers: Fresh towers.
-        data: What they learn from.
+        data: Training data.
         config: See `TrainingConfig`.
-        watch: Whose recall decides when to stop, or None to run all epochs; the best epoch's weights are kept.
-        epochs: Epochs at most.
-        seed: Orders examples and draws negatives.
+        watch: Users whose recall decides when to stop; the weights of the best epoch are kept. None runs all epochs.
+        epochs: Maximum number of epochs.
+        seed: Seed of the example order and the negatives.
     """
     optimiser = _optimiser(towers, config)
     best, weights = Fit(0, -math.inf), _weights(towers)
@@ -70,7 +70,7 @@ def train(
 
 @contextmanager
 def limited_threads(num_threads: int) -> Iterator[None]:
-    """Torch with so many threads within the block."""
+    """Limits torch to `num_threads` threads within the block."""
     before = torch.get_num_threads()
     torch.set_num_threads(num_threads)
     try:
@@ -80,7 +80,7 @@ def limited_threads(num_threads: int) -> Iterator[None]:
 
 
 def _optimiser(towers: Towers, config: TrainingConfig) -> torch.optim.Optimizer:
-    """AdamW with a rate of its own for embeddings."""
+    """AdamW with a separate learning rate for embeddings."""
     modules = [module for tower in (towers.users, towers.items) for module in tower.modules()]
     tables = [module.weight for module in modules if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
     of_tables = {id(table) for table in tables}
@@ -100,7 +100,7 @@ def _train_epoch(
     rng: np.random.Generator,
     epoch: int,
 ) -> float:
-    """One pass over the examples in order of time; returns the mean loss."""
+    """One pass over the examples in chronological order; returns the mean loss."""
     towers.users.train()
     towers.items.train()
     losses = []
@@ -117,7 +117,7 @@ def _train_epoch(
 
 
 def _batches(data: TrainingData, chunk: slice, size: int, rng: np.random.Generator) -> Iterator[IndexArray]:
-    """The chunk's groups in random order, cut where about `size` examples are together."""
+    """The chunk's groups in random order, in batches of about `size` examples."""
     order = rng.permutation(np.arange(chunk.start, chunk.stop))
     totals = np.cumsum(np.diff(data.examples.offsets)[order])
     bounds = np.linspace(0, totals[-1], max(round(totals[-1] / size), 1) + 1)[1:-1]

@@ -1,7 +1,7 @@
-"""Starts the statistics where TFDV is: in this process if it is installed here, else in the interpreter that has it.
+"""Runs the statistics where TFDV is installed: in this process, else in the validation environment's interpreter.
 
-Owns crossing from one environment to the other. In the cluster the component's image holds TFDV; on a developer's
-machine it lives in a virtual environment beside the main one.
+In the cluster the component's image contains TFDV. On a developer's machine TFDV has a separate virtual environment,
+next to the main environment.
 """
 
 from __future__ import annotations
@@ -22,15 +22,15 @@ def compute_statistics(tables_dir: str, out_dir: str, store: str, page_path: str
     """Runs `statistics.run_statistics`.
 
     Args:
-        tables_dir: Prepared tables, clean.
-        out_dir: Gets statistics.json.
-        store: The dataset's store, a directory or URL; keeps the schemas.
-        page_path: The report.
-        python: Interpreter of the validation environment; "" is `.venv-validation` beside the code.
+        tables_dir: Clean prepared tables.
+        out_dir: Receives statistics.json.
+        store: The dataset's store, a directory or URL; holds the schemas.
+        page_path: The HTML report to write.
+        python: Interpreter of the validation environment; "" is `.venv-validation` in the repository.
 
     Raises:
-        SettingsError: There is no such interpreter.
-        SystemExit: The other process ended with this code; it has said why on stderr.
+        SettingsError: The interpreter does not exist.
+        SystemExit: The other process failed with this exit code; it has printed the reason to stderr.
     """
     if importlib.util.find_spec("tensorflow_data_validation") is not None:
         from components.validation.tfdv.statistics import run_statistics

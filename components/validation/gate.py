@@ -1,7 +1,7 @@
-"""The data gate: whether a run may go on with these rows and statistics.
+"""The data gate: decides whether a run may continue with the rows and statistics of a dataset.
 
-Owns the verdict and its sentence. It runs as a task of its own after the reports are written, since a failing task
-loses what it wrote. Refuses with QualityError.
+A dataset that fails the gate raises `QualityError`. The gate runs as a separate task after the reports are written,
+because a failing task loses its output.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ NUM_NAMED = 3
 
 
 def require_quality(quarantine_dir: Path | str, page_path: Path | str) -> QualityReport:
-    """Lets a dataset pass whose interactions are clean enough.
+    """Checks that the interactions of a dataset are clean enough.
 
     Args:
-        quarantine_dir: Where `check_rows` wrote its report.
-        page_path: Its page, named in the error.
+        quarantine_dir: Directory with the report of `check_rows`.
+        page_path: The HTML page of the report, named in the error.
 
     Raises:
         QualityError: The quality rate is below the dataset's minimum; names the worst column, rule and count.
@@ -37,21 +37,21 @@ def require_quality(quarantine_dir: Path | str, page_path: Path | str) -> Qualit
         named = f", most of all {subject} {worst.rule} in {worst.count:,} ({worst.count / events.rows:.1%})"
     rate, minimum = _apart(report.rate, report.minimum_rate)
     raise QualityError(
-        f"only {rate} of the {events.rows:,} interactions of '{report.dataset}' are "
+        f"Only {rate} of the {events.rows:,} interactions of '{report.dataset}' are "
         f"clean, below the minimum of {minimum} (quality.minimum_rate of dataset.toml){named}; "
         f"see the report {page_path}."
     )
 
 
 def require_schema(statistics_dir: Path | str, page_path: Path | str) -> None:
-    """Lets a dataset pass whose statistics fit the kept schema; drift never stops a run.
+    """Checks that the statistics of a dataset fit the stored schema; drift never stops a run.
 
     Args:
-        statistics_dir: What the statistics wrote.
-        page_path: Their page, named in the error.
+        statistics_dir: Directory with statistics.json.
+        page_path: The HTML page of the statistics, named in the error.
 
     Raises:
-        QualityError: An anomaly means broken data; names the first ones and the schema file to edit.
+        QualityError: An anomaly means broken data; names the first anomalies and the schema directory.
     """
     statistics: dict[str, Any] = read_json(Path(statistics_dir) / "statistics.json")
     broken = [anomaly for anomaly in statistics["anomalies"] if anomaly["severity"] == "error"]
@@ -61,12 +61,12 @@ def require_schema(statistics_dir: Path | str, page_path: Path | str) -> None:
     more = f" and {len(broken) - NUM_NAMED} more" if len(broken) > NUM_NAMED else ""
     raise QualityError(
         f"'{statistics['dataset']}' no longer fits the schema kept in {statistics['schema_dir']} ({named}{more}); "
-        f"mend the data, or edit the schema where the change is meant; see the report {page_path}."
+        f"fix the data, or edit the schema if the change is intended; see the report {page_path}."
     )
 
 
 def hand_over(page_path: Path | str, report_dir: Path | str, name: str) -> Path:
-    """Copies a page to where a person looks for it, unless `report_dir` is ""; returns the path to name."""
+    """Copies a page to `report_dir`, unless that is ""; returns the path to show to people."""
     if not str(report_dir):
         return Path(page_path)
     target = Path(report_dir) / name
@@ -75,7 +75,7 @@ def hand_over(page_path: Path | str, report_dir: Path | str, name: str) -> Path:
 
 
 def _apart(rate: float, minimum: float) -> tuple[str, str]:
-    """Both as percentages, with as many digits as it takes to see that the rate is below the minimum."""
+    """Both rates as percentages, with enough digits to show that the rate is below the minimum."""
     for digits in range(1, 8):
         shown = f"{rate:.{digits}%}", f"{minimum:.{digits}%}"
         if shown[0] != shown[1]:

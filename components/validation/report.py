@@ -1,7 +1,7 @@
-"""What the row rules found, as values: counts by rule, bots, spikes, outliers and the quality rate.
+"""The findings of the row rules as values: counts by rule, bots, spikes, outliers and the quality rate.
 
-Owns the form of `report.json`, which the gate, the page and the pipeline's metrics read. Refuses to judge: the gate
-compares the rate with the minimum (`gate.py`).
+Defines the format of `report.json`, which the gate, the page and the pipeline's metrics read. The gate (`gate.py`)
+compares the rate with the minimum.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ UTC_SUFFIX = "+00"
 
 
 def rows_as_text(rows: Table, column: str = "*") -> tuple[dict[str, str | None], ...]:
-    """The first example rows as text: `row` first, then what they hold, and `column` even where it is missing.
+    """The first rows as text: `row`, then all columns with a value, and `column` even if its value is missing.
 
-    The engine writes times as text: a row is an example because its time is one that Python has no value for.
+    DuckDB formats the times, because an example may hold a time that Python cannot represent.
     """
     times = {name: rows[name].cast("string") for name, kind in rows.schema().items() if kind.is_timestamp()}
     shown = rows.limit(NUM_EXAMPLES).mutate(**times).drop(*(set(HIDDEN_COLUMNS) & set(rows.columns)))
@@ -40,20 +40,20 @@ def rows_as_text(rows: Table, column: str = "*") -> tuple[dict[str, str | None],
 
 
 class Value(BaseModel):
-    """Base of the report's values: frozen, no unknown keys."""
+    """Base of the report's values: frozen, without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Finding(Value):
-    """One rule on one column: how many rows break it, and the first three of them.
+    """One rule on one column: the number of rows that break it, and the first three of these rows.
 
     Attributes:
-        reason: What quarantine calls it.
+        reason: Name of the rule in quarantine.
         column: The column that breaks the rule; `*` is the whole row.
         rule: The rule in words.
-        count: Rows that break it; a row may break several.
-        examples: Their columns as text, `row` (source file order) first.
+        count: Rows that break the rule; a row may break several rules.
+        examples: Columns of example rows as text, `row` (source file order) first.
     """
 
     reason: str
@@ -64,7 +64,7 @@ class Finding(Value):
 
 
 class TableQuality(Value):
-    """One table: `rows` = `clean` + rows with a reason; `kept` = clean rows that are not a bot's."""
+    """One table: `rows` = `clean` + rows with a reason; `kept` = clean rows that do not belong to a bot."""
 
     rows: int
     clean: int
@@ -85,13 +85,13 @@ class TableQuality(Value):
 
     @property
     def worst(self) -> Finding | None:
-        """The rule most rows break."""
+        """The rule that most rows break."""
         broken = [finding for finding in self.findings if finding.count]
         return max(broken, key=lambda finding: finding.count, default=None)
 
 
 class BotDay(Value):
-    """A user's busiest day, over the maximum."""
+    """A user's busiest day, with more events than the maximum."""
 
     user_id: str
     day: str
@@ -99,7 +99,7 @@ class BotDay(Value):
 
 
 class DayVolume(Value):
-    """Rows of one UTC day; `score` is the robust z of the volume against the weeks around it."""
+    """Rows of one UTC day; `score` is the robust z-score of the volume against the weeks around the day."""
 
     day: str
     kept: int
@@ -114,7 +114,7 @@ class Outlier(Value):
 
     Attributes:
         low, high: Values outside [low, high] are flagged.
-        least, greatest: What the column holds.
+        least, greatest: Minimum and maximum of the column.
     """
 
     table: str
@@ -128,7 +128,7 @@ class Outlier(Value):
 
 
 class QualityReport(Value):
-    """Everything the row rules have to say of one dataset."""
+    """All findings of the row rules on one dataset."""
 
     dataset: str
     minimum_rate: float
@@ -142,7 +142,7 @@ class QualityReport(Value):
 
     @property
     def rate(self) -> float:
-        """Clean rows of interactions by all of them; the one figure that is gated."""
+        """Clean rows of interactions over all rows of interactions; the only figure that the gate checks."""
         return self.tables["interactions"].rate
 
     @property
@@ -161,16 +161,16 @@ class QualityReport(Value):
         return figures | {"num_bots": self.num_bots, "num_spikes": len(self.spikes)}
 
     def summary(self) -> str:
-        """One line: rate, and rows put aside by table and reason."""
+        """One line: the rate, and the quarantined rows by table and reason."""
         aside = []
         for name, table in self.tables.items():
             reasons = [f"{finding.reason} {finding.count:,}" for finding in table.findings if finding.count]
             reasons += [f"bot {table.bots:,}"] if table.bots else []
             aside += [f"{name}: {', '.join(reasons)}"] if reasons else []
-        return f"quality {self.rate:.2%} (minimum {self.minimum_rate:.2%}); put aside: {'; '.join(aside) or 'nothing'}"
+        return f"quality {self.rate:.2%} (minimum {self.minimum_rate:.2%}); quarantined: {'; '.join(aside) or 'none'}"
 
     def write(self, directory: Path) -> None:
-        """Writes `report.json`, with the rate and verdict beside what they follow from."""
+        """Writes `report.json`, including the rate and the verdict."""
         write_json(directory / REPORT_FILE, {"rate": self.rate, "passed": self.passed, **self.model_dump(mode="json")})
 
     @classmethod

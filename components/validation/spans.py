@@ -1,4 +1,4 @@
-"""What a log must hold for a ranker to be trained on it; asked before the long steps, not after them."""
+"""Checks that a log can train a ranker, before the long steps of a run begin."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from feature_repo.errors import DatasetError
 
 
 def require_positives(tables: PreparedTables) -> None:
-    """Refuses a log in which nothing was liked in the ranking span or in the validation span.
+    """Checks that the ranking span and the validation span hold positive events.
 
     Args:
         tables: Clean prepared tables.
 
     Raises:
-        DatasetError: Says which span is empty and when it lies.
+        DatasetError: A span holds no positive event; names the span and its dates.
     """
     split = tables.split
     names = ("impressions", "interactions") if tables.has_sessions else ("impressions",)
@@ -33,11 +33,11 @@ def require_positives(tables: PreparedTables) -> None:
 
 
 def require(given: object, otherwise: str) -> None:
-    """Refuses a log that no ranker can be trained on, with what it lacks."""
+    """Raises DatasetError with the reason `otherwise` unless `given` is true."""
     if not given:
         raise DatasetError(
-            f"{otherwise}, so there is nothing to train a ranker on: give it a longer log, or other [split] spans in "
-            "dataset.toml"
+            f"The ranker cannot be trained, because {otherwise}: provide a longer log, or other [split] spans in "
+            "dataset.toml."
         )
 
 

@@ -1,7 +1,7 @@
-"""Slates as rows of the impression log: what was shown, in which order, and from which features.
+"""Converts slates to rows of the impression log: the shown items, their order and their features.
 
-Owns the columns of `<log>/impressions/` (contract 5). The server's log and the replay that makes a bundle's drift
-reference both write through `impressions_table`, so that the two can be compared column by column. Refuses nothing.
+Defines the columns of `<log>/impressions/` (contract 5). The server's log and the replay for a bundle's drift reference
+both use `impressions_table`, so that they can be compared column by column.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ PROBABILITY_PREFIX = "p_"
 def impressions_schema(feature_set: FeatureSet) -> pa.Schema:
     """Columns of the impressions of one feature set, in order.
 
-    `timestamp` is the query's time, `position` counts from 0, `country` and `device` are what the client said, null
-    where it did not. Features, and probabilities `p_<objective>`, are null where the ranker had no part in the order;
-    in a ranked slate NaN is a feature that was missing. `score` is null where the ranker could not tell.
+    `timestamp` is the query's time and `position` counts from 0. `country` and `device` are the values that the client
+    sent, else null. Features and probabilities `p_<objective>` are null for slates that were not ranked; in a ranked
+    slate NaN marks a missing feature. `score` is null if it is not finite.
     """
-    told = [pa.field(PROBABILITY_PREFIX + name, pa.float32()) for name in feature_set.objectives]
+    probabilities = [pa.field(PROBABILITY_PREFIX + name, pa.float32()) for name in feature_set.objectives]
     features = [pa.field(FEATURE_PREFIX + name, pa.float32()) for name in feature_set.ranker_features]
-    return pa.schema([*IMPRESSIONS_SCHEMA, *told, *features])
+    return pa.schema([*IMPRESSIONS_SCHEMA, *probabilities, *features])
 
 
 def impressions_table(slates: Sequence[Slate], artifacts: Artifacts) -> pa.Table:
-    """One row an item shown, in the order of the slates and of each slate's positions.
+    """One row per shown item, in the order of the slates and of each slate's positions.
 
     Args:
-        slates: Answers of one release; empty ones leave no row.
-        artifacts: That release's; they name the items and the features.
+        slates: Slates of a single release; empty slates give no rows.
+        artifacts: Artifacts of the release, for item ids and feature names.
 
     Returns:
         A table of `impressions_schema`.
@@ -70,8 +70,8 @@ def impressions_table(slates: Sequence[Slate], artifacts: Artifacts) -> pa.Table
         "feature_hash": _repeated([feature_set.hash] * len(slates), owners),
     }
     for name in feature_set.objectives:
-        told = _joined([_told(slate, name) for slate in slates], np.float32)
-        columns[PROBABILITY_PREFIX + name] = pa.array(told, mask=np.isnan(told))
+        probabilities = _joined([_probabilities(slate, name) for slate in slates], np.float32)
+        columns[PROBABILITY_PREFIX + name] = pa.array(probabilities, mask=np.isnan(probabilities))
     unranked = np.array([slate.features is None for slate in slates], dtype=np.bool_)[owners]
     features = _features(slates, len(feature_set.ranker_features))
     for name, values in zip(feature_set.ranker_features, features, strict=True):
@@ -81,7 +81,7 @@ def impressions_table(slates: Sequence[Slate], artifacts: Artifacts) -> pa.Table
 
 
 def _repeated(values: Sequence[str | None], owners: npt.NDArray[np.int64]) -> pa.Array:
-    """A value of every slate as a column of its rows [n]."""
+    """A value of each slate as a column of the slates' rows [n]."""
     return pa.array(values, pa.string()).take(pa.array(owners))
 
 
@@ -89,14 +89,14 @@ def _joined(parts: Sequence[npt.NDArray[Any]], kind: type[np.generic]) -> npt.ND
     return np.concatenate([np.zeros(0, kind), *parts]).astype(kind, copy=False)
 
 
-def _told(slate: Slate, objective: str) -> FloatArray:
-    """The slate's probabilities of an objective [count], NaN where the ranker told none."""
+def _probabilities(slate: Slate, objective: str) -> FloatArray:
+    """The slate's probabilities of an objective [count]; NaN without a prediction."""
     known = slate.probabilities.get(objective)
     return np.full(len(slate.rows), np.nan, dtype=np.float32) if known is None else known
 
 
 def _features(slates: Sequence[Slate], num: int) -> FloatArray:
-    """Features of all rows, each a contiguous line [num, n]; NaN for slates that have none."""
+    """Features of all rows, each feature a contiguous line [num, n]; NaN for slates without features."""
     parts = [
         np.full((len(slate.rows), num), np.nan, np.float32) if slate.features is None else slate.features
         for slate in slates

@@ -1,8 +1,8 @@
-"""The journal of events: what was answered with 202 is on the disk, and survives the process.
+"""The journal of events: an event acknowledged with 202 is on the disk and survives the process.
 
-One thread writes; whatever was posted while it synced the disk shares the next sync. A line is an event as JSON. A
-journal that was closed is turned into parts of the log by the writer (`writer.py`); one that a killed process left may
-end in half a line, which nobody was promised. Refuses events, in a sentence, while the disk refuses them.
+A single thread writes; events posted during a sync of the disk share the next sync. Each line is an event as JSON. The
+writer (`writer.py`) turns closed journals into parts of the log. A journal of a killed process may end in half a line,
+which was never acknowledged. While the disk fails, `append` reports a `StorageError`.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ from feature_repo.storage.files import sync_directory
 from inference.log.spool import JOURNAL_PREFIX
 from inference.metrics import Metrics
 
-RECENT_IDS = 200_000  # ids remembered, about 30 MB; what is repeated later is dropped by readers
-MAX_PENDING = 50_000  # events waiting for a disk that does not answer
+RECENT_IDS = 200_000  # remembered event ids, about 30 MB; readers drop events that are repeated later
+MAX_PENDING = 50_000  # events that may wait for a slow disk
 log = logging.getLogger("kuberec")
 
 
@@ -40,12 +40,12 @@ class JournalEvent(Protocol):
 
 
 class Journal:
-    """Takes events in, durably; safe for threads.
+    """Stores events durably. Thread-safe.
 
     Args:
-        directory: Receives the journal's files; those of others in it count as closed.
-        worker: Name of this process, for the files' names.
-        metrics: Counts.
+        directory: Receives the journal's files; existing journals of other processes count as closed.
+        worker: Name of this process, part of the file names.
+        metrics: Counts accepted, repeated and failed events.
     """
 
     def __init__(self, directory: Path, worker: str, metrics: Metrics) -> None:
@@ -65,7 +65,7 @@ class Journal:
         self._thread.start()
 
     def append(self, events: Sequence[JournalEvent]) -> Future[None]:
-        """A future that ends once the events are on the disk, or with a StorageError."""
+        """A future that completes once the events are on the disk, or fails with a StorageError."""
         future: Future[None] = Future()
         with self._changed:
             if not self._stopping and self._num_pending + len(events) <= MAX_PENDING:
@@ -79,13 +79,13 @@ class Journal:
         return future
 
     def close_files(self) -> list[Path]:
-        """Closes the file in use; returns all that are closed, for the writer to turn into parts and remove."""
+        """Closes the current file; returns all closed files, which the writer turns into parts and removes."""
         with self._file:
             self._close()
             return sorted(self._directory.glob(f"{JOURNAL_PREFIX}*"))
 
     def stop(self) -> None:
-        """Writes what is pending, and ends."""
+        """Writes pending events, then stops the thread."""
         with self._changed:
             self._stopping = True
             self._changed.notify()
@@ -102,9 +102,9 @@ class Journal:
             try:
                 failure = self._commit([event for events, _ in posted for event in events])
             except Exception:
-                # The thread must live: the next events may be kept.
-                log.exception("keeping events failed")
-                failure = StorageError("The events could not be kept; the server's log has the cause.")
+                # The thread must survive: the next events may succeed.
+                log.exception("Writing events to the journal failed.")
+                failure = StorageError("The events could not be stored; see the server's log for the cause.")
             for _, future in posted:
                 _settle(future, failure)
 
@@ -138,7 +138,7 @@ class Journal:
                 left = left[os.write(self._descriptor, left) :]
             os.fdatasync(self._descriptor)
         except OSError:
-            # What of it reached the disk is unknown, and nothing may follow half a line.
+            # Part of the content may have reached the disk; no event may follow half a line.
             self._close()
             raise
 
@@ -156,9 +156,9 @@ class Journal:
 
 
 def read_journal(path: Path) -> tuple[list[dict[str, Any]], int]:
-    """The events of a closed journal, and how many of its lines are damaged.
+    """The events of a closed journal, and the number of damaged lines.
 
-    Half a line at the end is not counted: it was never acknowledged.
+    Half a line at the end does not count as damaged, because its event was never acknowledged.
 
     Raises:
         OSError: The file cannot be read.
@@ -185,4 +185,4 @@ def _settle(future: Future[None], failure: StorageError | None) -> None:
         else:
             future.set_exception(failure)
     except InvalidStateError:
-        return  # whoever waited has gone
+        return  # the waiting request was cancelled

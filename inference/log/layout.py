@@ -1,6 +1,7 @@
-"""Where the rows of a log lie, and the columns that every log has.
+"""The file layout of a log, and the columns of every log.
 
-`<log>/<table>/date=YYYY-MM-DD/hour=HH/part-*.parquet`, by the row's `timestamp` in UTC; parts appear whole.
+Files are `<log>/<table>/date=YYYY-MM-DD/hour=HH/part-*.parquet`, by the row's `timestamp` in UTC. Each part is written
+atomically.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ HOUR = 3600
 INTERACTIONS_SCHEMA = pa.schema(
     [pa.field(name, ARROW_TYPES[kind]) for name, kind in CONTRACT_COLUMNS[INTERACTIONS].items()]
 )
-# Of every log; what a feature set adds is in `impressions.py`.
+# Columns of every log; `impressions.py` adds the columns of a feature set.
 IMPRESSIONS_SCHEMA = pa.schema(
     [
         pa.field("request_id", pa.string()),
@@ -40,12 +41,12 @@ _FOLDER = re.compile(r"date=(\d{4}-\d{2}-\d{2})/hour=(\d{2})")
 
 
 def hour_folder(hour: int) -> str:
-    """Folder of an hour, counted from the epoch, below its table."""
+    """Folder of an hour (hours since the epoch), relative to its table."""
     return datetime.fromtimestamp(hour * HOUR, UTC).strftime("date=%Y-%m-%d/hour=%H")
 
 
 def hour_of(folder: str) -> int | None:
-    """The hour of a folder below its table, counted from the epoch; None for a folder of another kind."""
+    """The hour (hours since the epoch) of a folder relative to its table; None if the folder is not an hour folder."""
     found = _FOLDER.fullmatch(folder)
     if found is None:
         return None
@@ -57,5 +58,5 @@ def hour_of(folder: str) -> int | None:
 
 
 def is_part(name: str) -> bool:
-    """Whether a file of an hour's folder is a whole part; those being written are hidden."""
+    """Whether a file in an hour's folder is a complete part; unfinished parts have other names."""
     return name.startswith("part-") and name.endswith(".parquet")

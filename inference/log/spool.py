@@ -1,11 +1,10 @@
-"""A process's own folder in a spool directory, where rows wait on their way to the log.
+"""A process's folder in a spool directory, where rows wait on their way to the log.
 
-Several processes may share a spool. Each holds a lock on its folder for as long as it lives, so that what a killed one
-left is told from what a living one is working on, and is taken over by the next to start. Refuses to touch a folder
-whose owner lives.
+Several processes may share a spool. Each process locks its folder while it lives. A starting process takes over the
+files in folders whose owners have ended, and never touches a locked folder.
 
-    <spool>/lock                     held while folders are made or taken over
-    <spool>/worker-<id>/lock         held by the owner
+    <spool>/lock                     held while folders are created or taken over
+    <spool>/worker-<id>/lock         held by the owner of the folder
     <spool>/worker-<id>/journal-*    events that are not in a part yet
     <spool>/worker-<id>/outbox-*     parts that are not in the log yet
 """
@@ -28,15 +27,15 @@ from feature_repo.storage.files import sync_directory
 LOCK = "lock"
 JOURNAL_PREFIX = "journal-"
 OUTBOX_PREFIX = "outbox-"
-WAIT_SECONDS = 5.0  # for others to open the spool: they move a few files
+WAIT_SECONDS = 5.0  # for other processes to open the spool, which moves a few files
 log = logging.getLogger("kuberec")
 
 
 class Spool:
-    """This process's folder, made and locked; see `open`.
+    """The locked folder of this process; see `open`.
 
     Attributes:
-        worker: Its name among all processes.
+        worker: Unique name of this process.
         directory: The folder.
     """
 
@@ -47,9 +46,9 @@ class Spool:
 
     @classmethod
     def open(cls, spool: Path) -> Spool:
-        """Makes a folder of one's own, with everything that ended processes left in theirs.
+        """Creates a folder for this process, and moves the files of ended processes into it.
 
-        What cannot be taken over is told and left where it is, for the next process to try.
+        Files that cannot be taken over are reported in the log and stay where they are; the next process tries again.
 
         Raises:
             StorageError: The spool cannot be written.
@@ -64,18 +63,20 @@ class Spool:
                     if other != mine:
                         _take_over(other, mine)
         except OSError as error:
-            raise StorageError(f"The log's spool {spool} cannot be written: {error}; open it, or make room.") from error
+            raise StorageError(
+                f"The log's spool {spool} cannot be written ({error}): fix its permissions, or free disk space."
+            ) from error
         return cls(worker, mine, lock)
 
     def close(self) -> None:
-        """Gives the folder up, and removes it where nothing waits in it."""
+        """Releases the folder, and removes it if no rows wait in it."""
         if not list(self.directory.glob(f"{JOURNAL_PREFIX}*")) + list(self.directory.glob(f"{OUTBOX_PREFIX}*")):
             shutil.rmtree(self.directory, ignore_errors=True)
         os.close(self._lock)
 
 
 def _made(folder: Path) -> int:
-    """Makes a folder whose name is durable, and returns the lock on it; leaves none behind where that fails."""
+    """Creates a folder durably and returns the lock on it; removes the folder if that fails."""
     folder.mkdir()
     try:
         sync_directory(folder.parent)
@@ -100,13 +101,13 @@ def _take_over(other: Path, mine: Path) -> None:
         finally:
             os.close(lock)
     except OSError as error:
-        if other.exists():  # else its owner has just ended, and left nothing
-            log.error("what an ended process left in %s cannot be taken over: %s", other, error)
+        if other.exists():  # else its owner has just ended and removed it
+            log.error("The files that an ended process left in %s cannot be taken over: %s.", other, error)
 
 
 @contextmanager
 def _held(path: Path) -> Iterator[None]:
-    """Holds a lock for a block; a process that hangs while it has it must not keep this one from serving."""
+    """Holds a lock for a block; times out, so that a hanging process cannot keep this process from serving."""
     deadline = time.monotonic() + WAIT_SECONDS
     while (lock := _taken(path)) is None:
         if time.monotonic() > deadline:
@@ -119,7 +120,7 @@ def _held(path: Path) -> Iterator[None]:
 
 
 def _taken(path: Path) -> int | None:
-    """A lock on a file, None where a living process holds it."""
+    """A lock on a file; None if a living process holds it."""
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

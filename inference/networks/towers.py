@@ -1,12 +1,12 @@
-"""The two towers: users and items in one space of unit vectors.
+"""The two towers: networks that embed users and items as unit vectors in a shared space.
 
-Owns the networks and their shapes; training and export are in `components/retrieval/`. Needs torch and numpy alone,
-no reader of tables, no feature set. Standardisation is part of the networks, so that raw values go in everywhere.
+Training and export are in `components/retrieval/`. This module depends only on torch. Standardisation is part of the
+networks, so that all callers pass raw values.
 
-The item tower sums an id embedding (id 0 is "unknown", which training makes every item at times, so that content
-alone works), categorical codes, words of the text and numbers. The user tower reads the item tower's vectors of the
-last events: attention over them with recency, next to profile and request. After Yi et al., Sampling-Bias-Corrected
-Neural Modeling for Large Corpus Item Recommendations, RecSys 2019.
+The item tower sums an id embedding, categorical codes, words of the text, and numbers. Id 0 is "unknown"; training
+replaces random ids with it, so that the tower also works with content only. The user tower attends over the item
+vectors of the last events with recency, and adds profile and request. After Yi et al., "Sampling-Bias-Corrected Neural
+Modeling for Large Corpus Item Recommendations", RecSys 2019.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ class TowersConfig:
     """Shapes of both towers.
 
     Attributes:
-        num_item_ids: Items with an id of their own; ids run 1..num_item_ids, 0 is unknown.
-        item_categorical: Number of codes of each item column, 0 (unknown) included.
-        num_item_numeric: Item numbers.
-        num_words: Hash buckets of words, 0 where items have no text; word 0 is padding.
+        num_item_ids: Number of items with an id embedding; ids run 1..num_item_ids, 0 is unknown.
+        item_categorical: Number of codes of each item column, including 0 (unknown).
+        num_item_numeric: Number of item numbers.
+        num_words: Hash buckets of words, 0 if items have no text; word 0 is padding.
         user_categorical: Number of codes of each profile column.
-        num_user_numeric: Profile numbers.
+        num_user_numeric: Number of profile numbers.
         request_categorical: Number of codes of each request column.
-        num_request_numeric: Request numbers.
-        num_grades: Objectives; grades of events run 1..num_grades, 0 is padding.
+        num_request_numeric: Number of request numbers.
+        num_grades: Number of objectives; grades of events run 1..num_grades, 0 is padding.
         dimension: Length of the vectors.
         hidden: Width of the hidden layers.
         num_heads: Attention heads over the history.
-        history_length: Events the user tower reads, latest last.
+        history_length: Number of events that the user tower reads, latest last.
     """
 
     num_item_ids: int
@@ -56,7 +56,7 @@ class TowersConfig:
 
 
 class Standardise(nn.Module):
-    """(x - mean) / std, missing as 0, clipped to five deviations; mean and std are set once from the data."""
+    """(x - mean) / std, missing values as 0, clipped to five deviations; mean and std are set once from the data."""
 
     mean: Tensor
     std: Tensor
@@ -67,7 +67,7 @@ class Standardise(nn.Module):
         self.register_buffer("std", torch.ones(num_columns))
 
     def fit(self, values: Tensor) -> None:
-        """Takes mean and deviation of values [n, num_columns]; NaN is missing, a constant column counts as 0."""
+        """Sets mean and deviation from values [n, num_columns]; NaN is missing, a constant column becomes 0."""
         mean = torch.nan_to_num(values.nanmean(dim=0))
         spread = torch.nan_to_num((values - mean).square().nanmean(dim=0)).sqrt()
         self.mean.copy_(mean)
@@ -86,7 +86,7 @@ class Codes(nn.Module):
         super().__init__()
         tables = [nn.Embedding(size, dimension, padding_idx=0) for size in sizes]
         for table in tables:
-            nn.init.zeros_(table.weight)  # a value never trained on adds nothing either
+            nn.init.zeros_(table.weight)  # an untrained value adds 0 as well
         self.tables = nn.ModuleList(tables)
 
     def forward(self, codes: Tensor, start: Tensor) -> Tensor:
@@ -152,7 +152,7 @@ class UserTower(nn.Module):
         self.config = config
         self.grades = nn.Embedding(config.num_grades + 1, d, padding_idx=0)
         nn.init.zeros_(self.grades.weight)
-        self.default = nn.Parameter(torch.randn(d) * d**-0.5)  # what is read where there is no history
+        self.default = nn.Parameter(torch.randn(d) * d**-0.5)  # used in place of an empty history
         self.keys = nn.Linear(d, heads)
         self.recency = nn.Linear(len(RECENCY_DAYS) + 1, heads)
         self.pooled = nn.Linear(heads * d, d)
@@ -178,7 +178,7 @@ class UserTower(nn.Module):
         """Unit vectors of q users.
 
         Args:
-            history: Item vectors of the last events [q, l, d], anything where padded.
+            history: Item vectors of the last events [q, l, d]; padded entries are ignored.
             ages: Days between each event and the query [q, l], >= 0.
             grades: Objective grade of each event, 0 where padded [q, l].
             categorical: Profile codes [q, columns].

@@ -1,7 +1,7 @@
-# The steps of the pipelines, and what submits them. Kubeflow Pipelines brings the command of a step.
+# The image of the pipeline steps and of the submitting jobs. Kubeflow Pipelines provides the command of a step.
 #   docker build -f manifests/images/pipeline.Dockerfile -t kuberec/pipeline:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS packages
-# Of torch the build for CPUs; the index of another one for GPUs.
+# Installs torch for CPUs; for GPUs use the index of another build.
 ARG UV_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu
 ENV UV_INDEX_STRATEGY=unsafe-best-match
 ARG UV_DEFAULT_INDEX
@@ -17,7 +17,7 @@ FROM python:3.11.14-slim-bookworm
 LABEL org.opencontainers.image.title="kuberec pipelines" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-# LightGBM's OpenMP, as the base image's distribution has it.
+# OpenMP for LightGBM, from the base image's distribution.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \

@@ -1,4 +1,4 @@
-# The predictor: the rankers of bundles, behind gRPC.
+# The predictor: serves the rankers of bundles over gRPC.
 #   docker build -f manifests/images/predictor.Dockerfile -t kuberec/predictor:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS packages
 ARG UV_DEFAULT_INDEX
@@ -14,7 +14,7 @@ FROM python:3.11.14-slim-bookworm
 LABEL org.opencontainers.image.title="kuberec predictor" \
       org.opencontainers.image.version="0.1.0" \
       org.opencontainers.image.licenses="Apache-2.0"
-# LightGBM's OpenMP, as the base image's distribution has it.
+# OpenMP for LightGBM, from the base image's distribution.
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends libgomp1 \

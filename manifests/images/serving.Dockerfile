@@ -1,4 +1,4 @@
-# The transformer: without torch, kfp and LightGBM, which its extra does not have.
+# The transformer: its extra contains neither torch nor kfp nor LightGBM.
 #   docker build -f manifests/images/serving.Dockerfile -t kuberec/serving:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS packages
 ARG UV_DEFAULT_INDEX

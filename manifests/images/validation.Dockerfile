@@ -1,4 +1,4 @@
-# The step with TFDV: the compiled list beside the component, which no resolver may touch.
+# The TFDV step: installs the compiled list of components/validation/ without dependency resolution.
 #   docker build -f manifests/images/validation.Dockerfile -t kuberec/validation:0.1.0 .
 FROM python:3.11.14-slim-bookworm AS packages
 ARG UV_DEFAULT_INDEX

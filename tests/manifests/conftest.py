@@ -15,7 +15,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Folder of the rendered files."""
     folder = tmp_path_factory.mktemp("manifests")
     done = subprocess.run([ROOT / ".ci" / "render", folder], capture_output=True, text=True, timeout=300, check=False)
-    if "rendering needs kustomize" in done.stderr:
+    if "Rendering needs kustomize" in done.stderr:
         pytest.skip(done.stderr.strip())
     assert done.returncode == 0, done.stderr
     return folder

@@ -37,7 +37,7 @@ def test_a_machine_without_kustomize_is_told_so(tmp_path: Path) -> None:
         [ROOT / ".ci" / "render", tmp_path / "out"], capture_output=True, text=True, env=environment, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.splitlines()[-1].startswith("error: rendering needs kustomize")
+    assert done.stderr.splitlines()[-1].startswith("error: Rendering needs kustomize")
     assert not (tmp_path / "out").exists()
 
 

@@ -1,1 +1,1 @@
-"""First-class baselines (R7): each is searched on validation as fairly as the recommender is."""
+"""The baselines (R7). Their settings are searched on the validation span, as for the recommender."""

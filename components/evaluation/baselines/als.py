@@ -1,7 +1,7 @@
 """Implicit matrix factorisation by alternating least squares (Hu, Koren and Volinsky 2008), from `implicit`.
 
-Confidence is alpha times the decayed count of visits. BLAS is held to one thread while `implicit` runs its own, as it
-asks for; results do not depend on the number of threads.
+Confidence is alpha times the decayed count of visits. BLAS is limited to one thread while `implicit` runs its threads,
+as its documentation recommends; results do not depend on the number of threads.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ NUM_THREADS = 2
 
 
 class AlsConfig(Config):
-    """Dimensions, L2 penalty, confidence of a recent visit, half-life in days (None: no decay), sweeps."""
+    """Dimensions, L2 penalty, confidence of a recent visit, half-life in days (None: no decay), iterations."""
 
     factors: int = 32
     regularization: float = 10.0
@@ -33,7 +33,7 @@ class AlsConfig(Config):
 
 
 class AlsScores:
-    """Products of factors; users without history get the popular order."""
+    """Scores as products of factors; users without history get the popular order."""
 
     def __init__(self, users: FloatArray, items: FloatArray, known: npt.NDArray[np.bool_], floor: FloatArray) -> None:
         self._users, self._items, self._known, self._floor = users, items, known, floor
@@ -58,7 +58,7 @@ class Als:
         self.training = training
 
     def absent(self) -> str | None:
-        """Never."""
+        """None: the method always applies."""
         return None
 
     def axes(self) -> Mapping[str, Sequence[object]]:
@@ -66,7 +66,7 @@ class Als:
         return {"factors": (8, 32, 128), "half_life_days": self.training.half_lives()[:2], "alpha": (3.0, 10.0)}
 
     def fit(self, config: AlsConfig) -> AlsScores:
-        """Factorise what may be fitted on, then place users by their history."""
+        """Factorises the training events, then computes user factors from each history."""
         training = self.training
         fit, history = training.fit.distinct(), training.history.distinct()
         known = history.matrix(history.decay(config.half_life_days, training.now))

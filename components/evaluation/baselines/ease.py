@@ -1,7 +1,7 @@
 """EASE: the closed-form linear item model with a zero diagonal (Steck 2019, "Embarrassingly shallow autoencoders").
 
-It holds and inverts an items x items matrix, so it is left out above `MOST_ITEMS`. An inversion being cubic, settings
-are searched on the most frequent items only (`Training.most_items`); what is reported is fitted on all.
+EASE inverts an items x items matrix and is therefore absent above `MOST_ITEMS`. Because the cost is cubic, settings are
+searched on the most frequent items only (`Training.most_items`); the reported model is fitted on all items.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ MOST_ITEMS = 12_000
 
 
 class EaseConfig(Config):
-    """Ridge added to the diagonal, and half-life of an event's weight in days (None: no decay)."""
+    """Ridge added to the diagonal, and half-life of event weights in days (None: no decay)."""
 
     ridge: float = 300.0
     half_life_days: float | None = None
 
 
 class EaseScores:
-    """History times item weights; users without history get the popular order."""
+    """Scores as history times item weights; users without history get the popular order."""
 
     def __init__(self, strength: sparse.csr_matrix, weights: FloatArray, kept: IntArray, floor: FloatArray) -> None:
         self._strength, self._weights, self._kept, self._floor = strength, weights, kept, floor
@@ -61,9 +61,9 @@ class Ease:
         self._kept = np.sort(frequent).astype(np.int32)
 
     def absent(self) -> str | None:
-        """Above `MOST_ITEMS` items."""
+        """The reason above `MOST_ITEMS` items, else None."""
         if len(self._kept) > MOST_ITEMS:
-            return f"{len(self._kept):,} items; it inverts items x items and is left out above {MOST_ITEMS:,}"
+            return f"{len(self._kept):,} items; EASE inverts items x items and is left out above {MOST_ITEMS:,}"
         return None
 
     def axes(self) -> Mapping[str, Sequence[object]]:
@@ -71,7 +71,7 @@ class Ease:
         return {"ridge": (10.0, 30.0, 100.0, 300.0, 1000.0), "half_life_days": self.training.half_lives()}
 
     def fit(self, config: EaseConfig) -> EaseScores:
-        """Invert the ridged Gram matrix of decayed, log-scaled histories."""
+        """Inverts the ridge-regularised Gram matrix of decayed, log-scaled histories."""
         training = self.training
         met = training.fit.distinct().strength(config.half_life_days, training.now)[:, self._kept]
         gram = (met.T @ met).toarray().astype(np.float32)
@@ -85,7 +85,7 @@ def item_weights(gram: FloatArray, ridge: float) -> npt.NDArray[np.float32]:
     gram[np.diag_indices_from(gram)] += np.float32(ridge)
     factor, failed = lapack.spotrf(gram, lower=1)
     if failed:
-        raise ArithmeticError(f"EASE's Gram matrix with ridge {ridge} is not positive definite")
+        raise ArithmeticError(f"EASE's Gram matrix with ridge {ridge} is not positive definite.")
     inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
     lower = np.tril(inverse, -1)
     diagonal = np.diag(inverse).copy()

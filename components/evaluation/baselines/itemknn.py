@@ -1,7 +1,7 @@
-"""Item-to-item neighbours: shrunk cosine of the users two items share, summed over the user's decayed history.
+"""Item-to-item neighbours: shrunk cosine of the users that two items share, summed over the user's decayed history.
 
-Sarwar et al. 2001, with the shrinkage of Bell and Koren 2007. Where own items may come again an item is its own
-neighbour. Scores of zero fall back on popularity.
+Sarwar et al. 2001, with the shrinkage of Bell and Koren 2007. If own items may come again, an item is also a neighbour
+of itself. Scores of zero fall back to popularity.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MOST_NEIGHBOURS = 500
 
 
 class ItemKnnConfig(Config):
-    """Neighbours kept an item, shrinkage added to the cosine's denominator, half-life of the history in days."""
+    """Shrinkage added to the cosine's denominator, neighbours kept per item, half-life of the history in days."""
 
     shrink: float = 20.0
     neighbours: int = MOST_NEIGHBOURS
@@ -29,7 +29,7 @@ class ItemKnnConfig(Config):
 
 
 class ItemKnnScores:
-    """History times similarity, floored by popularity."""
+    """Scores as history times similarity, with popularity below them."""
 
     def __init__(self, history: sparse.csr_matrix, similarity: sparse.csr_matrix, floor: FloatArray) -> None:
         self._history, self._similarity, self._floor = history, similarity, floor
@@ -54,7 +54,7 @@ class ItemKnn:
         self._best: dict[float, tuple[sparse.csr_matrix, IntArray]] = {}
 
     def absent(self) -> str | None:
-        """Never."""
+        """None: the method always applies."""
         return None
 
     def axes(self) -> Mapping[str, Sequence[object]]:
@@ -66,7 +66,7 @@ class ItemKnn:
         }
 
     def fit(self, config: ItemKnnConfig) -> ItemKnnScores:
-        """Cut the neighbours of this shrinkage to the number asked."""
+        """Keeps the configured number of neighbours for the configured shrinkage."""
         best, place = self._nearest(config.shrink)
         kept = best.copy()
         kept.data = np.where(place < config.neighbours, kept.data, 0.0).astype(np.float32)
@@ -77,13 +77,13 @@ class ItemKnn:
 
     @cached_property
     def _shared(self) -> sparse.csr_matrix:
-        """Number of users each pair of items shares [m, m]."""
+        """Number of users that each pair of items shares [m, m]."""
         met = self.training.fit.matrix()
         met.data = np.ones_like(met.data)
         return (met.T @ met).tocsr()
 
     def _nearest(self, shrink: float) -> tuple[sparse.csr_matrix, IntArray]:
-        """The nearest `MOST_NEIGHBOURS` of every item, and each entry's place within its row."""
+        """The nearest `MOST_NEIGHBOURS` of every item, and the rank of each entry within its row."""
         if shrink not in self._best:
             shared = self._shared
             norms = np.sqrt(shared.diagonal())

@@ -1,6 +1,7 @@
-"""What every baseline and the recommender's own lists have in common: users and exclusions in, ranked rows out.
+"""The interface of every ranked method: users and excluded items in, ranked item rows out.
 
-Owns top-k over score blocks of bounded memory, filling short lists from popularity, and filtering given lists.
+Also holds the shared parts of the methods: top-k over score blocks with bounded memory, the popularity floor of short
+lists, and filtering of given lists.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ _SCORES_AT_ONCE = 8_000_000
 
 
 class Config(BaseModel):
-    """Settings of a baseline; two that are equal fit the same model."""
+    """Settings of a baseline; equal settings fit the same model."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,14 +31,14 @@ C = TypeVar("C", bound=Config)
 
 
 class Method(Protocol):
-    """Anything that ranks the catalogue for users."""
+    """A method that ranks the catalogue for users."""
 
     def lists(self, users: IntArray, excluded: Ragged, k: int = LIST_LENGTH) -> IntArray:
-        """Rank for users.
+        """Ranks items for users.
 
         Args:
             users: User codes of the log [q].
-            excluded: Rows that may not be listed, a set a query.
+            excluded: Set of rows that must not be listed, for each query.
             k: Length of a list.
 
         Returns:
@@ -48,17 +49,17 @@ class Method(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What a baseline may know.
+    """The data that a baseline may use.
 
     Attributes:
-        fit: Positive events that parameters may be fitted on.
+        fit: Positive events for fitting parameters.
         history: Positive events known at the query, a superset of `fit`.
         now: Time of the query, microseconds.
         repeats_some: Whether any of a user's own items may come again.
-        popular_half_life: Days; of the popularity that fills lists a model leaves short, None for no decay.
-        seed: Of whatever is random.
-        most_items: Fit on so many of the most frequent items where the cost grows faster than their number; None for
-            all. Set while settings are searched.
+        popular_half_life: Half-life in days of the popularity that completes short lists; None for no decay.
+        seed: Seed of all random choices.
+        most_items: Fit only on this number of most frequent items, for methods with a superlinear cost; None for all
+            items. Set while settings are searched.
     """
 
     fit: EventLog
@@ -71,16 +72,16 @@ class Training:
 
     @property
     def span_days(self) -> float:
-        """Length of what may be fitted on, in days."""
+        """Length of the fitting data in days."""
         return (self.now - int(self.fit.times.min(initial=self.now))) / DAY_MICROSECONDS
 
     def half_lives(self) -> tuple[float | None, ...]:
-        """Half-lives worth trying for a user's tastes: none, a sixth of the log, a third (days)."""
+        """Candidate half-lives of a user's tastes in days: no decay, a sixth and a third of the log."""
         return None, round(self.span_days / 6, 2), round(self.span_days / 3, 2)
 
     @property
     def floor(self) -> FloatArray:
-        """Scores in [-2, -1] that order items by popularity, below every score a model is given [m]."""
+        """Scores in [-2, -1] that order items by popularity, below every score of a model [m]."""
         decay = self.fit.decay(self.popular_half_life, self.now)
         counts = np.bincount(self.fit.rows, weights=decay, minlength=len(self.fit.item_ids))
         places = np.empty(len(counts), dtype=np.float64)
@@ -89,7 +90,7 @@ class Training:
 
 
 class Family(Protocol[C]):
-    """A kind of baseline: made with what it may know, fits any of its settings."""
+    """A kind of baseline: created with its training data, it can fit any of its settings."""
 
     name: str
     start: C
@@ -97,21 +98,21 @@ class Family(Protocol[C]):
     def __init__(self, training: Training) -> None: ...
 
     def absent(self) -> str | None:
-        """Why this kind does not apply here, None where it does."""
+        """The reason why this kind does not apply here; None if it applies."""
         ...
 
     def axes(self) -> Mapping[str, Sequence[object]]:
-        """Settings to search, in this order: field of the config -> values."""
+        """Settings to search, in order: field of the config -> values."""
         ...
 
     def fit(self, config: C) -> Method:
-        """Fit one setting."""
+        """Fits the model of the given settings."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A method whose order is already known: long lists for some users, filtered on the way out.
+    """A method with precomputed long lists for some users, filtered on request.
 
     Attributes:
         users: User codes, ascending [q].
@@ -141,13 +142,13 @@ def filtered(rows: IntArray, excluded: Ragged, k: int) -> IntArray:
 def rank(
     score: Callable[[IntArray], FloatArray], users: IntArray, excluded: Ragged, num_items: int, k: int
 ) -> IntArray:
-    """Lists of the k best scores a user, in blocks of bounded memory.
+    """Lists of the k best scores per user, in blocks of bounded memory.
 
     Args:
         score: User codes [b] -> a fresh array of scores [b, m]; -inf is never listed.
         users: User codes [q].
-        excluded: Rows that may not be listed.
-        num_items: m.
+        excluded: Rows that must not be listed.
+        num_items: Number of items m.
         k: Length of a list.
     """
     out = np.full((len(users), k), -1, dtype=np.int32)

@@ -1,7 +1,7 @@
-"""The user's own items by frequency and recency, then popular.
+"""The user's own items by frequency and recency, then popular items.
 
-An item's strength is its number of visits, decayed, in whole or tenth steps; within a step popularity decides. In a
-shop where people buy again most items were bought once, so that what breaks ties matters as much as the count.
+The strength of an item is its decayed number of visits, rounded to a step; popularity breaks ties within a step. In a
+shop with repeat purchases most items were bought once, so the tie-break matters as much as the count.
 """
 
 from __future__ import annotations
@@ -17,14 +17,14 @@ from feature_repo.features.state import FloatArray, IntArray
 
 
 class OwnConfig(Config):
-    """Half-life of a visit's weight in days (None: no decay) and the step strengths are rounded to."""
+    """Half-life of visit weights in days (None: no decay), and the step to which strengths are rounded."""
 
     half_life_days: float | None = None
     step: float = 1.0
 
 
 class OwnThenPopular:
-    """Strength of every own item, and the popular order beneath."""
+    """Strength of every own item, followed by the popular order."""
 
     def __init__(self, training: Training, config: OwnConfig) -> None:
         history = training.history.distinct()
@@ -52,7 +52,7 @@ class Own:
         self.training = training
 
     def absent(self) -> str | None:
-        """Where no own item may come again there is nothing to list."""
+        """The reason if no own item may come again, else None."""
         return None if self.training.repeats_some else "no own item may come again under this protocol and repeats rule"
 
     def axes(self) -> Mapping[str, Sequence[object]]:
@@ -60,5 +60,5 @@ class Own:
         return {"half_life_days": self.training.half_lives(), "step": (1.0, 0.1)}
 
     def fit(self, config: OwnConfig) -> OwnThenPopular:
-        """Weigh the history."""
+        """Weights the history."""
         return OwnThenPopular(self.training, config)

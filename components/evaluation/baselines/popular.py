@@ -1,4 +1,4 @@
-"""What everybody takes lately: positive events with exponential decay, the same order for all."""
+"""Popularity: positive events with exponential decay, the same order for all users."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HALF_LIVES = (0.5, 1.0, 2.0, 4.0, 7.0, 14.0, 30.0, None)
 
 
 class PopularConfig(Config):
-    """Half-life of an event's weight in days, None for no decay."""
+    """Half-life of event weights in days, None for no decay."""
 
     half_life_days: float | None = 7.0
 
@@ -42,15 +42,15 @@ class Popular:
         self.training = training
 
     def absent(self) -> str | None:
-        """Never."""
+        """None: the method always applies."""
         return None
 
     def axes(self) -> Mapping[str, Sequence[object]]:
-        """The half-life alone."""
+        """Only the half-life."""
         return {"half_life_days": HALF_LIVES}
 
     def fit(self, config: PopularConfig) -> PopularOrder:
-        """Count what may be fitted on."""
+        """Counts the training events."""
         fit, now = self.training.fit, self.training.now
         counts = np.bincount(fit.rows, weights=fit.decay(config.half_life_days, now), minlength=len(fit.item_ids))
         return PopularOrder(np.argsort(-counts, kind="stable").astype(np.int32))

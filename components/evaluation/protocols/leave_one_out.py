@@ -1,10 +1,10 @@
-"""Leave-one-out as a re-timed copy of prepared tables, so that everything written for spans of time applies to it.
+"""Leave-one-out as a re-timed copy of prepared tables, so that all code for time spans applies to it.
 
-Contract 2: items with fewer than 5 positive events are dropped; each user's last positive item is test, the last but
-one validation, by time with ties in file order. Both are moved to spans of their own behind the log's end, every
-other event keeps its time, and what the user did from the validation item on is dropped: it would give them away.
-Where own items may not come again, a user's sequence is that of the items first met, and impressions of the moved
-items go too. The moved rows lose session and request, which would tie them to earlier rows.
+Contract 2: items with fewer than 5 positive events are dropped. By time, with ties in file order, each user's last
+positive item is the test item and the item before it is the validation item. Both move to separate spans after the
+log's end; all other events keep their times. To avoid leakage, the user's other events from the validation item onwards
+are dropped, and so are impressions of the moved items; the moved rows lose session_id and request_id. If own items may
+not come again, only the first event of each item counts.
 """
 
 from __future__ import annotations
@@ -32,21 +32,21 @@ SHORTEST = 3
 
 @dataclass(frozen=True, slots=True)
 class HeldOutEvents:
-    """Events taken out, as positions in the interactions table; entry i of each belongs to one user [h]."""
+    """Held-out events as positions in the interactions table; entry i of both arrays belongs to the same user [h]."""
 
     validation: Int64Array
     test: Int64Array
 
 
 def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
-    """Write the re-timed copy.
+    """Writes the re-timed copy.
 
     Args:
         tables_dir: Clean prepared tables.
         out_dir: Receives prepared tables with `"protocol": "leave-one-out"` in dataset.json.
 
     Returns:
-        Numbers of users, items and events that are left.
+        Numbers of remaining users, items and events.
 
     Raises:
         DatasetError: No user has three positive events with items that have five.
@@ -61,7 +61,7 @@ def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
     if not len(held.test):
         raise DatasetError(
             f"{tables_dir}: leave-one-out needs a user with {SHORTEST} positive events; items with fewer than "
-            f"{FEWEST_EVENTS} do not count"
+            f"{FEWEST_EVENTS} events do not count."
         )
     split = _split(tables.split)
     kept_ids = pa.array(item_ids[frequent], pa.string())
@@ -85,18 +85,18 @@ def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
         "split": split.model_dump(),
         "num": num,
     }
-    # Moved events belong to no slate any more: the ranker's groups are sessions and days.
+    # Moved events have lost their slates, so the ranker groups by session and day.
     description["has_slates"] = description["has_own_slates"] = False
     write_json(out_dir / DESCRIPTION_FILE, description)
     return {"users": len(held.test), "items": int(frequent.sum()), "events": moved.num_rows}
 
 
 def hold_out(log: EventLog, *, distinct: bool) -> HeldOutEvents:
-    """The last positive event of each user, and the last but one, of users with at least `SHORTEST`.
+    """The last two positive events of each user with at least `SHORTEST` positive events.
 
     Args:
         log: Events by time, ties in file order.
-        distinct: Count a user's items once, where first met.
+        distinct: Whether only the first event of each item of a user counts.
     """
     positive = np.flatnonzero(log.grades > 0)
     if distinct:
@@ -109,7 +109,7 @@ def hold_out(log: EventLog, *, distinct: bool) -> HeldOutEvents:
 
 
 def _split(old: Split) -> Split:
-    """Spans of one step each behind the old end, on the grid of cuts; the ranker's span as long as D5 has it."""
+    """Validation and test spans of one step each after the old end; the ranker's span has the length of D5."""
     step = old.step
     validation_start = round(old.log_end + 1e-6, 6)
     before = (validation_start - old.log_start) / step
@@ -126,7 +126,7 @@ def _split(old: Split) -> Split:
 
 
 def _interactions(interactions: pa.Table, log: EventLog, held: HeldOutEvents, split: Split) -> pa.Table:
-    """What is kept in its place, then validation items, then test items, each in the order they happened."""
+    """Kept events with their times, then validation events, then test events, each in the order of the log."""
     schema = pa.schema([field.with_nullable(True) for field in interactions.schema])
     first_dropped = np.full(len(log.user_ids), len(log), dtype=np.int64)
     first_dropped[log.users[held.validation]] = held.validation
@@ -147,7 +147,7 @@ def _interactions(interactions: pa.Table, log: EventLog, held: HeldOutEvents, sp
 
 
 def _impressions(impressions: pa.Table, log: EventLog, held: HeldOutEvents, kept_ids: pa.Array) -> pa.Table:
-    """Impressions of kept items, before the user's validation item and not of a moved one."""
+    """Impressions of kept items before the user's validation event, without impressions of moved items."""
     users = pc.index_in(impressions["user_id"], value_set=pa.array(log.user_ids, pa.string()))
     rows = pc.index_in(impressions["item_id"], value_set=pa.array(log.item_ids, pa.string()))
     user = pc.fill_null(users, -1).to_numpy().astype(np.int64)

@@ -1,7 +1,7 @@
-"""The cleaned interactions as integer columns, the only thing metrics and baselines read of a dataset.
+"""The clean interactions as integer columns, the only data that metrics and baselines read.
 
-Owns the user and item codes of an evaluation and cuts by time. Times are whole microseconds, so that an event on a
-span's edge falls on the same side whoever computes the edge. It refuses to know features, sources or networks.
+Defines the user and item codes of an evaluation, and cuts by time. Times are whole microseconds, so that an event on
+the edge of a span always falls on the same side. This module does not depend on features, sources or networks.
 """
 
 from __future__ import annotations
@@ -29,14 +29,14 @@ def microseconds(seconds: float) -> int:
 
 @dataclass(frozen=True, slots=True)
 class Ragged:
-    """A set of item rows a query: query i owns `rows[offsets[i]:offsets[i + 1]]`, ascending and distinct."""
+    """A set of item rows per query: query i has `rows[offsets[i]:offsets[i + 1]]`, ascending and distinct."""
 
     offsets: OffsetArray
     rows: IntArray
 
     @classmethod
     def from_pairs(cls, owners: npt.NDArray[np.integer], rows: npt.NDArray[np.integer], num: int) -> Ragged:
-        """Distinct (owner, row) pairs as sets of `num` owners; owners outside 0..num-1 are left out."""
+        """Distinct (owner, row) pairs as sets of `num` owners; owners outside 0..num-1 are ignored."""
         inside = (owners >= 0) & (owners < num)
         width = int(rows.max(initial=0)) + 1
         keys = np.unique(owners[inside].astype(np.int64) * width + rows[inside])
@@ -55,23 +55,23 @@ class Ragged:
 
     @property
     def owners(self) -> Int64Array:
-        """Which query each row belongs to [n]."""
+        """Query of each row [n]."""
         return np.repeat(np.arange(len(self)), self.counts)
 
     def union(self, other: Ragged) -> Ragged:
-        """What is in either, of the same queries."""
+        """Union with the sets of the same queries in `other`."""
         owners, rows = np.concatenate([self.owners, other.owners]), np.concatenate([self.rows, other.rows])
         return Ragged.from_pairs(owners, rows, len(self))
 
     def without(self, other: Ragged) -> Ragged:
-        """What is not in the other, of the same queries."""
+        """Difference from the sets of the same queries in `other`."""
         if not len(other.rows) or not len(self.rows):
             return self
         width = max(int(self.rows.max()), int(other.rows.max())) + 1
         return self.keep(~np.isin(self.owners * width + self.rows, other.owners * width + other.rows))
 
     def take(self, queries: npt.NDArray[np.integer]) -> Ragged:
-        """The sets of some queries, in the order given."""
+        """The sets of the given queries, in the given order."""
         counts = self.counts[queries]
         offsets = np.zeros(len(queries) + 1, dtype=np.int64)
         np.cumsum(counts, out=offsets[1:])
@@ -79,13 +79,13 @@ class Ragged:
         return Ragged(offsets, self.rows[index])
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> Ragged:
-        """The same sets with only the rows where `mask` [n] is true."""
+        """The sets restricted to the rows where `mask` [n] is true."""
         kept = np.zeros(len(mask) + 1, dtype=np.int64)
         np.cumsum(mask, out=kept[1:])
         return Ragged(kept[self.offsets], self.rows[mask])
 
     def contains(self, rows: IntArray) -> npt.NDArray[np.bool_]:
-        """Whether each entry of `rows` [q, k] (or [1, k]) is in its query's set; -1 never is. [q, k]."""
+        """Whether each entry of `rows` [q, k] (or [1, k]) is in the set of its query [q, k]; False for -1."""
         queries = np.arange(len(self), dtype=np.int64)[:, None]
         width = max(int(self.rows.max(initial=0)), int(rows.max(initial=0))) + 1
         keys = self.owners * width + self.rows
@@ -107,7 +107,7 @@ class EventLog:
         users: User codes [n].
         rows: Item rows [n].
         times: Unix microseconds [n].
-        grades: -1 negative, 0 context, 1.. objectives weakest first [n].
+        grades: -1 for negative, 0 for context, 1.. for objectives, weakest first [n].
     """
 
     user_ids: ObjectArray
@@ -119,7 +119,7 @@ class EventLog:
 
     @classmethod
     def from_table(cls, interactions: pa.Table, item_ids: ObjectArray) -> EventLog:
-        """Read a prepared interactions table.
+        """Reads a prepared interactions table.
 
         Args:
             interactions: Columns user_id, item_id, timestamp, grade, in the prepared order.
@@ -131,7 +131,7 @@ class EventLog:
         item_column = interactions["item_id"].combine_chunks().cast(pa.string())
         rows = pc.index_in(item_column, value_set=pa.array(item_ids, pa.string()))
         if rows.null_count:
-            raise ValueError(f"{rows.null_count} interactions name an item that the row map does not hold")
+            raise ValueError(f"{rows.null_count} interactions name an item that the row map does not hold.")
         times = interactions["timestamp"].combine_chunks().cast(pa.timestamp("us", "UTC")).cast(pa.int64())
         return cls(
             user_ids=user_ids,
@@ -146,7 +146,7 @@ class EventLog:
         return len(self.users)
 
     def where(self, mask: npt.NDArray[np.bool_]) -> EventLog:
-        """The events where `mask` [n] is true, under the same codes."""
+        """The events where `mask` [n] is true, with the same codes."""
         return EventLog(
             self.user_ids, self.item_ids, self.users[mask], self.rows[mask], self.times[mask], self.grades[mask]
         )
@@ -161,7 +161,7 @@ class EventLog:
         return self.where(self.grades > 0)
 
     def distinct(self) -> EventLog:
-        """One event for every user, item and time: several event types of one contact are one visit."""
+        """A single event for every user, item and time, so that several event types at once count as one visit."""
         order = np.lexsort((self.times, self.rows, self.users))
         columns = np.stack([self.users[order], self.rows[order], self.times[order]])
         first = np.ones(len(order), dtype=bool)
@@ -171,13 +171,13 @@ class EventLog:
         return self.where(mask)
 
     def strength(self, half_life_days: float | None, now: int) -> sparse.csr_matrix:
-        """Users x items log2(1 + decayed number of events), so that a single event of now is 1; float32 CSR [u, m]."""
+        """Users x items log2(1 + decayed number of events), 1 for a single event at `now`; float32 CSR [u, m]."""
         summed = self.matrix(self.decay(half_life_days, now))
         summed.data = np.log2(1.0 + summed.data)
         return summed
 
     def matrix(self, weights: npt.NDArray[np.float64] | None = None) -> sparse.csr_matrix:
-        """Users x items sums of `weights` [n] (default one an event), float32 CSR [u, m] with sorted indices."""
+        """Users x items sums of `weights` [n] (1 per event by default), float32 CSR [u, m] with sorted indices."""
         values = np.ones(len(self)) if weights is None else weights
         shape = (len(self.user_ids), len(self.item_ids))
         summed = sparse.csr_matrix((values, (self.users, self.rows)), shape=shape, dtype=np.float64)
@@ -185,7 +185,7 @@ class EventLog:
         return summed.astype(np.float32)
 
     def decay(self, half_life_days: float | None, now: int) -> npt.NDArray[np.float64]:
-        """Weight 2^(-age / half-life) of every event [n]; no half-life gives ones."""
+        """Weight 2^(-age / half-life) of every event [n]; 1 without a half-life."""
         if half_life_days is None:
             return np.ones(len(self))
         age: npt.NDArray[np.float64] = np.exp2((self.times - now) / (half_life_days * DAY_MICROSECONDS))

@@ -1,7 +1,7 @@
-"""What is asked of a recommender and what counts as right: contract 2's temporal protocol.
+"""Queries and relevant items of an evaluation: the temporal protocol of contract 2.
 
-One query a user at the start of the span, with what was known then; relevant are the distinct items with a positive
-event in the span. Owns who is asked, which own items are ruled out, and the slices; it never sees a list.
+Each user has one query at the start of the span, with the data known then; the distinct items with a positive event in
+the span are relevant. Defines the queries, the excluded own items, and the slices. Ranking and metrics are elsewhere.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ class Task:
 
     Attributes:
         users: User codes [q], ascending.
-        relevant: Items that count as hits, at least one a query.
-        excluded: Items that may not be listed.
+        relevant: Items that count as hits, at least one item per query.
+        excluded: Items that must not be listed.
     """
 
     users: IntArray
@@ -36,7 +36,7 @@ class Task:
         return len(self.users)
 
     def restrict(self, mask: npt.NDArray[np.bool_]) -> Task:
-        """The same queries with only the relevant items where `mask` [n] is true; who has none left is not asked."""
+        """The task with only the relevant items where `mask` [n] is true; queries without any are dropped."""
         return _asked(self.users, self.relevant.keep(mask), self.excluded)
 
 
@@ -45,11 +45,12 @@ class Tasks:
     """The test task and its slices.
 
     Attributes:
-        test: Users with any earlier event.
-        cold_users: Users without one.
-        cold_items: The test task, relevant restricted to items without an event before the start.
-        warm_items: The rest of it.
-        new_items: The test task with all own items excluded from lists and relevant; None where none may come again.
+        test: Users with an earlier event.
+        cold_users: Users without an earlier event.
+        cold_items: The test task; only items without an event before the start are relevant.
+        warm_items: The test task; only items with an event before the start are relevant.
+        new_items: The test task with all own items excluded from lists and relevant items; None if no own item may
+            come again.
     """
 
     test: Task
@@ -73,14 +74,14 @@ def ruled_out(history: EventLog, repeats: Repeats, strongest: int) -> Ragged:
 
 
 def make_task(log: EventLog, start: int, end: int, excluded: Ragged, *, cold: bool = False) -> Task:
-    """One query a user at `start`, relevant what they met positively in [start, end] and may be listed.
+    """One query per user at `start`; relevant are listable items with a positive event in [start, end].
 
     Args:
         log: All clean events.
-        start: Microseconds; what is known is strictly earlier.
+        start: Microseconds; only strictly earlier events are known.
         end: Microseconds, inclusive.
-        excluded: Items that may not be listed, for every user code.
-        cold: Ask the users without an earlier event instead of those with one.
+        excluded: Items that must not be listed, for every user code.
+        cold: Whether to select users without an earlier event instead of users with an earlier event.
     """
     num_users = len(log.user_ids)
     known = np.bincount(log.users[log.times < start], minlength=num_users) > 0
@@ -106,6 +107,6 @@ def make_tasks(log: EventLog, start: int, end: int, repeats: Repeats, strongest:
 
 
 def _asked(users: IntArray, relevant: Ragged, excluded: Ragged) -> Task:
-    """Leave out the queries that have nothing relevant."""
+    """A task with the queries that have a relevant item."""
     asked = np.flatnonzero(relevant.counts)
     return Task(users[asked], relevant.take(asked), excluded.take(asked))

@@ -1,7 +1,7 @@
-"""One log made ready for an evaluation: its events, its spans, and what each protocol lets a model know.
+"""A log prepared for an evaluation: its events, its spans, and the data that each protocol allows a model to use.
 
-Reads prepared tables only. Under leave-one-out (`leave_one_out.py`) parameters are fitted on events before the
-validation start while the history goes on until the test start.
+Reads only prepared tables. Under leave-one-out (`leave_one_out.py`) parameters are fitted on events before the
+validation start, while the history extends to the test start.
 """
 
 from __future__ import annotations
@@ -26,13 +26,13 @@ class Setting:
 
     Attributes:
         dataset: Name of the dataset.
-        protocol: How it is split.
+        protocol: The evaluation protocol.
         log: All clean events.
         validation_start, test_start, end: Bounds of the spans; the test span includes `end`.
-        fit_until: Parameters that are tested are fitted on events before it.
+        fit_until: The tested parameters are fitted on events before this time.
         repeats: Which own items may come again.
         strongest: Grade of the strongest objective.
-        categories: Category of each item row [m], "" where unknown; None where no item has one.
+        categories: Category of each item row [m], "" if unknown; None if no item has a category.
     """
 
     dataset: str
@@ -48,7 +48,7 @@ class Setting:
 
     @classmethod
     def open(cls, tables: PreparedTables) -> Setting:
-        """Read the prepared tables of a log, or of one made by `leave_one_out`."""
+        """Reads prepared tables, or the output of `leave_one_out`."""
         item_ids = item_universe(tables)
         columns = ["user_id", "item_id", "timestamp", "grade"]
         split, config = tables.split, tables.config
@@ -75,13 +75,13 @@ class Setting:
         return make_tasks(self.log, self.test_start, self.end, self.repeats, self.strongest)
 
     def validation_task(self) -> Task:
-        """The same questions a span earlier, for choosing settings."""
+        """The same kind of task on the validation span, for choosing settings."""
         known = self.log.before(self.validation_start)
         excluded = ruled_out(known, self.repeats, self.strongest)
         return make_task(self.log, self.validation_start, self.test_start - 1, excluded)
 
     def training(self, span: Literal["validation", "test"], seed: int = 0) -> Training:
-        """What baselines may know at the start of a span."""
+        """The data that baselines may use at the start of a span."""
         now = self.validation_start if span == "validation" else self.test_start
         history = self.log.before(now).positives
         fit = history.before(min(self.fit_until, now))

@@ -1,6 +1,6 @@
-"""Plants what later stages have to catch, and keeps count: bad rows, copies, bots.
+"""Plants the defects that later steps must detect, and counts them: bad rows, copies, bots.
 
-Owns dirt only: works on columns of codes, where -1 is a null id. Every row gets at most one defect.
+Works on columns of codes, where -1 is a null id. Every row gets at most one defect.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from components.marketplace.world.events import CLICK, KINDS
 from components.marketplace.world.market import Market
 from feature_repo.dataset.split import DAY
 
-UNKNOWN_KINDS = ("clik", "wishlist_v2")  # spellings the log's contract does not know
+UNKNOWN_KINDS = ("clik", "wishlist_v2")  # event types that dataset.toml does not list
 ALL_KINDS = (*KINDS, *UNKNOWN_KINDS)
 REASONS = (
     "clean",
@@ -30,12 +30,12 @@ REASONS = (
 )
 CLEAN, NULL_USER, NULL_ITEM, DUPLICATE, NEGATIVE_PRICE, UNKNOWN_TYPE, FAR_FUTURE = range(len(REASONS))
 FAR_FUTURE_MICROSECONDS = 4_070_908_800_000_000  # 2099-01-01
-BOT_ITEMS = 25  # what a bot clicks over and over
+BOT_ITEMS = 25  # items that a bot clicks repeatedly
 
 
 @dataclass(frozen=True, slots=True)
 class Bot:
-    """A user that is none: its row after the population's, its day, its events."""
+    """A bot: its user row (after the population's rows), its active day, and its number of events."""
 
     user: int
     day: int
@@ -43,7 +43,7 @@ class Bot:
 
 
 def plant_bots(log: Log, market: Market) -> tuple[Log, tuple[Bot, ...]]:
-    """Adds the clicks of bots, each on a day of its own, to a log."""
+    """Adds the clicks of bots to a log; each bot is active on a different day."""
     config, parts, bots = market.config, [log.interactions], []
     for number in range(config.num_bots):
         random = generator(config.seed, "bots", number)
@@ -73,7 +73,7 @@ def plant_bots(log: Log, market: Market) -> tuple[Log, tuple[Bot, ...]]:
 
 
 def plant_in_interactions(table: Table, market: Market) -> Table:
-    """The interactions with bad rows, numbered before copies are made, and a column `reason` of codes into REASONS."""
+    """Interactions with bad rows and a column `reason` (codes into REASONS); numbered before copies are added."""
     defects = market.config.defects
     num = len(table["user"])
     random = generator(market.config.seed, "defects", 0)
@@ -94,7 +94,7 @@ def plant_in_interactions(table: Table, market: Market) -> Table:
     for reason in (NULL_USER, NULL_ITEM, NEGATIVE_PRICE, UNKNOWN_TYPE):
         table["reason"][rows[reason]] = reason
     table = _with_copies(table, rows[DUPLICATE])
-    if defects.far_future:  # the log's last row, moved out of the world
+    if defects.far_future:  # the log's last row gets a timestamp decades ahead
         table["time"][-1], table["reason"][-1] = FAR_FUTURE_MICROSECONDS, FAR_FUTURE
     return table
 
@@ -114,14 +114,14 @@ def plant_in_impressions(table: Table, market: Market) -> Table:
 
 
 def _disjoint(random: np.random.Generator, num: int, shares: dict[int, float]) -> dict[int, Ints]:
-    """For each reason that share of the rows but the last, no row twice."""
+    """Reason -> rows drawn for its share, without overlap; the last row is never drawn."""
     order = random.permutation(num - 1)
     ends = np.cumsum([round(share * (num - 1)) for share in shares.values()])
     return dict(zip(shares, (np.sort(rows) for rows in np.split(order, ends)[:-1]), strict=True))
 
 
 def _with_copies(table: Table, rows: Ints) -> Table:
-    """The table with each of `rows` twice, one after the other; the second is the copy."""
+    """The table with a copy of each of `rows` inserted directly after it."""
     num = len(table["user"])
     order = np.sort(np.concatenate([np.arange(num), rows]), kind="stable")
     copied = np.append(False, order[1:] == order[:-1])

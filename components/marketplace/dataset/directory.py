@@ -1,4 +1,4 @@
-"""Makes a simulated dataset directory: whole or not at all, and only when it is not there yet."""
+"""Writes a simulated dataset directory atomically, unless the same dataset already exists."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ def make_dataset(config: MarketplaceConfig, out: Path | str) -> bool:
     """Writes the dataset of a configuration to the directory `out`.
 
     Returns:
-        Whether it was written; False where the same dataset is there already.
+        Whether it was written; False if the same dataset already exists.
 
     Raises:
-        SettingsError: `out` exists and is no simulated dataset.
+        SettingsError: `out` exists and is not a simulated dataset.
     """
     out = Path(out)
     if out.exists():
         known = out / TRUTH / TRUTH_FILE
         if not known.is_file():
-            raise SettingsError(f"{out} exists and is no simulated dataset: name another folder or remove it")
+            raise SettingsError(f"{out} exists and is not a simulated dataset: choose another folder or remove it.")
         made_of = read_json(known)
         if all(made_of.get(key) == value for key, value in identity(config).items()):
             return False
@@ -85,7 +85,7 @@ def _write(config: MarketplaceConfig, directory: Path) -> None:
 
 
 def _put_in_place(temporary: Path, out: Path) -> None:
-    """Moves a finished directory to `out`; an older one there steps aside first and is removed last."""
+    """Moves a finished directory to `out`; an older directory is renamed first and removed last."""
     aside = out.parent / f".{out.name}.{uuid4().hex[:8]}.old"
     if out.exists():
         os.rename(out, aside)

@@ -1,7 +1,7 @@
-"""The log of a policy run against the world, day by day and session by session.
+"""Simulates the log of a policy run against the world, day by day and session by session.
 
-Owns the order of things within a day: who comes, what is shown, what they do, when they ask for more. What it returns
-is clean; bad rows are planted afterwards (`defects`).
+Defines the order of events within a day: users arrive, see slates, act on them, and request further slates. The
+resulting log is clean; `defects` plants bad rows afterwards.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from feature_repo.progress import track
 Table = dict[str, npt.NDArray[Any]]
 
 SESSION_PAUSE = 1800.0  # seconds
-MAXIMUM_ROUNDS = 6  # requests of a session
-SURFACES = ("home", "similar", "email", "direct")  # direct: came back without being shown anything
+MAXIMUM_ROUNDS = 6  # requests per session at most
+SURFACES = ("home", "similar", "email", "direct")  # direct: the user returned without a slate
 HOME, SIMILAR, EMAIL, DIRECT = range(len(SURFACES))
 SURFACE_NAMES, DEVICE_NAMES = np.array(SURFACES), np.array(DEVICES)
 
 
 @dataclass(frozen=True, slots=True)
 class Log:
-    """What happened, by time.
+    """Impressions and interactions, sorted by time.
 
     Attributes:
         impressions: Columns user, item, time, position, propensity, request, session, surface, device.
@@ -47,7 +47,7 @@ class Log:
 
 
 class Simulation:
-    """Runs a logging policy against a world; one run a world."""
+    """Runs a logging policy against a world; each world supports a single run."""
 
     def __init__(self, world: World) -> None:
         self._world = world
@@ -60,16 +60,16 @@ class Simulation:
     def run(self) -> Log:
         """The log of the configured days."""
         config = self._world.config
-        with threadpool_limits(1):  # many small products: threads only get in each other's way
+        with threadpool_limits(1):  # many small matrix products: more threads would slow them down
             for day in track(range(config.num_days), f"simulating {config.name}"):
                 self._come_back(day)
                 self._visit(day)
                 self._policy.next_day()
-        self._come_back(config.num_days - 1)  # what the last day led to within itself
+        self._come_back(config.num_days - 1)  # follow-ups that the last day caused within the day
         return Log(_by_time(self._impressions, config.log_end), _by_time(self._interactions, config.log_end))
 
     def _come_back(self, day: int) -> None:
-        """What users do on a day without being shown anything; a pause of half an hour ends a session."""
+        """Adds what users do on a day without a slate; a pause of half an hour ends a session."""
         events = self._world.due(LOG_START + (day + 1) * DAY)
         if not len(events):
             return
@@ -84,7 +84,7 @@ class Simulation:
         self._num_sessions += int(session[-1]) + 1
 
     def _visit(self, day: int) -> None:
-        """The sessions of a day, all in step: every round each open session makes one request."""
+        """Simulates the sessions of a day in lockstep: in every round each open session makes one request."""
         visits = visits_of(self._world, day)
         random = generator(self._world.config.seed, "policy", day)
         now, seeds = visits.times.copy(), np.full(len(visits), -1, dtype=np.int32)
@@ -113,7 +113,7 @@ class Simulation:
     def _draw(
         self, surface: Ints, users: Ints, times: FloatColumn, shown: Ints, seeds: Ints, random: np.random.Generator
     ) -> tuple[Ints, Floats]:
-        """Slates of several surfaces, padded to the widest."""
+        """Slates of several surfaces, padded to the largest slate size."""
         width = max(SLATE_SIZE.values())
         slates = np.full((len(users), width), -1, dtype=np.int32)
         propensity = np.full((len(users), width), np.nan, dtype=np.float32)
@@ -178,11 +178,11 @@ class Simulation:
 def next_requests(
     events: SimulatedEvents, times: FloatColumn, random: np.random.Generator
 ) -> tuple[npt.NDArray[np.bool_], FloatColumn, Ints]:
-    """Which sessions ask for more, when, and the item they want similar ones of (-1: none)."""
+    """Which sessions make another request [s], when [s], and the seed item of a similar request (-1: none) [s]."""
     num = len(times)
     clicks = events.take(events.kinds == CLICK)
     last = np.full(num, -1, dtype=np.int32)
-    last[clicks.slates] = clicks.items  # clicks of a slate stand by position: the lowest stays
+    last[clicks.slates] = clicks.items  # clicks of a slate are sorted by position: the lowest click wins
     busy = times + 6.0
     np.maximum.at(busy, events.slates, events.times)
     on = random.random(num) < np.where(last >= 0, 0.6, 0.38)
@@ -191,7 +191,7 @@ def next_requests(
 
 
 def _by_time(parts: list[Table], end: float) -> Table:
-    """The parts as one table, by time in the order they came, without what ran past the log's end."""
+    """The parts as one table, sorted by time (stable), without rows after the log's end."""
     table = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     order = np.argsort(table["time"], kind="stable")
     order = order[table["time"][order] < end * 1e6]

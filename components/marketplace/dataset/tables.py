@@ -1,4 +1,4 @@
-"""The marketplace in the words of the dataset contract: four Arrow tables and `dataset.toml`."""
+"""Converts the marketplace to the dataset contract: four Arrow tables and `dataset.toml`."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ NUM_BAD_ITEMS, NUM_BAD_USERS = 2, 3  # rows with a negative price; exact copies
 
 
 def interactions_table(table: Table, market: Market) -> pa.Table:
-    """Contract 1's interactions, in file order."""
+    """The interactions of contract 1, in file order."""
     return pa.table(
         {
             "event_id": _numbered("e", table["number"], 8),
@@ -41,7 +41,7 @@ def interactions_table(table: Table, market: Market) -> pa.Table:
 
 
 def impressions_table(table: Table, market: Market) -> pa.Table:
-    """Contract 1's impressions; labels join through request_id and item_id."""
+    """The impressions of contract 1; labels are joined through request_id and item_id."""
     return pa.table(
         {
             "request_id": _numbered("r", table["request"], 7),
@@ -59,11 +59,11 @@ def impressions_table(table: Table, market: Market) -> pa.Table:
 
 
 def items_table(market: Market, num_days: int | None = None) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-    """Contract 1's items with their history by valid_from, and which rows [n] are bad on purpose.
+    """The items of contract 1 with their history by valid_from, and which rows [n] are deliberately bad.
 
     Args:
         market: The shop.
-        num_days: Days of the history; those of the log where not given.
+        num_days: Length of the history in days; the log's length by default.
     """
     items = market.catalogue
     rows, days = _history(market, market.config.num_days if num_days is None else num_days)
@@ -101,7 +101,7 @@ def items_table(market: Market, num_days: int | None = None) -> tuple[pa.Table, 
 
 
 def users_table(market: Market) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-    """Contract 1's users, guests left out, and which rows [n] are bad on purpose."""
+    """The users of contract 1 without guests, and which rows [n] are deliberately bad."""
     people = market.population
     rows = np.flatnonzero(people.has_profile)
     rows = np.concatenate([rows, rows[:NUM_BAD_USERS]])
@@ -144,7 +144,7 @@ maximum_daily_events = {config.maximum_daily_events}
 
 
 def _history(market: Market, num_days: int) -> tuple[Ints, Ints]:
-    """(item, day) of every row of items: how it began (day -1 or launch), and each day that changed price or stock."""
+    """(item, day) of every row of items: its start (day -1 or launch), and each day on which price or stock changed."""
     items, config = market.catalogue, market.config
     began = np.maximum(np.floor((items.created_at - LOG_START) / DAY), -1).astype(np.int64)
     rows, days = [np.arange(len(items))], [began]
@@ -159,7 +159,7 @@ def _history(market: Market, num_days: int) -> tuple[Ints, Ints]:
 
 
 def _with_bad_items(table: pa.Table) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
-    """Adds copies of the first rows with a negative price, and one without an id."""
+    """Adds copies of the first rows with a negative price, and a row without an id."""
     bad = table.slice(0, NUM_BAD_ITEMS)
     place = table.schema.get_field_index("price")
     bad = bad.set_column(place, "price", pa.array([-9.99] * NUM_BAD_ITEMS))
@@ -169,13 +169,13 @@ def _with_bad_items(table: pa.Table) -> tuple[pa.Table, npt.NDArray[np.bool_]]:
 
 
 def _user_ids(market: Market) -> tuple[str, ...]:
-    """Ids of the population, and of the bots after it."""
+    """Ids of the population, then of the bots."""
     num = len(market.population)
     return (*market.population.user_ids, *(f"u{num + 1 + bot:05d}" for bot in range(market.config.num_bots)))
 
 
 def _countries(users: Ints, market: Market) -> pa.Array:
-    """Country of each event; unknown where the user is."""
+    """Country of each event; null for bots and null users."""
     codes = np.append(market.population.country, np.full(market.config.num_bots + 1, -1))
     return _taken([country.name for country in COUNTRIES], codes[users])
 

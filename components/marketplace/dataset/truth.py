@@ -1,7 +1,8 @@
-"""What is known of a simulated dataset, written beside its tables for checks and never read by training.
+"""The ground truth of a simulated dataset, written next to its tables for checks; training never reads it.
 
-`truth.json` has the configuration, examination by position and what was planted; `users.npz` and `items.npz` the
-hidden tastes and qualities, aligned to their `ids`; `bad_rows.parquet` every planted bad row by table and file order.
+`truth.json` holds the configuration, the examination probability of each position, and counts of planted defects.
+`users.npz` and `items.npz` hold the hidden tastes and qualities, aligned to their `ids`. `bad_rows.parquet` lists every
+planted bad row by table and file order.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ Reasons = dict[str, npt.NDArray[Any]]  # table -> codes into REASONS in file ord
 
 
 def identity(config: MarketplaceConfig) -> dict[str, Any]:
-    """What a dataset is made of: equal identities, equal tables."""
+    """The inputs that determine a dataset: configuration and generator code. Equal identities give equal tables."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):
         digest.update(path.read_bytes())
@@ -42,19 +43,19 @@ def identity(config: MarketplaceConfig) -> dict[str, Any]:
 
 
 def config_of(directory: Path) -> MarketplaceConfig:
-    """The configuration that a simulated dataset was made from.
+    """The configuration of a simulated dataset.
 
     Raises:
-        SettingsError: `directory` is no simulated dataset.
+        SettingsError: `directory` is not a simulated dataset.
     """
     path = directory / TRUTH / TRUTH_FILE
     if not path.is_file():
-        raise SettingsError(f"{directory} is no simulated dataset: {path} is missing")
+        raise SettingsError(f"{directory} is not a simulated dataset, because {path} is missing: run `make simulate`.")
     return MarketplaceConfig.model_validate(read_json(path)["config"])
 
 
 def write_truth(directory: Path, market: Market, log: Log, bots: tuple[Bot, ...], reasons: Reasons) -> None:
-    """Writes the truth into `directory`."""
+    """Writes the files of the ground truth into `directory`."""
     directory.mkdir(parents=True)
     items, people = market.catalogue, market.population
     _save(directory / "items.npz", items, items.item_ids)
@@ -64,7 +65,7 @@ def write_truth(directory: Path, market: Market, log: Log, bots: tuple[Bot, ...]
 
 
 def _save(path: Path, columns: Catalogue | Population, ids: tuple[str, ...]) -> None:
-    """Writes the numeric columns of a catalogue or population, and its ids as fixed-width text."""
+    """Writes the numeric columns of a catalogue or population, with its ids as fixed-width text."""
     arrays = {name: getattr(columns, name) for name in columns.__slots__}
     numeric: dict[str, Any] = {name: array for name, array in arrays.items() if isinstance(array, np.ndarray)}
     np.savez(path, ids=np.array(ids), **numeric)

@@ -1,4 +1,4 @@
-"""A client of the transformer's REST routes, as a shop's own servers would have one."""
+"""A client of the transformer's REST API, as a shop's servers would use it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ EVENTS_AT_ONCE = 500
 
 
 class ShopClient:
-    """Asks for slates and reports events; threads may share it. To be closed, or used in a `with` block.
+    """Requests slates and reports events. Thread-safe; close it, or use it in a `with` block.
 
     Args:
         url: Base URL of the transformer, http://host:port.
@@ -26,9 +26,9 @@ class ShopClient:
         try:
             self._url = httpx.URL(url)
         except httpx.InvalidURL as error:
-            raise ShopClientError(f"{url!r} is no address of a transformer: {error}") from error
+            raise ShopClientError(f"{url!r} is not an address ({error}): write http://host:port.") from error
         if self._url.scheme not in ("http", "https") or not self._url.host:
-            raise ShopClientError(f"{url!r} is no address of a transformer: write http://host:port")
+            raise ShopClientError(f"{url!r} is not a transformer's address: write http://host:port.")
         self._client = httpx.Client(base_url=self._url, timeout=TIMEOUT_SECONDS)
 
     def __enter__(self) -> Self:
@@ -40,32 +40,32 @@ class ShopClient:
         self.close()
 
     def close(self) -> None:
-        """Ends its connections."""
+        """Closes the connections."""
         self._client.close()
 
     def feed(self, moment: float, **asked: str | int | None) -> dict[str, Any]:
-        """One slate.
+        """Requests one slate and returns the response body.
 
         Args:
             moment: Unix seconds of the request, for servers whose clock is `request`.
-            asked: Query parameters; None leaves one out.
+            asked: Query parameters; parameters with the value None are left out.
 
         Raises:
-            ShopClientError: There was no answer, or another than 200.
+            ShopClientError: There was no response, or its status was not 200.
         """
         query = {name: value for name, value in asked.items() if value is not None}
         body: dict[str, Any] = self._call("GET", "/api/v1/recommendations", moment, 200, params=query)
         return body
 
     def report(self, moment: float, events: Sequence[Mapping[str, Any]]) -> int:
-        """Hands events over and returns how many were accepted.
+        """Posts events and returns how many were accepted.
 
         Args:
-            moment: Unix seconds at which they are reported.
-            events: As contract 3 has them.
+            moment: Unix seconds at which the events are reported.
+            events: Events in the form of contract 3.
 
         Raises:
-            ShopClientError: There was no answer, or another than 202.
+            ShopClientError: There was no response, or its status was not 202.
         """
         accepted = 0
         for start in range(0, len(events), EVENTS_AT_ONCE):
@@ -77,7 +77,7 @@ class ShopClient:
         try:
             answer = self._client.request(method, path, headers={"Kuberec-Time": rfc3339(moment)}, **content)
         except httpx.TransportError as error:
-            raise ShopClientError(f"{self._url} does not answer {method} {path}: {error}") from error
+            raise ShopClientError(f"{self._url} does not answer {method} {path}: {error}.") from error
         if answer.status_code != expected:
             raise ShopClientError(f"{self._url} answers {method} {path} with {answer.status_code}: {answer.text[:500]}")
         return answer.json()

@@ -1,8 +1,8 @@
-"""Days of the marketplace against a running transformer: its users ask for slates, answer them, and the loop closes.
+"""Replays days of the marketplace against a running transformer, so that the feedback loop closes.
 
-Owns who asks when and for what, and what is reported back; the transformer decides what is shown. Sessions go in step,
-as in `log.py`: every round each open session makes one request. Requests of a round run side by side. The day's time
-goes along in the header `Kuberec-Time`, so the servers need KUBEREC_CLOCK=request.
+Simulated users request slates and report what they do; the transformer decides what they see. Sessions run in lockstep,
+as in `log.py`: in every round each open session makes one request, and the requests of a round run in parallel. The
+simulated time is sent in the header `Kuberec-Time`, so the servers need KUBEREC_CLOCK=request.
 """
 
 from __future__ import annotations
@@ -45,13 +45,13 @@ COLUMNS = ("user_id", "item_id", "event_type", "timestamp")
 
 @dataclass(frozen=True, slots=True)
 class ReplayedDay:
-    """What a day came to.
+    """Counts of a replayed day.
 
     Attributes:
-        num_requests: Slates asked for, all answered.
-        num_degraded: Of them, those that say that something was degraded.
+        num_requests: Slates requested; all were answered.
+        num_degraded: Slates whose response reports a degradation.
         num_events: Events accepted.
-        versions: Bundles that answered, sorted.
+        versions: Bundle versions of the responses, sorted.
     """
 
     num_requests: int
@@ -61,25 +61,25 @@ class ReplayedDay:
 
 
 def resumed_world(config: MarketplaceConfig, tables: list[Path], until: float) -> World:
-    """A world that stands where logs end.
+    """A world whose state is that at the end of the given logs.
 
     Args:
-        config: Of the world that made the log, perhaps with another shift.
-        tables: Interactions: files or folders of the dataset and of the served log; those that are not there are empty.
-        until: Unix seconds up to which whatever users planned has been done.
+        config: Configuration of the world that made the log; its shift may differ.
+        tables: Interactions: files or folders of the dataset and of the served log; missing paths count as empty.
+        until: Unix seconds; follow-up visits planned before this time have already happened.
     """
     world = World(config)
     found = [pq.read_table(path, columns=list(COLUMNS)).select(list(COLUMNS)) for path in tables if path.exists()]
     columns = {name: [value for table in found for value in table[name].to_pylist()] for name in COLUMNS}
     times = np.array([time.timestamp() for time in columns["timestamp"]])
-    past = np.flatnonzero(times < until)  # a planted row is dated years ahead
+    past = np.flatnonzero(times < until)  # a planted defect is dated years ahead
     user_ids, item_ids, kinds = ([columns[name][place] for place in past] for name in COLUMNS[:3])
     world.resume(user_ids, item_ids, kinds, times[past], until)
     return world
 
 
 def write_items(world: World, dataset: Path, day: int) -> None:
-    """Writes the shop's items table as it stands on a day: every price and stock up to then."""
+    """Writes the shop's items table as of a day: all prices and stock changes up to that day."""
     write_parquet(dataset / "items.parquet", items_table(world.market, day + 1)[0])
 
 
@@ -87,9 +87,9 @@ class TrafficReplay:
     """Runs days of a world against a transformer.
 
     Args:
-        world: Whose users ask.
-        client: Of the transformer.
-        threads: Requests under way at a time.
+        world: The world whose users send the requests.
+        client: Client of the transformer.
+        threads: Number of concurrent requests.
     """
 
     def __init__(self, world: World, client: ShopClient, threads: int = 2) -> None:
@@ -99,20 +99,20 @@ class TrafficReplay:
         self._countries = np.array([country.name for country in COUNTRIES])[world.market.population.country]
 
     def day(self, day: int) -> ReplayedDay:
-        """One day, from midnight to midnight.
+        """Replays one day, from midnight to midnight.
 
         Args:
             day: Days since the log's first midnight.
 
         Raises:
-            ShopClientError: A request was not answered as it should be.
+            ShopClientError: The transformer did not answer, or answered with an error.
         """
         num_events = self._come_back(day)
         visits = visits_of(self._world, day)
         random = generator(self._world.config.seed, "policy", day, 1)
         now, seeds = visits.times.copy(), np.full(len(visits), -1, dtype=np.int32)
         at = np.arange(len(visits))
-        midnight = LOG_START + (day + 1) * DAY  # sessions end with their day
+        midnight = LOG_START + (day + 1) * DAY  # sessions end at midnight
         num_requests = num_degraded = 0
         versions: set[str] = set()
         with ThreadPoolExecutor(self._threads) as pool:
@@ -153,7 +153,7 @@ class TrafficReplay:
         )
 
     def _rows(self, feeds: list[dict[str, Any]]) -> Ints:
-        """Item rows of slates by position [s, the longest], -1 where a slate is shorter."""
+        """Item rows of slates by position [s, largest slate size]; -1 where a slate is shorter."""
         rows = np.full((len(feeds), max(SLATE_SIZE.values())), -1, dtype=np.int32)
         for slate, feed in enumerate(feeds):
             found = self._world.item_rows([item["item_id"] for item in feed["items"]])
@@ -161,7 +161,7 @@ class TrafficReplay:
         return rows
 
     def _come_back(self, day: int) -> int:
-        """What users do on the day without being shown anything; returns how many events that were."""
+        """Reports what users do on the day without a slate; returns the number of events."""
         events = self._world.due(LOG_START + (day + 1) * DAY)
         mobile = self._world.market.population.mobile[events.users]
         draw = uniform(self._world.config.seed, "visits", events.users, microseconds(events.times))
@@ -169,7 +169,7 @@ class TrafficReplay:
         return self._report(events, [{"surface": str(SURFACE_NAMES[DIRECT]), "device": device} for device in devices])
 
     def _report(self, events: SimulatedEvents, context: list[dict[str, str]]) -> int:
-        """Posts events by time, as of the time of the last."""
+        """Posts events in order of time; the request carries the time of the last event."""
         if not len(events):
             return 0
         market = self._world.market
@@ -192,6 +192,6 @@ class TrafficReplay:
 
 
 def _event_ids(users: Ints, items: Ints, kinds: npt.NDArray[np.int8], times: FloatColumn) -> list[str]:
-    """An id that a replay of the same day gives again, so that an event reported twice counts once."""
+    """Deterministic ids: a repeated replay of a day sends the same ids, so that each event counts once."""
     columns = zip(users, items, kinds, microseconds(times), strict=True)
     return [f"{user}-{item}-{KINDS[kind]}-{time}" for user, item, kind, time in columns]

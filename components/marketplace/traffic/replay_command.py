@@ -1,7 +1,7 @@
-"""Replays days of a simulated marketplace against a running transformer, so that its loop can be watched.
+"""Replays days of a simulated marketplace against a running transformer, to observe the feedback loop.
 
-Every call goes on from the end of the dataset and the served log. With a shift, the shop's items table changes first:
-run `make refresh` between `--items-only` and the replay to have prices and stock counted at once.
+Every call continues from the end of the dataset and the served log. With a shift, the shop's items table changes first:
+run `make refresh` between `--items-only` and the replay, so that new prices and stock take effect immediately.
 
     make serve CLOCK=request
     python -m components.marketplace.traffic.replay_command --log build/log/simulated-small [--mobile-share 0.95]
@@ -30,20 +30,20 @@ from feature_repo.progress import say
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("--dataset", type=Path, default=Path("build/data/simulated-small"), help="simulated dataset")
-    parser.add_argument("--log", type=Path, required=True, help="folder that the transformer logs to")
-    parser.add_argument("--url", default="http://127.0.0.1:8080", help="the transformer, its clock `request`")
-    parser.add_argument("--days", type=int, default=1, help="how many days")
-    parser.add_argument("--threads", type=int, default=2, help="requests under way at a time")
+    parser.add_argument("--log", type=Path, required=True, help="log folder of the transformer")
+    parser.add_argument("--url", default="http://127.0.0.1:8080", help="transformer with the clock `request`")
+    parser.add_argument("--days", type=int, default=1, help="number of days to replay")
+    parser.add_argument("--threads", type=int, default=2, help="number of concurrent requests")
     parser.add_argument("--items-only", action="store_true", help="write the items table of the day and stop")
     add_shift_options(parser)
 
 
 def work(options: argparse.Namespace) -> None:
-    """Replays what the options ask for.
+    """Replays the days given by the options.
 
     Raises:
-        SettingsError: The dataset is not a simulated one, or a shift cannot be.
-        ShopClientError: The transformer does not answer as it should.
+        SettingsError: The dataset is not simulated, or the shift is invalid.
+        ShopClientError: The transformer did not answer, or answered with an error.
     """
     config, tables = config_of(options.dataset), [options.dataset / "interactions.parquet"]
     tables.append(options.log / "interactions")
@@ -54,7 +54,7 @@ def work(options: argparse.Namespace) -> None:
     world = resumed_world(config, tables, LOG_START + day * DAY)
     if shift:
         write_items(world, options.dataset, day)
-        say(f"{options.dataset / 'items.parquet'} is that of day {day}")
+        say(f"{options.dataset / 'items.parquet'} now holds the items of day {day}")
     if options.items_only:
         return
     with ShopClient(options.url) as client:
@@ -70,7 +70,7 @@ def work(options: argparse.Namespace) -> None:
 
 
 def next_day(config: MarketplaceConfig, log: Path) -> int:
-    """The first day of which neither the dataset nor the served log's impressions tell."""
+    """The first day that neither the dataset nor the impressions of the served log cover."""
     impressions = log / "impressions"
     if not impressions.is_dir():
         return config.num_days

@@ -1,4 +1,4 @@
-"""Command-line options of a shifted world, shared by the commands that make and that replay one."""
+"""Command-line options of a shift, shared by the commands that simulate and that replay a marketplace."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from feature_repo.errors import SettingsError
 
 
 def add_shift_options(parser: argparse.ArgumentParser) -> None:
-    """Adds what may be shifted; from which day is the command's."""
-    parser.add_argument("--price-factor", type=float, default=1.0, help="every price times this")
-    parser.add_argument("--boost", action="append", default=[], metavar="CATEGORY=LOGITS", help="more interest in one")
-    parser.add_argument("--mobile-share", type=float, help="share of sessions on a mobile")
-    parser.add_argument("--sold-out", action="append", default=[], metavar="CATEGORY", help="nothing of it in stock")
+    """Adds the options of a shift; each command decides on which day it begins."""
+    parser.add_argument("--price-factor", type=float, default=1.0, help="factor on every price")
+    parser.add_argument("--boost", action="append", default=[], metavar="CATEGORY=LOGITS", help="more interest in it")
+    parser.add_argument("--mobile-share", type=float, help="share of sessions on a mobile device")
+    parser.add_argument("--sold-out", action="append", default=[], metavar="CATEGORY", help="no item of it in stock")
 
 
 def shift_of(options: argparse.Namespace) -> dict[str, Any]:
-    """The fields of `config.Shift` that the options ask for, without its day; empty where they ask for none.
+    """The fields of `config.Shift` that the options set, without the day; empty if no option is set.
 
     Raises:
-        SettingsError: A `--boost` is not of the form CATEGORY=LOGITS.
+        SettingsError: A `--boost` does not have the form CATEGORY=LOGITS.
     """
     asked = {
         "price_factor": options.price_factor if options.price_factor != 1.0 else None,
@@ -37,4 +37,4 @@ def _boost(text: str) -> tuple[str, float]:
     try:
         return name, float(logits)
     except ValueError as error:
-        raise SettingsError(f"--boost {text!r} is not of the form CATEGORY=LOGITS, such as 'Garden=1.5'") from error
+        raise SettingsError(f"--boost {text!r} is invalid: write CATEGORY=LOGITS, such as 'Garden=1.5'.") from error

@@ -1,7 +1,7 @@
-"""The items of the marketplace: what they are called, what they cost, and what only the world knows about them.
+"""The items of the marketplace: their names, prices and stock history, and hidden properties that only the world knows.
 
-Owns the catalogue and its history of prices and stock. Words follow style: materials, finishes and brands have a
-place in the same space as the items' hidden style vectors, so that content tells of taste.
+Words follow style: materials, finishes and brands have vectors in the same space as the items' hidden style vectors, so
+that content is informative about taste.
 """
 
 from __future__ import annotations
@@ -21,26 +21,26 @@ Ints = npt.NDArray[np.integer[Any]]
 Floats = npt.NDArray[np.floating[Any]]
 
 NUM_STYLES = 8  # dimensions of taste
-NEVER = 1_000_000  # a day that does not come
-WORD_PULL = 2.2  # how strongly words follow style, against Gumbel noise
+NEVER = 1_000_000  # a day beyond every log
+WORD_PULL = 2.2  # how strongly words follow style, relative to Gumbel noise
 
 
 @dataclass(frozen=True, slots=True)
 class Catalogue:
-    """m items as columns; days count from the log's first.
+    """m items as columns; days count from the log's first day.
 
     Attributes:
         item_ids, titles, descriptions: Text [m].
-        category, brand, seller, region: Codes [m]; region -1 is everywhere.
+        category, brand, seller, region: Codes [m]; region -1 means all regions.
         brand_names, seller_ids: Text by code.
         style: Unit vectors [m, NUM_STYLES].
-        appeal, quality: Liking everyone shares, in logits, and workmanship in standard deviations [m].
-        price: Price on the first day [m]; from `price_day` on it is times `price_factor`.
-        price_day, price_factor: One price change [m], NEVER where there is none.
-        out_from, out_until: Days out of stock [m], NEVER where always there.
+        appeal, quality: Appeal to all users in logits, and workmanship in standard deviations [m].
+        price: Price on the first day [m]; multiplied by `price_factor` from `price_day`.
+        price_day, price_factor: Day and factor of a price change [m]; NEVER without a change.
+        out_from, out_until: Span of days out of stock [m]; NEVER for items that are always in stock.
         created_at: Unix seconds [m].
-        rating, num_ratings: Collected before the log [m]; NaN and 0 for items launched during it.
-        hype_day, hype_height: A wave of attention: its crest, and its height in logits (0: none) [m].
+        rating, num_ratings: Ratings from before the log [m]; NaN and 0 for items launched during the log.
+        hype_day, hype_height: Day and height (logits) of a peak of attention [m]; height 0 for no peak.
     """
 
     item_ids: tuple[str, ...]
@@ -82,7 +82,7 @@ class Catalogue:
 
 
 def charm(prices: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Prices as shops write them: x.95 below 40, x.50 or x.00 below 100, whole above."""
+    """Prices rounded as in shops: x.95 below 40, x.50 or x.00 below 100, whole numbers above."""
     low = np.maximum(np.floor(prices), 1.0) + 0.95
     middle = np.round(prices * 2) / 2
     ending: npt.NDArray[np.float64] = np.where(prices < 40, low, np.where(prices < 100, middle, np.round(prices)))
@@ -96,7 +96,7 @@ def unit(vectors: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
 
 
 def make_catalogue(config: MarketplaceConfig) -> Catalogue:
-    """The catalogue of a configuration; the injected shift has no part in it."""
+    """The catalogue of a configuration; the injected shift does not change it."""
     random = generator(config.seed, "catalogue")
     num = config.num_items
     weights = np.array([category.weight for category in CATEGORIES])
@@ -157,7 +157,7 @@ def _brands(
 
 
 def _launches(random: np.random.Generator, config: MarketplaceConfig) -> npt.NDArray[np.float64]:
-    """Launch times: most before the log, some during it, the planted share in its last days."""
+    """Launch times: most before the log, some during the log, and the share of new items in its last days."""
     num = config.num_items
     before = LOG_START - random.exponential(240, size=num).clip(1, 900) * DAY
     during = LOG_START + random.uniform(0.5, config.num_days - config.new_days, size=num) * DAY
@@ -170,7 +170,7 @@ def _launches(random: np.random.Generator, config: MarketplaceConfig) -> npt.NDA
 
 
 def _changes(random: np.random.Generator, config: MarketplaceConfig, share: float) -> tuple[Ints, Floats]:
-    """A day within the log for a share of the items, and the price factor of that day."""
+    """A day within the log for a share of the items (else NEVER), and a price factor."""
     num = config.num_items
     day = random.integers(1, config.num_days, size=num)
     factor = random.choice([0.75, 0.85, 1.1, 1.2], size=num)
@@ -190,7 +190,7 @@ def _words(
     brand_names: tuple[str, ...],
     style: npt.NDArray[np.float64],
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Titles and descriptions; of several words the one nearest the item's style, but for some noise."""
+    """Titles and descriptions; among several words the word nearest to the item's style, with some noise."""
     places: dict[str, npt.NDArray[np.float64]] = {}
 
     def nearest(words: tuple[str, ...], item: int) -> str:
@@ -216,7 +216,7 @@ def _words(
 
 
 def _sellers(random: np.random.Generator, brand: Ints, num_sellers: int) -> Ints:
-    """Each brand is sold by a few sellers, and each seller sells a few brands."""
+    """Seller of each item [m]: a few sellers sell each brand, and each seller sells a few brands."""
     shops = random.integers(num_sellers, size=(brand.max() + 1, 4))
     seller: Ints = shops[brand, random.integers(4, size=len(brand))].astype(np.int32)
     return seller

@@ -1,8 +1,8 @@
-"""Chance that depends on what happens, not on the order in which it is asked.
+"""Random draws that depend on the event, not on the order of the calls.
 
-Every draw of the world is a hash of (seed, stream, who, what, when): a slate answered alone gets the answer it would
-get in a batch, and a world built again from its configuration behaves the same. The mixing function is splitmix64
-(Steele, Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
+Every draw of the world is a hash of (seed, stream, user, item, time). A slate therefore gets the same answer alone and
+in a batch, and two worlds with the same configuration behave identically. The mixing function is splitmix64 (Steele,
+Lea and Flood, "Fast splittable pseudorandom number generators", 2014).
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ STREAMS = {name: index for index, name in enumerate(STREAM_NAMES.split())}
 
 
 def generator(seed: int, stream: str, *keys: int) -> np.random.Generator:
-    """An ordinary generator for draws whose order is fixed (users, items, a day's visits)."""
+    """A sequential generator, for draws whose order is fixed (users, items, the visits of a day)."""
     return np.random.default_rng([seed, STREAMS[stream], *keys])
 
 
 def uniform(seed: int, stream: str, *keys: npt.NDArray[Any]) -> FloatColumn:
-    """Uniform draws in (0, 1), one for each row of the integer key columns [n]."""
+    """Uniform draws in (0, 1) for each row of the integer key columns [n]."""
     state = np.uint64(seed * len(STREAMS) + STREAMS[stream] + 1) * np.ones(1, dtype=np.uint64)
     for key in keys:
         state = _mix(state ^ (np.asarray(key).astype(np.int64).view(np.uint64) + GOLDEN))

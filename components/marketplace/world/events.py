@@ -1,4 +1,4 @@
-"""What users do, as columns."""
+"""Events of users, as columns."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ class SimulatedEvents:
         users, items: Rows of the population and the catalogue [n].
         kinds: Codes into KINDS [n].
         times: Unix seconds to the microsecond [n].
-        slates, positions: The slate of the call that led to the event and the place in it [n]; -1 where the user came
-            back without one.
-        prices: Unit price on the day [n].
-        quantities: Count [n].
+        slates, positions: Index of the slate that led to the event, and the position in it [n]; -1 if the user
+            returned without a slate.
+        prices: Unit price on the day of the event [n].
+        quantities: Number of units [n].
     """
 
     users: Ints
@@ -42,7 +42,7 @@ class SimulatedEvents:
         return len(self.users)
 
     def take(self, index: npt.NDArray[np.int64] | npt.NDArray[np.bool_]) -> SimulatedEvents:
-        """The events at `index`, or where it is true."""
+        """The events at the positions `index`, or where the mask `index` is true."""
         return SimulatedEvents(*(getattr(self, column.name)[index] for column in fields(self)))
 
 

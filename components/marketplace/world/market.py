@@ -1,7 +1,7 @@
-"""The shop and its users at a time, whatever they have done so far: prices, stock, and who likes what.
+"""The shop and its users at a given time, independent of past events: prices, stock, and utilities.
 
-Owns utility: the product of a user's vector and an item's, plus nothing. A user's vector moves with time (missions,
-turning style), an item's with the day (price, hype, age).
+Utility is the product of a user's vector and an item's vector. A user's vector changes over time (missions, turning
+style); an item's vector changes from day to day (price, hype, age).
 """
 
 from __future__ import annotations
@@ -20,16 +20,16 @@ from feature_repo.dataset.split import DAY
 STYLE_WEIGHT = 2.4
 MISSION_WEIGHT = 1.4
 PRICE_WEIGHT = 0.45
-FRESH_WEIGHT = 0.3  # of an item launched just now; it fades within weeks
-BASE = -2.9  # an item of no particular interest
-KEPT_DAYS = 8  # days of item vectors kept
+FRESH_WEIGHT = 0.3  # for an item at its launch; fades within weeks
+BASE = -2.9  # utility of an item without any particular interest
+KEPT_DAYS = 8  # days of item vectors that are cached
 
 
 class Market:
     """Catalogue and population of a configuration.
 
     Attributes:
-        config, catalogue, population: What it is made of.
+        config, catalogue, population: The configuration, and the items and users made from it.
     """
 
     def __init__(self, config: MarketplaceConfig) -> None:
@@ -66,7 +66,7 @@ class Market:
         return stock & ~self._sold_out if self.config.shift.active(day) else stock
 
     def showable(self, users: Ints, times: FloatColumn) -> npt.NDArray[np.bool_]:
-        """Whether each item is launched, in stock, and allowed at that place and age [n, m].
+        """Whether each item is launched, in stock, and allowed for each user's country and age [n, m].
 
         Args:
             users: User rows [n].
@@ -78,7 +78,7 @@ class Market:
         return mask
 
     def user_vectors(self, users: Ints, times: FloatColumn) -> Floats:
-        """Tastes of users [n] at times [n] as vectors [n, d]: their product with `item_vectors` is utility."""
+        """Tastes of users [n] at times [n] as vectors [n, d]; their product with `item_vectors` is the utility."""
         people, shelves = self.population, len(CATEGORIES)
         interest = people.interest[users].copy()
         interest[np.arange(len(users)), people.mission(self.config.seed, users, times)] += MISSION_WEIGHT
@@ -94,7 +94,7 @@ class Market:
         return vectors
 
     def item_vectors(self, day: int) -> Floats:
-        """What items offer on a day as vectors [m, d], see `user_vectors`."""
+        """Properties of items on a day as vectors [m, d], see `user_vectors`."""
         if day not in self._vectors:
             items, shelves = self.catalogue, len(CATEGORIES)
             price = np.clip((np.log(self.prices(day)) - self._log_median) / self._spread, -4, 4)
@@ -112,7 +112,7 @@ class Market:
         return self._vectors[day]
 
     def utility(self, users: Ints, items: Ints, times: FloatColumn) -> FloatColumn:
-        """Utility in logits of user-item pairs [n] at times [n], before what the user has seen or bought."""
+        """Utility in logits of user-item pairs [n] at times [n], regardless of earlier views and purchases."""
         result = np.empty(len(users))
         days = np.floor((times - LOG_START) / DAY).astype(np.int64)
         for day in np.unique(days):

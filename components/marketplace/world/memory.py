@@ -1,7 +1,7 @@
-"""What the world remembers of users and items, and what is still to come: second visits, returns, restocking.
+"""The mutable state of a world: past user-item pairs, and planned visits, returns and restocking.
 
-Owns the state that grows while slates are answered. Pairs are sorted keys `user * num_items + item`, so a large world
-costs what has happened in it, not users times items.
+Pairs are stored as sorted keys `user * num_items + item`. Memory therefore grows with the number of events, not with
+users times items.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Pairs:
         return len(self._keys)
 
     def add(self, users: Ints, items: Ints, times: FloatColumn) -> None:
-        """Adds pairs [n], or moves their time forward."""
+        """Adds pairs [n]; the time of a known pair becomes the later of both times."""
         keys = users.astype(np.int64) * self._num_items + items
         order = np.lexsort((times, keys))
         keys, times = keys[order], times[order]
@@ -40,7 +40,7 @@ class Pairs:
         self._times = np.insert(self._times, place[~known], times[~known])
 
     def last(self, users: Ints, items: Ints) -> FloatColumn:
-        """Latest time of each pair [n], -inf where there is none."""
+        """Latest time of each pair [n]; -inf for unknown pairs."""
         keys = users.astype(np.int64) * self._num_items + items
         if not len(self._keys):
             return np.full(len(keys), -np.inf)
@@ -48,7 +48,7 @@ class Pairs:
         return np.where(self._keys[place] == keys, self._times[place], -np.inf)
 
     def of(self, users: Ints) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-        """Every pair of users [n] as (index into `users`, item row), ready to index a matrix [n, items]."""
+        """Every pair of users [n] as (index into `users`, item row), to index a matrix [n, items]."""
         start = np.searchsorted(self._keys, users.astype(np.int64) * self._num_items)
         counts = np.searchsorted(self._keys, (users.astype(np.int64) + 1) * self._num_items) - start
         index = np.repeat(np.arange(len(users)), counts)
@@ -57,7 +57,7 @@ class Pairs:
 
 
 class Agenda:
-    """What users will do of themselves, and when: rows of (time, user, item, kind)."""
+    """Actions that users will take without a slate: rows of (time, user, item, kind)."""
 
     def __init__(self) -> None:
         self._times: FloatColumn = np.empty(0)
@@ -67,13 +67,13 @@ class Agenda:
         return len(self._times)
 
     def add(self, times: FloatColumn, users: Ints, items: Ints, kind: int) -> None:
-        """Notes that users [n] will do `kind` with items [n] at times [n]."""
+        """Plans that users [n] do `kind` with items [n] at times [n]."""
         rows = np.stack([users, items, np.full(len(users), kind)], axis=1).astype(np.int32)
         self._times = np.concatenate([self._times, times])
         self._rows = np.concatenate([self._rows, rows])
 
     def due(self, until: float) -> tuple[FloatColumn, Ints, Ints, Ints]:
-        """Takes out what comes before `until`, by time: times, users, items, kinds [n]."""
+        """Removes and returns the actions before `until`, sorted by time: times, users, items, kinds [n]."""
         ready = self._times < until
         order = np.lexsort((*self._rows[ready].T, self._times[ready]))
         times, rows = self._times[ready][order], self._rows[ready][order]

@@ -1,8 +1,8 @@
-"""The shop's recommender of old, which made the log: popular items, a blurred idea of taste, and some exploration.
+"""The logging policy: the shop's former recommender, a mixture of popularity, noisy taste, and exploration.
 
-Owns what was shown and with which probability. A slate is drawn item by item without replacement from a mixture over
-the whole catalogue (Plackett-Luce), so the propensity of an item is exact: the probability of showing it at its
-position, given the user, the time and the items above it.
+A slate is drawn item by item without replacement from a mixture over the whole catalogue (Plackett-Luce). The logged
+propensity is therefore exact: the probability that an item is shown at its position, given the user, the time and the
+items above it.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from components.marketplace.world.world import World
 from feature_repo.dataset.split import DAY
 
 SLATE_SIZE = {"home": 10, "similar": 6, "email": 8}
-TASTE_SHARE, EXPLORATION_SHARE = 0.55, 0.15  # the rest is popularity; strangers get popularity instead of taste
-TEMPERATURE = 0.7  # of the taste softmax, against utilities in logits
-BLUR = 0.45  # standard deviation of what the policy believes of a user, in each direction of taste
+TASTE_SHARE, EXPLORATION_SHARE = 0.55, 0.15  # the rest is popularity; unknown users get popularity instead of taste
+TEMPERATURE = 0.7  # of the taste softmax over utilities in logits
+BLUR = 0.45  # standard deviation of the error in the policy's estimate of a user's taste, per dimension
 HALF_LIFE_DAYS = 5.0
-CHUNK_CELLS = 300_000  # requests times items scored at once
+CHUNK_CELLS = 300_000  # requests times items per scored chunk
 
 
 class LoggingPolicy:
@@ -40,13 +40,13 @@ class LoggingPolicy:
         self._clicks = np.where(people.signup_at < LOG_START, 4.0 * people.activity, 0.0)
 
     def learn(self, events: SimulatedEvents) -> None:
-        """Counts clicks, and who made them."""
+        """Counts clicks by item and country, and by user."""
         clicks = events.take(events.kinds == CLICK)
         np.add.at(self._counts, (self._world.market.population.country[clicks.users], clicks.items), np.float32(1.0))
         np.add.at(self._clicks, clicks.users, 1.0)
 
     def next_day(self) -> None:
-        """Lets yesterday's popularity fade."""
+        """Decays the popularity counts by one day."""
         self._counts *= np.float32(0.5 ** (1 / HALF_LIFE_DAYS))
 
     def draw(
@@ -64,12 +64,12 @@ class LoggingPolicy:
             surface: home, email, or similar (needs `seeds`).
             users: User row of each request [r].
             times: Unix seconds of each request [r].
-            shown: Items not to show again [r, any], -1 for none.
-            seeds: The item that similar ones are sought for [r].
-            random: Source of chance, used up in the order of the requests.
+            shown: Items that must not be shown again [r, any], padded with -1.
+            seeds: Seed item of each similar request [r].
+            random: Random generator, consumed in the order of the requests.
 
         Returns:
-            Item rows [r, k] and their propensities [r, k]; -1 and NaN where fewer than k may be shown.
+            Item rows [r, k] and their propensities [r, k]; -1 and NaN where fewer than k items may be shown.
         """
         size = SLATE_SIZE[surface]
         drawn = np.empty((len(users), size), dtype=np.int32)
@@ -83,7 +83,7 @@ class LoggingPolicy:
         return drawn, propensity
 
     def _showable(self, users: Ints, times: FloatColumn, shown: Ints) -> npt.NDArray[np.bool_]:
-        """What may be shown, without what was bought or shown in the session [r, m]."""
+        """Items that may be shown, without items bought, or shown earlier in the session [r, m]."""
         mask = self._world.market.showable(users, times)
         mask[self._world.bought.of(users)] = False
         row, column = np.nonzero(shown >= 0)
@@ -91,9 +91,9 @@ class LoggingPolicy:
         return mask
 
     def _home(self, users: Ints, times: FloatColumn, mask: npt.NDArray[np.bool_]) -> Floats:
-        """Chance of each item at the top of a home or email slate [r, m]."""
+        """Probability of each item at the top of a home or email slate [r, m]."""
         day = self._world.market.day(float(times[0]))
-        belief = self._world.market.user_vectors(users, times - DAY) + self._blur[users]  # a day behind, and blurred
+        belief = self._world.market.user_vectors(users, times - DAY) + self._blur[users]  # a day old, with noise
         taste = belief @ self._world.market.item_vectors(day).T
         taste /= TEMPERATURE
         taste -= taste.max(axis=1, keepdims=True)
@@ -107,7 +107,7 @@ class LoggingPolicy:
         return chance
 
     def _similar(self, seeds: Ints, mask: npt.NDArray[np.bool_]) -> Floats:
-        """Chance of each item at the top of a similar slate [r, m]: same shelf, near in style and price."""
+        """Probability of each item at the top of a similar slate [r, m], by category, style and appeal."""
         items = self._world.market.catalogue
         closeness = 3.0 * items.style[seeds] @ items.style.T
         closeness += np.float32(4.5) * (items.category[seeds][:, None] == items.category)
@@ -119,17 +119,17 @@ class LoggingPolicy:
 
 
 def _normalised(weights: Floats, mask: npt.NDArray[np.bool_]) -> Floats:
-    """Weights [r, m] where `mask` holds, summing to one in every row that has any (in place)."""
+    """Weights [r, m] restricted to `mask`, in place; every row with an allowed item sums to 1."""
     weights *= mask
     weights /= np.maximum(weights.sum(axis=1, keepdims=True), np.float32(1e-30))
     return weights
 
 
 def _plackett_luce(chance: Floats, size: int, random: np.random.Generator) -> tuple[Ints, Floats]:
-    """Draws `size` items a row without replacement, by an exponential race (Efraimidis and Spirakis, 2006).
+    """Draws `size` items per row without replacement, by an exponential race (Efraimidis and Spirakis, 2006).
 
     Returns:
-        Items [r, size] in the order drawn, and the probability of each given those before it.
+        Items [r, size] in the order drawn, and the probability of each item given the items before it.
     """
     with np.errstate(divide="ignore", invalid="ignore"):
         arrival = random.standard_exponential(chance.shape, dtype=np.float32) / chance

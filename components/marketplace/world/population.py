@@ -1,7 +1,7 @@
-"""The users of the marketplace: who they are, how often they come, and the tastes only the world knows.
+"""The users of the marketplace: profiles, activity, and hidden tastes that only the world knows.
 
-Taste has three parts: lasting interest in categories (which age, gender and country lean on), a style that turns
-slowly in its plane, and a mission, a category that occupies the user for about a week.
+Taste has three parts: a lasting interest in categories (influenced by age, gender and country), a style vector that
+rotates slowly in a plane, and a mission, a category of interest for about a week.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from components.marketplace.world.vocabulary import (
 )
 from feature_repo.dataset.split import DAY
 
-TURN_DAYS = (120.0, 400.0)  # a full turn of a user's style takes between these
+TURN_DAYS = (120.0, 400.0)  # range of the duration of a full turn of a user's style
 FAVOURITES = np.array([1.2, 1.6, 2.2])  # added to the interest in a user's three favourite categories
 MISSION_DAYS = (5.0, 11.0)
 
@@ -35,16 +35,16 @@ class Population:
 
     Attributes:
         user_ids: Text [n].
-        country, age_group, gender, language: Codes [n] into the vocabulary; gender -1 is not told.
-        signup_at: Unix seconds [n]; nobody comes before.
-        has_profile: Whether users.parquet has a row [n]; the others shop as guests.
+        country, age_group, gender, language: Codes [n] into the vocabulary; gender -1 is unknown.
+        signup_at: Unix seconds [n]; a user has no session before sign-up.
+        has_profile: Whether users.parquet has a row for the user [n]; the other users are guests.
         activity: Relative rate of sessions [n], mean about 1.
-        mobile: Share of the user's sessions on a mobile [n].
+        mobile: Share of the user's sessions on a mobile device [n].
         interest: Lasting interest in each category in logits [n, categories].
         style_from, style_to: The plane in which style turns: orthonormal vectors [n, NUM_STYLES].
-        turn_rate, turn_phase: Radians a second, and where it begins [n].
-        price_level: Price the user likes, in spreads of a category's log prices from its median [n].
-        mission_seconds, mission_phase: Length of a mission, and where the first begins [n].
+        turn_rate, turn_phase: Radians per second, and the starting angle [n].
+        price_level: Preferred price, in spreads of a category's log prices from its median [n].
+        mission_seconds, mission_phase: Length of a mission, and the offset of the first mission [n].
     """
 
     user_ids: tuple[str, ...]
@@ -77,7 +77,7 @@ class Population:
         return turned
 
     def mission(self, seed: int, users: Ints, times: FloatColumn) -> Ints:
-        """The category that occupies users [n] at times [n]: drawn anew for each mission, by lasting interest."""
+        """The mission category of users [n] at times [n], drawn for each mission in proportion to lasting interest."""
         slot = np.floor((times - LOG_START + self.mission_phase[users]) / self.mission_seconds[users])
         draw = uniform(seed, "mission", users, slot.astype(np.int64))
         weight = np.exp(0.8 * self.interest[users])
@@ -87,7 +87,7 @@ class Population:
 
 
 def make_population(config: MarketplaceConfig) -> Population:
-    """The population of a configuration; the injected shift has no part in it."""
+    """The population of a configuration; the injected shift does not change it."""
     random = generator(config.seed, "population")
     num = config.num_users
     country = random.choice(len(COUNTRIES), size=num, p=[market.share for market in COUNTRIES]).astype(np.int32)
@@ -123,7 +123,7 @@ def make_population(config: MarketplaceConfig) -> Population:
 
 
 def _signups(random: np.random.Generator, config: MarketplaceConfig) -> FloatColumn:
-    """Sign-up times: most before the log, some during it, the planted share in its last days."""
+    """Sign-up times: most before the log, some during the log, and the share of new users in its last days."""
     num = config.num_users
     before = LOG_START - random.exponential(300, size=num).clip(0.1, 1500) * DAY
     during = LOG_START + random.uniform(0, config.num_days - config.new_days, size=num) * DAY
@@ -135,7 +135,7 @@ def _signups(random: np.random.Generator, config: MarketplaceConfig) -> FloatCol
 
 
 def _interest(random: np.random.Generator, country: Ints, age_group: Ints, gender: Ints) -> Floats:
-    """Leanings of country, age and gender, three favourite categories, and a little noise, in logits."""
+    """Interest in logits: effects of country, age and gender, three favourite categories, and a little noise."""
     num, shelves = len(country), len(CATEGORIES)
     leaning = (
         0.35 * random.standard_normal((len(COUNTRIES), shelves))[country]

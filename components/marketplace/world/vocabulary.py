@@ -1,7 +1,7 @@
-"""The words of the marketplace: countries, categories, brands, materials, finishes.
+"""The vocabulary of the marketplace: countries, categories, brands, materials, finishes.
 
-Owns what a person reads. Every brand is invented. Numbers beside the words are the category's median price, the
-spread of its log prices, and how often people buy it.
+Every brand is invented. The numbers of a category are its median price, the spread of its log prices, and its share of
+the catalogue.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 
 class Country(NamedTuple):
-    """A market: share of users, hours from UTC, language spoken there."""
+    """A country: its share of users, offset from UTC in hours, and language."""
 
     name: str
     share: float
@@ -19,7 +19,7 @@ class Country(NamedTuple):
 
 
 class Category(NamedTuple):
-    """A shelf: what stands there, of what it is made, how it looks."""
+    """A category: its prices and weight, and the nouns, materials and finishes of its items."""
 
     name: str
     group: str

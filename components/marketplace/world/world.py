@@ -1,8 +1,7 @@
-"""The marketplace as an object that answers slates: users examine, click, put in the cart, buy, come back, send back.
+"""The marketplace as an object that answers slates: users examine, click, add to cart, buy, revisit and return items.
 
-Owns how people behave, and nothing of what is shown to them: the log is one policy run against it, kuberec's own
-slates may be another. Chance hangs on (user, item, time), so an answer does not depend on the batch it is asked in.
-Slates of one call do not see what the others of that call lead to.
+Simulates user behaviour for any slate: the logging policy and kuberec itself can both provide slates. Draws depend on
+(user, item, time), so the answer to a slate does not depend on its batch. Slates of one call do not affect each other.
 """
 
 from __future__ import annotations
@@ -32,21 +31,21 @@ from components.marketplace.world.vocabulary import CATEGORIES
 from feature_repo.dataset.split import DAY
 
 # Added to utility, in logits.
-SEEN_WEIGHT = (0.4, -0.7)  # of an item looked at and not bought: within the last three days, and longer ago
+SEEN_WEIGHT = (0.4, -0.7)  # for an item viewed but not bought: within the last three days, and longer ago
 BOUGHT_WEIGHT = -4.5
 SURFACE_WEIGHT = {"similar": 0.25, "email": -0.3}
 
 EXAMINATION_POWER = 0.6  # P(examined at position k) = (1 + k) ** -power
-REVISIT = -1  # on the agenda: looks again, and may buy
+REVISIT = -1  # planned action: the user views the item again, and may buy it
 
 
 class World:
-    """A marketplace of one configuration; `World(config)` is the same world each time.
+    """A marketplace of one configuration; `World(config)` always gives the same world.
 
     Attributes:
-        config, market: What it was made from.
-        viewed, bought: What its users have done so far.
-        agenda: What they will do of themselves.
+        config, market: The configuration, and the market made from it.
+        viewed, bought: Pairs that users have viewed and bought so far.
+        agenda: Actions that users will take without a slate.
     """
 
     def __init__(self, config: MarketplaceConfig) -> None:
@@ -61,7 +60,7 @@ class World:
 
     @staticmethod
     def examination(num_positions: int) -> FloatColumn:
-        """Probability that a position is looked at [num_positions]; the truth that position-bias models seek."""
+        """Examination probability of each position [num_positions]: the ground truth for position-bias models."""
         probability: FloatColumn = np.power(1.0 + np.arange(num_positions), -EXAMINATION_POWER)
         return probability
 
@@ -73,14 +72,14 @@ class World:
         surfaces: Sequence[str] | None = None,
         devices: Sequence[str] | None = None,
     ) -> SimulatedEvents:
-        """What users do with slates, at once and within minutes; later deeds go on the agenda (`due`).
+        """The events that follow slates within minutes; later actions go on the agenda (see `due`).
 
         Args:
             users: User rows [s].
-            items: Item rows by position, 0 the top [s, p]; -1 where the slate is shorter.
+            items: Item rows by position, 0 is the top [s, p]; -1 where the slate is shorter.
             times: Unix seconds at which each slate is seen [s].
-            surfaces: Surface of each slate; home where not given.
-            devices: Device of each slate; buying is a little rarer on a mobile.
+            surfaces: Surface of each slate; home by default.
+            devices: Device of each slate; purchases are slightly rarer on mobile devices.
         """
         slates, positions = np.nonzero(items >= 0)
         shown, who, when = items[slates, positions], users[slates], times[slates]
@@ -99,7 +98,7 @@ class World:
         return events
 
     def due(self, until: float) -> SimulatedEvents:
-        """What users do of themselves before `until`: second visits, returns, restocking; by time of their notes."""
+        """Events without a slate before `until`: revisits, returns, restocking; in the order of their plans."""
         nobody = np.empty(0, dtype=np.int32)
         parts = [self._events(nobody, nobody, CLICK, np.empty(0))]
         while True:
@@ -115,9 +114,9 @@ class World:
             self.absorb(parts[-1])
 
     def absorb(self, events: SimulatedEvents) -> None:
-        """Remembers events and puts what follows from them on the agenda.
+        """Records events and plans their follow-ups on the agenda.
 
-        `answer` and `due` do so themselves.
+        `answer` and `due` already call this method.
         """
         looked = events.take((events.kinds == CLICK) | (events.kinds == CART))
         bought = events.take(events.kinds == PURCHASE)
@@ -142,14 +141,14 @@ class World:
         times: FloatColumn,
         until: float,
     ) -> None:
-        """Brings a new world to the end of a log: what the log holds has happened, what follows from it comes.
+        """Brings a new world to the state at the end of a log: records its events and plans their follow-ups.
 
         Args:
-            user_ids: User of each clean event of the log [n]; rows of users or items of no such world are left out.
+            user_ids: User of each clean event of the log [n]; events of unknown users or items are skipped.
             item_ids: Item of each event [n].
             event_types: Type of each event [n].
             times: Unix seconds [n].
-            until: The log's end; whatever was on the agenda before has been done.
+            until: The log's end, unix seconds; actions planned before this time are discarded as done.
         """
         users, items = self.user_rows(user_ids), self.item_rows(item_ids)
         kinds = np.array([KINDS.index(kind) if kind in KINDS else -1 for kind in event_types])
@@ -158,22 +157,22 @@ class World:
         self.agenda.due(until)
 
     def user_rows(self, ids: Sequence[str]) -> Ints:
-        """Rows of user ids [n], -1 for strangers."""
+        """Rows of user ids [n]; -1 for unknown users."""
         return np.array([self._user_rows.get(user, -1) for user in ids], dtype=np.int32)
 
     def item_rows(self, ids: Sequence[str]) -> Ints:
-        """Rows of item ids [n], -1 for items of no such catalogue."""
+        """Rows of item ids [n]; -1 for unknown items."""
         return np.array([self._item_rows.get(item, -1) for item in ids], dtype=np.int32)
 
     def _note(self, stream: str, events: SimulatedEvents, kind: int, first: float, mean: float) -> None:
-        """Puts `kind` on the agenda `first` or more days after the events, at about the same hour."""
+        """Plans the action `kind` at least `first` days after the events, at about the same hour."""
         draw = self._draw(stream, events.users, events.items, events.times)
         days = first + np.floor(-np.log(draw) * mean)
         hours = 3.0 * (self._draw("delay", events.users, events.items, events.times) - 0.5)
         self.agenda.add(events.times + days * DAY + hours * 3600, events.users, events.items, kind)
 
     def _wish(self, users: Ints, items: Ints, times: FloatColumn) -> FloatColumn:
-        """Utility with what the user has seen lately or bought already."""
+        """Utility adjusted for the user's earlier views and purchases."""
         since = times - self.viewed.last(users, items)  # infinite where never seen
         seen = np.where(since < 3 * DAY, SEEN_WEIGHT[0], np.where(np.isfinite(since), SEEN_WEIGHT[1], 0.0))
         owned = (self.bought.last(users, items) > -np.inf) & ~self._restocked[items]
@@ -182,7 +181,7 @@ class World:
     def _with_deeds(
         self, clicks: SimulatedEvents, wish: FloatColumn, on_mobile: npt.NDArray[np.bool_] | None = None
     ) -> SimulatedEvents:
-        """Clicks [n] and what they lead to within minutes."""
+        """Clicks [n], and the cart, purchase and share events that follow within minutes."""
         users, items, times = clicks.users, clicks.items, clicks.times
         draws = {name: self._draw(name, users, items, times) for name in ("cart", "purchase", "share", "quantity")}
         cart = draws["cart"] < sigmoid(0.6 * wish - 1.5)
@@ -231,7 +230,7 @@ class World:
 
 
 def _becoming(events: SimulatedEvents, kind: int, delay: Floats, quantities: Ints | None = None) -> SimulatedEvents:
-    """The events, as another kind and a little later."""
+    """The same events with another kind, `delay` seconds later."""
     return replace(
         events,
         kinds=np.full(len(events), kind, dtype=np.int8),
@@ -241,6 +240,6 @@ def _becoming(events: SimulatedEvents, kind: int, delay: Floats, quantities: Int
 
 
 def sigmoid(logits: Floats) -> FloatColumn:
-    """Probabilities of logits."""
+    """Converts logits to probabilities."""
     probability: FloatColumn = 1.0 / (1.0 + np.exp(-logits))
     return probability

@@ -1,8 +1,8 @@
-"""Row checks end to end: prepared tables in; clean tables, quarantine and a report out.
+"""Row checks end to end: splits prepared tables into clean tables and quarantine, and writes a report.
 
-Owns the order of the checks and the layout of their output: clean tables are prepared tables again, quarantine holds
-`<table>.parquet` (`row`, `reasons`, the columns) and `report.json`. Every row of the input stands in exactly one of the
-two. Refuses only what nobody could learn from; a low quality rate is for the gate.
+The clean tables are prepared tables again. The quarantine holds `<table>.parquet` (`row`, `reasons`, the columns) and
+`report.json`. Every input row is in exactly one of both. Only a dataset without usable rows raises `DatasetError`; the
+gate decides on a low quality rate.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ NO = ibis.literal(value=False)
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """One table with its flags: `reasons` (text, empty where clean), `bad` and `bot`, beside the prepared columns."""
+    """One table with the prepared columns and its flags: `reasons` (text, "" if clean), `bad` and `bot`."""
 
     name: str
     columns: Sequence[str]
@@ -56,17 +56,17 @@ def check_rows(
     page_path: Path | str,
     now: float | None = None,
 ) -> QualityReport:
-    """Separates the rows to learn from and those not, with reasons.
+    """Separates usable rows from bad rows and rows of bots, and records the reasons.
 
     Args:
         tables_dir: Prepared tables.
-        clean_dir: Gets the rows to learn from, as prepared tables whose split follows the clean log.
-        quarantine_dir: Gets a Parquet file a table with all other rows, and `report.json`.
-        page_path: The report as one HTML page.
-        now: The wall clock in unix seconds; taken here where None.
+        clean_dir: Receives the usable rows, as prepared tables whose split follows the clean log.
+        quarantine_dir: Receives a Parquet file per table with all other rows, and `report.json`.
+        page_path: The report as an HTML page.
+        now: The wall clock in unix seconds; None reads the clock.
 
     Raises:
-        DatasetError: No usable row is left, or none fulfils any objective. The report and quarantine are written.
+        DatasetError: No usable row is left, or no usable row fulfils an objective. Report and quarantine are written.
     """
     tables = PreparedTables.open(tables_dir)
     with tempfile.TemporaryDirectory(prefix="kuberec-rules-") as scratch:
@@ -85,7 +85,7 @@ def check_rows(
 
 
 def _check(engine: Backend, tables: PreparedTables, now: float | None) -> tuple[list[Checked], Table]:
-    """Every table with its flags, and the bots among the users."""
+    """Every table with its flags, and the table of bots."""
     judged: dict[str, tuple[Table, list[Rule], Sequence[str]]] = {}
     for name in TABLES:
         prepared = engine.read_parquet(tables.path(name), table_name=f"prepared_{name}")
@@ -104,7 +104,7 @@ def _check(engine: Backend, tables: PreparedTables, now: float | None) -> tuple[
 
 
 def _plausible(tables: PreparedTables, name: str, now: float | None) -> tuple[datetime, datetime] | None:
-    """First and last moment of a timed table that is not outlying, None where there is none."""
+    """First and last time of a timed table that is not outlying; None for a table without times."""
     if name not in TIMED_TABLES:
         return None
     span = clean_span(unix_seconds(tables.read(name, ["timestamp"])["timestamp"]), now)
@@ -195,6 +195,6 @@ def _refuse_unusable(report: QualityReport) -> None:
     why = (
         f"{worst.column} {worst.rule} in {worst.count:,}"
         if worst
-        else f"all are of users with over {report.maximum_daily_events:,} events a day"
+        else f"all belong to users with over {report.maximum_daily_events:,} events a day"
     )
-    raise DatasetError(f"interactions of '{report.dataset}' hold no usable row among {events.rows:,}: {why}.")
+    raise DatasetError(f"Interactions of '{report.dataset}' hold no usable row among {events.rows:,}: {why}.")

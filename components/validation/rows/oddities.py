@@ -1,6 +1,6 @@
-"""What is unusual but not bad: spikes in the daily volume, and numbers far from the rest of their column.
+"""Detects unusual but valid data: spikes in the daily volume, and numbers far from the rest of their column.
 
-Owns how far is far. Both are flagged and reported; refuses to drop a row for either.
+Both are reported; no row is dropped because of them.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ CHECKED_NUMBERS = {
 
 
 def volume_scores(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
-    """Robust z of each day's volume against the four weeks around it, and which days are spikes.
+    """Robust z-score of each day's volume against the four weeks around it, and which days are spikes.
 
     The residual is the log ratio to the running median of the non-empty days within 14 days; its scale is the median
-    absolute deviation (Iglewicz and Hoaglin, "How to detect and handle outliers", 1993), at least 0.1. A spike stands
-    over 4 sigmas and over 1.5 times the median. Logs under a week have none.
+    absolute deviation (Iglewicz and Hoaglin, "How to detect and handle outliers", 1993), at least 0.1. A spike exceeds
+    4 sigmas and 1.5 times the median. Logs shorter than a week have no spikes.
 
     Args:
-        counts: Rows of consecutive days [n], zero where a day has none.
+        counts: Rows of consecutive days [n], zero for empty days.
 
     Returns:
         Scores [n] and flags [n].
@@ -57,7 +57,7 @@ def volume_scores(counts: npt.NDArray[np.int64]) -> tuple[npt.NDArray[np.float64
 
 
 def daily_volumes(rows: Table) -> tuple[DayVolume, ...]:
-    """Volume of each UTC day that has rows.
+    """Volumes of the UTC days that have rows.
 
     Args:
         rows: Rows at plausible times, with `timestamp` and the booleans `bad` and `bot`.
@@ -88,13 +88,13 @@ def daily_volumes(rows: Table) -> tuple[DayVolume, ...]:
 def outliers(name: str, kept: Table, extra: Sequence[str] = ()) -> list[Outlier]:
     """Numbers beyond Tukey's far-out fences (three interquartile ranges, "Exploratory Data Analysis", 1977).
 
-    Quartiles are taken of sign(x) log(1 + |x|), for prices and counts have heavy tails; the range is at least 1 there,
-    so that a column of mostly one value only flags what is twenty times off.
+    Quartiles are computed on sign(x) log(1 + |x|), because prices and counts have heavy tails. The interquartile range
+    is at least 1 on that scale, so that a nearly constant column only flags values about twenty times off.
 
     Args:
         name: The table.
-        kept: Its clean rows.
-        extra: Declared numerical columns, checked beside the contract's.
+        kept: Clean rows of the table.
+        extra: Declared numerical columns, checked in addition to the contract's columns.
     """
     columns = [column for column in (*CHECKED_NUMBERS[name], *extra) if column in kept.columns]
     if not columns:

@@ -1,7 +1,7 @@
-"""The rules a single row can break, as Ibis expressions over prepared tables.
+"""The rules that a single row can break, and the definition of a bot, as Ibis expressions over prepared tables.
 
-Owns what makes a row bad and who is a bot. Refuses to read, write or stop anything (`checks.py`, `gate.py`).
-Expressions are plain Ibis without SQL of one engine.
+`checks.py` reads and writes the tables; `gate.py` stops a run. The expressions are plain Ibis, without SQL of a
+specific engine.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ class Rule:
     """A condition that makes a row bad.
 
     Attributes:
-        reason: What quarantine and metrics call it.
-        column: The column it looks at; `*` is the whole row.
+        reason: Name of the rule in quarantine and metrics.
+        column: The column that the rule checks; `*` is the whole row.
         words: The rule in words, for the report.
-        breaks: True where a row breaks it, never null.
+        breaks: True for rows that break the rule; never null.
     """
 
     reason: str
@@ -57,8 +57,8 @@ def table_rules(
     Args:
         name: interactions, items, users or impressions.
         table: The prepared table, with `row` and `row_hash`.
-        config: Supplies the event types that are allowed.
-        time_span: First and last plausible moment of a timed table; None where none of its rows has a time.
+        config: Supplies the allowed event types.
+        time_span: First and last plausible time of a timed table; None for a table without times.
     """
     rules = [Rule(f"null_{column}", column, WORDS["null"], table[column].isnull()) for column in REQUIRED_COLUMNS[name]]
     if name in PRICED_TABLES:
@@ -74,7 +74,7 @@ def table_rules(
 
 
 def flagged(table: Table, rules: Sequence[Rule]) -> Table:
-    """`table` with a boolean column for each rule and `reasons`: the names of those a row breaks, joined by `|`."""
+    """`table` with a boolean column for each rule, and `reasons`: the names of the broken rules, joined by `|`."""
     flags = table.mutate(**{FLAG + rule.reason: rule.breaks for rule in rules})
     joined = ibis.literal("")
     for rule in rules:
@@ -83,7 +83,7 @@ def flagged(table: Table, rules: Sequence[Rule]) -> Table:
 
 
 def bot_days(clean: Table, maximum: int) -> Table:
-    """Users with over `maximum` clean events in a UTC day: user_id, their busiest `day`, its number of `events`."""
+    """Users with over `maximum` clean events in a UTC day: user_id, the busiest `day`, its number of `events`."""
     daily = clean.group_by("user_id", day=clean.timestamp.truncate("D")).agg(events=clean.count())
     over = daily.filter(daily.events > maximum)
     return over.group_by("user_id").agg(day=over.day.argmax(over.events), events=over.events.max())

@@ -1,8 +1,7 @@
-"""Prepared tables as TFDV reads them: one list array a column, times as numbers, what holds nothing left out.
+"""Converts prepared tables to the input of TFDV: a list array per column, times as numbers, without empty columns.
 
-This module decides how a column is presented to the statistics. It runs in the TFDV environment (pyarrow 10), with the
-standard library, numpy, pyarrow and pydantic only. TFDV drops timestamps silently: each becomes an age in days, and an
-event time also an hour and a weekday.
+Runs in the TFDV environment (pyarrow 10), so it uses only the standard library, numpy, pyarrow and pydantic. TFDV
+silently drops timestamps; each timestamp becomes an age in days, and the event time also becomes hour and weekday.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ DERIVED_COLUMNS = ("row", "row_hash", "grade")
 
 
 def read_sample(path: Path, maximum: int = MAXIMUM_ROWS) -> tuple[pa.Table, int]:
-    """At most `maximum` evenly spaced rows of a Parquet file, in memory of that size, and how many rows it has."""
+    """At most `maximum` evenly spaced rows of a Parquet file, read with bounded memory, and its number of rows."""
     file = pq.ParquetFile(path)
     num_rows: int = file.metadata.num_rows
     stride = max(-(-num_rows // maximum), 1)
@@ -37,16 +36,16 @@ def read_sample(path: Path, maximum: int = MAXIMUM_ROWS) -> tuple[pa.Table, int]
 
 
 def present(table: pa.Table, log_end: float) -> dict[str, pa.Array]:
-    """The columns that hold something, as text, int64 or float64.
+    """The columns with at least one value, as text, int64 or float64.
 
     Args:
         table: A prepared table.
-        log_end: Unix seconds ages count back from.
+        log_end: Unix seconds from which ages are counted.
     """
     columns: dict[str, pa.Array] = {}
     for name in table.column_names:
         column = table[name].combine_chunks()
-        if isinstance(column, pa.ChunkedArray):  # pyarrow keeps a chunked array where there is no chunk
+        if isinstance(column, pa.ChunkedArray):  # pyarrow returns a chunked array if there is no chunk
             column = pa.concat_arrays(column.chunks) if column.num_chunks else pa.array([], column.type)
         if name in DERIVED_COLUMNS or column.null_count == len(column):
             continue
@@ -60,7 +59,7 @@ def present(table: pa.Table, log_end: float) -> dict[str, pa.Array]:
 
 
 def record_batch(columns: dict[str, pa.Array], rows: npt.NDArray[np.bool_] | None = None) -> pa.RecordBatch:
-    """Columns as the list arrays TFDV takes, all rows or those in `rows` [n]; a missing value is a null list."""
+    """Columns as list arrays for TFDV, all rows or the rows of a mask [n]; a missing value is a null list."""
     chosen = columns if rows is None else {name: column.filter(pa.array(rows)) for name, column in columns.items()}
     return pa.RecordBatch.from_arrays([_as_lists(column) for column in chosen.values()], list(chosen))
 

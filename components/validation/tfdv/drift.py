@@ -1,7 +1,7 @@
-"""Drift of the newest span against the one before, measured by TFDV's comparators.
+"""Measures drift between the newest span and the span before it, with TFDV's comparators.
 
-Owns which spans are compared: the test span with as long a span before it. Thresholds stand in the kept schema. Runs in
-the TFDV environment. Drift is reported; it never stops a run.
+Compares the test span with a span of the same length before it; the stored schema holds the thresholds. Runs in the
+TFDV environment. Drift is reported and never stops a run.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ MEASURES = {
 
 @dataclass(frozen=True, slots=True)
 class Spans:
-    """Unix seconds: `previous` <= t < `newest` is compared with `newest` <= t <= `end`."""
+    """Bounds in unix seconds: `previous` <= t < `newest` is compared with `newest` <= t <= `end`."""
 
     previous: float
     newest: float
@@ -36,14 +36,14 @@ class Spans:
 
     @classmethod
     def of(cls, split: Mapping[str, float]) -> Spans:
-        """The test span, and the same length of time before it."""
+        """The test span, and a span of the same length before it (cut at the log's start)."""
         start, end = split["test_start"], split["log_end"]
         return cls(max(start - (end - start), split["log_start"]), start, end)
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """How far a column of the newest span is from the one before; `drifted` is beyond the threshold."""
+    """Distance between a column's values in both spans; `drifted` if it exceeds the threshold."""
 
     table: str
     column: str
@@ -56,17 +56,17 @@ class Drift:
 def measure_drift(
     table: str, columns: Mapping[str, pa.Array], times: npt.NDArray[np.float64], spans: Spans, schema: Any
 ) -> list[Drift]:
-    """Drift of every column whose schema holds a comparator, farthest beyond its threshold first.
+    """Drift of every column with a comparator in the schema, sorted by distance beyond the threshold, largest first.
 
     Args:
         table: Name of the table.
-        columns: As `columns.present` gives them [n].
+        columns: Result of `columns.present` [n].
         times: Event times in unix seconds [n].
-        spans: What is compared.
-        schema: The kept schema.
+        spans: The spans to compare.
+        schema: The stored schema.
 
     Returns:
-        Empty where either span has under 500 rows.
+        Drift by column; empty if either span has fewer than 500 rows.
     """
     before = (times >= spans.previous) & (times < spans.newest)
     newest = (times >= spans.newest) & (times <= spans.end)
@@ -96,10 +96,10 @@ def measure_drift(
 
 
 def _without_tails(column: pa.Array, compared: npt.NDArray[np.bool_]) -> pa.Array:
-    """Numbers held within the middle 98 % of both spans together.
+    """Numbers clipped to the middle 98 % of both spans together.
 
-    TFDV compares histograms of equal width over the whole range: without this, one far value in one of the spans reads
-    as total drift.
+    TFDV compares histograms of equal width over the whole range. Without clipping, a single outlier in either span
+    would look like complete drift.
     """
     if pa.types.is_string(column.type):
         return column

@@ -1,6 +1,6 @@
-"""TensorFlow Data Validation, imported quietly and only when asked for.
+"""The only import of TensorFlow Data Validation, quiet and lazy.
 
-Owns the one import of TFDV. It lives in an environment of its own; importing this module is safe in every other.
+TFDV has a separate environment; importing this module is safe in every environment.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ NUM_HISTOGRAM_BUCKETS = 20
 
 @cache
 def tfdv() -> Any:
-    """The package `tensorflow_data_validation`, without TensorFlow's start-up chatter.
+    """The package `tensorflow_data_validation`, imported without TensorFlow's start-up messages.
 
     Raises:
-        SettingsError: It is not installed for this interpreter.
+        SettingsError: The package is not installed for this interpreter.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")

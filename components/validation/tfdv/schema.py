@@ -1,7 +1,7 @@
-"""The schema of every table: inferred once, kept with the store as text a person may edit, held against later runs.
+"""The schema of every table: inferred once, stored as editable text, and compared with the statistics of later runs.
 
-Owns `<store>/schema/<table>.pbtxt` and the tolerances written into it: what deviates by more is broken data. Runs in
-the TFDV environment. Never overwrites a kept schema; columns it has not seen before are appended.
+Writes `<store>/schema/<table>.pbtxt` with tolerances; larger deviations count as broken data. A stored schema is never
+overwritten; columns that are new to it are appended. Runs in the TFDV environment.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ ALWAYS_PRESENT = {
     "users": ("user_id",),
     "impressions": ("request_id", "user_id", "item_id"),
 }
-NOT_SERVED = {"impressions": ("propensity", "session_id")}  # our own servers never log them
-WORDS_OF_OURS = ("surface",)  # an application may begin to ask for another one
+NOT_SERVED = {"impressions": ("propensity", "session_id")}  # kuberec's servers never log these columns
+OPEN_VOCABULARIES = ("surface",)  # an application may introduce new values at any time
 KEPT_PRESENCE = 0.9
 KNOWN_MASS = 0.9
 TEXT_DRIFT = 0.1  # L-infinity
-NUMBER_DRIFT = 0.03  # Jensen-Shannon; prices 30 % up give about 0.05 at a log-sd of 0.5
-LABEL_DRIFT = 0.005  # Jensen-Shannon; a rate of 40 % that becomes 49 %
+NUMBER_DRIFT = 0.03  # Jensen-Shannon; a rise of prices by 30 % gives about 0.05 at a log-sd of 0.5
+LABEL_DRIFT = 0.005  # Jensen-Shannon; a change of a rate from 40 % to 49 %
 NOT_COMPARED = ("event_id", "session_id", "request_id", "user_id", "timestamp_weekday")
 TIMED_TABLES = ("interactions", "impressions")
 HARMLESS = ("SCHEMA_NEW_COLUMN",)
 LABEL_PREFIX = "label_"
 BYTES = 1  # schema_pb2.FeatureType, whose module only the TFDV environment has
 
-HEADER = """# What '{table}' looked like when this schema was first inferred. What does not fit it stops the run.
-# Edit it freely: it is never overwritten, only columns seen for the first time are added at the end. Delete the file
-# to infer it again.
+HEADER = """# The schema of '{table}', inferred from its first data. Data that does not fit the schema stops the run.
+# You may edit this file: it is never overwritten; only columns seen for the first time are added at the end.
+# Delete the file to infer the schema again.
 #   presence.min_fraction: least share of rows with a value
 #   distribution_constraints.min_domain_mass: least share of values within the domain
 #   int_domain / float_domain {{ min max }}: bounds
@@ -53,7 +53,7 @@ HEADER = """# What '{table}' looked like when this schema was first inferred. Wh
 
 @dataclass(frozen=True, slots=True)
 class Anomaly:
-    """A column that does not fit the kept schema; `error` stops the run, `note` is told only."""
+    """A column that does not fit the stored schema; `error` stops the run, `note` is only reported."""
 
     table: str
     column: str
@@ -64,11 +64,11 @@ class Anomaly:
 
 @contextmanager
 def kept_schemas(store: str) -> Iterator[Path]:
-    """The store's schema directory, for reading and writing; for a store behind a URL a local copy of it.
+    """The store's schema directory. For a remote store, a local copy whose changes are written back afterwards.
 
     Raises:
-        StorageError: The store cannot be read or written: a schema that cannot be seen is not inferred again.
-        QualityError: As the block raised it, naming the store instead of the copy.
+        StorageError: The store cannot be read or written; an unreadable schema is never inferred again.
+        QualityError: The block raised it; the message names the store instead of the local copy.
     """
     folder = open_folder(f"{store.rstrip('/')}/{SCHEMA_FOLDER}")
     with folder.working_copy(SUFFIX) as copy:
@@ -79,7 +79,7 @@ def kept_schemas(store: str) -> Iterator[Path]:
 
 
 def schema_version(store: str) -> str:
-    """Digest of the kept schemas, 16 hex digits: a cache key, so that statistics follow a schema that was edited."""
+    """Digest of the stored schemas, 16 hex digits: a cache key, so that an edited schema invalidates statistics."""
     digest = hashlib.sha256()
     with kept_schemas(store) as directory:
         for path in sorted(directory.glob(f"*{SUFFIX}")):
@@ -88,18 +88,18 @@ def schema_version(store: str) -> str:
 
 
 def keep_schema(table: str, statistics: Any, directory: Path) -> tuple[Any, bool]:
-    """The kept schema of a table, inferred and written if there is none yet.
+    """The stored schema of a table; inferred and written if it does not exist yet.
 
     Args:
         table: Name of the table.
-        statistics: Its statistics; not empty.
-        directory: Where schemas are kept.
+        statistics: Statistics of the table; not empty.
+        directory: Directory of the schemas.
 
     Returns:
         The Schema message, and whether it is new.
 
     Raises:
-        QualityError: The file was edited into something that is no schema.
+        QualityError: The file is not a valid schema any more.
     """
     path = directory / f"{table}{SUFFIX}"
     if path.is_file():
@@ -110,11 +110,11 @@ def keep_schema(table: str, statistics: Any, directory: Path) -> tuple[Any, bool
 
 
 def infer(table: str, statistics: Any) -> Any:
-    """A schema with room for ordinary days.
+    """Infers a schema with tolerance for ordinary variation.
 
-    A column may lose a tenth of its values, and a tenth of its values may be new, before the data count as broken. Ids
-    and free text have no domain; 0/1 is a domain for labels and flags only. What a served log does not have need not
-    be present, for it grows with every day that is served.
+    A column may lose a tenth of its values, and a tenth of its values may be new, before the data counts as broken. Ids
+    and free text have no domain; 0/1 is a domain only for labels and flags. Columns that the served log lacks may be
+    missing, because the share of served rows grows every day.
     """
     schema = tfdv().infer_schema(statistics, infer_feature_shape=False)
     counts = {feature.path.step[0]: _common(feature) for feature in statistics.datasets[0].features}
@@ -138,7 +138,7 @@ def infer(table: str, statistics: Any) -> Any:
 
 
 def anomalies(table: str, statistics: Any, schema: Any) -> list[Anomaly]:
-    """Where a table's statistics do not fit its schema."""
+    """The columns whose statistics do not fit the schema of a table."""
     found = tfdv().validate_statistics(statistics, schema)
     return [
         Anomaly(
@@ -156,12 +156,12 @@ def anomalies(table: str, statistics: Any, schema: Any) -> list[Anomaly]:
 
 
 def known_columns(schema: Any) -> frozenset[str]:
-    """Columns the schema speaks of."""
+    """The columns that the schema contains."""
     return frozenset(feature.name for feature in schema.feature)
 
 
 def append_columns(table: str, names: Iterable[str], statistics: Any, directory: Path) -> None:
-    """Adds columns the kept schema does not know to the end of its file; what a person wrote stays as it is."""
+    """Appends new columns to the file of a stored schema; existing text, including manual edits, stays unchanged."""
     inferred = infer(table, statistics)
     features = [feature for feature in inferred.feature if feature.name in set(names)]
     domains = [domain for domain in inferred.string_domain if domain.name in {feature.domain for feature in features}]
@@ -177,7 +177,7 @@ def _load(path: Path) -> Any:
         return tfdv().load_schema_text(str(path))
     except (ParseError, UnicodeDecodeError) as error:
         raise QualityError(
-            f"{path} is no schema any more ({' '.join(str(error).split())}): mend it, or delete it to infer it again."
+            f"{path} is not a valid schema ({' '.join(str(error).split())}): fix it, or delete it to infer it again."
         ) from error
 
 
@@ -186,14 +186,14 @@ def _loosen_domain(feature: Any) -> None:
     name = feature.name
     if domain == "bool_domain" and (name.startswith(LABEL_PREFIX) or name == "in_stock"):
         return
-    if domain == "domain" and name not in (*IDENTIFIERS, *FREE_TEXT, *WORDS_OF_OURS):
+    if domain == "domain" and name not in (*IDENTIFIERS, *FREE_TEXT, *OPEN_VOCABULARIES):
         feature.distribution_constraints.min_domain_mass = KNOWN_MASS
     elif domain is not None:
         feature.ClearField(domain)
 
 
 def _compare(feature: Any) -> None:
-    """Asks for the drift of a column between spans: L-infinity for text, Jensen-Shannon for numbers."""
+    """Sets the drift comparator of a column: L-infinity for text, Jensen-Shannon for numbers."""
     if feature.name in NOT_COMPARED or feature.name.endswith("_age_days"):
         return
     if feature.type == BYTES:

@@ -1,8 +1,8 @@
-"""Statistics of every prepared table by TensorFlow Data Validation, held against the kept schema.
+"""Computes statistics of every prepared table with TensorFlow Data Validation and compares them with the stored schema.
 
-The command runs in the environment of TFDV (Python 3.11, pyarrow 10, numpy 1.26); the pipeline step runs the same code
-in its own image. Both write statistics.json and its page. Anomalies do not make them fail: the gate that follows stops
-the run (`gate.require_schema`).
+`python -m components.validation.tfdv.statistics TABLES OUT STORE [--page FILE]` runs in the environment of TFDV (Python
+3.11, pyarrow 10, numpy 1.26); in the cluster the same code runs in the component's image. It writes `statistics.json`
+and its page. Anomalies do not stop a run here; the gate decides (`gate.require_schema`).
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ STATISTICS_FILE = "statistics.json"
 def run_statistics(
     tables_dir: Path | str, out_dir: Path | str, store: Path | str, page_path: Path | str | None = None
 ) -> dict[str, Any]:
-    """Computes, compares and reports.
+    """Computes the statistics, compares them with the schemas, and writes the reports.
 
     Args:
-        tables_dir: Prepared tables, clean.
-        out_dir: Gets statistics.json (and statistics.html, without `page_path`).
-        store: Keeps the schemas under `schema/`, inferred where there are none yet.
-        page_path: Where the page goes.
+        tables_dir: Clean prepared tables.
+        out_dir: Receives statistics.json (and statistics.html, without `page_path`).
+        store: Holds the schemas under `schema/`; missing schemas are inferred.
+        page_path: The HTML page to write.
 
     Returns:
-        What statistics.json holds.
+        The content of statistics.json.
 
     Raises:
-        QualityError: A schema was edited into something that is none.
+        QualityError: A stored schema is not valid any more.
     """
     tables_dir, out_dir = Path(tables_dir), Path(out_dir)
     description = read_json(tables_dir / "dataset.json")
@@ -82,7 +82,7 @@ def run_statistics(
 def _one_table(
     table: str, tables_dir: Path, schema_dir: Path, spans: Spans
 ) -> tuple[dict[str, Any], list[Anomaly], list[Drift]]:
-    """What statistics.json says of a table, what does not fit its schema, and its drift."""
+    """The entry of a table in statistics.json, its anomalies, and its drift."""
     path = schema_dir / f"{table}.pbtxt"
     sample, num_rows = read_sample(tables_dir / f"{table}.parquet")
     facts: dict[str, Any] = {
@@ -93,7 +93,7 @@ def _one_table(
         "columns": [],
     }
     if not num_rows:
-        gone = "the table has no rows, and its schema expects some"
+        gone = "the table is empty, but its schema expects rows"
         return facts, [Anomaly(table, "*", "error", "EMPTY", gone)] if path.is_file() else [], []
     columns = present(sample, spans.end)
     statistics = generate(record_batch(columns))
@@ -109,7 +109,7 @@ def _one_table(
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Entry point; an error ends the process with one sentence."""
     parser.add_argument("tables", type=Path, help="prepared tables, clean")
     parser.add_argument("out", type=Path, help="directory for statistics.json")
     parser.add_argument("store", help="the dataset's store, which keeps the schemas")

@@ -1,7 +1,7 @@
-"""What `statistics.json` keeps of a column and the page draws: TFDV's figures, with a histogram or the top values.
+"""Summarises a column for `statistics.json` and the page: TFDV's figures, with a histogram or the top values.
 
-Owns the reduction. TFDV's own histograms are of equal width over the whole range, which one far value empties, and its
-top values are estimates: both are counted from the columns here. Runs in the TFDV environment, but without TFDV.
+Histogram and top values are counted here. TFDV's histograms have equal width over the whole range, so that a single
+outlier empties them, and its top values are estimates. Runs in the TFDV environment, but does not import TFDV.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ LONGEST_VALUE = 60
 
 
 def summarise(statistics: Any, columns: Mapping[str, pa.Array]) -> list[dict[str, Any]]:
-    """One entry a column, in their order; see `_number` and `_text` for the keys."""
+    """An entry for each column, in order; see `_number` and `_text` for the keys."""
     return [_column(feature, columns[feature.path.step[0]]) for feature in statistics.datasets[0].features]
 
 
@@ -36,7 +36,7 @@ def _column(feature: Any, values: pa.Array) -> dict[str, Any]:
 
 
 def _number(stats: Any, values: pa.Array) -> dict[str, Any]:
-    """Moments and bounds, zeros; edges [n + 1], weights [n] and axis of a histogram."""
+    """Moments, bounds and zeros; edges [n + 1], weights [n] and axis of a histogram."""
     edges, weights, axis = bars(np.asarray(values.drop_null().to_numpy(zero_copy_only=False), dtype=np.float64))
     return {
         "kind": "number",
@@ -53,7 +53,7 @@ def _number(stats: Any, values: pa.Array) -> dict[str, Any]:
 
 
 def _text(stats: Any, values: pa.Array) -> dict[str, Any]:
-    """Number of distinct values, mean length, and the most frequent values with their share; none where all differ."""
+    """Number of distinct values, mean length, and the most frequent values with shares (empty if all values differ)."""
     known = values.drop_null()
     counts = pc.value_counts(known)
     order = pc.sort_indices(pc.struct_field(counts, [1]), sort_keys=[("", "descending")])[:NUM_SHOWN_VALUES]
@@ -70,15 +70,15 @@ def _text(stats: Any, values: pa.Array) -> dict[str, Any]:
 
 
 def bars(values: npt.NDArray[np.float64]) -> tuple[list[float], list[float], str]:
-    """A histogram a person can read.
+    """A readable histogram.
 
     Args:
-        values: [n], at least one, finite.
+        values: Finite values [n], n >= 1.
 
     Returns:
-        Edges [b + 1], shares [b] that sum to 1, and the axis: whole, log or linear. Whole numbers of a small range
-        get a bar each. Else the outermost hundredths fall into the outermost bars, so that one far value does not
-        flatten the rest, and a column that spans more than a factor of 50 has a log axis.
+        Edges [b + 1], shares [b] that sum to 1, and the axis: whole, log or linear. Whole numbers with a small range
+        have a bar each. Otherwise the lowest and highest percent fall into the outermost bars, so that an outlier does
+        not flatten the rest, and a column that spans more than a factor of 50 has a log axis.
     """
     low, middle, high = np.percentile(values, [TAIL_PERCENT, 50.0, 100 - TAIL_PERCENT])
     whole = values.max() - values.min() < NUM_BINS and bool((values == np.round(values)).all())

@@ -170,11 +170,11 @@ def test_the_bundle_before_is_refreshed_while_it_can_be(copied: Path, capsys: py
     whole = record.read_text()
     record.write_text("{}")  # the served bundle needs no record
     assert refresh(copied).bundles == (second,)
-    assert "which bundle was served before cannot be told" in capsys.readouterr().err
+    assert "the previously served bundle is unknown" in capsys.readouterr().err
     record.write_text(whole)
     _configure(copied, 'numerical = ["weight"]', "")
     assert refresh(copied).bundles == (second,)
-    assert f"the features of bundle {first}, served before, stay as they are" in capsys.readouterr().err
+    assert f"the features of bundle {first}, served before, are not refreshed" in capsys.readouterr().err
 
 
 def _released(store: BundleStore, version: str, path: Path, feature_set: FeatureSet) -> str:
@@ -194,7 +194,7 @@ def test_what_cannot_be_refreshed_is_refused_in_a_sentence(copied: Path) -> None
     with pytest.raises(BundleError, match="has no current bundle"):
         refresh_features(clean, BundleStore(str(copied / "nothing")), lambda _: place(copied))
     changed = {
-        'convert = ["purchase"]': ('buy = ["purchase"]', "learned the objectives click, convert, and dataset.toml has"),
+        'convert = ["purchase"]': ('buy = ["purchase"]', "learned the objectives click, convert, but dataset.toml has"),
         'numerical = ["points"]': ("", r"learned from 'points' of users, which \[features.users\]"),
     }
     for old, (new, words) in changed.items():

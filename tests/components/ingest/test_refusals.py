@@ -127,7 +127,7 @@ def test_truncated_parquet(dataset: DatasetFactory) -> None:
     directory = dataset(items=pa.table({"item_id": ["i1"]}))
     file = directory / "items.parquet"
     file.write_bytes(file.read_bytes()[:-20])
-    assert "items.parquet is no complete Parquet file" in refusal(directory)
+    assert "items.parquet is not a complete Parquet file" in refusal(directory)
 
 
 def test_parquet_damaged_inside(dataset: DatasetFactory) -> None:
@@ -143,7 +143,7 @@ def test_parquet_damaged_inside(dataset: DatasetFactory) -> None:
 def test_a_file_that_is_no_parquet(dataset: DatasetFactory, content: bytes) -> None:
     directory = dataset()
     (directory / "users.parquet").write_bytes(content)
-    assert "users.parquet is no complete Parquet file" in refusal(directory)
+    assert "users.parquet is not a complete Parquet file" in refusal(directory)
 
 
 def test_a_table_that_is_there_twice(dataset: DatasetFactory) -> None:
@@ -158,13 +158,13 @@ def test_columns_that_differ_in_case_only(dataset: DatasetFactory) -> None:
 
 def test_no_usable_row(dataset: DatasetFactory) -> None:
     message = refusal(dataset(interactions=replaced("user_id", pa.nulls(5))))
-    assert message.endswith("interactions hold no usable row among 5: user_id is missing in 5.")
+    assert message.endswith("Interactions hold no usable row among 5: user_id is missing in 5.")
 
 
 def test_no_usable_row_names_every_fault_worst_first(dataset: DatasetFactory) -> None:
     table = replaced("event_type", pa.array(["zoom"] * 3)).append_column("price", pa.array([-1.0, -1.0, 1.0]))
     message = refusal(dataset(CONFIG + 'allowed = ["share"]\n', interactions=table))
-    assert "event_type is none of purchase, return, share, view" in message
+    assert "event_type is not one of purchase, return, share, view" in message
     assert message.endswith(" in 3; price is below zero in 2.")
 
 
@@ -176,7 +176,7 @@ def test_no_event_fulfils_an_objective(dataset: DatasetFactory) -> None:
 
 def test_an_objective_fulfilled_by_unclean_rows_only(dataset: DatasetFactory) -> None:
     table = replaced("event_type", pa.array(["browse", "purchase"])).append_column("price", pa.array([1.0, -1.0]))
-    assert "no clean row of interactions fulfils an objective" in refusal(dataset(interactions=table))
+    assert "No clean row of interactions fulfils an objective" in refusal(dataset(interactions=table))
 
 
 def test_what_was_there_stays_when_a_dataset_is_refused(dataset: DatasetFactory, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_parquet_files_of_another_name_are_not_left_out_unsaid(dataset: DatasetF
     (folder / "README.md").write_text("what the columns mean")
     ingest(directory, directory / "prepared")
     pq.write_table(interactions(5), folder / name)
-    assert f"{folder / name} is a Parquet file but not named so" in refusal(directory)
+    assert f"{folder / name} is a Parquet file without the suffix .parquet" in refusal(directory)
 
 
 def test_a_log_far_in_the_future_only_is_refused(dataset: DatasetFactory) -> None:

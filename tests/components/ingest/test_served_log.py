@@ -171,7 +171,7 @@ def test_a_damaged_part_is_named(dataset: DatasetFactory, log: Path) -> None:
     part = next((log / "impressions").rglob("part-a.parquet"))
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match=r"part-a\.parquet is no complete Parquet file"):
+    with pytest.raises(DatasetError, match=r"part-a\.parquet is not a complete Parquet file"):
         prepared(dataset(), log)
     part.write_bytes(whole[:4] + b"\xff" * 200 + whole[204:])  # whole to its end, but not inside
     with pytest.raises(DatasetError, match=r"part-a\.parquet"):

@@ -70,7 +70,7 @@ def test_a_dataset_is_made_once_and_replaced_only_by_another_world(tmp_path: Pat
 
 def test_a_folder_of_something_else_is_left_alone(tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(SettingsError, match="no simulated dataset"):
+    with pytest.raises(SettingsError, match="not a simulated dataset"):
         make_dataset(config_for("tiny"), tmp_path)
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
 
@@ -167,7 +167,7 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path, capsys: pytest.
     ids = columns(out, "interactions")["user_id"]
     assert np.mean(ids == None) == pytest.approx(0.3, abs=0.01)  # noqa: E711
     main(command)
-    assert "is there already" in capsys.readouterr().err
+    assert "already exists" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(

@@ -36,7 +36,7 @@ def test_the_rate_and_the_minimum_never_read_the_same_when_it_fails(tmp_path: Pa
     rows = [event(n, price=-1.0 if n < 51 else 3.0) for n in range(1_000)]
     tables = write_prepared(tmp_path / "tables", config(quality={"minimum_rate": 0.9491}), interactions=rows)
     check_rows(tables, tmp_path / "clean", tmp_path / "quarantine", tmp_path / "report.html")
-    with pytest.raises(QualityError, match=r"only 94\.90% .* minimum of 94\.91%"):
+    with pytest.raises(QualityError, match=r"Only 94\.90% .* minimum of 94\.91%"):
         require_quality(tmp_path / "quarantine", tmp_path / "report.html")
 
 

@@ -209,7 +209,7 @@ def test_the_report_is_a_page_without_network_that_escapes_what_it_shows(tmp_pat
 
 def test_only_bots_left_is_refused_after_the_report(tmp_path: Path) -> None:
     busy = [event(n, user_id="robot", timestamp=START + timedelta(seconds=n)) for n in range(30)]
-    with pytest.raises(DatasetError, match=r"no usable row among 30: all are of users with over 10 events a day\.$"):
+    with pytest.raises(DatasetError, match=r"no usable row among 30: all belong to users with over 10 events a day\.$"):
         check(tmp_path, config(quality={"maximum_daily_events": 10}), interactions=busy)
     assert (tmp_path / "report.html").is_file()
     assert not (tmp_path / "clean" / "dataset.json").exists()

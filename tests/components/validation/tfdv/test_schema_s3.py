@@ -47,8 +47,9 @@ def test_a_schema_in_a_bucket_is_inferred_once_and_edits_are_honoured(
 
 def test_a_kept_schema_that_is_refused_is_named_by_its_place_in_the_bucket(bucket: str) -> None:
     store = f"s3://{bucket}/shop"
-    with pytest.raises(QualityError, match=f"^{store}/schema/items.pbtxt is no schema"), kept_schemas(store) as local:
-        raise QualityError(f"{local / 'items.pbtxt'} is no schema any more")
+    place = f"^{store}/schema/items.pbtxt is not a valid"
+    with pytest.raises(QualityError, match=place), kept_schemas(store) as local:
+        raise QualityError(f"{local / 'items.pbtxt'} is not a valid schema")
 
 
 def test_a_schema_that_cannot_be_listed_is_not_inferred_again(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:

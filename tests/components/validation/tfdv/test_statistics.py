@@ -77,7 +77,7 @@ def test_the_first_run_infers_a_schema_a_person_can_read(runs: Runs) -> None:
     assert 'name: "timestamp_hour"' in runs.inferred  # TFDV itself would drop the timestamp
     assert 'value: "click"' in runs.inferred
     assert 'value: "u1"' not in runs.inferred  # ids have no domain
-    assert runs.inferred.startswith("# What 'interactions' looked like")
+    assert runs.inferred.startswith("# The schema of 'interactions'")
     assert {path.name for path in (runs.store / "schema").iterdir()} == {"interactions.pbtxt", "items.pbtxt"}
 
 
@@ -145,7 +145,7 @@ def test_a_schema_edited_into_nonsense_is_a_sentence(runs: Runs, tfdv_python: st
     command = [tfdv_python, "-m", "components.validation.tfdv.statistics", *arguments]
     finished = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert finished.returncode == QualityError.exit_code
-    assert "interactions.pbtxt is no schema any more" in finished.stderr.splitlines()[-1]
+    assert "interactions.pbtxt is not a valid schema" in finished.stderr.splitlines()[-1]
     assert "Traceback" not in finished.stderr
 
 
