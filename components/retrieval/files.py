@@ -23,7 +23,7 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save
 
-from components.retrieval.model import Towers
+from components.retrieval.model import TrainableTowers
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
@@ -38,7 +38,7 @@ _INPUTS = ("history", "ages", "grades", "categorical", "numeric", "request_numer
 
 
 def save_towers(
-    towers: Towers,
+    towers: TrainableTowers,
     feature_set: FeatureSet,
     own_ids: npt.NDArray[np.object_],
     description: dict[str, Any],
@@ -71,7 +71,7 @@ def save_embeddings(embeddings: FloatArray, directory: Path) -> None:
         np.save(file, embeddings)
 
 
-def load_item_tower(directory: Path) -> tuple[Towers, FeatureSet, list[str]]:
+def load_item_tower(directory: Path) -> tuple[TrainableTowers, FeatureSet, list[str]]:
     """Towers with a loaded item tower, their feature set, and the ids of the items with an id embedding.
 
     Raises:
@@ -82,14 +82,14 @@ def load_item_tower(directory: Path) -> tuple[Towers, FeatureSet, list[str]]:
             key: tuple(value) if isinstance(value, list) else value
             for key, value in read_json(directory / TOWERS_FILE)["config"].items()
         }
-        towers = Towers(TowersConfig(**shapes), seed=0)
+        towers = TrainableTowers(TowersConfig(**shapes), seed=0)
         towers.items.load_state_dict(load_file(directory / ITEM_TOWER_FILE))
         return towers, FeatureSet.load(directory / FEATURE_SET_FILE), read_json(directory / ITEM_IDS_FILE)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BundleError(f"The towers in {directory} cannot be read, train again: {error}") from error
 
 
-def export_user_tower(towers: Towers, path: Path) -> None:
+def export_user_tower(towers: TrainableTowers, path: Path) -> None:
     """Writes the user tower as ONNX with dynamic numbers of users and events, and checks it against torch.
 
     Raises:

@@ -11,7 +11,7 @@ from torch.nn.functional import embedding, softplus
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray, ragged
-from components.retrieval.model import Towers, TrainingData, user_inputs
+from components.retrieval.model import TrainableTowers, TrainingData, user_inputs
 from feature_repo.features.state import HISTORY_LENGTH, FloatArray, IntArray
 from inference.models.encoder import TowerInputs
 
@@ -43,7 +43,7 @@ class Moment:
 
 
 def batch_loss(
-    towers: Towers,
+    towers: TrainableTowers,
     data: TrainingData,
     config: TrainingConfig,
     batch: IndexArray,

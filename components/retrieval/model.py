@@ -44,7 +44,7 @@ class TrainingData:
     feature_set: FeatureSet
 
 
-class Towers:
+class TrainableTowers:
     """Both networks on a device, and the calls that feed them with data."""
 
     def __init__(self, config: TowersConfig, seed: int) -> None:

@@ -13,7 +13,7 @@ import torch
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray, PositiveLog, ragged
-from components.retrieval.model import Towers, TrainingData, user_inputs
+from components.retrieval.model import TrainableTowers, TrainingData, user_inputs
 from feature_repo.features.state import IntArray
 
 _CHUNK = 512  # users per batch that is scored against the whole catalogue
@@ -60,7 +60,7 @@ class Watch:
 
 
 @torch.no_grad()
-def recall(towers: Towers, data: TrainingData, watch: Watch, config: TrainingConfig) -> float:
+def recall(towers: TrainableTowers, data: TrainingData, watch: Watch, config: TrainingConfig) -> float:
     """Mean recall@k of the watched users: relevant items in the best k over all relevant items; NaN without users."""
     towers.users.eval()
     embeddings = towers.embed_items(data.items, data.item_index, watch.start)

@@ -20,7 +20,7 @@ from components.retrieval.content import NUM_WORDS, read_items, read_users
 from components.retrieval.examples import Examples
 from components.retrieval.files import load_item_tower, save_embeddings, save_towers
 from components.retrieval.log import PositiveLog, codes_of
-from components.retrieval.model import Towers, TrainingData
+from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.recall import Watch
 from components.retrieval.training import Fit, limited_threads, train
 from feature_repo.dataset.split import Split
@@ -145,7 +145,7 @@ def _fitted(
     epochs: int | None,
     seed: int,
     config: TrainingConfig,
-) -> tuple[Towers, TrainingData, Fit]:
+) -> tuple[TrainableTowers, TrainingData, Fit]:
     """Towers fitted on events before `until`, their training data, and the result of the fit; see `fit_towers`."""
     recall = math.nan
     if epochs is None:
@@ -164,9 +164,9 @@ def _fitted(
 
 def fit(
     data: TrainingData, config: TrainingConfig, until: float, watch: Watch | None, epochs: int, seed: int
-) -> tuple[Towers, Fit]:
+) -> tuple[TrainableTowers, Fit]:
     """Fresh towers, trained on the data's examples; see `train`."""
-    towers = Towers(shapes(data, config, until), seed)
+    towers = TrainableTowers(shapes(data, config, until), seed)
     cuts = data.log.grid.begin(0) + np.linspace(0.5, 1.0, NUM_MOMENTS) * (until - data.log.grid.begin(0))
     numeric = np.concatenate([data.items.numeric(cut)[data.items.alive(cut)] for cut in cuts])
     towers.items.standardise.fit(towers.tensor(numeric))

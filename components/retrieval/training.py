@@ -17,7 +17,7 @@ from torch import nn
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray
 from components.retrieval.loss import Moment, batch_loss
-from components.retrieval.model import Towers, TrainingData
+from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.recall import Watch, recall
 from feature_repo.progress import say, track
 
@@ -36,7 +36,7 @@ class Fit:
 
 
 def train(
-    towers: Towers, data: TrainingData, config: TrainingConfig, watch: Watch | None, epochs: int, seed: int
+    towers: TrainableTowers, data: TrainingData, config: TrainingConfig, watch: Watch | None, epochs: int, seed: int
 ) -> Fit:
     """Trains towers in place.
 
@@ -79,7 +79,7 @@ def limited_threads(num_threads: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def _optimiser(towers: Towers, config: TrainingConfig) -> torch.optim.Optimizer:
+def _optimiser(towers: TrainableTowers, config: TrainingConfig) -> torch.optim.Optimizer:
     """AdamW with a separate learning rate for embeddings."""
     modules = [module for tower in (towers.users, towers.items) for module in tower.modules()]
     tables = [module.weight for module in modules if isinstance(module, nn.Embedding | nn.EmbeddingBag)]
@@ -93,7 +93,7 @@ def _optimiser(towers: Towers, config: TrainingConfig) -> torch.optim.Optimizer:
 
 
 def _train_epoch(
-    towers: Towers,
+    towers: TrainableTowers,
     data: TrainingData,
     config: TrainingConfig,
     optimiser: torch.optim.Optimizer,
@@ -126,5 +126,5 @@ def _batches(data: TrainingData, chunk: slice, size: int, rng: np.random.Generat
             yield batch
 
 
-def _weights(towers: Towers) -> tuple[dict[str, Any], dict[str, Any]]:
+def _weights(towers: TrainableTowers) -> tuple[dict[str, Any], dict[str, Any]]:
     return copy.deepcopy(towers.users.state_dict()), copy.deepcopy(towers.items.state_dict())

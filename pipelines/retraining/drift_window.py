@@ -23,7 +23,7 @@ from pipelines.retraining.response import answer
 WINDOWS_FILE = "drift.json"
 
 
-class Windows(BaseModel):
+class MeasuredUntil(BaseModel):
     """`<store>/monitoring/drift.json`.
 
     Attributes:
@@ -90,14 +90,14 @@ def _start(state: StateFolder, manifest: Manifest) -> float:
 def _use_up(state: StateFolder, end: float) -> None:
     used = _windows(state)
     if used is None or used.measured_until < end:
-        state.write(WINDOWS_FILE, (Windows(measured_until=end).model_dump_json() + "\n").encode())
+        state.write(WINDOWS_FILE, (MeasuredUntil(measured_until=end).model_dump_json() + "\n").encode())
 
 
-def _windows(state: StateFolder) -> Windows | None:
+def _windows(state: StateFolder) -> MeasuredUntil | None:
     content = state.read(WINDOWS_FILE)
     if content is None:
         return None
     try:
-        return Windows.model_validate_json(content)
+        return MeasuredUntil.model_validate_json(content)
     except ValidationError as error:
         raise StorageError(f"{state.url}/{WINDOWS_FILE} is not what a drift job leaves: remove it.") from error

@@ -15,7 +15,7 @@ from components.marketplace.world.chance import FloatColumn
 Keys = npt.NDArray[np.int64]
 
 
-class Pairs:
+class SeenPairs:
     """Distinct (user, item) pairs with the latest time of each."""
 
     def __init__(self, num_items: int) -> None:

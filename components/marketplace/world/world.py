@@ -26,7 +26,7 @@ from components.marketplace.world.events import (
     concatenate,
 )
 from components.marketplace.world.market import Market
-from components.marketplace.world.memory import Agenda, Pairs
+from components.marketplace.world.memory import Agenda, SeenPairs
 from components.marketplace.world.vocabulary import CATEGORIES
 from feature_repo.dataset.split import DAY
 
@@ -51,8 +51,8 @@ class World:
     def __init__(self, config: MarketplaceConfig) -> None:
         self.config = config
         self.market = Market(config)
-        self.viewed = Pairs(config.num_items)
-        self.bought = Pairs(config.num_items)
+        self.viewed = SeenPairs(config.num_items)
+        self.bought = SeenPairs(config.num_items)
         self.agenda = Agenda()
         self._user_rows = {user: row for row, user in enumerate(self.market.population.user_ids)}
         self._item_rows = {item: row for row, item in enumerate(self.market.catalogue.item_ids)}

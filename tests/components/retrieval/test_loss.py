@@ -11,7 +11,7 @@ import torch
 from components.retrieval import loss as module
 from components.retrieval.config import TrainingConfig
 from components.retrieval.loss import Moment, batch_loss, inclusion
-from components.retrieval.model import Towers, TrainingData
+from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.towers import shapes, training_data
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
@@ -89,7 +89,7 @@ def test_what_the_user_chose_or_had_is_no_negative(data: TrainingData) -> None:
 
 
 def test_the_loss_falls_and_reaches_every_parameter(data: TrainingData) -> None:
-    towers = Towers(shapes(data, CONFIG, 0.0), seed=0)
+    towers = TrainableTowers(shapes(data, CONFIG, 0.0), seed=0)
     parameters = [*towers.users.parameters(), *towers.items.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=0.01)
     rng, moment = np.random.default_rng(1), Moment.of(data, slice(0, data.examples.num_groups))
