@@ -1,7 +1,7 @@
-"""Every Feast object: entities, views over the snapshots, and the services that read them.
+"""All Feast objects: entities, views over the snapshots, and the services that read the views.
 
-Owns names and types in the feature store. Refuses to be written by hand: views follow from the feature set, so that a
-store of one set can never be read with another. Projects carry dataset, stage and feature hash for the same reason.
+Defines names and types in the feature store. Views are generated from the feature set, so that a store of one set can
+never be read with another set. Project names contain dataset, stage and feature hash for the same reason.
 """
 
 from __future__ import annotations
@@ -30,9 +30,9 @@ class FeatureObjects:
     Attributes:
         entities: User, item, and the record of `freshness`.
         user_stats, user_history, item_stats: Views over the snapshots of the same names.
-        freshness: When the online rows of those views were computed, and as of when; it has no snapshot.
-        users: Service of all a request reads of a user.
-        items: Service of all the item table is filled from.
+        freshness: View of the record that says when the online rows were computed; it has no snapshot.
+        users: Service of all user columns that a request reads.
+        items: Service of all columns of the item table.
     """
 
     entities: tuple[Entity, Entity, Entity]
@@ -49,24 +49,23 @@ class FeatureObjects:
         return (self.user_stats, self.user_history, self.item_stats)
 
     def all(self) -> list[Any]:
-        """Everything there is to apply."""
+        """All objects to apply."""
         return [*self.entities, *self.views, self.freshness, self.users, self.items]
 
 
 def project_name(dataset: str, stage: str, feature_set: FeatureSet) -> str:
-    """Feast project of a dataset, stage and feature set; the keys of the online store begin with it."""
+    """Returns the Feast project of a dataset, stage and feature set; the keys of the online store begin with it."""
     return f"{dataset}_{stage}_{feature_set.hash[:8]}".replace("-", "_")
 
 
 def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
-    """The Feast objects of a feature set.
+    """Makes the Feast objects of a feature set.
 
-    Views have no time to live: a row holds until the next one, and the snapshots say themselves when a window has
-    run out.
+    Views have no time to live: a row is valid until the next row, and the snapshots themselves mark when a window ends.
 
     Args:
         feature_set: Names the columns.
-        snapshots: Directory of the snapshot files; read by historical joins and materialisation only.
+        snapshots: Directory of the snapshot files; only historical joins and materialisation read it.
     """
     user = Entity(name="user", join_keys=["user_id"], value_type=ValueType.STRING)
     item = Entity(name="item", join_keys=["item_id"], value_type=ValueType.STRING)
@@ -91,7 +90,7 @@ def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
 
 
 def user_fields(feature_set: FeatureSet) -> list[Field]:
-    """Columns of `user_stats`: stored numbers, moments of the ages, text."""
+    """Returns the columns of `user_stats`: stored numbers, moments of the ages, text."""
     stored = [name for name in feature_set.user_numeric if name not in feature_set.user_ages]
     return [
         *(Field(name=name, dtype=Float32) for name in stored),
@@ -101,7 +100,7 @@ def user_fields(feature_set: FeatureSet) -> list[Field]:
 
 
 def item_fields(feature_set: FeatureSet) -> list[Field]:
-    """Columns of `item_stats`: stored numbers, what filters need, text."""
+    """Returns the columns of `item_stats`: stored numbers, columns for filters, text."""
     stored = [name for name in feature_set.item_numeric if name not in feature_set.item_ages]
     return [
         *(Field(name=name, dtype=Float32) for name in stored),
@@ -111,7 +110,7 @@ def item_fields(feature_set: FeatureSet) -> list[Field]:
 
 
 def freshness_fields() -> list[Field]:
-    """Columns of `freshness`: wall time of the computation and time of the log it is as of, unix seconds."""
+    """Returns the columns of `freshness`: wall time of the computation and time of the log, unix seconds."""
     return [Field(name="computed_at", dtype=Float64), Field(name="as_of", dtype=Float64)]
 
 

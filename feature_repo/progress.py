@@ -1,6 +1,6 @@
-"""Shows that long work goes on: a bar on a terminal, else a plain line to stderr every few seconds.
+"""Shows the progress of long work: a bar on a terminal, else a plain line to stderr every few seconds.
 
-Owns how progress looks. Never writes to stdout, which belongs to results.
+Nothing is written to stdout, which is reserved for results.
 """
 
 from __future__ import annotations
@@ -23,17 +23,17 @@ def say(message: str) -> None:
 
 
 def track(iterable: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
-    """Yields what `iterable` yields and shows how far it is.
+    """Yields the elements of `iterable` and shows the progress.
 
     Args:
         iterable: The steps of the work.
         what: Name of the work, a few words.
-        total: Number of steps; the length of `iterable` where it has one.
+        total: Number of steps; the length of `iterable` if it has one.
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     if sys.stderr.isatty():
-        from tqdm import tqdm  # only where there is a terminal: serving images live without it
+        from tqdm import tqdm  # only on a terminal, because serving images do not contain it
 
         yield from tqdm(iterable, desc=what, total=total, leave=False)
         return
@@ -50,11 +50,11 @@ def track(iterable: Iterable[T], what: str, total: int | None = None) -> Iterato
 
 @contextmanager
 def waiting(what: str, share: Callable[[], float] | None = None) -> Iterator[None]:
-    """Prints a line every few seconds while a block runs that cannot be cut into steps.
+    """Prints a line every few seconds while a block runs that cannot be split into steps.
 
     Args:
         what: Name of the work, a few words.
-        share: Tells from another thread how much of it is done, 0..1, less than 0 where unknown.
+        share: Returns the completed share, 0..1, or less than 0 if unknown; called from another thread.
     """
     started = time.monotonic()
     ended = Event()

@@ -17,13 +17,13 @@ EVENT_OUTCOMES = ("accepted", "repeated", "refused", "failed")
 
 
 class BundlesInUse(Collector):
-    """`recs_bundle_info{version=}`, 1 for each bundle in use; one that was let go has no series any more."""
+    """`recs_bundle_info{version=}`, 1 for each bundle in use; an evicted bundle has no series."""
 
     def __init__(self) -> None:
         self.versions: tuple[str, ...] = ()
 
     def collect(self) -> Iterator[Metric]:
-        """One sample a bundle."""
+        """Yields one sample per bundle."""
         family = GaugeMetricFamily("recs_bundle_info", "1 for a bundle in use", labels=["version"])
         for version in self.versions:
             family.add_metric([version], 1)
@@ -31,10 +31,10 @@ class BundlesInUse(Collector):
 
 
 class Metrics:
-    """What the stages and requests of one server are counted by; implements `executor.Observer`.
+    """The metrics of one server; implements `executor.Observer`.
 
     Args:
-        registry: Where the metrics are registered; KServe exposes the default one.
+        registry: Registry of the metrics; KServe exposes the default registry.
     """
 
     def __init__(self, registry: CollectorRegistry = REGISTRY) -> None:
@@ -46,19 +46,19 @@ class Metrics:
             "recs_requests", "Requests by surface and status", ["surface", "code"], registry=registry
         )
         self._degraded = Counter("recs_degraded", "Parts that failed open", ["reason"], registry=registry)
-        self._filtered = Counter("recs_filtered", "Candidates a filter removed", ["reason"], registry=registry)
+        self._filtered = Counter("recs_filtered", "Candidates that filters removed", ["reason"], registry=registry)
         self._empty = Counter("recs_empty", "Slates without an item", ["surface"], registry=registry)
-        self._swaps = Counter("recs_bundle_swaps", "Turns to another bundle", registry=registry)
+        self._swaps = Counter("recs_bundle_swaps", "Switches to another bundle", registry=registry)
         self._failed_loads = Counter("recs_bundle_failures", "Bundles that could not be loaded", registry=registry)
         self._bundles = BundlesInUse()
         registry.register(self._bundles)
         self._feature_age = Gauge("recs_feature_age_seconds", "Age of the features in use", ["view"], registry=registry)
         self._index_age = Gauge("recs_index_age_seconds", "Age of the item index in use", registry=registry)
-        self._logged = Counter("recs_log_rows", "Rows brought into the log", ["table"], registry=registry)
-        self._lost = Counter("recs_log_lost_rows", "Rows the log lost", ["table", "reason"], registry=registry)
-        self._waiting = Gauge("recs_log_waiting_rows", "Rows on their way to the log", registry=registry)
-        self._events = Counter("recs_events", "Posted events by what became of them", ["outcome"], registry=registry)
-        for table, reasons in LOST_REASONS.items():  # a series that begins with its first loss hides it from rate()
+        self._logged = Counter("recs_log_rows", "Rows written to the log", ["table"], registry=registry)
+        self._lost = Counter("recs_log_lost_rows", "Rows lost to the log", ["table", "reason"], registry=registry)
+        self._waiting = Gauge("recs_log_waiting_rows", "Rows waiting to be written to the log", registry=registry)
+        self._events = Counter("recs_events", "Posted events by outcome", ["outcome"], registry=registry)
+        for table, reasons in LOST_REASONS.items():  # start at 0: rate() misses the first loss of a new series
             self._logged.labels(table)
             for reason in reasons:
                 self._lost.labels(table, reason)
@@ -66,60 +66,60 @@ class Metrics:
             self._events.labels(outcome)
 
     def stage(self, name: str, seconds: float) -> None:
-        """A stage took this long."""
+        """Records the time of a stage."""
         self._stages.labels(name).observe(seconds)
 
     def degraded(self, reason: str) -> None:
-        """A stage failed open."""
+        """Counts a stage that failed open."""
         self._degraded.labels(reason).inc()
 
     def filtered(self, name: str, num: int) -> None:
-        """A filter removed this many candidates."""
+        """Counts candidates that a filter removed."""
         self._filtered.labels(name).inc(num)
 
     def request(self, surface: str, code: int, seconds: float | None = None) -> None:
-        """A request ended; `surface` is one the server knows, or "" where it was not understood."""
+        """Counts a finished request; `surface` is a known surface, or "" if the request could not be parsed."""
         self._requests.labels(surface, str(code)).inc()
         if seconds is not None:
             self._seconds.labels(surface).observe(seconds)
 
     def empty(self, surface: str) -> None:
-        """A slate had no item."""
+        """Counts a slate without items."""
         self._empty.labels(surface).inc()
 
     def swapped(self, version: str, index_made_at: float) -> None:
-        """The server turned to another bundle, whose index was made at this wall time."""
+        """Counts a switch to another bundle, whose index was built at this wall time."""
         self._swaps.inc()
         self._index_age.set_function(_age(index_made_at))
         self.holding([version])
 
     def holding(self, versions: Iterable[str]) -> None:
-        """The bundles in use from now on."""
+        """Sets the bundles in use."""
         self._bundles.versions = tuple(versions)
 
     def load_failed(self) -> None:
-        """A bundle could not be loaded; the one before stays."""
+        """Counts a bundle that could not be loaded; the previous bundle stays in use."""
         self._failed_loads.inc()
 
     def refreshed(self, at: float) -> None:
-        """The features in use were computed at this wall time."""
+        """Sets the wall time at which the features in use were computed."""
         for view in FEATURE_VIEWS:
             self._feature_age.labels(view).set_function(_age(at))
 
     def logged(self, table: str, num: int) -> None:
-        """So many rows are in the log."""
+        """Counts rows that were written to the log."""
         self._logged.labels(table).inc(num)
 
     def lost(self, table: str, reason: str, num: int) -> None:
-        """So many rows will never be in the log."""
+        """Counts rows that will never be in the log."""
         self._lost.labels(table, reason).inc(num)
 
     def log_waits(self, num: Callable[[], float]) -> None:
-        """How many rows wait for the log is told by a function."""
+        """Sets the function that returns the number of rows waiting for the log."""
         self._waiting.set_function(num)
 
     def events(self, outcome: str, num: int) -> None:
-        """So many posted events were accepted, repeated (known by their id), refused, or failed to be kept."""
+        """Counts posted events that were accepted, repeated (known by their id), refused, or could not be stored."""
         self._events.labels(outcome).inc(num)
 
 

@@ -1,9 +1,9 @@
 # ruff: noqa: N802 - methods are named as the gRPC service names them
 """The predictor: KServe's gRPC server with the rankers of the current and the previous bundle.
 
-It answers for a bundle by name and refuses one it does not hold, so that a transformer that lags or leads never mixes
-releases; ModelReady with a version says whether it is held. It needs no feature store, no index and no torch. The
-ranker behind it is a `scorers.protocol.Ranker`, on whatever device.
+Each call names a bundle. The predictor rejects a bundle that it does not hold, so that a transformer on an older or
+newer bundle never mixes releases. ModelReady with a version reports whether the bundle is held. The predictor needs no
+feature store, index or torch. Its rankers implement `scorers.protocol.Ranker`, on any device.
 
     python -m inference.predictor
 """
@@ -44,7 +44,7 @@ STATUS_CODES = {403: grpc.StatusCode.PERMISSION_DENIED, 404: grpc.StatusCode.NOT
 
 
 class RankerEndpoint(Model):
-    """KServe's view of the rankers: features in, scores and probabilities out."""
+    """The KServe model of the rankers: features in, scores and probabilities out."""
 
     def __init__(self, rankers: Rankers, pool: ThreadPoolExecutor, metrics: Metrics) -> None:
         super().__init__(MODEL)
@@ -57,22 +57,22 @@ class RankerEndpoint(Model):
         return self._rankers.holds()
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """Tensors of a request."""
+        """Returns the input tensors of a request."""
         return [{"name": "features", "datatype": "FP32", "shape": [-1, -1]}]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """Tensors of an answer; `p_<objective>` follow for each calibrated head."""
+        """Returns the output tensors; `p_<objective>` follow for each calibrated objective."""
         return [{"name": "score", "datatype": "FP32", "shape": [-1]}]
 
     async def predict(
         self, payload: Any, _headers: dict[str, str] | None = None, _response_headers: dict[str, str] | None = None
     ) -> InferResponse:
-        """Scores of a V2 request's candidates."""
+        """Scores the candidates of a V2 request."""
         if not isinstance(payload, InferRequest):
-            raise RequestError("The ranker speaks V2 (the Open Inference Protocol) only.", status=400)
+            raise RequestError("The ranker accepts only V2 requests (the Open Inference Protocol).", status=400)
         version = _parameter(payload.parameters, VERSION_PARAMETER)
         if not version:
-            raise RequestError(f"The parameter {VERSION_PARAMETER} is missing.", field=VERSION_PARAMETER)
+            raise RequestError(f"The parameter {VERSION_PARAMETER} is missing; send it.", field=VERSION_PARAMETER)
         try:
             ranker = self._rankers.get(str(version))
         except PredictorError as error:
@@ -97,7 +97,7 @@ class RankerEndpoint(Model):
     ) -> tuple[FloatArray, Mapping[str, FloatArray]]:
         start = time.monotonic()
         if deadline is not None and start > deadline:
-            raise PredictorError("The deadline had passed before the ranker was free.")
+            raise PredictorError("The deadline passed before the ranker was free.")
         try:
             scores = ranker.score(features)
         except PredictorError as error:
@@ -107,7 +107,7 @@ class RankerEndpoint(Model):
 
 
 class RankerServicer(InferenceServicer):
-    """KServe's servicer, which ignores versions, with versions."""
+    """KServe's servicer, extended to respect model versions."""
 
     def __init__(self, rankers: Rankers, server: ModelServer) -> None:
         super().__init__(server.dataplane, server.model_repository_extension)
@@ -118,7 +118,7 @@ class RankerServicer(InferenceServicer):
         return pb.ServerReadyResponse(ready=self._rankers.holds())
 
     async def ModelReady(self, request: pb.ModelReadyRequest, _context: Any) -> pb.ModelReadyResponse:
-        """Whether the named bundle is held (any, without a version)."""
+        """Reports whether the named bundle is held; without a version, whether any bundle is held."""
         return pb.ModelReadyResponse(ready=request.name == MODEL and self._rankers.holds(request.version))
 
     async def RepositoryModelLoad(self, _request: Any, _context: Any) -> Any:
@@ -131,10 +131,10 @@ class RankerServicer(InferenceServicer):
 
 
 class StatusInterceptor(ExceptionToStatusInterceptor):
-    """Errors of ours, and what clients do wrong, as statuses without a traceback in the log."""
+    """Maps kuberec's errors and client errors to gRPC statuses, without a traceback in the log."""
 
     async def handle_exception(self, ex: Exception, request_or_iterator: Any, context: Any, method_name: str) -> None:
-        """Ends the call with the status that the error stands for."""
+        """Ends the call with the status of the error."""
         if isinstance(ex, PredictorError):
             await context.abort(grpc.StatusCode.FAILED_PRECONDITION, str(ex))
         if isinstance(ex, RequestError):
@@ -145,7 +145,7 @@ class StatusInterceptor(ExceptionToStatusInterceptor):
 
 
 class RankerGrpcServer:
-    """KServe's gRPC service with our servicer, on the address we choose, without a log line a call."""
+    """KServe's gRPC service with this servicer, on a configured address, without a log line per call."""
 
     def __init__(self, servicer: RankerServicer, host: str, port: int, grace_seconds: int) -> None:
         self._servicer = servicer
@@ -174,12 +174,12 @@ class RankerGrpcServer:
         try:
             self._server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise PredictorError(f"The address {self._address} cannot be listened on: {error}") from error
+            raise PredictorError(f"The server cannot listen on {self._address}: {error}") from error
         await self._server.start()
         await self._server.wait_for_termination()
 
     async def stop(self) -> None:
-        """Lets calls end, and ends."""
+        """Completes running calls, then stops."""
         if self._server is not None:
             await self._server.stop(self._grace_seconds)
 
@@ -237,20 +237,20 @@ def _features(request: InferRequest) -> FloatArray:
 
 
 def _milliseconds(parameters: Any) -> float | None:
-    """The time the caller waits, None where it does not say."""
+    """Returns how long the caller waits, milliseconds; None if the request does not set it."""
     allowed = _parameter(parameters, DEADLINE_PARAMETER)
     if allowed is None:
         return None
     if isinstance(allowed, str) or not allowed > 0:
         raise RequestError(
-            f"The parameter {DEADLINE_PARAMETER} is {str(allowed)[:40]!r}, not milliseconds above 0.",
+            f"The parameter {DEADLINE_PARAMETER} is {str(allowed)[:40]!r}; send milliseconds above 0.",
             field=DEADLINE_PARAMETER,
         )
     return float(allowed)
 
 
 def _parameter(parameters: Any, name: str) -> str | int | float | None:
-    """A request parameter, out of the gRPC message or out of JSON."""
+    """Returns a request parameter from the gRPC message or from JSON."""
     if not parameters or name not in parameters:
         return None
     value = parameters[name]

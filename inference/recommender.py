@@ -1,11 +1,12 @@
-"""The recommender: one readable sequence from queries to slates, for one query or tens of thousands.
+"""The recommender: one sequence from queries to slates, for one query or tens of thousands.
 
 hydrate -> sources -> merge -> filters -> features -> scorers -> selectors -> reasons -> recorders
 
-Serving, evaluation, batch and the ranker's training rows all run through it; they differ in the `Stages` and the
-executor they hand in. The `Executor` decides what a failure means. The recommender holds no state between calls:
-what moves comes in with new `Artifacts` and a new recommender. What differs by surface is a row of
-`candidates/surfaces.py`. Users whom the store does not know get the popular order (of their country, else of all).
+Serving, evaluation, batch and the ranker's training rows all use it; they differ in the `Stages` and the `Executor`
+that they pass. The `Executor` applies the failure policy. The recommender holds no state between calls: new prices,
+stock and counts come with new `Artifacts` and a new recommender. Differences between surfaces are rows of
+`candidates/surfaces.py`. Users whom the store does not know get the popular order of their country, else the overall
+popular order.
 """
 
 from __future__ import annotations
@@ -32,18 +33,18 @@ from inference.models.artifacts import Artifacts
 from inference.selectors.protocol import Selector
 from inference.stages import Stages
 
-HYDRATED_TOGETHER = 16_384  # users read from the store in one call
-BATCH = 512  # queries worked on at a time: 512 x 550 candidates x 100 features are 110 MB
+HYDRATION_BATCH = 16_384  # users per read of the store
+BATCH = 512  # queries per batch: 512 x 550 candidates x 100 features take 110 MB
 
 
 class Recommender:
-    """Answers queries from one release's artifacts; safe to share between threads.
+    """Answers queries from one release's artifacts; thread-safe.
 
     Args:
         artifacts: Models and tables; without towers the two-tower source finds nothing.
-        stages: What to run; `Stages.of` makes the default ones.
-        executor: Failure policy and threads; by default strict and single-threaded, as evaluation wants it.
-        timeouts: Kept by an executor with threads only.
+        stages: The stages to run; `Stages.of` makes the default stages.
+        executor: Failure policy and threads; the default is strict and single-threaded, for evaluation.
+        timeouts: Time limits of the stages; only an executor with threads applies them.
     """
 
     def __init__(
@@ -66,7 +67,7 @@ class Recommender:
         self._slates = SlateWriter(artifacts, ReasonWriter(names, stages.fallback))
 
     def recommend(self, queries: Sequence[Query], deadline: float | None = None) -> list[Slate]:
-        """A slate for each query, in their order; never empty unless every item is filtered out."""
+        """Returns a slate for each query, in their order; a slate is empty only if every item is filtered out."""
         slates: list[Slate] = []
         for batch in self.batches(queries, deadline):
             slates.extend(self.select(batch, self.rank(batch, self.retrieve(batch))))
@@ -74,7 +75,7 @@ class Recommender:
         return slates
 
     def candidates(self, queries: Sequence[Query]) -> CandidateSet:
-        """Filtered and hydrated candidates of all queries in retrieval order, unranked (about 0.2 MB a query)."""
+        """Returns the filtered, unranked candidates of all queries with features (about 0.2 MB per query)."""
         parts = []
         for batch in self.batches(queries):
             found = self.complete(self.retrieve(batch))
@@ -82,7 +83,7 @@ class Recommender:
         return concatenate(parts, len(self.artifacts.feature_set.sources))
 
     def ranked(self, queries: Sequence[Query], depth: int | None = None) -> CandidateSet:
-        """The best `depth` candidates of every query (all where None) in ranked order, without features."""
+        """Returns the best `depth` candidates of every query (all if None) in ranked order, without features."""
         parts = []
         for batch in self.batches(queries):
             found = self.rank(batch, self.retrieve(batch))
@@ -90,34 +91,34 @@ class Recommender:
         return concatenate(parts, len(self.artifacts.feature_set.sources))
 
     def batches(self, queries: Sequence[Query], deadline: float | None = None) -> Iterator[Batch]:
-        """The queries in batches of at most `BATCH`, hydrated."""
-        for first in range(0, len(queries), HYDRATED_TOGETHER):
-            hydrated = self._hydrate(queries[first : first + HYDRATED_TOGETHER], deadline)
+        """Yields the queries in hydrated batches of at most `BATCH`."""
+        for first in range(0, len(queries), HYDRATION_BATCH):
+            hydrated = self._hydrate(queries[first : first + HYDRATION_BATCH], deadline)
             for start in range(0, len(hydrated), BATCH):
                 yield hydrated.part(start, start + BATCH)
 
     def retrieve(self, batch: Batch) -> Retrieved:
-        """Sources, merge, filters: candidates in retrieval order, without features."""
+        """Runs sources, merge and filters; returns candidates in retrieval order, without features."""
         return self._retrieval.retrieve(batch)
 
     def complete(self, retrieved: Retrieved) -> CandidateSet:
-        """The candidates with the scores and ranks of all sources, as the ranker reads them."""
+        """Returns the candidates with the scores and ranks by all sources, as the ranker reads them."""
         return self._retrieval.complete(retrieved)
 
     def filter(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
-        """The candidates that every filter keeps; the removed ones are counted by filter."""
+        """Returns the candidates that every filter keeps; removed candidates are counted by filter."""
         return self._retrieval.filter(batch, candidates)
 
     def features(self, batch: Batch, candidates: CandidateSet) -> FloatArray:
-        """Ranker features of completed candidates of the batch [n, F]."""
+        """Returns the ranker features [n, F] of completed candidates."""
         return self._ranking.features(batch, candidates)
 
     def rank(self, batch: Batch, retrieved: Retrieved) -> CandidateSet:
-        """The candidates with the scorers' scores and features where ranking applies and answers."""
+        """Returns the candidates, with scores and features from the ranker for the queries that are ranked."""
         return self._ranking.rank(batch, retrieved)
 
     def select(self, batch: Batch, candidates: CandidateSet) -> list[Slate]:
-        """What the selectors choose of each query's candidates, with reasons."""
+        """Returns the slates of the candidates that the selectors choose, with reasons."""
         start = time.perf_counter()
         top = candidates
         for selector in self.stages.selectors:
@@ -149,7 +150,7 @@ class Recommender:
 
 
 def _selected(selector: Selector, batch: Batch, candidates: CandidateSet) -> CandidateSet:
-    """What a selector makes of the queries it applies to; the candidates of the others stay as they are."""
+    """Runs a selector for the queries to which it applies; candidates of other queries stay unchanged."""
     mine = selector.applies(batch)
     if mine.all():
         return selector(batch, candidates)

@@ -1,7 +1,7 @@
-"""The stages of a recommender, built outside of it: an experiment arm, an ablation or a cascade is other `Stages`.
+"""The stages of a recommender, built outside it: an experiment arm, an ablation or a cascade uses other `Stages`.
 
-`Stages.of` makes the default ones. A stage kind is a folder with a protocol, and a new stage is one file and one entry
-in the folder's list.
+`Stages.of` makes the default stages. Each kind of stage is a folder with a protocol. A new stage is one file and one
+entry in the folder's list.
 """
 
 from __future__ import annotations
@@ -31,16 +31,16 @@ class _Named(Protocol):
 
 @dataclass(frozen=True)
 class Stages:
-    """What a recommender runs, in the order it runs.
+    """The stages that a recommender runs, in this order.
 
     Attributes:
-        hydrators: Add to the batch what later stages read.
-        sources: Bring candidates.
+        hydrators: Add data to the batch that later stages read.
+        sources: Find candidates.
         filters: Remove candidates.
-        scorers: Score candidates; empty keeps the retrieval order.
+        scorers: Score candidates; an empty sequence keeps the retrieval order.
         selectors: Choose and order the items of a slate.
-        recorders: Keep the slates.
-        fallback: The source that fills slates which are left short.
+        recorders: Store the slates.
+        fallback: The source that fills slates with too few items.
     """
 
     hydrators: Sequence[Hydrator]
@@ -60,16 +60,16 @@ class Stages:
         *,
         recorders: Sequence[Recorder] = (),
     ) -> Self:
-        """The default stages of a release.
+        """Makes the default stages of a release.
 
         Args:
-            artifacts: The release; its feature set names the sources, its configuration their quotas.
+            artifacts: The release; its feature set names the sources, its configuration sets their quotas.
             users: Reads the state of users.
-            scorer: Ranks, one or several in a row; None keeps the retrieval order.
-            recorders: Keep the slates; none offline.
+            scorer: One scorer, or several that run in order; None keeps the retrieval order.
+            recorders: Store the slates; offline there are no recorders.
 
         Raises:
-            BundleError: The release names a source that this code does not have, or one without a quota.
+            BundleError: The release names a source that this code does not have, or a source without a quota.
         """
         if scorer is None:
             scorers: Sequence[Scorer] = ()
@@ -88,7 +88,7 @@ class Stages:
         return stages
 
     def check(self, artifacts: Artifacts) -> None:
-        """Refuses stages that would silently not run.
+        """Rejects stages that would silently not run.
 
         Raises:
             BundleError: Two stages of one kind share a name, or a source is not in the feature set or has no quota.
@@ -103,7 +103,7 @@ class Stages:
             names = [stage.name for stage in stages]
             for name in names:
                 if names.count(name) > 1:
-                    raise BundleError(f"Two stages are the {kind} {name!r}: give each its own name.")
+                    raise BundleError(f"Two stages are the {kind} {name!r}: give each a different name.")
         for source in self.sources:
             if source.name not in artifacts.feature_set.sources:
                 raise BundleError(

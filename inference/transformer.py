@@ -1,8 +1,8 @@
 """The transformer: KServe's HTTP server with the recommender in front of the predictor.
 
-Owns the routes of contract 3. The V1 and V2 routes decode at our edge, so that a malformed body is a problem whatever
-its content type, and then go through the KServe model. A request runs in a worker thread from end to end; the event
-loop only reads and writes. No state of a request lives on the model.
+Defines the routes of contract 3. The V1 and V2 routes decode the body here and then call the KServe model. So a
+malformed body of any content type becomes a problem response. A request runs in one worker thread; the event loop only
+reads and writes. The model holds no state of a request.
 
     python -m inference.transformer
 """
@@ -40,7 +40,7 @@ V2_PATH = f"/v2/models/{MODEL}/infer"
 
 
 class RecommenderModel(Model):
-    """KServe's view of the service: V1 instances and V2 tensors in, slates out."""
+    """The KServe model of the service: V1 instances and V2 tensors in, slates out."""
 
     def __init__(self, service: Service, pool: ThreadPoolExecutor) -> None:
         super().__init__(MODEL)
@@ -48,15 +48,15 @@ class RecommenderModel(Model):
         self._pool = pool
 
     async def healthy(self) -> bool:
-        """Ready once a bundle is loaded."""
+        """Reports ready once a bundle is loaded."""
         return self._service.ready
 
     def validate(self, payload: Any) -> Any:
-        """KServe's own check answers differently by protocol; ours is in `predict`."""
+        """Returns the payload unchanged: KServe's own check differs by protocol, so `predict` validates instead."""
         return payload
 
     def get_input_types(self) -> list[dict[str, Any]]:
-        """Tensors of a V2 request."""
+        """Returns the input tensors of a V2 request."""
         return [
             {"name": "user_id", "datatype": "BYTES", "shape": [-1]},
             {"name": "surface", "datatype": "BYTES", "shape": [-1]},
@@ -65,7 +65,7 @@ class RecommenderModel(Model):
         ]
 
     def get_output_types(self) -> list[dict[str, Any]]:
-        """Tensors of a V2 answer."""
+        """Returns the output tensors of a V2 response."""
         return [
             {"name": "item_id", "datatype": "BYTES", "shape": [-1, -1]},
             {"name": "score", "datatype": "FP32", "shape": [-1, -1]},
@@ -75,7 +75,7 @@ class RecommenderModel(Model):
     async def predict(
         self, payload: Any, headers: dict[str, str] | None = None, _response_headers: dict[str, str] | None = None
     ) -> Any:
-        """Answers a V1 body or a V2 request, checked here."""
+        """Validates and answers a V1 body or a V2 request."""
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._pool, self._answer, payload, headers or {})
 
@@ -91,12 +91,12 @@ class RecommenderModel(Model):
 
 
 def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor) -> APIRouter:
-    """Our routes; they come before KServe's of the same paths."""
+    """Returns the routes; they take precedence over KServe's routes of the same paths."""
     router = APIRouter()
 
     @router.get(API_PATH, response_class=Response)
     async def recommendations(asked: Annotated[RecommendationRequest, Query()], request: Request) -> Response:
-        """A slate."""
+        """Returns a slate."""
         _refuse_twice([name for name, _ in request.query_params.multi_items()])
         request.scope["surface"] = asked.surface
         loop = asyncio.get_running_loop()
@@ -113,7 +113,7 @@ def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor
         """V1: {"instances": [...]} -> {"predictions": [...]}."""
         content = tensors.parsed(await request.body())
         answer, _ = await _inferred(model_server, content, request)
-        text = await asyncio.get_running_loop().run_in_executor(pool, tensors.to_json, answer)  # of a batch, megabytes
+        text = await asyncio.get_running_loop().run_in_executor(pool, tensors.to_json, answer)  # a batch has megabytes
         return Response(text, media_type="application/json")
 
     @router.post(V2_PATH, response_class=Response, operation_id="infer")
@@ -161,7 +161,7 @@ def _serve(settings: ServingSettings) -> None:
 
 
 def _count_error(metrics: Metrics, scope: Mapping[str, Any], status: int) -> None:
-    """Counts failed requests; answered slates, and events that could be told apart, are counted by the service."""
+    """Counts failed requests; the service counts answered slates, and events that could be parsed."""
     if status >= 400 and scope["path"] in (API_PATH, V1_PATH, V2_PATH):
         metrics.request(scope.get("surface", ""), status)
     if status in (400, 413) and scope["path"] == EVENTS_PATH:
@@ -178,7 +178,7 @@ async def _inferred(server: ModelServer, content: Any, request: Request) -> Any:
 
 
 def _refuse_twice(names: Sequence[str]) -> None:
-    """One of two values would have to be left out."""
+    """Rejects names that are given more than once, because one of the values would be ignored."""
     for name, times in Counter(names).items():
         if times > 1:
             raise RequestError(f"{name[:64]} is given {times} times; give it once.", field=name)

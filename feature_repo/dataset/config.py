@@ -1,7 +1,7 @@
-"""What `dataset.toml` says: the contract between an owner's log and everything that learns from it.
+"""The configuration in `dataset.toml`: the contract between a log and all steps that learn from it.
 
-Owns the configuration; the names of tables and columns are `contract.py`'s. Refuses, in one sentence naming file and
-key, a missing file, a key it does not know, and settings that contradict each other. Reading the tables is ingest's.
+`contract.py` defines the names of tables and columns, and ingest reads the tables. A missing file, an unknown key or
+contradictory settings raise an error of one sentence that names the file and the key.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RE
 from feature_repo.errors import DatasetError
 
 CONFIG_FILE = "dataset.toml"
-COUNTED = ("impressions", "users")  # snapshots count these as num_<name>, and events of an objective alike
-UNNAMEABLE = frozenset('",:[]{}\n\r\t')  # LightGBM keeps no column with one of these in its name, and a space as "_"
+COUNTER_NAMES = ("impressions", "users")  # snapshots use num_<name> for these and for each objective's events
+INVALID_CHARACTERS = frozenset('",:[]{}\n\r\t')  # LightGBM rejects these in column names, and stores a space as "_"
 
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 ObjectiveName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
@@ -32,11 +32,11 @@ class _Section(BaseModel):
 
 
 class EventTypes(_Section):
-    """Event types beside those of the objectives.
+    """Event types other than those of the objectives.
 
     Attributes:
-        allowed: Further types that are context; None lets every unmapped type stay as context.
-        negative: Types by which a user turns an item down.
+        allowed: Additional types that are context; None keeps every unmapped type as context.
+        negative: Types with which a user rejects an item.
     """
 
     allowed: tuple[str, ...] | None = None
@@ -44,7 +44,7 @@ class EventTypes(_Section):
 
 
 class Columns(_Section):
-    """Contract name -> name in the file, for each table; a list is for label columns and means any of them."""
+    """Contract name -> name in the file, for each table. A list is only for label columns and means any of them."""
 
     interactions: dict[str, str] = {}
     items: dict[str, str] = {}
@@ -67,17 +67,17 @@ class Features(_Section):
 
 
 class Recommend(_Section):
-    """Which of the user's own items may come again."""
+    """Which of the user's own items may be recommended again."""
 
     repeats: Literal["never", "until-converted", "always"] = "never"
 
 
 class Quality(_Section):
-    """When the data gate stops a run.
+    """Limits of the data gate.
 
     Attributes:
-        minimum_rate: Least share of clean rows of interactions.
-        maximum_daily_events: A user with more events in a day is a bot.
+        minimum_rate: Smallest share of clean rows in interactions; a lower share stops the run.
+        maximum_daily_events: A user with more events in a day counts as a bot.
     """
 
     minimum_rate: Annotated[float, Field(ge=0, le=1)] = 0.95
@@ -85,14 +85,14 @@ class Quality(_Section):
 
 
 class SplitDays(_Section):
-    """Days of validation and test; None is seven, scaled down for short logs."""
+    """Days of validation and test; None means seven, scaled down for short logs."""
 
     validation_days: Days | None = None
     test_days: Days | None = None
 
 
 class DatasetConfig(_Section):
-    """The whole of `dataset.toml`."""
+    """The content of `dataset.toml`."""
 
     name: Name
     objectives: Annotated[dict[ObjectiveName, NonEmpty], Field(min_length=1, max_length=100)]
@@ -109,7 +109,7 @@ class DatasetConfig(_Section):
         """Reads `dataset.toml` of a dataset directory.
 
         Raises:
-            DatasetError: The directory or file is missing, is no TOML, or a key is unknown or unusable.
+            DatasetError: The directory or file is missing, the file is not TOML, or a key is unknown or invalid.
         """
         path = Path(directory) / CONFIG_FILE
         if not path.parent.is_dir():
@@ -127,24 +127,24 @@ class DatasetConfig(_Section):
 
     @cached_property
     def objective_names(self) -> tuple[str, ...]:
-        """Objectives, weakest first; the grade of an objective is its place, counted from 1."""
+        """Objectives, weakest first; the grade of an objective is its position, counted from 1."""
         return tuple(self.objectives)
 
     @cached_property
     def event_grades(self) -> Mapping[str, int]:
-        """Event type -> grade: 1..n of the strongest objective it fulfils, -1 negative; types not here have grade 0."""
+        """Event type -> grade: 1..n for the strongest objective that it fulfils, -1 for negative types, else 0."""
         grades = {kind: grade for grade, kinds in enumerate(self.objectives.values(), start=1) for kind in kinds}
         return {**grades, **dict.fromkeys(self.events.negative, -1)}
 
     @cached_property
     def known_event_types(self) -> frozenset[str] | None:
-        """Types that may stand in the log, None where any may."""
+        """Event types that the log may contain, None if any type is allowed."""
         if self.events.allowed is None:
             return None
         return frozenset(self.event_grades) | frozenset(self.events.allowed)
 
     def extras(self, table: str) -> Extras:
-        """Extra columns of a table to learn from, without those the contract names and that are learned from anyway."""
+        """Returns the extra columns of a table to learn from, without contract columns, which are always used."""
         declared = {"items": self.features.items, "users": self.features.users}.get(table, Extras())
         built_in = CONTRACT_COLUMNS[table]
         return Extras(
@@ -153,10 +153,10 @@ class DatasetConfig(_Section):
         )
 
     def file_columns(self, table: str, name: str) -> tuple[str, ...]:
-        """Names in the file that a contract name, extra column or label is read from.
+        """Returns the names in the file from which a contract column, extra column or label is read.
 
-        By default that is the name itself. Where `[columns]` reads the file's column of that name as something else,
-        a contract name or label has no column then; an extra column still reads it.
+        By default this is the name itself. If `[columns]` maps the file's column of that name to another contract name,
+        a contract column or label is not read. An extra column is still read.
         """
         renames: Mapping[str, str | tuple[str, ...]] = getattr(self.columns, table)
         mapped = renames.get(name)
@@ -185,9 +185,9 @@ class DatasetConfig(_Section):
         for objective in self.objectives:
             other = seen.setdefault(objective.lower(), objective)
             if other != objective:
-                raise ValueError(f"objectives.{objective} cannot be told from objectives.{other}; choose another name")
-            if objective.lower() in COUNTED:
-                raise ValueError(f"objectives.{objective} has the name of what is counted anyway; choose another name")
+                raise ValueError(f"objectives.{objective} differs from objectives.{other} only in case; rename one")
+            if objective.lower() in COUNTER_NAMES:
+                raise ValueError(f"objectives.{objective} has the name of a built-in counter; choose another name")
             if objective in CONTRACT_COLUMNS["impressions"]:
                 raise ValueError(f"objectives.{objective} has the name of a column of impressions; choose another name")
 
@@ -213,9 +213,9 @@ class DatasetConfig(_Section):
             names = [*extras.categorical, *extras.numerical]
             taken = {name.lower(): name for name in (*CONTRACT_COLUMNS[table], *RESERVED_COLUMNS)}
             for name in names:
-                if UNNAMEABLE.intersection(name):
+                if INVALID_CHARACTERS.intersection(name):
                     raise ValueError(
-                        f"features.{table} lists {name!r}, which a model cannot keep as a name; "
+                        f"features.{table} lists {name!r}, which is not a valid name in a model; "
                         f"list another name and say in columns.{table} that it is {name!r}"
                     )
                 if names.count(name) > 1:
@@ -223,7 +223,7 @@ class DatasetConfig(_Section):
                 other = taken.setdefault(name.lower().replace(" ", "_"), name)
                 if other != name or name in RESERVED_COLUMNS:
                     raise ValueError(
-                        f"features.{table} lists '{name}', which cannot be told from '{other}'; "
+                        f"features.{table} lists '{name}', which collides with '{other}'; "
                         f"list another name and say in columns.{table} that it is '{name}'"
                     )
 
@@ -236,7 +236,7 @@ class DatasetConfig(_Section):
 
 
 def _sentence(error: ValidationError) -> str:
-    """The first complaint of pydantic as one sentence that names the key."""
+    """Returns the first error of pydantic as one sentence that names the key."""
     first = error.errors()[0]
     parts = [str(part) for part in first["loc"] if part not in ("[key]", "str") and not str(part).startswith("tuple")]
     key = ".".join(parts)
@@ -252,4 +252,4 @@ def _sentence(error: ValidationError) -> str:
         return str(first["ctx"]["error"]) + "."
     if key == "name":
         return f"the key 'name' is {first['input']!r}; it must be 1 to 64 of the characters a-z, 0-9 and -."
-    return f"the key '{key}' is refused: {first['msg'][0].lower()}{first['msg'][1:]}."
+    return f"the key '{key}' is invalid: {first['msg'][0].lower()}{first['msg'][1:]}."

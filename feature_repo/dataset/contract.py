@@ -1,6 +1,6 @@
-"""The tables and columns of a dataset directory, by the names every later step uses.
+"""The tables and columns of a dataset directory, with the names that all later steps use.
 
-Owns names and how a column's values are read. Refuses nothing: ingest holds an owner's files against it.
+Defines the names, and how the values of a column are read. Ingest validates the files of a dataset against them.
 """
 
 from __future__ import annotations

@@ -1,23 +1,23 @@
-"""The prepared tables: what ingest writes, row rules clean, and every later step reads.
+"""The prepared tables: ingest writes them, row rules clean them, and all later steps read them.
 
-Owns their columns, types and order, and the row map. A prepared directory holds `interactions.parquet`,
-`items.parquet`, `users.parquet`, `impressions.parquet` and, written last, `dataset.json`; every table and column is
-always there, as typed nulls where the dataset has none. Refuses a directory without `dataset.json`.
+Defines their columns, types and order, and the row map. A prepared directory contains `interactions.parquet`,
+`items.parquet`, `users.parquet`, `impressions.parquet` and `dataset.json`. Every table and column always exists, with
+typed nulls if the dataset has no such column. `dataset.json` is written last, and a directory without it is rejected.
 
-What the columns promise beyond their types:
+Guarantees of the columns beyond their types:
 
-- `row`: place of the row in its source table, counted from 0 over its files in path order.
-- `row_hash`: equal for rows that are equal in every column of the source, those not prepared included; never a
-  feature. Two rows are exact duplicates where `row_hash` and the prepared columns but `row` agree.
-- Text is never empty and numbers are finite: what was empty, NaN or infinite is null. Ids may be null until row rules
-  have set such rows aside, and so may timestamps.
-- `grade`: 1..n of the strongest objective the event fulfils (n the strongest), 0 context, -1 turned down. For
-  impressions the strongest label, -1 where a negative event shares request and item.
+- `row`: position of the row in its source table, counted from 0 over its files in path order.
+- `row_hash`: equal for rows that are equal in every column of the source, including unprepared columns; never a
+  feature. Two rows are exact duplicates if `row_hash` and all prepared columns except `row` are equal.
+- Text is never empty and numbers are finite; empty, NaN and infinite values are null. Ids may be null until row rules
+  have removed such rows, and so may timestamps.
+- `grade`: 1..n of the strongest objective that the event fulfils (n is the strongest), 0 context, -1 negative. For
+  impressions the strongest label, or -1 if a negative event has the same request and item.
 - interactions and impressions are sorted by (timestamp, row), items and users by (id, valid_from, row) with null
   first, so that of several rows of one id and time the last one counts.
-- `regions` joins the allowed countries by "|"; null is everywhere. `position` is null where unknown, 0 at the top;
-  `propensity` is null where unknown or outside (0, 1].
-- `label_<objective>` is 0 or 1, and null where nothing says what the label was: in every row of the dataset, or in
+- `regions` joins the allowed countries by "|"; null means everywhere. `position` is null if unknown, and 0 at the top;
+  `propensity` is null if unknown or outside (0, 1].
+- `label_<objective>` is 0 or 1, or null if the label is unknown: in every row of the dataset, or in
   every row of the served log.
 - Rows of a served log follow those of the dataset: their `row` is at least `num_own[<table>]` of `dataset.json`.
 """
@@ -65,12 +65,12 @@ SORT_KEYS = {
 
 
 def label_column(objective: str) -> str:
-    """Name of an objective's label in prepared impressions."""
+    """Returns the name of an objective's label column in prepared impressions."""
     return f"label_{objective}"
 
 
 def column_kinds(table: str, config: DatasetConfig) -> dict[str, str]:
-    """Prepared columns read from the source in order, each with how it is read (a key of ARROW_TYPES)."""
+    """Returns the prepared columns of the source in order, each with its type (a key of ARROW_TYPES)."""
     extras = config.extras(table)
     return {
         **CONTRACT_COLUMNS[table],
@@ -80,7 +80,7 @@ def column_kinds(table: str, config: DatasetConfig) -> dict[str, str]:
 
 
 def table_schema(table: str, config: DatasetConfig) -> pa.Schema:
-    """Arrow schema of a prepared table."""
+    """Returns the Arrow schema of a prepared table."""
     fields = [pa.field("row", pa.int64()), pa.field("row_hash", pa.uint64())]
     fields += [pa.field(name, ARROW_TYPES[kind]) for name, kind in column_kinds(table, config).items()]
     if table == "impressions":
@@ -92,10 +92,10 @@ def table_schema(table: str, config: DatasetConfig) -> pa.Schema:
 
 @dataclass(frozen=True)
 class PreparedTables:
-    """A prepared directory; tables are read when first asked for and kept.
+    """A prepared directory; tables are read on first use and cached.
 
     Attributes:
-        directory: Where the files are.
+        directory: The folder of the files.
         description: Content of `dataset.json`.
     """
 
@@ -107,24 +107,24 @@ class PreparedTables:
         """Opens a prepared directory.
 
         Raises:
-            DatasetError: `dataset.json` is missing: preparing it did not end.
+            DatasetError: `dataset.json` is missing, because ingest did not finish.
         """
         path = Path(directory) / DESCRIPTION_FILE
         if not path.is_file():
-            raise DatasetError(f"{path} is missing: {directory} holds no prepared tables, run ingest first.")
+            raise DatasetError(f"{path} is missing: {directory} has no prepared tables, run ingest first.")
         return cls(Path(directory), read_json(path))
 
     def path(self, table: str) -> Path:
-        """File of a table."""
+        """Returns the file of a table."""
         return self.directory / f"{table}.parquet"
 
     def read(self, table: str, columns: list[str] | None = None) -> pa.Table:
-        """Some columns of a table (all by default), not kept; any may be null, even where no row of the file is."""
+        """Reads some columns of a table (all by default) without caching; the schema allows nulls in all columns."""
         found = pq.read_table(self.path(table), columns=columns, partitioning=None)
         return found.cast(pa.schema([field.with_nullable(True) for field in found.schema]))
 
     def batches(self, table: str, column: str) -> Iterator[pa.Array]:
-        """The values of a column a batch at a time: memory does not grow with the table."""
+        """Yields the values of a column in batches, so that memory does not grow with the table."""
         with pq.ParquetFile(self.path(table)) as file:
             for batch in file.iter_batches(columns=[column]):
                 yield batch.column(0)
@@ -166,30 +166,30 @@ class PreparedTables:
 
     @property
     def num_rows(self) -> dict[str, int]:
-        """Rows of each table."""
+        """Number of rows of each table."""
         return {table: int(self.description["num"][table]) for table in TABLES}
 
     @property
     def has_slates(self) -> bool:
-        """Whether some request showed more than one item."""
+        """Whether any request showed more than one item."""
         return bool(self.description["has_slates"])
 
     @property
     def has_sessions(self) -> bool:
-        """Whether what happened outside of slates is grouped by session: where the dataset itself has no slates.
+        """Whether events outside of slates are grouped by session: true if the dataset itself has no slates.
 
-        A served log adds slates to any dataset; the history before it stays one of sessions.
+        A served log adds slates to any dataset, but the earlier history still consists of sessions.
         """
         return not self.description["has_own_slates"]
 
     @property
     def has_positions(self) -> bool:
-        """Whether some impression knows its position."""
+        """Whether any impression has a position."""
         return bool(self.description["has_positions"])
 
 
 def item_universe(tables: PreparedTables) -> npt.NDArray[np.object_]:
-    """Every item id of items, interactions and impressions, as text [m], sorted by code point: the row map."""
+    """The row map: all item ids of items, interactions and impressions, as text [m], sorted by code point."""
     ids: set[str] = set()
     for table in ("items", "interactions", "impressions"):
         for values in tables.batches(table, "item_id"):
@@ -198,7 +198,7 @@ def item_universe(tables: PreparedTables) -> npt.NDArray[np.object_]:
 
 
 def unix_seconds(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:
-    """A timestamp column as unix seconds [n]; null is NaN."""
+    """Returns a timestamp column as unix seconds [n]; null becomes NaN."""
     micros = pc.cast(pc.cast(column, pa.int64()), pa.float64(), safe=False)
     seconds: npt.NDArray[np.float64] = np.asarray(micros.to_numpy(), dtype=np.float64) / 1e6
     return seconds

@@ -1,8 +1,8 @@
-"""What time it is for a request: `Query.time`, set once at the edge.
+"""The clock of requests: it sets `Query.time`, once, when a request arrives.
 
 wall     the wall clock
-log      the log's end plus the time since start: a log of last year is served as if it had just ended
-request  what the header `Kuberec-Time` (RFC 3339) says; replay and tests
+log      the log's end plus the time since the start, so that an old log is served as if it had just ended
+request  the header `Kuberec-Time` (RFC 3339); for replay and tests
 """
 
 from __future__ import annotations
@@ -16,18 +16,19 @@ from typing import Literal
 from feature_repo.errors import RequestError
 
 HEADER = "kuberec-time"
-# Of the header: with a day to spare on either side of what calendars, and so the folders of the log, can write.
+# Bounds of the header. They leave a margin to the range of `datetime`, because the log's folders are named by date.
 EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9999))
 
 ClockKind = Literal["wall", "log", "request"]
 
 
 class Clock:
-    """Tells the time of requests; safe for threads.
+    """Returns the time of requests; thread-safe.
 
     Args:
         kind: wall, log or request.
-        served_end: Latest row of the log that servers wrote before, unix seconds: `log` does not go back behind it.
+        served_end: Time of the latest row in the served log, unix seconds; the clock `log` never returns an earlier
+            time.
     """
 
     def __init__(self, kind: ClockKind = "wall", served_end: float | None = None) -> None:
@@ -36,15 +37,15 @@ class Clock:
         self._lock = threading.Lock()
 
     def now(self, log_end: float, header: str | None = None) -> float:
-        """Unix seconds of a request arriving now.
+        """Returns the time of a request that arrives now, unix seconds.
 
         Args:
-            log_end: Latest event of the data that the bundle in service was made from, unix seconds. A later bundle
-                does not turn the time back, nor add to it what passed since the start a second time.
+            log_end: Latest event of the data that the served bundle was made from, unix seconds. A later bundle does
+                not move the clock back, and does not count the time since the start twice.
             header: Value of `Kuberec-Time`, None without one.
 
         Raises:
-            RequestError: If the clock is `request` and the header is missing or no RFC 3339 time.
+            RequestError: If the clock is `request` and the header is missing or is not an RFC 3339 time.
         """
         if self.kind == "wall":
             return time.time()
@@ -55,27 +56,27 @@ class Clock:
                 return passed + self._ahead
         if not header:
             raise RequestError(
-                "The server takes the time from the header Kuberec-Time; send one.", field="Kuberec-Time"
+                "The server takes the time from the header Kuberec-Time; send this header.", field="Kuberec-Time"
             )
         try:
             moment = parse_moment(header)
         except ValueError as error:
             raise RequestError(f"{error}.", field="Kuberec-Time") from error
         if not EARLIEST <= moment < LATEST:
-            raise RequestError(f"{header[:40]!r} is not of the years 2 to 9998.", field="Kuberec-Time")
+            raise RequestError(f"{header[:40]!r} is outside the years 2 to 9998.", field="Kuberec-Time")
         return moment
 
 
 def parse_moment(text: str) -> float:
-    """Unix seconds of an RFC 3339 time.
+    """Parses an RFC 3339 time into unix seconds.
 
     Raises:
-        ValueError: It is none, or has no zone; the message says so.
+        ValueError: The text is not an RFC 3339 time, or has no time zone; the message says which.
     """
     try:
         moment = datetime.fromisoformat(text.strip())
     except ValueError as error:
-        raise ValueError(f"{text[:40]!r} is no RFC 3339 time") from error
+        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time") from error
     if moment.tzinfo is None:
-        raise ValueError(f"{text[:40]!r} has no zone; write Z for UTC")
+        raise ValueError(f"{text[:40]!r} has no time zone; write Z for UTC")
     return moment.timestamp()

@@ -1,8 +1,8 @@
-"""The pagination cursor: which items a client has been shown, kept by the client.
+"""The pagination cursor: the items that a client has seen, stored by the client.
 
-A cursor is opaque text for the client and holds item ids, so it survives a new bundle and any replica can continue a
-feed. It is bound to user, surface and seed. The server keeps nothing. It is bounded: a feed ends after
-`MAX_ITEMS` items.
+A cursor is opaque text for the client. It holds item ids, so it stays valid under a new bundle, and any replica can
+continue a feed. A cursor belongs to one user, surface and seed. The server stores nothing. A feed ends after
+`MAX_ITEMS` items, which bounds the cursor's size.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _BINDING_BYTES = 8
 
 
 def encode(shown: list[str], user_id: str, surface: str, item_id: str | None) -> str | None:
-    """The cursor after these items, None where the feed has reached its end."""
+    """Returns the cursor after these items, None at the end of the feed."""
     if len(shown) >= MAX_ITEMS:
         return None
     text = "\n".join(shown).encode()
@@ -32,12 +32,12 @@ def encode(shown: list[str], user_id: str, surface: str, item_id: str | None) ->
 
 
 def decode(cursor: str, user_id: str, surface: str, item_id: str | None) -> list[str]:
-    """The items a cursor says were shown.
+    """Returns the items that a cursor lists as shown.
 
     Raises:
-        RequestError: If it is damaged, or was given out for another user, surface or seed.
+        RequestError: If the cursor is damaged, or was made for another user, surface or seed.
     """
-    damaged = RequestError("The cursor is damaged; take it as the last answer gave it.", field="cursor")
+    damaged = RequestError("The cursor is damaged; send it exactly as the last response returned it.", field="cursor")
     try:
         packed = base64.b64decode(cursor.encode("ascii") + b"=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         unpacker = zlib.decompressobj()
@@ -49,7 +49,7 @@ def decode(cursor: str, user_id: str, surface: str, item_id: str | None) -> list
     if packed[:1] != _VERSION or not whole or len(shown) > MAX_ITEMS:
         raise damaged
     if packed[1 : 1 + _BINDING_BYTES] != _binding(user_id, surface, item_id):
-        raise RequestError("The cursor belongs to another user, surface or item.", field="cursor")
+        raise RequestError("The cursor belongs to another user, surface or item; omit it.", field="cursor")
     return shown
 
 

@@ -1,4 +1,4 @@
-"""Events that clients post, checked at the edge."""
+"""Events that clients post, and their validation."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from feature_repo.errors import RequestError
 from inference.api.clock import parse_moment
 from inference.api.requests import Id, Word
 
-MAX_EVENTS = 1000  # in one call
+MAX_EVENTS = 1000  # per call
 MAX_AHEAD_SECONDS = DAY
 LAST_SECOND = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
 
 
 def _micros(value: object) -> int:
     if not isinstance(value, str):
-        raise PydanticCustomError("no_moment", "It is no text; write an RFC 3339 time such as 2026-01-31T12:00:00Z")
+        raise PydanticCustomError("no_moment", "It is not text; write an RFC 3339 time such as 2026-01-31T12:00:00Z")
     try:
         micros = round(parse_moment(value) * 1e6)
     except ValueError as error:
@@ -35,15 +35,15 @@ Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
 
 
 class Event(BaseModel):
-    """What a user did. A field that is not listed is refused, so that a misspelt one does not go unnoticed.
+    """An action of a user. Unknown fields are rejected, so that a misspelt field does not go unnoticed.
 
     Attributes:
-        event_id: Unique over all events; one posted twice counts once.
-        user_id, item_id: Need not be known.
-        event_type: One that the dataset knows, or another: it is kept.
-        timestamp: Microseconds since the epoch, posted as RFC 3339 text; the clock's time where absent.
+        event_id: Unique over all events; an event that is posted twice counts once.
+        user_id, item_id: Ids; unknown ids are allowed.
+        event_type: An event type; types that the dataset does not know are kept too.
+        timestamp: Microseconds since the epoch, posted as RFC 3339 text; the clock's time if absent.
         value, price, quantity, session_id, request_id, device, country, surface: As in a dataset's interactions;
-            `request_id` is the feed's the event came from.
+            `request_id` is the id of the feed in which the event happened.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,15 +67,15 @@ EVENTS: TypeAdapter[list[Event]] = TypeAdapter(Annotated[list[Event], Field(min_
 
 
 def checked(content: Mapping[str, Any] | Sequence[Any], now: float, clock: str) -> list[Event]:
-    """The events of a posted object or list, each with a time.
+    """Validates a posted object or list, and returns its events, each with a time.
 
     Args:
         content: Parsed JSON.
         now: The clock's time, unix seconds.
-        clock: Its kind, for the sentence.
+        clock: The clock's kind, for the error message.
 
     Raises:
-        ValidationError: Fields cannot be used.
+        ValidationError: A field is invalid.
         RequestError: An event lies more than `MAX_AHEAD_SECONDS` ahead of the clock.
     """
     alone = isinstance(content, Mapping)

@@ -1,8 +1,8 @@
-"""Errors as application/problem+json (RFC 9457), on every route, the framework's own included.
+"""Errors as application/problem+json (RFC 9457), on every route, including the routes of KServe and FastAPI.
 
-KServe puts its own handlers in place when it starts and answers {"error": ...}; the middleware here rewrites every
-error that is not a problem yet, so nothing depends on the order of installation. Texts of unexpected failures are
-logged and not sent.
+KServe installs its own error handlers when it starts; they answer {"error": ...}. The middleware rewrites every error
+that is not a problem yet, so the order of installation does not matter. Texts of unexpected failures are logged and not
+sent to the client.
 """
 
 from __future__ import annotations
@@ -23,31 +23,31 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from feature_repo.errors import KuberecError, RequestError
 
 MEDIA_TYPE = "application/problem+json"
-MAX_ERRORS = 20  # told of one request; a list of bad events has thousands
-MAX_BODY = 1 << 20  # bytes of a request body; tens of thousands of users fit
-CLIENT_GONE = 499  # what is counted where nobody was left to answer; the server did nothing wrong
+MAX_ERRORS = 20  # reported per request; a list of invalid events can have thousands
+MAX_BODY = 1 << 20  # bytes of a request body; enough for tens of thousands of users
+CLIENT_GONE = 499  # status counted for a client that disconnected; not a server error
 log = logging.getLogger("kuberec")
 
 TITLES: Mapping[int, tuple[str, str]] = {
     400: ("malformed-request", "The request cannot be read"),
-    403: ("forbidden", "This is not done by request"),
-    404: ("not-found", "There is nothing here"),
-    405: ("method-not-allowed", "This method is not offered here"),
+    403: ("forbidden", "This action is not allowed"),
+    404: ("not-found", "The resource was not found"),
+    405: ("method-not-allowed", "The method is not allowed for this path"),
     413: ("too-large", "The request is too large"),
-    422: ("invalid-field", "A field of the request cannot be used"),
+    422: ("invalid-field", "A field of the request is invalid"),
     500: ("internal-error", "The server failed"),
-    501: ("not-offered", "This is not offered"),
+    501: ("not-offered", "The function is not enabled"),
     503: ("not-ready", "The server is not ready"),
 }
-TOO_LARGE = f"The body has over {MAX_BODY} bytes; send less at a time."
-HIDDEN = "The server failed in a way it did not foresee; the log has the cause."
+TOO_LARGE = f"The body has more than {MAX_BODY} bytes; split it into several requests."
+INTERNAL_ERROR = "The server failed unexpectedly; see the server's log for the cause."
 
 
 class InvalidFields(RequestError):
-    """Fields that pydantic refused.
+    """Fields that pydantic rejected.
 
     Args:
-        found: Its findings, at least one.
+        found: The errors that pydantic found, at least one.
     """
 
     def __init__(self, found: Sequence[Mapping[str, Any]]) -> None:
@@ -68,10 +68,10 @@ def problem(
 
     Args:
         status: HTTP status, 4xx or 5xx.
-        detail: What is wrong, in one sentence.
-        field: The offending parameter or body field.
-        errors: All offending fields, where there are several: {"field", "detail"}.
-        headers: Further headers.
+        detail: The error in one sentence.
+        field: The invalid parameter or body field.
+        errors: All invalid fields, if there are several: {"field", "detail"}.
+        headers: Additional headers.
     """
     slug, title = TITLES.get(status, ("error", "The request failed"))
     body: dict[str, Any] = {"type": f"urn:kuberec:problem:{slug}", "title": title, "status": status, "detail": detail}
@@ -83,11 +83,11 @@ def problem(
 
 
 def install(app: FastAPI, observe: Callable[[Scope, int], None] | None = None) -> None:
-    """Makes every error of an application a problem.
+    """Turns every error of an application into a problem response.
 
     Args:
         app: KServe's application, before it starts.
-        observe: Told the status of every answer.
+        observe: Called with the request's scope and the status of every response.
     """
     app.add_exception_handler(KuberecError, _on_kuberec_error)
     app.add_exception_handler(RequestValidationError, _on_validation_error)
@@ -96,7 +96,7 @@ def install(app: FastAPI, observe: Callable[[Scope, int], None] | None = None) -
 
 
 class ProblemMiddleware:
-    """Rewrites errors, bounds bodies, and answers what nobody caught."""
+    """Rewrites errors as problems, limits the body size, and answers uncaught exceptions with a 500."""
 
     def __init__(self, app: ASGIApp, observe: Callable[[Scope, int], None] | None = None) -> None:
         self.app = app
@@ -113,19 +113,19 @@ class ProblemMiddleware:
                 await problem(413, TOO_LARGE)(scope, receive, rewriter)
             else:
                 await self.app(scope, _bounded(receive), rewriter)
-        except ClientDisconnect:  # while it sent its body
+        except ClientDisconnect:  # while it sent the request body
             rewriter.status = CLIENT_GONE
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if not rewriter.started:
-                await problem(500, HIDDEN)(scope, receive, rewriter)
+                await problem(500, INTERNAL_ERROR)(scope, receive, rewriter)
         finally:
             if self.observe is not None:
                 self.observe(scope, rewriter.status)
 
 
 class _Rewriter:
-    """Sends an answer on, an error as a problem."""
+    """Forwards a response; an error is forwarded as a problem."""
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._asgi = (scope, receive, send)
@@ -164,7 +164,7 @@ def _bounded(receive: Receive) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > MAX_BODY:
-            raise HTTPException(413, TOO_LARGE)  # the one kind that FastAPI lets through while it reads a body
+            raise HTTPException(413, TOO_LARGE)  # FastAPI does not convert this one
         return message
 
     return bounded
@@ -203,14 +203,14 @@ def _field(location: Sequence[int | str]) -> str:
 
 
 def _sentence(text: Any, status: int) -> str:
-    known = {404: "Nothing is served under this path.", 405: "This path does not offer the method."}
+    known = {404: "Nothing is served under this path.", 405: "This path does not support the method."}
     return known.get(status) or str(text)
 
 
 def _detail_of(status: int, body: bytes) -> str:
-    """The sentence in a framework's error body; unexpected failures keep theirs to the log."""
+    """Returns the message in a framework's error body; messages of unexpected failures are only logged."""
     if status == 500:
-        return HIDDEN
+        return INTERNAL_ERROR
     try:
         content = json.loads(body)
     except ValueError:

@@ -1,4 +1,4 @@
-"""What clients may ask, checked at the edge: REST parameters, V1 instances, V2 tensors -> `RecommendationRequest`."""
+"""Requests and their validation: REST parameters, V1 instances and V2 tensors become `RecommendationRequest`."""
 
 from __future__ import annotations
 
@@ -26,17 +26,17 @@ from inference.candidates.surfaces import SURFACES, surface_of
 
 MAX_COUNT = 100
 MAX_INSTANCES = 1024
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def _as_text(value: object) -> object:
-    """Integer ids are read as their decimal text, as everywhere."""
+    """Converts integer ids to their decimal text, as the dataset contract does."""
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
 
 def _plain(text: str) -> str:
-    if CONTROL.search(text):
-        raise PydanticCustomError("control_character", "It holds a control character, which no id or word has")
+    if CONTROL_CHARACTERS.search(text):
+        raise PydanticCustomError("control_character", "It contains a control character; remove it")
     return text
 
 
@@ -55,15 +55,15 @@ Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)
 
 
 class RecommendationRequest(BaseModel):
-    """One slate asked for.
+    """A request for one slate.
 
     Attributes:
-        user_id: Need not be known.
-        surface: One of `SURFACES`; a seeded one needs `item_id`.
-        count: Items wanted.
-        item_id: The item whose like are wanted.
-        cursor: From the last page.
-        country, device, last_item_id, session_length: Context.
+        user_id: Id of the user; unknown users are allowed.
+        surface: One of `SURFACES`; a seeded surface requires `item_id`.
+        count: Number of items requested.
+        item_id: The seed: similar items are requested.
+        cursor: The cursor of the previous page.
+        country, device, last_item_id, session_length: Context of the request.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -84,7 +84,7 @@ class RecommendationRequest(BaseModel):
         surface = surface_of(info.data.get("surface", ""))
         if item_id is None and surface.seeded:
             raise PydanticCustomError(
-                "seed_missing", "The surface {name} needs the item whose like are wanted", {"name": surface.name}
+                "seed_missing", "The surface {name} needs a seed item; send item_id", {"name": surface.name}
             )
         return item_id
 
@@ -92,7 +92,7 @@ class RecommendationRequest(BaseModel):
         """Items of earlier pages.
 
         Raises:
-            RequestError: If the cursor is not one of this feed's.
+            RequestError: If the cursor does not belong to this feed.
         """
         return [] if self.cursor is None else cursors.decode(self.cursor, self.user_id, self.surface, self.item_id)
 
@@ -100,7 +100,7 @@ class RecommendationRequest(BaseModel):
         """The query of the recommender.
 
         Raises:
-            RequestError: If the cursor is not one of this feed's.
+            RequestError: If the cursor does not belong to this feed.
         """
         return Query(
             user_id=self.user_id,
@@ -118,7 +118,7 @@ class RecommendationRequest(BaseModel):
 
 
 class Instances(BaseModel):
-    """Body of a V1 predict call; what else it holds is not read."""
+    """Body of a V1 predict call; other fields are ignored."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -129,34 +129,35 @@ REQUESTS: TypeAdapter[list[RecommendationRequest]] = TypeAdapter(list[Recommenda
 
 
 def from_tensors(tensors: Mapping[str, Sequence[Any]]) -> list[RecommendationRequest]:
-    """Requests of a V2 infer call.
+    """Validates the tensors of a V2 infer call and returns its requests.
 
     Args:
         tensors: Name -> flat values: user_id [n], optional surface and item_id [n] or [1], count [1].
 
     Raises:
-        RequestError: If a tensor is missing, unknown or of the wrong length, or holds a value that cannot be used;
-            names it.
+        RequestError: If a tensor is missing, unknown or of the wrong length, or holds an invalid value; the error names
+            the tensor.
     """
     for name in tensors:
         if name not in ("user_id", "surface", "item_id", "count"):
             raise RequestError(
-                f"There is no input {name[:64]!r}; there are user_id, surface, item_id, count.", field=name
+                f"The input {name[:64]!r} is unknown; known are user_id, surface, item_id, count.", field=name
             )
     users = tensors.get("user_id", ())
     if not 1 <= len(users) <= MAX_INSTANCES:
-        raise RequestError(
-            f"The input user_id has {len(users)} values; 1 to {MAX_INSTANCES} can be asked.", field="user_id"
-        )
+        raise RequestError(f"The input user_id has {len(users)} values; send 1 to {MAX_INSTANCES}.", field="user_id")
     columns: dict[str, list[Any]] = {"user_id": list(users)}
     for name in ("surface", "item_id", "count"):
         values = list(tensors.get(name, ()))
         if not values:
             continue
         if len(values) not in ((1,) if name == "count" else (1, len(users))):
-            raise RequestError(f"The input {name} has {len(values)} values for {len(users)} users.", field=name)
+            raise RequestError(
+                f"The input {name} has {len(values)} values for {len(users)} users; send 1 or one each.",
+                field=name,
+            )
         columns[name] = values * len(users) if len(values) == 1 else values
-    # "" stands for no seed: tensors have no null.
+    # "" means that there is no seed: tensors have no null.
     instances = [
         {name: value for name, value in zip(columns, row, strict=True) if not (name == "item_id" and value == "")}
         for row in zip(*columns.values(), strict=True)
@@ -166,5 +167,5 @@ def from_tensors(tensors: Mapping[str, Sequence[Any]]) -> list[RecommendationReq
     except ValidationError as error:
         first = error.errors()[0]
         place, field = first["loc"][:2]
-        said = f"The input {field} cannot be used at [{place}]: {first['msg']}."
+        said = f"The input {field} is invalid at [{place}]: {first['msg']}."
         raise RequestError(said, field=str(field)) from error

@@ -1,4 +1,4 @@
-"""Slates as clients read them."""
+"""Response bodies and headers made from slates."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from inference.models.artifacts import Artifacts
 
 
 def body(slate: Slate, artifacts: Artifacts, shown: Sequence[str]) -> dict[str, Any]:
-    """The JSON body of one slate.
+    """Returns the JSON body of one slate.
 
     Args:
-        slate: The answer.
-        artifacts: The release that gave it.
+        slate: The slate to send.
+        artifacts: The release that made the slate.
         shown: Items of earlier pages.
     """
     query = slate.query
@@ -33,7 +33,7 @@ def body(slate: Slate, artifacts: Artifacts, shown: Sequence[str]) -> dict[str, 
 
 
 def server_timing(seconds: Mapping[str, float]) -> str:
-    """The Server-Timing header of stages in milliseconds (W3C Server Timing)."""
+    """Returns the Server-Timing header with the milliseconds of each stage (W3C Server Timing)."""
     return ", ".join(f"{name};dur={1000 * spent:.2f}" for name, spent in seconds.items())
 
 

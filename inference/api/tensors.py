@@ -1,7 +1,7 @@
 """The bodies of V1 and V2 calls: JSON and the tensors of the Open Inference Protocol, decoded and encoded.
 
-KServe's own decoding answers differently by protocol and content type. Here every malformed body raises a
-`RequestError` that names what is wrong.
+KServe's own decoding reports errors differently for each protocol and content type. Here every malformed body raises a
+`RequestError` that names the error.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _UNREADABLE = (
 
 
 def parsed(content: bytes) -> dict[str, Any]:
-    """A JSON object; unlike the standard library's, without NaN and half surrogates, which no answer could echo."""
+    """Parses a JSON object; rejects NaN and lone surrogates, because no response can echo them."""
     try:
         parsed = from_json(content, allow_inf_nan=False)
     except ValueError as error:
@@ -41,15 +41,15 @@ def parsed(content: bytes) -> dict[str, Any]:
 
 
 def decoded(content: bytes, json_length: str | None, model: str) -> InferRequest:
-    """A V2 request out of JSON, or of JSON followed by binary tensors where a header says how long the JSON is."""
+    """Decodes a V2 request from JSON, or from JSON and binary tensors if a header gives the length of the JSON."""
     try:
         if json_length is None:
             return InferRequest.from_inference_request(InferenceRequest.model_validate(parsed(content)), model)
         length = int(json_length)
         inputs = parsed(content[: max(0, length)])["inputs"]
         sizes = [(tensor.get("parameters") or {}).get("binary_data_size", 0) for tensor in inputs]
-        if length + sum(sizes) != len(content):  # KServe would make do with what is there
-            raise ValueError(f"JSON of {length} bytes and tensors of {sizes} are not the {len(content)} sent")
+        if length + sum(sizes) != len(content):  # KServe would accept a wrong length
+            raise ValueError(f"JSON of {length} bytes and tensors of {sizes} are not the {len(content)} bytes sent")
         return InferRequest.from_bytes(content, length, model)
     except ValidationError as error:
         raise problems.InvalidFields(error.errors()) from error
@@ -58,7 +58,7 @@ def decoded(content: bytes, json_length: str | None, model: str) -> InferRequest
 
 
 def values(tensor: Any) -> list[Any]:
-    """Flat values of an input tensor; text of BYTES."""
+    """Returns the flat values of an input tensor; BYTES become text."""
     expected = "INT32" if tensor.name == "count" else "BYTES"
     if tensor.datatype not in (expected, "INT64" if expected == "INT32" else expected):
         raise RequestError(
@@ -68,7 +68,7 @@ def values(tensor: Any) -> list[Any]:
         if len(tensor.shape) == 0 or min(tensor.shape) < 0:
             raise ValueError(f"its shape {tensor.shape} is not [n]")
         if expected == "INT32" and not all(isinstance(value, int) for value in tensor.data or ()):
-            raise ValueError("it holds other things than whole numbers")
+            raise ValueError("it holds values that are not integers")
         flat = tensor.as_numpy().reshape(-1).tolist()
         return [value.decode() if isinstance(value, bytes) else value for value in flat]
     except (*_UNREADABLE, OverflowError) as error:
@@ -78,12 +78,12 @@ def values(tensor: Any) -> list[Any]:
 def tensors(
     asked: InferRequest, slates: Sequence[Slate], bodies: Sequence[Mapping[str, Any]], model: str
 ) -> InferResponse:
-    """Slates as tensors; short feeds are padded with "" and NaN.
+    """Returns slates as tensors; short feeds are padded with "" and NaN.
 
     Args:
-        asked: The request.
-        slates: Its answers, at least one.
-        bodies: The same as a client reads them in JSON.
+        asked: The V2 request.
+        slates: The slates that answer the request, at least one.
+        bodies: The JSON body of each slate.
         model: Name of the model.
     """
     width = max(slate.query.count for slate in slates)
@@ -93,7 +93,7 @@ def tensors(
         shown = body["items"]
         items[place, : len(shown)] = [item["item_id"] for item in shown]
         scores[place, : len(shown)] = slate.scores
-    scores[np.isinf(scores)] = np.nan  # the ranker gave no finite score
+    scores[np.isinf(scores)] = np.nan  # a candidate without a finite score
     ids = np.array([body["request_id"] for body in bodies], dtype=object)
     outputs = []
     for name, kind, values in (("item_id", "BYTES", items), ("score", "FP32", scores), ("request_id", "BYTES", ids)):
@@ -111,10 +111,10 @@ def tensors(
 
 
 def encoded(answer: InferResponse) -> Response:
-    """The answer as JSON, with binary tensors where the request asked for them.
+    """Encodes the response as JSON, with binary tensors if the request asks for them.
 
     Raises:
-        RequestError: The request asked for an output that is not there.
+        RequestError: The request asks for an unknown output.
     """
     try:
         content, json_length = answer.to_rest()
@@ -124,7 +124,7 @@ def encoded(answer: InferResponse) -> Response:
         headers = {BINARY_HEADER: str(json_length)}
         return Response(content, media_type="application/octet-stream", headers=headers)
     for output in content["outputs"]:
-        if output["datatype"] == "FP32":  # JSON has no NaN; null stands for it
+        if output["datatype"] == "FP32":  # JSON has no NaN; it is sent as null
             output["data"] = [None if value != value else value for value in output["data"]]
     return Response(to_json(content), media_type="application/json")
 

@@ -1,14 +1,14 @@
-"""The bundle: everything one release serves with, in one immutable directory.
+"""The bundle: all files of one release, in one immutable directory.
 
     manifest.json                files with checksums, see `manifest.py`
     feature_set.json             names, order and codes
     item_ids.parquet             the row map
-    contents.parquet             titles and the like
-    items.npz                    first snapshot of what moves
+    contents.parquet             titles and other display columns
+    items.npz                    first snapshot of prices, stock and counts
     recommender.json             quotas, weights, words
     <parts of the sources>       neighbours.npz, popularity.npz, towers/, index/: `Part.paths` of `inference/sources`
-    ranker/                      `ranker.json` says its kind                          where a ranker was fitted
-    reference/                   what drift is measured against                       where there is one
+    ranker/                      `ranker.json` names its kind; only if a ranker was fitted
+    reference/                   the reference of the drift job; optional
 
 A bundle with a wrong checksum or feature hash is not opened. No file is a pickle.
 """
@@ -44,17 +44,17 @@ ITEMS = "items.npz"
 RECOMMENDER = "recommender.json"
 RANKER, REFERENCE = "ranker", "reference"
 TOWERS_FEATURE_SET = Path("towers") / FEATURE_SET
-REFUSED_SECONDS = 60.0  # until a bundle that could not be opened is tried again: the store may have been away
+BUNDLE_RETRY_SECONDS = 60.0  # until a failed bundle is opened again: the store may have been unreachable
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """An opened bundle: its manifest has been read and its files verified; models are loaded on demand.
+    """An opened bundle, with its manifest read and its files verified. Models are loaded on demand.
 
     Attributes:
-        path: Its directory.
-        manifest: What it says of itself.
-        feature_set: Its feature set.
+        path: Directory of the bundle.
+        manifest: The manifest.
+        feature_set: The feature set.
     """
 
     path: Path
@@ -63,11 +63,11 @@ class Bundle:
 
     @property
     def version(self) -> str:
-        """Its name."""
+        """Name of the bundle."""
         return self.manifest.version
 
     def artifacts(self, num_threads: int = 1) -> Artifacts:
-        """What the recommender reads, with the bundle's own snapshot of the catalogue; no ranker, no torch.
+        """Loads the data of the recommender, with the bundle's snapshot of the catalogue; without ranker and torch.
 
         Raises:
             BundleError: If a part cannot be read.
@@ -93,27 +93,27 @@ class Bundle:
         )
 
     def ranker(self, num_threads: int = 1) -> Ranker:
-        """The ranker of the bundle.
+        """Loads the ranker of the bundle.
 
         Raises:
-            BundleError: If the bundle has none, or it cannot be read.
+            BundleError: If the bundle has no ranker, or the ranker cannot be read.
         """
         if not (self.path / RANKER).is_dir():
-            raise BundleError(f"The bundle {self.version} has no ranker.")
+            raise BundleError(f"The bundle {self.version} has no ranker: train again.")
         return open_ranker(self.path / RANKER, num_threads)
 
 
 @dataclass(frozen=True)
 class BundleContent:
-    """What a bundle is made of, as the steps of training left it.
+    """The content of a new bundle, from the outputs of training.
 
     Attributes:
-        feature_set: Its hash is the manifest's.
+        feature_set: The feature set; the manifest records its hash.
         items: The catalogue as of the release; its ids are the row map.
-        contents: Table with `item_id` and what is shown of items.
-        config: How the recommender merges.
-        parts: Folder with the parts of the sources as of the release; they are copied.
-        ranker, reference: Folders to copy, None where there is none.
+        contents: Table with `item_id` and the display columns.
+        config: Settings of the recommender.
+        parts: Folder with the parts of the sources as of the release; its files are copied.
+        ranker, reference: Folders to copy, None if there is none.
     """
 
     feature_set: FeatureSet
@@ -126,15 +126,15 @@ class BundleContent:
 
 
 def write_bundle(content: BundleContent, out_dir: Path, facts: Facts) -> Bundle:
-    """Makes a bundle below `out_dir`, complete on disk or not at all.
+    """Writes a bundle below `out_dir` atomically.
 
     Args:
-        content: What it holds.
-        out_dir: Receives the directory `<version>`.
-        facts: What the manifest says next to the files.
+        content: The content of the bundle.
+        out_dir: Folder in which the directory `<version>` is created.
+        facts: The facts for the manifest.
 
     Raises:
-        BundleError: A part of a source is missing, or only some of its files are there.
+        BundleError: A part of a source is missing or incomplete.
     """
     paths = part_paths(content.parts, content.feature_set.sources)
     out_dir.mkdir(parents=True, exist_ok=True)
@@ -174,11 +174,11 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     """Opens a bundle.
 
     Args:
-        path: Its directory.
-        verify: Compare checksums; False only where they were compared just now.
+        path: Directory of the bundle.
+        verify: Compare checksums; False only if they were compared just before.
 
     Raises:
-        BundleError: If a file is missing or changed, or the feature set is not the one the manifest names.
+        BundleError: If a file is missing or changed, or the feature set differs from the manifest's.
     """
     manifest = Manifest.read(path)
     if verify:
@@ -186,7 +186,7 @@ def open_bundle(path: Path, *, verify: bool = True) -> Bundle:
     feature_set = FeatureSet.load(path / FEATURE_SET)
     if feature_set.hash != manifest.feature_set_hash:
         raise BundleError(
-            f"The bundle {manifest.version} was made for feature set {manifest.feature_set_hash}, its file reads as "
+            f"The bundle {manifest.version} was made for feature set {manifest.feature_set_hash}, but its file has "
             f"{feature_set.hash}: serve it with the code that made it."
         )
     towers_set = path / TOWERS_FEATURE_SET

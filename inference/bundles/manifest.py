@@ -1,4 +1,4 @@
-"""What a bundle says of itself: its files with checksums, and what a reader must know before trusting it."""
+"""The manifest of a bundle: its files with checksums, and the facts of the release."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ FORMAT = 1
 
 
 class Facts(BaseModel):
-    """What the release knows of a bundle and the files do not show.
+    """Facts about the release that the bundle's files do not show.
 
     Attributes:
         dataset: Name of the dataset.
-        fingerprint: Of the dataset's source files.
-        code_version: Of the code that made it.
-        stage: Stage of the features; with dataset and feature hash it names the online store's keys.
+        fingerprint: Fingerprint of the dataset's source files.
+        code_version: Version of the code that made the bundle.
+        stage: Stage of the features; together with dataset and feature hash it forms the online store's keys.
         log_end: Latest event of the log, unix seconds.
-        weights_until: Time up to which weights were fitted, unix seconds; the latest of all models'.
-        ranker_until: The same of the ranker, whose rows need towers fitted on earlier events.
-        features_as_of: Time as of which features, neighbours and popularity were taken, unix seconds.
-        refitted: Whether the towers were fitted again after they were measured.
-        metrics: Offline figures, as measured.
-        evidence: weak where too few users could be tested.
-        gate: passed, or warn where the owner released it against the gate.
-        cause: Why it was trained, where drift started it; "" where a person or a schedule did.
-        reference_days: Last days of the log that the drift reference was to replay, 0 where none was asked for.
+        weights_until: Time up to which weights were fitted, unix seconds; the latest over all models.
+        ranker_until: The same for the ranker, whose rows need towers that were fitted on earlier events.
+        features_as_of: Time as of which features, neighbours and popularity were computed, unix seconds.
+        refitted: Whether the towers were fitted again after their evaluation.
+        metrics: Offline metrics.
+        evidence: weak if the evaluation had too few users.
+        gate: passed, or warn if the owner released the bundle although the gate failed.
+        cause: The drift that started the training; "" if a person or a schedule started it.
+        reference_days: Number of last days of the log that the drift reference replays, 0 if none was requested.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -68,12 +68,12 @@ class Manifest(BaseModel):
 
     Attributes:
         format: Version of the bundle layout.
-        version: Name of the bundle, sortable by time of making.
+        version: Name of the bundle; names sort by creation time.
         created_at: RFC 3339, UTC.
-        feature_set_hash: Of `feature_set.json`.
+        feature_set_hash: Hash of `feature_set.json`.
         num_items: Size of the row map.
         facts: See `Facts`.
-        files: Path within the bundle -> checksum; every file but the manifest.
+        files: Path within the bundle -> checksum, for every file except the manifest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -100,13 +100,13 @@ class Manifest(BaseModel):
         """Reads a bundle's manifest.
 
         Raises:
-            BundleError: If it is missing, damaged, or of a layout this code does not know.
+            BundleError: If the manifest is missing or damaged, or has an unknown layout.
         """
         path = directory / MANIFEST_FILE
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
-            raise BundleError(f"{directory} is no bundle: it has no {MANIFEST_FILE}.") from error
+            raise BundleError(f"{directory} is not a bundle: it has no {MANIFEST_FILE}.") from error
         except OSError as error:
             raise BundleError(f"The manifest {path} cannot be read: {_first_line(error)}") from error
         return cls.parse(content, str(directory))
@@ -127,7 +127,7 @@ class Manifest(BaseModel):
         except ValueError as error:
             raise BundleError(f"The manifest {bundle}/{MANIFEST_FILE} cannot be read: {_first_line(error)}") from error
         if manifest.format != FORMAT:
-            raise BundleError(f"The bundle {bundle} has layout {manifest.format}, this code reads {FORMAT}.")
+            raise BundleError(f"The bundle {bundle} has layout {manifest.format}, but this code reads {FORMAT}.")
         return manifest
 
     def verify(self, directory: Path) -> None:
@@ -146,12 +146,12 @@ class Manifest(BaseModel):
                 raise BundleError(f"The bundle {self.version} is damaged: {name} does not have its checksum.")
 
     def created(self) -> float:
-        """Unix seconds of the making."""
+        """Returns the creation time, unix seconds."""
         return datetime.fromisoformat(self.created_at).timestamp()
 
 
 def describe(directory: Path) -> dict[str, File]:
-    """Checksums of every file below a directory."""
+    """Returns the checksum of every file below a directory."""
     return {
         name: File(sha256=sha256(directory / name), num_bytes=(directory / name).stat().st_size)
         for name in list_files(directory)
@@ -159,7 +159,7 @@ def describe(directory: Path) -> dict[str, File]:
 
 
 def new_version(files: dict[str, File], now: datetime | None = None) -> str:
-    """A version name: the time of making to the second, and a digest of the content."""
+    """Returns a version name: the current time to the second, and a digest of the content."""
     content = "".join(f"{name}\0{file.sha256}\n" for name, file in sorted(files.items()))
     moment = (now or datetime.now(UTC)).strftime("%Y%m%dT%H%M%S")
     return f"{moment}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"

@@ -1,4 +1,4 @@
-"""Queries on their way through the stages: what every stage is handed, next to the candidates."""
+"""A batch of queries with user state, trace and deadline: the input of every stage, next to the candidates."""
 
 from __future__ import annotations
 
@@ -20,31 +20,31 @@ Mask = npt.NDArray[np.bool_]
 
 @dataclass(slots=True)
 class Trace:
-    """What happened to one batch: seconds of each stage, and which failures it survived, in order."""
+    """The record of one batch: the seconds of each stage, and the failures that degraded the batch, in order."""
 
     seconds: dict[str, float] = field(default_factory=dict)
     degraded: list[str] = field(default_factory=list)
 
     def mark(self, reason: str) -> None:
-        """Note a failure once."""
+        """Records a failure once."""
         if reason not in self.degraded:
             self.degraded.append(reason)
 
     def copy(self) -> Trace:
-        """A trace that continues from here independently."""
+        """Returns an independent copy."""
         return Trace(dict(self.seconds), list(self.degraded))
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Queries that are answered together.
+    """Queries that are answered together, with the state of their users.
 
     Attributes:
         queries: q queries.
         users: State of their users [q].
-        trace: Times and failures so far.
-        deadline: `time.monotonic()` by which the slates are wanted; None without a deadline.
-        bundle_version: The release that answers, "" for artifacts that are not released.
+        trace: Stage times and failures so far.
+        deadline: `time.monotonic()` at which the slates are due; None without a deadline.
+        bundle_version: The bundle that answers, "" for artifacts that are not released.
     """
 
     queries: Sequence[Query]
@@ -68,16 +68,16 @@ class Batch:
 
     @property
     def seeded(self) -> Mask:
-        """Which queries ask for items like a seed item, not for a person [q]."""
+        """Whether each query asks for items similar to a seed item, not for a user's feed [q]."""
         return np.array([surface.seeded for surface in self.surfaces], dtype=np.bool_)
 
     @property
     def countries(self) -> list[str]:
-        """Country of each query [q]: the client's, else the user's, "" where both are unknown."""
+        """Country of each query [q]: from the client, else from the user's profile, else ""."""
         return [query.country or str(country) for query, country in zip(self.queries, self.users.country, strict=True)]
 
     def part(self, start: int, stop: int) -> Self:
-        """Queries `start` up to `stop` with their users, and a trace that continues from this one."""
+        """Returns the queries from `start` to `stop` (exclusive) with their users and a copy of the trace."""
         return replace(
             self,
             queries=self.queries[start:stop],
@@ -86,7 +86,7 @@ class Batch:
         )
 
     def timeouts(self, server: Timeouts) -> Timeouts:
-        """The time limits of the batch: the longest of its surfaces; a surface without limits has the server's."""
+        """Returns the longest time limits of the batch's surfaces; a surface without limits has the server's limits."""
         limits = [surface.timeouts or server for surface in self.surfaces]
         if all(limit is server for limit in limits):
             return server

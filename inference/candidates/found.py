@@ -1,4 +1,4 @@
-"""What one source found: the value that flows from the sources into the merge."""
+"""The result of one source, which flows from the sources into the merge."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Found:
     """Items that one source found for q queries.
 
     Attributes:
-        offsets: [q + 1].
+        offsets: Query i has the items `offsets[i]:offsets[i + 1]` [q + 1].
         rows: Item rows [n], distinct within a query, best first.
         scores: The source's own score [n], higher is better.
-        vectors: The vectors that a source searched with [q, d], zero where it did not search; None for a source
+        vectors: Query vectors of the source's search [q, d], zero for queries without a search; None for a source
             without vectors.
-        embeddings: Item vectors [m, d] in the same space: the source can score any candidate by inner product.
+        embeddings: Item vectors [m, d] in the same space, so that the source can score any candidate by inner product.
     """
 
     offsets: OffsetArray
@@ -31,7 +31,7 @@ class Found:
     embeddings: FloatArray | None = None
 
     def first(self, k: int) -> Found:
-        """The k best of each query; longer lists only score candidates that other sources bring."""
+        """Returns the k best items of each query; the rest of a list only scores candidates of other sources."""
         counts = np.diff(self.offsets)
         if not len(counts) or counts.max() <= k:
             return self
@@ -40,7 +40,7 @@ class Found:
         return Found(offsets, self.rows[place < k], self.scores[place < k], self.vectors, self.embeddings)
 
     def only(self, queries: npt.NDArray[np.bool_]) -> Found:
-        """The same for the queries where `queries` [q] is true; the others get no item and no vector."""
+        """Returns the items of the queries where `queries` [q] is true; the other queries get no item and no vector."""
         if queries.all():
             return self
         counts = np.diff(self.offsets)
@@ -51,12 +51,12 @@ class Found:
 
     @classmethod
     def nothing(cls, num_queries: int) -> Found:
-        """No item for any query."""
+        """Returns a result without items."""
         return cls(np.zeros(num_queries + 1, np.int64), np.zeros(0, np.int32), np.zeros(0, np.float32))
 
     @classmethod
     def lists(cls, lists: Sequence[tuple[IntArray, FloatArray]]) -> Found:
-        """One (rows, scores) pair a query."""
+        """Makes a result from one (rows, scores) pair per query."""
         if not lists:
             return cls.nothing(0)
         offsets = np.zeros(len(lists) + 1, dtype=np.int64)

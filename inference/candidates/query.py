@@ -1,7 +1,8 @@
-"""The values that flow through the recommender: queries in, candidates between, slates out.
+"""The values that flow through the recommender: queries go in, candidates pass through the stages, slates come out.
 
-All are frozen. A batch is ragged: candidates of query i are `offsets[i]:offsets[i + 1]` of every column. Stages
-return new sets (`keep`, `with_scores`) and never change one in place. Ids appear in `Query` and `Slate` only.
+All are frozen. A batch is ragged: the candidates of query i are `offsets[i]:offsets[i + 1]` of every column. Stages
+return new candidate sets (`keep`, `with_scores`) and never change a set in place. Ids appear in `Query` and `Slate`
+only.
 """
 
 from __future__ import annotations
@@ -21,14 +22,14 @@ class Query:
     """One request for a slate.
 
     Attributes:
-        user_id: Id as the dataset writes it; need not be known.
+        user_id: Id as in the dataset; unknown users are allowed.
         time: Unix seconds, set once at the edge; every age and window follows it.
-        surface: home, similar or email (or another the log knows).
-        count: Items wanted.
+        surface: home, similar or email, or another surface that the log contains.
+        count: Number of items requested.
         request_id: Id of this request, echoed and logged.
         item_id: Seed of the surface `similar`, else None.
-        country, device, last_item_id: Context as the client sent it, None where it did not.
-        exclude: Items not to show again (earlier pages, from the cursor).
+        country, device, last_item_id: Context from the client, None if it was not sent.
+        exclude: Ids of items that must not be shown, such as those of earlier pages.
     """
 
     user_id: str
@@ -49,12 +50,12 @@ class CandidateSet:
     """Candidates of q queries as columns.
 
     Attributes:
-        offsets: [q + 1].
+        offsets: Query i has the candidates `offsets[i]:offsets[i + 1]` [q + 1].
         rows: Item rows [n], distinct within a query.
-        source_bits: Bit s set where source s brought the candidate [n], uint32.
-        source_scores: [n, num_sources], NaN where the source did not bring it.
-        source_ranks: [n, num_sources], 0 is the source's best, NaN where it did not bring it.
-        score: The order so far, higher is better [n].
+        source_bits: Bit s is set if source s found the candidate [n], uint32.
+        source_scores: Score by each source [n, num_sources], NaN if the source has none.
+        source_ranks: Rank by each source [n, num_sources], 0 is the best, NaN if the source has none.
+        score: Current score [n]; higher is better.
         probabilities: Objective -> calibrated probability [n], once ranked.
         features: Ranker features [n, F] in the feature set's order, once hydrated.
     """
@@ -77,11 +78,11 @@ class CandidateSet:
 
     @property
     def query_index(self) -> npt.NDArray[np.int64]:
-        """Which query each candidate belongs to [n]."""
+        """Index of each candidate's query [n]."""
         return np.repeat(np.arange(self.num_queries), np.diff(self.offsets))
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> CandidateSet:
-        """The candidates where `mask` [n] is true, in the same order."""
+        """Returns the candidates where `mask` [n] is true, in the same order."""
         kept = np.zeros(len(mask) + 1, dtype=np.int64)
         np.cumsum(mask, out=kept[1:])
         return CandidateSet(
@@ -96,9 +97,9 @@ class CandidateSet:
         )
 
     def best(self, counts: int | IntArray, *, with_features: bool = False) -> CandidateSet:
-        """The best `counts` of each query (one number, or [q]), best first, ties by row.
+        """Returns the best `counts` candidates of each query (one number, or [q]), best first, ties by row.
 
-        Features are left behind unless asked for: of whole lists of many queries they fill the memory.
+        Features are dropped by default, because the features of many long lists would fill the memory.
         """
         owners = self.query_index
         order = np.lexsort((self.rows, -self.score, owners))
@@ -116,11 +117,11 @@ class CandidateSet:
         )
 
     def with_features(self, features: FloatArray) -> CandidateSet:
-        """The same candidates with ranker features [n, F]."""
+        """Returns the same candidates with ranker features [n, F]."""
         return replace(self, features=features)
 
     def with_scores(self, score: FloatArray, probabilities: Mapping[str, FloatArray] | None = None) -> CandidateSet:
-        """The same candidates under another order; non-finite scores sink below every finite one."""
+        """Returns the same candidates with new scores; non-finite scores become minus infinity, below all others."""
         finite = np.isfinite(score)
         if not finite.all():
             score = np.where(finite, score, -np.inf).astype(np.float32)
@@ -129,19 +130,19 @@ class CandidateSet:
 
 @dataclass(frozen=True, slots=True)
 class Slate:
-    """What one query is answered with; every column has one entry an item, best first.
+    """The answer to one query; every column has one entry per item, best first.
 
     Attributes:
         query: The query answered.
         rows: Item rows [count].
         scores: Final scores [count].
-        sources: Name of the source that ranked the item best [count].
-        reasons: A reason in words [count].
-        degraded: What failed open on the way, empty when all is well.
+        sources: Name of the source that ranked each item best [count].
+        reasons: The reason sentence of each item [count].
+        degraded: Parts that failed open, in order; empty if nothing failed.
         stage_seconds: Wall seconds of each stage.
         bundle_version: The bundle that answered.
-        features: Ranker features [count, F] as they were ranked; None where the ranker had no part in the order.
-        probabilities: Objective -> calibrated probability [count]; empty where not ranked.
+        features: Ranker features at ranking time [count, F]; None if the slate was not ranked.
+        probabilities: Objective -> calibrated probability [count]; empty if the slate was not ranked.
     """
 
     query: Query

@@ -1,4 +1,4 @@
-"""Which of a user's own items may come again: the dataset's `[recommend] repeats`, applied over the whole history."""
+"""The rule for recommending a user's own items again: the dataset's `[recommend] repeats`, over the whole history."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from feature_repo.features.state import OwnItems
 
 
 def ruled_out(own: OwnItems, feature_set: FeatureSet) -> npt.NDArray[np.bool_]:
-    """Whether each own item may not be recommended again [n].
+    """Returns whether each of the users' own items must not be recommended again [n].
 
-    never: none with a positive event; until-converted: none that reached the strongest objective; always: none is
-    ruled out.
+    never: items with a positive event are ruled out. until-converted: items that reached the strongest objective are
+    ruled out. always: no item is ruled out.
     """
     if feature_set.repeats == "always":
         return np.zeros(len(own.rows), dtype=np.bool_)

@@ -1,7 +1,7 @@
-"""The surfaces: where a slate is shown, and what follows from it for every stage. A new surface is one row.
+"""The surfaces: the places where slates are shown, and their settings for every stage. A new surface is one row.
 
-Code asks a row what it is (`seeded`, `ranked`), never for its name. A log may know other surfaces than the table: they
-are categories of a feature and behave like the personal feed.
+Code reads a row's attributes (`seeded`, `ranked`) and never compares its name. A log may contain other surfaces than
+this table; they are categories of a feature and behave like the personal feed.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from inference.candidates.timeouts import Timeouts
 
 @dataclass(frozen=True, slots=True)
 class Surface:
-    """What holds for all slates of one surface.
+    """The settings of all slates of one surface.
 
     Attributes:
         name: As the API and the log write it.
-        seeded: The slate belongs to an item, which the request has to name, and not to a person.
-        ranked: The ranker orders the candidates. It is fitted on slates for people, so it does not order seeded ones.
-        sources: Names of the sources to ask; None asks all.
-        timeouts: Time limits of the stages; None takes the server's.
+        seeded: The slate shows items similar to a seed item, which the request must name.
+        ranked: The ranker orders the candidates. It is fitted on slates for users, so it does not rank seeded slates.
+        sources: Names of the sources to query; None means all.
+        timeouts: Time limits of the stages; None means the server's.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Surface:
     timeouts: Timeouts | None = None
 
     def asks(self, source: str) -> bool:
-        """Whether a source is asked for candidates of this surface."""
+        """Returns whether a source is queried for this surface."""
         return self.sources is None or source in self.sources
 
 
@@ -46,5 +46,5 @@ SURFACES: Mapping[str, Surface] = {
 
 
 def surface_of(name: str) -> Surface:
-    """The row of a surface; one that only a log knows behaves like the personal feed."""
+    """Returns the row of a surface; a surface that only a log contains gets the settings of the personal feed."""
     return SURFACES.get(name) or Surface(name)

@@ -1,16 +1,16 @@
-"""How long the parts of an online request may take before the slate continues without them."""
+"""Time limits of the parts of an online request; after its limit the slate continues without the part."""
 
 from __future__ import annotations
 
 import time
 from dataclasses import dataclass
 
-PARALLEL_UP_TO = 8  # queries for which sources run in parallel; larger batches run each source alone
+PARALLEL_UP_TO = 8  # largest batch whose sources run in parallel; larger batches run one source at a time
 
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds each part may take online, for few queries."""
+    """Time limits in seconds, for up to `PARALLEL_UP_TO` queries."""
 
     users: float = 0.05
     sources: float = 0.05
@@ -18,12 +18,12 @@ class Timeouts:
 
 
 def allowed(limit: float, num_queries: int, deadline: float | None = None) -> float:
-    """Seconds a stage may take.
+    """Returns the time limit of a stage in seconds.
 
     Args:
-        limit: For up to `PARALLEL_UP_TO` queries; in proportion above.
-        num_queries: In the batch.
-        deadline: `time.monotonic()` at which every stage has to end; None without a deadline.
+        limit: Seconds for up to `PARALLEL_UP_TO` queries; the limit grows in proportion above.
+        num_queries: Number of queries in the batch.
+        deadline: `time.monotonic()` at which every stage must end; None without a deadline.
     """
     seconds = limit * max(1.0, num_queries / PARALLEL_UP_TO)
     return seconds if deadline is None else max(0.0, min(seconds, deadline - time.monotonic()))

@@ -1,4 +1,4 @@
-"""`UserColumns` of nobody, and of a part of a batch."""
+"""Empty `UserColumns` for unknown users, and slices of a batch."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feature_repo.features.state import History, OffsetArray, OwnItems, UserColu
 
 
 def cold_users(num_users: int, feature_set: FeatureSet) -> UserColumns:
-    """Users of whom nothing is known: what the recommender goes on with when the feature store does not answer."""
+    """Returns the state of unknown users; the recommender also uses it when the feature store does not answer."""
     nothing = np.zeros(num_users + 1, dtype=np.int64)
     rows, grades, times = np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(0, np.float64)
     counts = np.zeros(0, np.float32)
@@ -24,7 +24,7 @@ def cold_users(num_users: int, feature_set: FeatureSet) -> UserColumns:
 
 
 def span(users: UserColumns, start: int, stop: int) -> UserColumns:
-    """Users `start` up to `stop`; columns are views."""
+    """Returns the users from `start` to `stop` (exclusive); the columns are views."""
     history, own = users.history, users.own
     events, events_at = _cut(history.offsets, start, stop)
     items, items_at = _cut(own.offsets, start, stop)

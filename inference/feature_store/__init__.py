@@ -1,7 +1,7 @@
-"""The one adapter to Feast: what is known of users and items at a time, as columns.
+"""The only adapter to Feast: it returns the state of users and items at a time as columns.
 
-Owns reading (online and historical) and filling of the feature store. Refuses Feast types beyond its edge: what
-leaves are `UserColumns` and `ItemColumns`, in integer rows of the row map.
+Reads (online and historical) and fills the feature store. Feast types stay inside this package: its functions return
+`UserColumns` and `ItemColumns`, with integer rows of the row map.
 """
 
 import feature_repo.definitions  # noqa: F401 - the quick way to import Feast comes before the others

@@ -1,9 +1,9 @@
-"""Reads the whole catalogue from the online store in a process beside the server, whenever it was refreshed.
+"""Reads the whole catalogue from the online store in a separate process, each time after a refresh.
 
-Reading every item takes seconds of pure Python for thousands of them, during which requests in the same interpreter
-wait. The process is started when it is first asked, has a low priority, keeps its connection, writes the snapshot as
-a file (`models/snapshot.py`), and ends when the server does. One line of JSON asks, one line answers; where the record
-of freshness is the one of the catalogue in use, the answer is just that.
+Reading thousands of items takes seconds of pure Python, which would block the requests in the same interpreter. The
+process starts on the first read, has a low priority and keeps its connection. It writes the snapshot as a file
+(`models/snapshot.py`) and ends with the server. The protocol is one line of JSON for a question and one line for the
+answer. If the store was not refreshed since the catalogue in use was read, the answer says only that.
 
     python -m inference.feature_store.catalogue_process
 """
@@ -32,16 +32,16 @@ from inference.feature_store import Freshness, OnlineFeatures, StoreSettings
 from inference.models.snapshot import load_item_ids, load_items, save_items
 
 NICENESS = 10
-END_SECONDS = 1.0  # it has nothing to lose: what it writes is read only after its answer
+END_SECONDS = 1.0  # a short wait is safe: files of the process are read only after its answer
 
 
 @dataclass(frozen=True)
 class CatalogueKey:
-    """Which catalogue: that of a bundle's feature set and row map, in an online store.
+    """The key of a catalogue: a bundle (feature set and row map) and an online store.
 
     Attributes:
         bundle: Directory of the bundle.
-        store: Where its features live.
+        store: Location of the features.
     """
 
     bundle: Path
@@ -50,11 +50,11 @@ class CatalogueKey:
 
 @dataclass(frozen=True)
 class Reading:
-    """A catalogue as it was read.
+    """The result of reading a catalogue.
 
     Attributes:
         items: The catalogue.
-        freshness: When its values were computed, None where the store does not say.
+        freshness: When the values were computed, None if the store has no record.
     """
 
     items: ItemColumns
@@ -62,7 +62,7 @@ class Reading:
 
 
 class CatalogueProcess:
-    """The server's side. One question at a time; others wait."""
+    """The server's side of the protocol. It sends one question at a time; other callers wait."""
 
     def __init__(self) -> None:
         self._process: subprocess.Popen[str] | None = None
@@ -70,13 +70,13 @@ class CatalogueProcess:
         self._lock = threading.Lock()
 
     def read(self, key: CatalogueKey, time: float, now: Reading, feature_set: FeatureSet) -> Reading:
-        """The catalogue as the store has it; the one in use where it was not refreshed since.
+        """Returns the store's current catalogue, or the one in use if the store was not refreshed since.
 
         Args:
-            key: Which catalogue.
-            time: Unix seconds up to which ages count where the store does not say as of when its values are.
-            now: The catalogue in use; its row map is shared.
-            feature_set: Of the bundle.
+            key: The catalogue to read.
+            time: Unix seconds at which ages end, if the store does not record the time of its values.
+            now: The catalogue in use; the new catalogue shares its row map.
+            feature_set: Feature set of the bundle.
 
         Raises:
             FeatureStoreError: The store cannot be read, or the process ended.
@@ -101,7 +101,7 @@ class CatalogueProcess:
                 return now
             freshness = None if answer["freshness"] is None else Freshness(*answer["freshness"])
             items = load_items(path, now.items.item_ids, feature_set)
-            path.unlink()  # or a killed server would leave it
+            path.unlink()  # a killed server would leave the file
             return Reading(items, freshness)
 
     def close(self) -> None:
@@ -120,7 +120,7 @@ class CatalogueProcess:
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            start_new_session=True,  # a Ctrl-C is for the server, which then ends it
+            start_new_session=True,  # Ctrl-C goes to the server, which ends this process
         )
 
     def _ask(self, process: subprocess.Popen[str], question: str) -> dict[str, Any]:
@@ -131,14 +131,14 @@ class CatalogueProcess:
             process.stdin.flush()
             answer = process.stdout.readline()
         except (OSError, ValueError) as error:
-            return {"error": f"The process that reads the catalogue is gone: {error}"}
+            return {"error": f"The process that reads the catalogue has ended: {error}"}
         if not answer:
-            return {"error": "The process that reads the catalogue ended."}
+            return {"error": "The process that reads the catalogue has ended without an answer."}
         return cast(dict[str, Any], json.loads(answer))
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    """The process ends with its input; one that reads on is killed."""
+    """Closes the process's input, which ends it; kills the process if it does not end in time."""
     try:
         process.communicate(timeout=END_SECONDS)
     except subprocess.TimeoutExpired:
@@ -147,12 +147,12 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 
 def work(_options: argparse.Namespace) -> None:
-    """The process's side: answers until its input ends."""
+    """The process's side of the protocol: it answers until its input ends."""
     # Libraries may print; the answers have a channel of their own, without a buffer that is flushed at the end.
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     os.nice(NICENESS)
-    with contextlib.suppress(BrokenPipeError):  # the server was killed while this process read: nobody wants the answer
+    with contextlib.suppress(BrokenPipeError):  # the server was killed during the read
         _answer(sys.stdin, channel)
 
 
@@ -165,7 +165,7 @@ def _answer(questions: TextIO, channel: RawIOBase) -> None:
             name = [question["bundle"], *question["store"]]
             if opened is None or opened[0] != name:
                 opened = (name, *_open(Path(question["bundle"]), question["store"]))
-            # Asked before the items: those that a refresh replaces meanwhile are read again.
+            # Read before the items, so that items which a refresh replaces meanwhile are read again next time.
             freshness = opened[2].freshness()
             held = question["held"] and Freshness(*question["held"])
             answer |= {
@@ -176,7 +176,7 @@ def _answer(questions: TextIO, channel: RawIOBase) -> None:
                 time = freshness.as_of if freshness else question["time"]
                 save_items(Path(question["out"]), opened[2].items(time))
         except KuberecError as failure:
-            opened, answer = None, {"error": str(failure)}  # a store that was replaced is opened anew
+            opened, answer = None, {"error": str(failure)}  # a replaced store is opened again
         channel.write(json.dumps(answer).encode() + b"\n")
 
 

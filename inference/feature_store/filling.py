@@ -1,4 +1,4 @@
-"""Filling of the online store from snapshots."""
+"""Fills the online store from snapshots."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from inference.feature_store.freshness import Freshness
 from inference.feature_store.project import NEVER, StoreSettings, applied, drop_engine_at_exit, failures, quiet
 from inference.feature_store.values import write_rows
 
-WRITE_ROWS = 1_000  # rows in one write, a transaction
+WRITE_ROWS = 1_000  # rows per write (one transaction)
 
 
 def materialize(
@@ -31,15 +31,15 @@ def materialize(
 ) -> dict[str, int]:
     """Fills the online store with the state of every user and item as of a time.
 
-    Keys carry dataset, stage and feature hash: what another bundle reads is not touched. Rows are replaced one by one;
-    the record of their freshness comes last.
+    Keys contain dataset, stage and feature hash, so the rows of other bundles stay unchanged. Rows are replaced one by
+    one; the freshness record is written last.
 
     Args:
         features_dir: See `FeaturesDirectory`.
         feature_set: Names the columns.
-        settings: Where to write.
-        as_of: Unix seconds.
-        computed_at: Wall time of the computation, unix seconds; now where None.
+        settings: Location of the store.
+        as_of: Time of the state, unix seconds.
+        computed_at: Wall time of the computation, unix seconds; None means now.
 
     Returns:
         View -> rows written.
@@ -71,13 +71,13 @@ def materialize(
 
 
 def _write_ahead(path: Path) -> None:
-    """Lets requests read while a refresh writes; SQLite remembers it in the file."""
+    """Sets SQLite's WAL mode, so that requests can read while a refresh writes; the file keeps the mode."""
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA journal_mode=WAL")
 
 
 def _latest(config: RepoConfig, provider: Provider, view: FeatureView, key: str, as_of: float) -> pa.Table:
-    """The newest snapshot row of every key as of a time."""
+    """Returns the newest snapshot row of every key as of a time."""
     drop_engine_at_exit()
     with quiet():
         job = provider.offline_store.pull_latest_from_table_or_query(
@@ -90,4 +90,4 @@ def _latest(config: RepoConfig, provider: Provider, view: FeatureView, key: str,
             start_date=NEVER,
             end_date=NEVER + timedelta(microseconds=round(as_of * 1e6)),
         )
-        return job.to_arrow().sort_by(key)  # neighbours in the file are written together
+        return job.to_arrow().sort_by(key)  # adjacent keys are written together

@@ -1,6 +1,6 @@
-"""When the online features were computed: one record beside them, written after all of them.
+"""The freshness record: when the online features were computed. It is written after all features.
 
-A server that has the catalogue of a record need not read it again before the record changes.
+A server reads the catalogue again only if the record has changed.
 """
 
 from __future__ import annotations
@@ -21,11 +21,11 @@ KEY = entity_key(FRESHNESS_KEY, FRESHNESS_RECORD)
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """What the record says.
+    """The content of the record.
 
     Attributes:
         computed_at: Wall time at which the features were computed, unix seconds.
-        as_of: Time of the log as of which they are, unix seconds.
+        as_of: Time of the log that the features reflect, unix seconds.
     """
 
     computed_at: float
@@ -33,11 +33,11 @@ class Freshness:
 
     @classmethod
     def of(cls, records: Sequence[Record | None]) -> Freshness | None:
-        """The record read for `KEY`, None where there is none."""
+        """Parses the record that was read for `KEY`; None if there is no record."""
         computed_at, as_of = (float(numbers_of(records, name)[0]) for name in ("computed_at", "as_of"))
         return None if np.isnan(computed_at) or np.isnan(as_of) else cls(computed_at, as_of)
 
     def row(self) -> tuple[EntityKey, dict[str, Value], datetime, datetime | None]:
-        """The record as Feast writes it."""
+        """Returns the record in Feast's form."""
         values = {"computed_at": Value(double_val=self.computed_at), "as_of": Value(double_val=self.as_of)}
         return KEY, values, datetime.fromtimestamp(self.computed_at, UTC), None

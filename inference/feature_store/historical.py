@@ -1,6 +1,6 @@
-"""State of users and items as of any past time: what training rows and the evaluation read.
+"""Reads the state of users and items as of any past time, for training rows and evaluation.
 
-Owns which point-in-time joins are made and what of them is kept. Refuses the request path: a join takes a second.
+Decides which point-in-time joins run and which results are cached. It is too slow for requests: a join takes a second.
 """
 
 from __future__ import annotations
@@ -33,16 +33,17 @@ from inference.feature_store.state_columns import (
     user_columns,
 )
 
-JOIN_ROWS = 20_000  # entity rows in one join; each meets all earlier snapshots of its entity
-KEPT_CELLS = 50_000_000  # values of item tables kept in memory, 4 bytes each
-ALWAYS_STORED = "num_positive_total"  # a column no row of `user_stats` leaves null
+JOIN_ROWS = 20_000  # entity rows per join; each is joined with all earlier snapshots of its entity
+MAX_CACHED_CELLS = 50_000_000  # values of item tables in memory, 4 bytes each
+ALWAYS_STORED = "num_positive_total"  # a column of `user_stats` that is never null
 
 
 class HistoricalFeatures:
     """A `FeatureReader` of the past; see `inference.feature_store`.
 
-    Snapshots change at their stamps only, so that a query's time is the stamp before it: what is joined are distinct
-    (user, stamp) and (item, stamp). `prefetch` joins those of many queries at once; without it every call joins.
+    State changes only at the snapshots' timestamps (stamps), so each query time is replaced by the latest stamp before
+    it. Only distinct (user, stamp) and (item, stamp) pairs are joined. `prefetch` joins the pairs of many queries at
+    once; without it every call runs a join.
 
     Args:
         features_dir: See `FeaturesDirectory`.
@@ -55,8 +56,8 @@ class HistoricalFeatures:
         self._join = PointInTimeJoin(directory.snapshots, self._feature_set)
         self._stamps = _stamps(directory.snapshots)
         self._announced: frozenset[int] = frozenset()
-        self._nobody = _JoinedUsers(_no_users(directory.snapshots), {})
-        self._users = self._nobody
+        self._unknown_users = _JoinedUsers(_no_users(directory.snapshots), {})
+        self._users = self._unknown_users
         self._catalogues: dict[int, ItemColumns] = {}
 
     def __enter__(self) -> Self:
@@ -66,7 +67,7 @@ class HistoricalFeatures:
         self._join.close()
 
     def prefetch(self, user_ids: Sequence[str], times: TimeArray) -> None:
-        """Joins the users' state once for all of these queries; `items` then joins their stamps in blocks."""
+        """Joins the users' state for all of these queries at once; `items` later joins their stamps in blocks."""
         stamps = self._stamp_before(times)
         self._users = self._join_users(user_ids, stamps)
         self._announced = frozenset(np.unique(stamps).tolist())
@@ -79,14 +80,14 @@ class HistoricalFeatures:
         return user_columns(records, times, self._feature_set, self._row_map)
 
     def items(self, time: float) -> ItemColumns:
-        """See `FeatureReader.items`; ages count up to the snapshot of that time, and to a query's own in `assemble`."""
+        """See `FeatureReader.items`; ages end at that snapshot, and `assemble` extends them to each query's time."""
         stamp = int(self._stamp_before(np.array([time]))[0])
         if stamp not in self._catalogues:
             self._join_catalogues(stamp)
         return self._catalogues[stamp]
 
     def _stamp_before(self, times: TimeArray) -> npt.NDArray[np.int64]:
-        """Latest stamp at or before each time, microseconds; the time itself where there is none."""
+        """Returns the latest stamp up to each time, microseconds; the time itself if there is no earlier stamp."""
         moments = np.round(np.asarray(times) * 1e6).astype(np.int64)
         place = np.searchsorted(self._stamps, moments, side="right") - 1
         return np.where(place >= 0, self._stamps[place], moments)
@@ -100,14 +101,14 @@ class HistoricalFeatures:
             names = [user_id for user_id, _ in chunk]
             parts.append(self._join.users(names, np.array([stamp for _, stamp in chunk], dtype=np.int64)))
         if not parts:
-            return self._nobody
+            return self._unknown_users
         return _JoinedUsers(pa.concat_tables(parts), {pair: row for row, pair in enumerate(pairs)})
 
     def _join_catalogues(self, stamp: int) -> None:
-        """Joins the catalogue of a stamp, and of the announced ones that follow it as far as a join holds them."""
+        """Joins the catalogue of a stamp, and of the prefetched stamps after it, up to `JOIN_ROWS` rows."""
         item_ids = self._row_map.item_ids.tolist()
         width = len(self._feature_set.item_numeric) + len(self._feature_set.item_categorical)
-        kept = max(KEPT_CELLS // (len(item_ids) * width), 1)
+        kept = max(MAX_CACHED_CELLS // (len(item_ids) * width), 1)
         following = sorted(other for other in self._announced if other > stamp and other not in self._catalogues)
         block = [stamp, *following[: max(min(JOIN_ROWS // len(item_ids), kept) - 1, 0)]]
         while self._catalogues and len(self._catalogues) + len(block) > kept:
@@ -127,7 +128,7 @@ class HistoricalFeatures:
 
 
 class _JoinedUsers:
-    """Joined rows of (user, stamp) pairs."""
+    """The joined rows of (user, stamp) pairs."""
 
     def __init__(self, table: pa.Table, row_of: Mapping[tuple[str, int], int]) -> None:
         self._table = table
@@ -142,7 +143,7 @@ class _JoinedUsers:
 
 
 def _stamps(snapshots: Path) -> npt.NDArray[np.int64]:
-    """All moments at which some snapshot was taken, microseconds, ascending."""
+    """Returns the times of all snapshots, microseconds, ascending."""
     found: set[int] = set()
     for name in ("user_stats", "item_stats"):
         column = pq.read_table(snapshots / f"{name}.parquet", columns=[TIMESTAMP_FIELD])[TIMESTAMP_FIELD]
@@ -151,7 +152,7 @@ def _stamps(snapshots: Path) -> npt.NDArray[np.int64]:
 
 
 def _no_users(snapshots: Path) -> pa.Table:
-    """What a join of no users gives."""
+    """Returns the empty table of a join without users."""
     schemas = [pq.read_schema(snapshots / f"{name}.parquet") for name in ("user_stats", "user_history")]
     return pa.schema({field.name: field.type for schema in schemas for field in schema}).empty_table()
 

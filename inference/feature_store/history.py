@@ -1,4 +1,4 @@
-"""Feast's point-in-time join: what was known of users and items at past moments."""
+"""Feast's point-in-time join: the stored values of users and items as of past times."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ PLACE = "_place"
 
 
 class PointInTimeJoin:
-    """Feast's point-in-time join over snapshots, with a registry of its own that ends with it.
+    """Feast's point-in-time join over snapshots, with a temporary registry.
 
     Args:
         snapshots: Directory of the snapshot files.
@@ -36,11 +36,11 @@ class PointInTimeJoin:
         self._folder.cleanup()
 
     def users(self, user_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> pa.Table:
-        """Everything stored of users [n] as of microseconds [n], in the order asked for; null where unknown."""
+        """Returns all stored values of users [n] as of microseconds [n], in the given order; null if unknown."""
         return self._join("users", "user_id", user_ids, stamps)
 
     def items(self, item_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> pa.Table:
-        """Everything stored of items [n] as of microseconds [n], in the order asked for; null where unknown."""
+        """Returns all stored values of items [n] as of microseconds [n], in the given order; null if unknown."""
         return self._join("items", "item_id", item_ids, stamps)
 
     def _join(self, service: str, key: str, ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> pa.Table:

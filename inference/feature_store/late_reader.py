@@ -1,6 +1,7 @@
-"""A reader of users that is opened when it is first needed, and again after its store was away.
+"""A reader of users that opens its store on first use, and again after a failure.
 
-A server must start, and answer with popular items, while the online store is down, and use the store once it is back.
+A server must start while the online store is down, and answer with popular items. It must use the store once it works
+again.
 """
 
 from __future__ import annotations
@@ -17,10 +18,10 @@ RETRY_SECONDS = 2.0
 
 
 class LateReader:
-    """Opens the reader behind it on demand, and anew after a failure; between failed attempts it fails at once.
+    """Opens a reader on demand, and again after a failure. Between failed attempts every read fails at once.
 
     Args:
-        open_reader: Opens the store; raises FeatureStoreError while it cannot.
+        open_reader: Opens the store; raises FeatureStoreError if it cannot.
         retry_seconds: Time between attempts.
     """
 
@@ -33,10 +34,10 @@ class LateReader:
         self._lock = threading.Lock()
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """State of users.
+        """Returns the state of users.
 
         Raises:
-            FeatureStoreError: The store cannot be opened or read.
+        FeatureStoreError: The store cannot be opened or read.
         """
         reader = self._opened()
         try:

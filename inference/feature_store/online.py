@@ -1,8 +1,7 @@
 """Reads of the online store.
 
-They go to Feast's online store interface with the view at hand, not through `get_online_features`, which resolves
-names in the registry and assembles a response on every call: that takes four times as long, and a registry has to be
-refreshed.
+The reads use Feast's online store interface and pass the view. `get_online_features` resolves names in the registry and
+assembles a response on every call: it takes four times as long, and the registry needs refreshing.
 """
 
 from __future__ import annotations
@@ -36,18 +35,18 @@ from inference.feature_store.state_columns import (
 )
 from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records
 
-READ_ROWS = 2_000  # keys in one read of the item table
+READ_ROWS = 2_000  # keys per read of the item table
 
 
 class FeatureReader(Protocol):
-    """Reads state as of a time; the online and the historical store answer alike."""
+    """Reads state as of a time; implemented by the online and the historical store."""
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """State of users as of their queries' times.
+        """Returns the state of users as of their queries' times.
 
         Args:
-            user_ids: Ids [q], need not be known, may repeat.
-            times: Unix seconds [q]. The online store holds one state a user, the newest; times set the ages.
+            user_ids: Ids [q]; they may be unknown and may repeat.
+            times: Unix seconds [q]. The online store holds only the newest state of each user; the times set the ages.
 
         Raises:
             FeatureStoreError: The store cannot be read.
@@ -55,7 +54,7 @@ class FeatureReader(Protocol):
         ...
 
     def items(self, time: float) -> ItemColumns:
-        """The catalogue as of a time, aligned to the row map; the online store has the newest only.
+        """Returns the catalogue as of a time, aligned with the row map; the online store has only the newest.
 
         Raises:
             FeatureStoreError: The store cannot be read.
@@ -64,15 +63,15 @@ class FeatureReader(Protocol):
 
 
 class OnlineFeatures:
-    """Reads users by request and the item table in bulk from the online store. Safe to share between threads.
+    """Reads users per request, and the item table in bulk, from the online store. Thread-safe.
 
     Args:
-        feature_set: What was materialised; another set has other keys.
+        feature_set: The materialised feature set; another set has other keys.
         item_ids: The row map [m].
-        settings: Where the features live.
+        settings: Location of the features.
 
     Raises:
-        FeatureStoreError: The embedded store was never filled for this stage and feature set.
+        FeatureStoreError: The embedded store has not been filled for this stage and feature set.
     """
 
     def __init__(self, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_], settings: StoreSettings) -> None:
@@ -94,7 +93,7 @@ class OnlineFeatures:
             _retry_once(self._provider, self._config)
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """See `FeatureReader.users`; two reads of the store, whatever the number of users."""
+        """See `FeatureReader.users`; it reads the store twice, regardless of the number of users."""
         keys = [entity_key("user_id", user_id) for user_id in user_ids]
         stats = self._read(self._objects.user_stats, keys)
         histories = self._read(self._objects.user_history, keys)
@@ -120,7 +119,7 @@ class OnlineFeatures:
         return item_columns(record, time, self._feature_set, self._row_map)
 
     def freshness(self) -> Freshness | None:
-        """When what is stored was computed, and as of when; None where that was not recorded.
+        """Returns when the stored values were computed and their time; None if there is no record.
 
         Raises:
             FeatureStoreError: The store cannot be read.
@@ -130,7 +129,7 @@ class OnlineFeatures:
         return Freshness.of(self._read(self._objects.freshness, [KEY]))
 
     def _is_recorded(self, file: Path) -> bool:
-        """Whether the embedded store knows of such records; one filled by earlier code does not."""
+        """Returns whether the embedded store has freshness records; stores filled by older code have none."""
         try:
             with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
                 query = "SELECT count(*) FROM sqlite_master WHERE name = ?"
@@ -142,20 +141,20 @@ class OnlineFeatures:
         names = [field.name for field in view.features]
         try:
             if self._file is not None and self._file.stat().st_ino != self._inode:
-                raise OSError(f"{self._file} was replaced")  # the kept connection reads on in the old file
+                raise OSError(f"{self._file} was replaced")  # the open connection would read the old file
             answers = self._provider.online_read(self._config, view, keys, names)
         except self._failures as error:
             raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}") from error
-        # SQLite has no stamp for a key it does not know, Redis that of 1970.
+        # For an unknown key SQLite returns no timestamp, and Redis returns 1970.
         return [record if stamp is not None and stamp > NEVER else None for stamp, record in answers]
 
 
 def _retry_once(provider: Provider, config: RepoConfig) -> None:
-    """Lets reads fail fast: by default the client tries four times and sleeps for seconds in between.
+    """Makes reads fail fast: by default the client tries four times and sleeps for seconds in between.
 
-    Once more at once, because a connection kept from before a restart fails on first use.
+    It retries once, without a pause, because a connection from before a server restart fails on first use.
     """
-    from redis.backoff import NoBackoff  # only where Redis is configured
+    from redis.backoff import NoBackoff  # only if Redis is configured
     from redis.retry import Retry
 
     client = cast(Any, provider).online_store._get_client(config.online_store)

@@ -1,7 +1,7 @@
-"""From what a feature store answers to the columns the recommender works on.
+"""Converts stored values to the columns that the recommender reads.
 
-Owns the one way from stored values to `UserColumns` and `ItemColumns`: codes, ages, integer rows. The online and the
-historical store both end here, so that they cannot differ. Refuses to know any store.
+The only conversion of stored values to `UserColumns` and `ItemColumns`: codes, ages, integer rows. The online and the
+historical store both use it, so that they cannot differ. The module is independent of any store.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ class UserRecords:
     """Stored values of q users.
 
     Attributes:
-        known: Whether the store has the user [q].
-        numbers: Stored numeric columns and moments [q]; NaN is missing.
-        texts: Stored text columns [q]; None or "" is missing.
-        history_offsets, own_offsets: [q + 1].
-        ids: `history_ids` and `own_ids`, flat.
-        arrays: The other arrays of `HISTORY_ARRAYS`, flat.
+        known: Whether the store knows each user [q].
+        numbers: Stored numeric columns and moments [q]; NaN means missing.
+        texts: Stored text columns [q]; None or "" means missing.
+        history_offsets, own_offsets: Offsets of each user's lists [q + 1].
+        ids: `history_ids` and `own_ids`, flattened.
+        arrays: The other arrays of `HISTORY_ARRAYS`, flattened.
     """
 
     known: npt.NDArray[np.bool_]
@@ -45,14 +45,14 @@ class UserRecords:
 
 @dataclass(frozen=True, slots=True)
 class ItemRecords:
-    """Stored values of all m items in the order of the row map; NaN and None are missing."""
+    """Stored values of all m items in the order of the row map; NaN and None mean missing."""
 
     numbers: Mapping[str, Numbers]
     texts: Mapping[str, Strings]
 
 
 class RowMap:
-    """Item ids and their rows.
+    """Maps item ids to rows.
 
     Attributes:
         item_ids: Sorted ids [m]; row i is item i.
@@ -63,13 +63,13 @@ class RowMap:
         self._row_of = {item_id: row for row, item_id in enumerate(item_ids)}
 
     def rows(self, item_ids: Sequence[str]) -> IntArray:
-        """Rows of ids [n], -1 for ids it does not have."""
+        """Returns the rows of ids [n], -1 for unknown ids."""
         row_of = self._row_of
         return np.fromiter((row_of.get(item_id, -1) for item_id in item_ids), dtype=np.int32, count=len(item_ids))
 
 
 def stored_user_numbers(feature_set: FeatureSet) -> tuple[str, ...]:
-    """Numeric columns of a user as they are stored: moments stand for ages."""
+    """Returns the stored numeric columns of a user: moments in place of ages."""
     return tuple(feature_set.user_ages.get(name, name) for name in feature_set.user_numeric)
 
 
@@ -80,18 +80,18 @@ def stored_item_numbers(feature_set: FeatureSet) -> tuple[str, ...]:
 
 
 def stored_item_texts(feature_set: FeatureSet) -> tuple[str, ...]:
-    """Text columns of an item as they are stored."""
+    """Returns the stored text columns of an item."""
     return tuple(dict.fromkeys((*feature_set.item_categorical, "regions")))
 
 
 def user_columns(records: UserRecords, times: TimeArray, feature_set: FeatureSet, row_map: RowMap) -> UserColumns:
-    """State of users as of their queries' times.
+    """Returns the state of users as of their queries' times.
 
     Args:
-        records: What the store answered for q users.
-        times: Unix seconds [q]; ages count up to them.
+        records: Stored values of q users.
+        times: Unix seconds [q] at which ages end.
         feature_set: Names the columns.
-        row_map: Ids it does not have are left out of histories.
+        row_map: The row map; unknown ids are left out of histories.
     """
     numeric = np.empty((len(times), len(feature_set.user_numeric)), dtype=np.float32)
     for place, name in enumerate(feature_set.user_numeric):
@@ -109,13 +109,13 @@ def user_columns(records: UserRecords, times: TimeArray, feature_set: FeatureSet
 
 
 def item_columns(records: ItemRecords, time: float, feature_set: FeatureSet, row_map: RowMap) -> ItemColumns:
-    """The catalogue as of a time.
+    """Returns the catalogue as of a time.
 
     Args:
-        records: What the store answered for the m items of the row map.
-        time: Unix seconds; ages count up to it (and again to the query's own time in `transforms.assemble`).
+        records: Stored values of the m items of the row map.
+        time: Unix seconds at which ages end; `transforms.assemble` extends them to each query's time.
         feature_set: Names the columns.
-        row_map: The ids.
+        row_map: The row map.
     """
     num_items = len(row_map.item_ids)
     numbers = records.numbers
@@ -129,7 +129,7 @@ def item_columns(records: ItemRecords, time: float, feature_set: FeatureSet, row
         numeric=numeric,
         categorical=_codes(records.texts, "items", feature_set.item_categorical, feature_set, num_items),
         price=numbers["price"].astype(np.float32),
-        available=numbers["in_stock"] != 0.0,  # missing counts as in stock
+        available=numbers["in_stock"] != 0.0,  # a missing value means in stock
         created_at=numbers["created_at"],
         regions=_filled(records.texts["regions"]),
         min_age=np.nan_to_num(numbers["min_age"], nan=0.0).astype(np.float32),
@@ -137,7 +137,7 @@ def item_columns(records: ItemRecords, time: float, feature_set: FeatureSet, row
 
 
 def offsets_of(lengths: Iterable[int] | npt.NDArray[Any]) -> OffsetArray:
-    """Offsets [q + 1] of q lengths."""
+    """Returns the offsets [q + 1] of q lengths."""
     return np.concatenate(([0], np.cumsum(np.asarray(lengths, dtype=np.int64)))).astype(np.int64)
 
 
@@ -167,7 +167,7 @@ def _history(records: UserRecords, row_map: RowMap) -> History:
 
 
 def _own_items(records: UserRecords, row_map: RowMap) -> OwnItems:
-    rows = row_map.rows(records.ids["own_ids"])  # stored by id, and so ascending
+    rows = row_map.rows(records.ids["own_ids"])  # stored in the order of ids, so ascending
     known = rows >= 0
     arrays = records.arrays
     return OwnItems(

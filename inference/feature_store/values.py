@@ -1,4 +1,4 @@
-"""Between Feast's values and columns: keys, rows to write, records read."""
+"""Converts between Feast's values and columns: keys, rows to write, and records that were read."""
 
 from __future__ import annotations
 
@@ -30,24 +30,24 @@ VALUE_OF_TYPE: Mapping[str, Callable[[Any], Value]] = {
 
 
 def entity_key(name: str, entity: str) -> EntityKey:
-    """Feast's key of an entity."""
+    """Returns Feast's key of an entity."""
     return EntityKey(join_keys=[name], entity_values=[Value(string_val=entity)])
 
 
 def numbers_of(records: Sequence[Record | None], name: str) -> npt.NDArray[np.float64]:
-    """A feature of all records [n]; NaN where unknown."""
+    """Returns a feature of all records [n]; NaN if unknown."""
     return np.array([_plain(record, name, np.nan) for record in records], dtype=np.float64)
 
 
 def texts_of(records: Sequence[Record | None], name: str) -> Strings:
-    """A feature of all records as text [n]; "" where unknown."""
+    """Returns a feature of all records as text [n]; "" if unknown."""
     return np.array([_plain(record, name, "") for record in records], dtype=object)
 
 
 def user_records(
     stats: Sequence[Record | None], histories: Sequence[Record | None], feature_set: FeatureSet
 ) -> UserRecords:
-    """Records of both user views [q] as columns."""
+    """Returns the records of both user views [q] as columns."""
     arrays = {name: [_array(record, name) for record in histories] for name in HISTORY_ARRAYS}
     ids = {name: list(chain.from_iterable(parts)) for name, parts in arrays.items() if HISTORY_ARRAYS[name] == "string"}
     return UserRecords(
@@ -64,7 +64,7 @@ def user_records(
 def write_rows(
     batch: pa.Table, view: FeatureView, key: str
 ) -> list[tuple[EntityKey, dict[str, Value], datetime, datetime | None]]:
-    """Rows of a batch as Feast writes them: key, features by name, event time, creation time."""
+    """Returns the rows of a batch in Feast's form: key, features by name, event time, creation time."""
     names = [field.name for field in view.features]
     columns = [_values(batch[field.name], str(field.dtype)) for field in view.features]
     keys = [entity_key(key, entity) for entity in batch[key].to_pylist()]
@@ -77,7 +77,7 @@ def write_rows(
 
 
 def _values(column: pa.ChunkedArray, dtype: str) -> list[Value]:
-    """Feast values of a column, of its declared type; null is a value that is not set."""
+    """Returns the Feast values of a column, of its declared type; null becomes a value that is not set."""
     make = VALUE_OF_TYPE[dtype]
     return [Value() if entry is None else make(entry) for entry in column.to_pylist()]
 

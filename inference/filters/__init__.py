@@ -1,4 +1,4 @@
-"""The filters, in the order they run. A new filter is one file and one entry here."""
+"""The filters, in the order in which they run. A new filter is one file and one entry here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Removes items that the user cannot have: out of stock, not launched, not sold in the country, not for the age."""
+"""Removes unavailable items: out of stock, not launched, not sold in the user's country, or above the user's age."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from inference.models.artifacts import Artifacts
 
 @dataclass(frozen=True)
 class AvailabilityFilter(Filter):
-    """Stock, launch, region and least age. A user whose country or age is unknown may have every item."""
+    """Checks stock, launch time, region and minimum age. An unknown country or age excludes no item."""
 
     artifacts: Artifacts
 
     name: ClassVar[str] = "availability"
 
     def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
-        """Whether the user of each candidate can have it at the query's time [n]."""
+        """Returns whether each candidate is available to the user at the query's time [n]."""
         items, rows, owners = self.artifacts.items, candidates.rows, candidates.query_index
         keep = items.available[rows] & ~(items.created_at[rows] > batch.times[owners])
         if self._restricted:
@@ -42,7 +42,7 @@ class AvailabilityFilter(Filter):
 
     @cached_property
     def _lists(self) -> tuple[list[frozenset[str]], npt.NDArray[np.int64]]:
-        """Distinct lists of countries, and which one each item has [m]."""
+        """The distinct country lists, and the index of each item's list [m]."""
         texts, which = np.unique(self.artifacts.items.regions.astype(str), return_inverse=True)
         return [frozenset(filter(None, str(text).split("|"))) for text in texts], which.reshape(-1)
 
@@ -57,7 +57,7 @@ class AvailabilityFilter(Filter):
         return mask
 
     def _ages(self, users: UserColumns) -> npt.NDArray[np.float32] | None:
-        """Least age of each user [q], NaN where unknown; None if no age is known at all."""
+        """Returns the minimum age of each user [q], NaN if unknown; None if the dataset has no age groups."""
         names = self.artifacts.feature_set.user_categorical
         if "age_group" not in names:
             return None
@@ -67,7 +67,7 @@ class AvailabilityFilter(Filter):
 
 
 def least_age(group: str) -> float:
-    """Lower bound of an age group as datasets write it: "18-24" 18, "65+" 65, "<18" and "under 18" 0, else NaN."""
+    """Returns the lower bound of an age group: 18 for "18-24", 65 for "65+", 0 for "<18" and "under 18", else NaN."""
     text = group.strip().lower()
     digits = "".join(char if char.isdigit() else " " for char in text).split()
     if not digits:

@@ -1,4 +1,4 @@
-"""Removes the items that the query excludes: those of earlier pages, or items the caller does not want again."""
+"""Removes the items that the query excludes, such as the items of earlier pages."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from inference.models.artifacts import Artifacts
 
 @dataclass(frozen=True)
 class ExcludeFilter(Filter):
-    """Removes `Query.exclude`."""
+    """Removes the items in `Query.exclude`."""
 
     artifacts: Artifacts
 
     name: ClassVar[str] = "exclude"
 
     def applies(self, batch: Batch) -> Mask:
-        """Queries that exclude an item."""
+        """Returns whether each query excludes an item [q]."""
         return np.array([bool(query.exclude) for query in batch.queries], dtype=np.bool_)
 
     def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
-        """Whether each candidate is not excluded [n]."""
+        """Returns whether each candidate stays [n]."""
         num_items = len(self.artifacts.items)
         keys = [np.zeros(0, dtype=np.int64)]
         for place, query in enumerate(batch.queries):

@@ -1,4 +1,4 @@
-"""What a filter is: it says which candidates may be shown, never in which order."""
+"""The protocol of filters: a filter decides which candidates may be shown, and never changes their order."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from inference.candidates.query import CandidateSet
 
 
 class Filter(Protocol):
-    """One reason not to show an item.
+    """Removes candidates for one reason.
 
     Attributes:
-        name: The reason, as it is counted: `recs_filtered_total{reason=}`.
+        name: The reason in the metric `recs_filtered_total{reason=}`.
     """
 
     name: ClassVar[str]
 
     def __call__(self, batch: Batch, candidates: CandidateSet, /) -> Mask:
-        """Whether each candidate stays [n]."""
+        """Returns whether each candidate stays [n]."""
 
     def applies(self, batch: Batch, /) -> Mask:
-        """The queries [q] whose candidates it judges; the candidates of the others stay."""
+        """Returns whether the filter applies to each query [q]; candidates of other queries stay."""
         return np.ones(len(batch), dtype=np.bool_)

@@ -1,4 +1,4 @@
-"""Removes the user's own items as far as the dataset's `repeats` says."""
+"""Removes the user's own items according to the dataset's `repeats`."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from inference.models.artifacts import Artifacts
 
 @dataclass(frozen=True)
 class RepeatsFilter(Filter):
-    """Removes own items that may not come again, counted over the whole history."""
+    """Removes own items that must not be recommended again; the whole history counts."""
 
     artifacts: Artifacts
 
     name: ClassVar[str] = "repeats"
 
     def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
-        """Whether each candidate may come (again) [n]."""
+        """Returns whether each candidate stays [n]."""
         own = batch.users.own
         barred = ruled_out(own, self.artifacts.feature_set)
         num_items = len(self.artifacts.items)

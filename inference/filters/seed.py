@@ -1,4 +1,4 @@
-"""Removes the item being viewed from the items shown next to it."""
+"""Removes the seed item from its own list of similar items."""
 
 from __future__ import annotations
 
@@ -20,6 +20,6 @@ class SeedFilter(Filter):
     name: ClassVar[str] = "seed"
 
     def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
-        """Whether each candidate is another item than the seed [n]."""
+        """Returns whether each candidate differs from the seed [n]."""
         mask: Mask = candidates.rows != self.artifacts.seed_rows(batch.queries)[candidates.query_index]
         return mask

@@ -1,9 +1,9 @@
-"""Runs stages: measures their time, uses threads where that pays, and decides what a failure means.
+"""Runs stages: measures their time, runs them in threads, and applies the failure policy.
 
-Online (`strict=False`) a failing or late stage yields nothing, is counted and marked in `Trace.degraded`; the slate
-continues without it. Offline (`strict=True`) the failure is raised: an evaluation on half of the sources measures
-nothing. A stage that asks another process is not asked for a while after repeated failures, so that one hanging
-dependency does not hold the threads that every request needs. Stages do not know about any of this.
+Online (`strict=False`) a stage that fails or is late fails open: it is counted and marked in `Trace.degraded`, and the
+slate continues without it. Offline (`strict=True`) the failure is raised, because an evaluation without some sources
+has no meaning. After repeated failures a circuit breaker stops calls to another process for a while. So a hanging
+dependency does not block the threads of all requests. Stages themselves contain no failure policy.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ from typing import Protocol, TypeVar
 from inference.candidates.batch import Trace
 
 T = TypeVar("T")
-SILENT_SECONDS = 10.0  # between two log lines of the same failure; the counter misses none
-FAILURES = 5  # in a row, until a dependency is no longer asked
-REST_SECONDS = 0.5  # between two requests that try a dependency which is no longer asked
+LOG_INTERVAL_SECONDS = 10.0  # between two log lines of the same failure; the metric counts every failure
+FAILURES = 5  # consecutive failures that open the breaker
+PROBE_SECONDS = 0.5  # between two calls that test whether the dependency has recovered
 log = logging.getLogger("kuberec")
 
 
 class Observer(Protocol):
-    """Counts what the stages do; the servers pass Prometheus metrics."""
+    """Receives the events of the stages; the servers pass Prometheus metrics."""
 
     def stage(self, name: str, seconds: float) -> None:
         """A stage took this long."""
@@ -39,13 +39,13 @@ class Observer(Protocol):
 
 
 class Resting(Exception):
-    """A stage was not run: the last calls of its dependency all failed."""
+    """The breaker is open: a stage was not run because the last calls of its dependency all failed."""
 
 
 class Breaker:
-    """Decides whether to ask a dependency; shared by all requests.
+    """The circuit breaker of a dependency; shared by all requests.
 
-    After `FAILURES` in a row it lets one request through every `REST_SECONDS`; the first success opens the way again.
+    After `FAILURES` consecutive failures it lets one call through every `PROBE_SECONDS`; the first success closes it.
     """
 
     def __init__(self) -> None:
@@ -54,25 +54,25 @@ class Breaker:
         self._lock = threading.Lock()
 
     def enter(self) -> None:
-        """Raise while the dependency is not to be asked.
+        """Raises if the dependency must not be called now.
 
         Raises:
-            Resting: It failed too often, and was tried a moment ago.
+            Resting: The breaker is open, and the last probe was less than `PROBE_SECONDS` ago.
         """
         with self._lock:
             if self._failures < FAILURES:
                 return
             now = time.monotonic()
             if now < self._next:
-                raise Resting(f"not asked after {self._failures} failures in a row")
-            self._next = now + REST_SECONDS
+                raise Resting(f"not called after {self._failures} failures in a row")
+            self._next = now + PROBE_SECONDS
 
     def leave(self, succeeded: bool) -> None:
-        """Note how an attempt ended."""
+        """Records the result of a call."""
         with self._lock:
             self._failures = 0 if succeeded else self._failures + 1
             if self._failures == FAILURES:
-                self._next = time.monotonic() + REST_SECONDS
+                self._next = time.monotonic() + PROBE_SECONDS
 
 
 class Executor:
@@ -80,8 +80,8 @@ class Executor:
 
     Args:
         strict: Raise a stage's failure instead of continuing without it.
-        threads: Threads for stages that run side by side; 0 runs them one after the other, without timeouts.
-        observer: Counts, None where nothing is counted.
+        threads: Number of threads for parallel stages; 0 runs stages one after the other, without timeouts.
+        observer: Receives times and failures; None if they are not counted.
     """
 
     def __init__(self, *, strict: bool = True, threads: int = 0, observer: Observer | None = None) -> None:
@@ -94,21 +94,21 @@ class Executor:
     def run(
         self, trace: Trace, name: str, stage: Callable[[], T], *, reason: str = "", timeout: float | None = None
     ) -> T | None:
-        """The stage's result, or None where it failed open.
+        """Runs a stage and returns its result, or None if it failed open.
 
         Args:
-            trace: The batch's record.
-            name: Stage name for timing.
-            stage: The work.
-            reason: The mark if it fails; `name` where empty.
-            timeout: Seconds it may take; only kept with threads.
+            trace: The trace of the batch.
+            name: Name of the stage in timings.
+            stage: The function to run.
+            reason: The mark in `degraded` if the stage fails; `name` if empty.
+            timeout: Time limit in seconds; applies only with threads.
         """
         return self.run_all(trace, {name: stage}, reasons={name: reason or name}, timeout=timeout)[name]
 
     def ask(
         self, trace: Trace, name: str, stage: Callable[[], T], *, reason: str = "", timeout: float | None = None
     ) -> T | None:
-        """Like `run`, for a stage that asks another process, which is not asked while it keeps failing."""
+        """Runs a stage that calls another process; the breaker skips the call while the process keeps failing."""
         reason = reason or name
         breaker = self._breakers[name]
         try:
@@ -130,7 +130,7 @@ class Executor:
         timeout: float | None = None,
         parallel: bool = True,
     ) -> dict[str, T | None]:
-        """All stages' results by name, in their order; None where one failed open. `timeout` is for all together."""
+        """Runs stages in parallel under one timeout and returns results by name; None if a stage failed open."""
         if self._pool is None or timeout is None or not parallel:
             calls = {name: _direct(stage) for name, stage in stages.items()}
         else:
@@ -142,7 +142,7 @@ class Executor:
             start = time.perf_counter()
             try:
                 results[name], seconds = call()
-            except Exception as error:  # the failure policy: whatever fails in a stage is counted and marked
+            except Exception as error:  # failure policy: any exception of a stage is counted and marked
                 seconds = time.perf_counter() - start
                 if self.strict:
                     raise
@@ -152,23 +152,23 @@ class Executor:
         return results
 
     def note(self, trace: Trace, name: str, seconds: float) -> None:
-        """Add the time of a stage, which the caller measured, to the trace and the metrics."""
+        """Adds a stage time that the caller measured to the trace and the metrics."""
         trace.seconds[name] = trace.seconds.get(name, 0.0) + seconds
         if self.observer is not None:
             self.observer.stage(name, seconds)
 
     def fail(self, trace: Trace, reason: str, error: Exception) -> None:
-        """Mark and count a failure that the request survives."""
+        """Marks and counts a failure that the request survives."""
         trace.mark(reason)
         if self.observer is not None:
             self.observer.degraded(reason)
         now = time.monotonic()
         if now >= self._silent_until.get(reason, 0.0):
-            self._silent_until[reason] = now + SILENT_SECONDS
+            self._silent_until[reason] = now + LOG_INTERVAL_SECONDS
             log.warning("degraded %s: %s: %s", reason, type(error).__name__, str(error) or "too late")
 
     def close(self) -> None:
-        """Let the threads go; stages still running are not waited for."""
+        """Shuts the threads down without waiting for running stages."""
         if self._pool is not None:
             self._pool.shutdown(wait=False, cancel_futures=True)
 

@@ -1,7 +1,7 @@
 """Merges the lists of the sources into one candidate set, ordered by reciprocal rank fusion.
 
-score = sum over sources of weight / (k + rank), rank from 1 (Cormack, Clarke, Buettcher 2009). Fusion needs no
-common scale of scores, and the merged score is the retrieval order a slate falls back to.
+score = sum over sources of weight / (k + rank), rank from 1 (Cormack, Clarke, Buettcher 2009). Rank fusion needs no
+common scale of scores. The merged score is the retrieval order, which a slate falls back to.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ def merge(
     rank_constant: float,
     num_items: int,
 ) -> CandidateSet:
-    """One candidate for each distinct (query, item), best first within a query, ties by row.
+    """Returns one candidate for each distinct (query, item), best first within a query, ties by row.
 
     Args:
-        found: Source name -> what it found; a source that failed is not among them.
+        found: Source name -> its result, without sources that failed.
         sources: All source names in bit order.
         weights: Weight of each source for each query [q, num_sources].
-        rank_constant: k; larger is flatter.
+        rank_constant: k; a larger value makes the scores flatter.
         num_items: Size of the row map.
     """
     num_queries = len(weights)
@@ -66,7 +66,7 @@ def merge(
 
 
 def concatenate(parts: Sequence[CandidateSet], num_sources: int) -> CandidateSet:
-    """The candidates of consecutive batches as one set."""
+    """Concatenates the candidates of consecutive batches."""
     if not parts:
         return bare(np.zeros(1, dtype=np.int64), np.zeros(0, dtype=np.int32), num_sources)
     counts = np.concatenate([np.diff(part.offsets) for part in parts])
@@ -86,7 +86,7 @@ def concatenate(parts: Sequence[CandidateSet], num_sources: int) -> CandidateSet
 
 
 def append(candidates: CandidateSet, extra: CandidateSet) -> CandidateSet:
-    """Both sets as one: each query's candidates, then its extra ones; features and probabilities are left out."""
+    """Appends extra candidates to each query's candidates; features and probabilities are dropped."""
     owners = np.concatenate([candidates.query_index, extra.query_index])
     order = np.argsort(owners, kind="stable")
     return CandidateSet(
@@ -100,7 +100,7 @@ def append(candidates: CandidateSet, extra: CandidateSet) -> CandidateSet:
 
 
 def spliced(left: CandidateSet, right: CandidateSet) -> CandidateSet:
-    """Two sets of the same queries as one, each query's candidates of `left` first, with all their columns.
+    """Joins two sets of the same queries with all columns; each query's candidates of `left` come first.
 
     Probabilities and features are NaN for candidates that have none.
     """
@@ -125,12 +125,12 @@ def _filled(column: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:
 def with_rows(
     candidates: CandidateSet, owners: npt.NDArray[np.integer], rows: IntArray, num_items: int
 ) -> CandidateSet:
-    """The candidates and, after each query's own, items that no source brought: score 0, no source bit.
+    """Adds items that no source found after each query's candidates, with score 0 and no source bit.
 
     Args:
         candidates: Not yet hydrated.
         owners: Query of each item to add [n].
-        rows: Item rows to add [n]; pairs already there, and repeats, are skipped.
+        rows: Item rows to add [n]; existing and repeated (query, item) pairs are skipped.
         num_items: Size of the row map.
     """
     present = np.sort(candidates.query_index * num_items + candidates.rows)
@@ -141,7 +141,7 @@ def with_rows(
 
 
 def bare(offsets: OffsetArray, rows: IntArray, num_sources: int) -> CandidateSet:
-    """Items that no source brought [n], score 0."""
+    """Returns candidates that no source found [n], with score 0."""
     nothing = np.full((len(rows), num_sources), np.nan, dtype=np.float32)
     return CandidateSet(
         offsets=offsets,

@@ -1,4 +1,4 @@
-"""Ranking: features of candidates, then the scorers; where it does not apply or fails, the retrieval order stays."""
+"""Ranking: computes features and runs the scorers. If ranking does not apply or fails, the retrieval order stays."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ class Ranking:
 
     Args:
         artifacts: The release.
-        scorers: Run in order; none keeps the retrieval order.
-        complete: Fills in the scores and ranks of all sources, which the ranker reads.
+        scorers: Run in order; an empty sequence keeps the retrieval order.
+        complete: Fills in the scores and ranks by all sources, which the ranker reads.
         executor: Failure policy and threads.
-        timeouts: Kept by an executor with threads only.
+        timeouts: Time limits of the stages; only an executor with threads applies them.
     """
 
     def __init__(
@@ -46,12 +46,12 @@ class Ranking:
         self._timeouts = timeouts
 
     def features(self, batch: Batch, candidates: CandidateSet) -> FloatArray:
-        """Ranker features of completed candidates of the batch [n, F]."""
+        """Returns the ranker features [n, F] of completed candidates."""
         artifacts = self._artifacts
         return assemble(batch.queries, batch.users, artifacts.items, candidates, artifacts.feature_set)
 
     def rank(self, batch: Batch, retrieved: Retrieved) -> CandidateSet:
-        """The candidates with the scorers' scores and with features where ranking applies and answers."""
+        """Returns the candidates, with scores and features from the ranker for the queries that are ranked."""
         candidates = retrieved.candidates
         if not self._scorers or len(candidates) == 0:
             return candidates
@@ -73,12 +73,12 @@ class Ranking:
         return scored if asked is candidates else _spread(scored, candidates, mask)
 
     def ranked(self, batch: Batch) -> Mask:
-        """The queries [q] that are ranked: on ranked surfaces, of known users unless the release ranks all."""
+        """Returns whether each query is ranked [q]: on ranked surfaces, for known users (all users if `rank_cold`)."""
         personal = np.array([surface.ranked for surface in batch.surfaces], dtype=np.bool_)
         return personal if self._artifacts.config.rank_cold else personal & batch.users.known
 
     def _score(self, batch: Batch, candidates: CandidateSet) -> CandidateSet | None:
-        """The candidates as the scorers leave them; None where none of them answered."""
+        """Returns the candidates after all scorers; None if no scorer answered."""
         scored = None
         for scorer in self._scorers:
             before = candidates if scored is None else scored
@@ -92,25 +92,25 @@ class Ranking:
         return scored
 
     def _answer(self, scorer: Scorer, batch: Batch, candidates: CandidateSet) -> CandidateSet:
-        """The candidates with one scorer's scores.
+        """Returns the candidates with the scores of one scorer.
 
         Raises:
-            PredictorError: The scores do not fit the candidates.
+            PredictorError: The number of scores is wrong, or no score is finite.
         """
         timeout = allowed(batch.timeouts(self._timeouts).ranker, len(batch), batch.deadline)
         deadline = None if self._executor.strict else time.monotonic() + timeout
         score, probabilities = scorer.score(batch, candidates, deadline)
         if len(score) != len(candidates):
-            raise PredictorError(f"The ranker answered {len(score)} scores for {len(candidates)} candidates.")
+            raise PredictorError(f"The ranker returned {len(score)} scores for {len(candidates)} candidates.")
         if not np.isfinite(score).any():
-            raise PredictorError("The ranker answered no finite score.")
+            raise PredictorError("The ranker returned no finite score.")
         return candidates.with_scores(np.asarray(score, dtype=np.float32), probabilities)
 
 
 def _spread(scored: CandidateSet, candidates: CandidateSet, mask: Mask) -> CandidateSet:
-    """All candidates, those where `mask` [n] is true as they were scored.
+    """Returns all candidates, with the scored values where `mask` [n] is true.
 
-    The others keep their score, features and probabilities; NaN stands where they have none.
+    The others keep their score, features and probabilities; missing values are NaN.
     """
     assert scored.features is not None
     score = candidates.score.copy()

@@ -1,6 +1,6 @@
-"""A reason in words for every item of a slate: the sentence of the source that ranked the item best.
+"""The reason sentence of every item in a slate, written by the source that ranked the item best.
 
-A source that has no true reason leaves the item to the fallback source. No sentence is written here.
+If that source has no true reason for an item, the fallback source writes it. This module contains no sentences.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from inference.sources.protocol import Source
 
 
 class ReasonWriter:
-    """Writes the reasons of selected items; a few string operations an item, so for slates, not for candidates.
+    """Collects the reasons of selected items. It is too slow for all candidates, because it works on strings.
 
     Args:
-        sources: Name -> source.
-        fallback: Gives the reason where a source has none.
+        sources: Source name -> source.
+        fallback: Writes the reason if a source has none.
     """
 
     def __init__(self, sources: Mapping[str, Source], fallback: Source) -> None:
@@ -29,12 +29,12 @@ class ReasonWriter:
         self._fallback = fallback
 
     def write(self, batch: Batch, top: CandidateSet, names: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
-        """Reasons [n] of the selected items.
+        """Returns the reasons [n] of the selected items.
 
         Args:
-            batch: q queries.
+            batch: The q queries.
             top: Selected items [n].
-            names: The source that ranked each best [n].
+            names: Name of the source that ranked each item best [n].
         """
         reasons = np.empty(len(top), dtype=object)
         for place in range(len(batch)):

@@ -28,8 +28,8 @@ class Retrieved:
     """The result of retrieval.
 
     Attributes:
-        candidates: Filtered candidates in retrieval order.
-        found: The whole list of each source that answered, beyond its quota too.
+        candidates: The filtered candidates in retrieval order.
+        found: The full list of each source that answered, including items beyond its quota.
     """
 
     candidates: CandidateSet
@@ -37,15 +37,15 @@ class Retrieved:
 
 
 class Retrieval:
-    """Asks the sources in parallel, merges their lists and removes what may not be shown.
+    """Queries the sources in parallel, merges their lists and applies the filters.
 
     Args:
         artifacts: The release.
-        sources: The sources to ask.
+        sources: The sources to query.
         filters: Run in order.
-        fallback: Fills slates that are left short.
+        fallback: Fills slates that have too few candidates.
         executor: Failure policy and threads.
-        timeouts: Kept by an executor with threads only.
+        timeouts: Time limits of the stages; only an executor with threads applies them.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class Retrieval:
         self._timeouts = timeouts
 
     def retrieve(self, batch: Batch) -> Retrieved:
-        """Candidates of a batch, without features."""
+        """Returns the candidates of a batch, without features."""
         artifacts, config = self._artifacts, self._artifacts.config
         found = self._ask(batch)
         start = time.perf_counter()
@@ -80,12 +80,12 @@ class Retrieval:
         return Retrieved(kept, found)
 
     def complete(self, retrieved: Retrieved) -> CandidateSet:
-        """The candidates with the scores and ranks of all sources, as the ranker reads them."""
+        """Returns the candidates with the scores and ranks by all sources, as the ranker reads them."""
         names, num_items = self._artifacts.feature_set.sources, len(self._artifacts.items)
         return complete(retrieved.candidates, retrieved.found, names, num_items)
 
     def filter(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
-        """The candidates that every filter keeps; the removed ones are counted by filter."""
+        """Returns the candidates that every filter keeps; removed candidates are counted by filter."""
         for rule in self._filters:
             judged = rule.applies(batch)
             if not judged.any():
@@ -101,7 +101,7 @@ class Retrieval:
         return candidates
 
     def _ask(self, batch: Batch) -> dict[str, Found]:
-        """The lists of the sources that answered, by name."""
+        """Queries the sources and returns the lists of those that answered, by name."""
         config = self._artifacts.config
         asked = {name: self._asked(source, batch) for name, source in self._sources.items() if config.quotas[name] > 0}
         found = self._executor.run_all(
@@ -117,12 +117,12 @@ class Retrieval:
         return {name: part.only(asked[name]) for name, part in found.items() if part is not None}
 
     def _asked(self, source: Source, batch: Batch) -> Mask:
-        """The queries [q] whose surface asks the source, and that the source has something for."""
+        """Returns whether each query uses the source [q]: the surface allows the source, and the source applies."""
         wanted = np.array([surface.asks(source.name) for surface in batch.surfaces], dtype=np.bool_)
         return wanted & source.applies(batch)
 
     def _weights(self, batch: Batch) -> npt.NDArray[np.float64]:
-        """Weight of each source for each query [q, num_sources]."""
+        """Returns the weight of each source for each query [q, num_sources]."""
         names = self._artifacts.feature_set.sources
         weights = np.ones((len(batch), len(names)))
         for place, name in enumerate(names):

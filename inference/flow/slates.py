@@ -1,4 +1,4 @@
-"""Writes slates: the answer to each query, with all that the log records of it."""
+"""Builds slates: the answer to each query, with all values that the log records."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from inference.models.artifacts import Artifacts
 
 
 class SlateWriter:
-    """Makes slates of one release's candidates.
+    """Builds slates from the selected candidates of one release.
 
     Args:
         artifacts: The release.
-        reasons: Writes a reason for every item.
+        reasons: Collects a reason for every item.
     """
 
     def __init__(self, artifacts: Artifacts, reasons: ReasonWriter) -> None:
@@ -24,12 +24,12 @@ class SlateWriter:
         self._reasons = reasons
 
     def write(self, batch: Batch, top: CandidateSet, ranked: Mask) -> list[Slate]:
-        """A slate for each query, in their order; the caller adds times and marks.
+        """Returns a slate for each query, in their order; the caller adds stage times and `degraded`.
 
         Args:
-            batch: q queries.
-            top: The items of each slate in the order shown, with features if any query was ranked.
-            ranked: Whether the ranker ordered a query's candidates [q].
+            batch: The q queries.
+            top: The items of each slate in display order, with features if any query was ranked.
+            ranked: Whether the ranker ordered each query's candidates [q].
         """
         brought = top.source_ranks if len(top) else np.zeros((0, len(self._sources)), dtype=np.float32)
         names = self._sources[np.argmin(np.where(np.isnan(brought), np.inf, brought), axis=1)]

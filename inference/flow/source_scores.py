@@ -1,8 +1,8 @@
-"""Every source's score and rank for every candidate, whichever source brought it: features of the ranker.
+"""Scores and ranks by every source for every candidate, which the ranker reads as features.
 
-A candidate that only the popular list brought has an inner product with the user's vector as well, and may rank just
-below the quota of another source. Empty cells would show the ranker which source brought a candidate instead of how
-good it is, and would distinguish the items that a log shows from the items that sources bring.
+A candidate that only the popular list found also has an inner product with the user's vector, and may rank just below
+another source's quota. With empty cells the ranker would learn which source found a candidate instead of how good it
+is. Empty cells would also distinguish the items of a log from the items that sources find.
 """
 
 from __future__ import annotations
@@ -24,17 +24,18 @@ def complete(
     sources: Sequence[str],
     num_items: int,
 ) -> CandidateSet:
-    """The candidates with all scores and ranks that the sources know.
+    """Returns the candidates with all scores and ranks that the sources can compute.
 
     Args:
-        candidates: Of q queries, in any order within a query.
-        found: What each source found for these queries, beyond its quota too; one that failed is not among them.
+        candidates: Candidates of q queries, in any order within a query.
+        found: The full list of each source for these queries, beyond its quota too, without sources that failed.
         sources: All source names in bit order.
         num_items: Size of the row map.
 
     Returns:
-        `source_scores` from the sources' lists, or by inner product where a source has query vectors; `source_ranks`
-        count from 0 within the query's candidates by that score. NaN where the source has no score.
+        Candidates with new columns. `source_scores` come from the sources' lists, or from the inner product if a source
+        has query vectors. `source_ranks` count from 0 within the query's candidates. Both are NaN if the source has no
+        score.
     """
     scores = np.full((len(candidates), len(sources)), np.nan, dtype=np.float32)
     owners = candidates.query_index
@@ -65,7 +66,7 @@ def _looked_up(part: Found, keys: Index, num_items: int) -> FloatArray:
 
 
 def _ranked(scores: FloatArray, owners: Index, candidates: CandidateSet) -> FloatArray:
-    """Place of each score within its query, best first, ties by row [n, num_sources]; NaN stays."""
+    """Returns the rank of each score within its query, best first, ties by row [n, num_sources]; NaN stays NaN."""
     ranks = np.full_like(scores, np.nan)
     place = (np.arange(len(owners)) - candidates.offsets[owners]).astype(np.float32)
     for source in range(scores.shape[1]):

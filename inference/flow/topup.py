@@ -1,4 +1,4 @@
-"""Tops up the slates that filters left short, so that no feed is empty while there is an item to show."""
+"""Tops up queries that have too few candidates after the filters, so that no feed is empty without need."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from inference.flow.merge import append, bare
 from inference.models.artifacts import Artifacts
 from inference.sources.protocol import FallbackSource
 
-FIRST_DEPTH = 256  # items of the fallback's list that are tried first
-DEPTH_FACTOR = 8  # each further try takes so many times as many
+FIRST_DEPTH = 256  # items of the fallback's list in the first attempt
+DEPTH_FACTOR = 8  # growth of the list with each further attempt
 
 
 def top_up(
@@ -24,17 +24,17 @@ def top_up(
     filters: Callable[[CandidateSet], CandidateSet],
     artifacts: Artifacts,
 ) -> CandidateSet:
-    """Adds items of the fallback source, deeper and deeper, to queries with fewer candidates than they ask for.
+    """Adds items of the fallback source to queries with fewer candidates than requested, from ever longer lists.
 
     Args:
-        batch: q queries.
+        batch: The q queries.
         candidates: The sources' candidates after the filters.
-        fallback: Knows an order of all items.
-        filters: Removes what may not be shown.
-        artifacts: For the size of the catalogue and the source bits.
+        fallback: The source with an order of all items.
+        filters: Removes candidates that must not be shown.
+        artifacts: The release, for the catalogue size and the source bits.
 
     Returns:
-        The candidates, with added ones after (and scored below) each query's own.
+        The candidates; added candidates come after each query's other candidates and have lower scores.
     """
     wanted = np.array([query.count for query in batch.queries])
     short = np.flatnonzero(np.diff(candidates.offsets) < wanted)
@@ -56,7 +56,7 @@ def top_up(
 
 
 def _listed(fallback: FallbackSource, depth: int, short: Index, num_queries: int, artifacts: Artifacts) -> CandidateSet:
-    """The fallback's first items for each query in `short`, scored below the candidates of every source."""
+    """Returns the fallback's first items for each query in `short`, scored below the candidates of every source."""
     config, sources, rows = artifacts.config, artifacts.feature_set.sources, fallback.everything[:depth]
     owners = np.repeat(short, len(rows))
     place = np.tile(np.arange(len(rows)), len(short))

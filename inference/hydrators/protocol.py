@@ -1,4 +1,4 @@
-"""What a hydrator is: it adds to a batch what the later stages read, such as the state of the users."""
+"""The protocol of hydrators: a hydrator adds data to a batch that later stages read, such as the state of the users."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ from inference.candidates.batch import Batch, Mask
 
 
 class Hydrator(Protocol):
-    """Reads something for every query; a failure leaves the batch as it was.
+    """Reads data for every query; after a failure the batch stays unchanged.
 
     Attributes:
         name: Stage name in timings.
-        mark: What `degraded` says where it failed.
+        mark: The mark in `degraded` if the hydrator fails.
     """
 
     name: ClassVar[str]
     mark: ClassVar[str]
 
     def __call__(self, batch: Batch, /) -> Batch:
-        """The batch with more columns; the queries stay as they are."""
+        """Returns the batch with additional columns and the same queries."""
 
     def applies(self, batch: Batch, /) -> Mask:
-        """The queries [q] it reads something for; a batch without any is not handed in."""
+        """Returns whether the hydrator reads data for each query [q]; it is not called for a batch without any."""
         return np.ones(len(batch), dtype=np.bool_)
 
 
 class UserReader(Protocol):
-    """Where the state of users comes from (`inference.feature_store`)."""
+    """Reads the state of users (`inference.feature_store`)."""
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """State of users as of times [q]."""
+        """Returns the state of users as of times [q]."""

@@ -1,4 +1,4 @@
-"""Reads the state of the batch's users from the online store, or as of a past time."""
+"""The hydrator that reads the state of the batch's users from the online store, or as of a past time."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference.hydrators.protocol import Hydrator, UserReader
 
 @dataclass(frozen=True)
 class UserHydrator(Hydrator):
-    """Fills `Batch.users`. Users whom the reader does not know, and all users while it fails, stay unknown."""
+    """Fills `Batch.users`. Users stay unknown if the reader does not know them or fails."""
 
     reader: UserReader
 
@@ -19,5 +19,5 @@ class UserHydrator(Hydrator):
     mark: ClassVar[str] = "features"
 
     def __call__(self, batch: Batch) -> Batch:
-        """The batch with the state of its users as of each query's time."""
+        """Returns the batch with the state of its users as of each query's time."""
         return replace(batch, users=self.reader.users([query.user_id for query in batch.queries], batch.times))

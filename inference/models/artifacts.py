@@ -1,7 +1,7 @@
-"""All that a `Recommender` reads: one release's models and tables, with the catalogue as of a time.
+"""The data that a `Recommender` reads: one release's models and tables, with the catalogue as of a time.
 
-Artifacts are frozen. What moves (prices, stock, counts) is renewed by `dataclasses.replace(artifacts, items=...)` and a
-new recommender, so that a request sees one state from end to end. `bundles/` stores them.
+Artifacts are frozen. New prices, stock and counts come with `dataclasses.replace(artifacts, items=...)` and a new
+recommender, so that a request sees one consistent state. `bundles/` stores artifacts.
 """
 
 from __future__ import annotations
@@ -25,15 +25,15 @@ P = TypeVar("P", bound=Part)
 
 @dataclass(frozen=True)
 class Artifacts:
-    """One release, loaded.
+    """One loaded release.
 
     Attributes:
         version: Bundle version, "" for artifacts that are not released.
-        feature_set: Names, order and codes of every feature.
-        items: The catalogue's state as of a time, in row order.
-        contents: Titles and the like.
+        feature_set: Names, order and codes of all features.
+        items: State of the catalogue as of a time, in row order.
+        contents: Titles and other display columns.
         parts: Data of the sources, by class.
-        config: How sources are asked and merged.
+        config: Quotas, weights and other settings of the sources.
     """
 
     version: str
@@ -44,10 +44,10 @@ class Artifacts:
     config: RecommenderConfig
 
     def part(self, kind: type[P]) -> P:
-        """The data of a source.
+        """Returns the data of a source.
 
         Raises:
-            BundleError: The release has none.
+            BundleError: The release does not have this part.
         """
         found = self.find(kind)
         if found is None:
@@ -55,26 +55,26 @@ class Artifacts:
         return found
 
     def find(self, kind: type[P]) -> P | None:
-        """The data of a source, None where the release has none."""
+        """Returns the data of a source, None if the release does not have it."""
         found = self.parts.get(kind)
         return found if isinstance(found, kind) else None
 
     def with_parts(self, *parts: Part) -> Self:
-        """The same with other data of some sources."""
+        """Returns a copy in which some parts are replaced."""
         return replace(self, parts={**self.parts, **{type(part): part for part in parts}})
 
     def rows_of(self, ids: Iterable[str | None]) -> IntArray:
-        """Item rows [n] of the ids, -1 for None and for ids the row map does not hold."""
+        """Returns the item rows [n] of ids, -1 for None and for unknown ids."""
         wanted = np.array([item or "" for item in ids], dtype=object)
         places = np.minimum(np.searchsorted(self.items.item_ids, wanted), len(self.items) - 1)
         return np.where(self.items.item_ids[places] == wanted, places, -1).astype(np.int32)
 
     def seed_rows(self, queries: Sequence[Query]) -> IntArray:
-        """Row of each query's seed item [q], -1 without one."""
+        """Returns the row of each query's seed item [q], -1 without a known seed."""
         return self._context_rows([query.item_id for query in queries])
 
     def last_rows(self, queries: Sequence[Query]) -> IntArray:
-        """Row of the item each client says it views right now [q], -1 without one."""
+        """Returns the row of each query's `last_item_id` [q], -1 without a known item."""
         return self._context_rows([query.last_item_id for query in queries])
 
     def _context_rows(self, ids: Sequence[str | None]) -> IntArray:
@@ -84,12 +84,12 @@ class Artifacts:
 
     @property
     def categories(self) -> IntArray:
-        """Category code of each item [m], 0 where unknown."""
+        """Category code of each item [m], 0 if unknown."""
         names = self.feature_set.item_categorical
         if "category" not in names:
             return np.zeros(len(self.items), dtype=np.int32)
         return self.items.categorical[:, names.index("category")]
 
     def category_code(self, row: int) -> int:
-        """Category code of one item, 0 where unknown or no item."""
+        """Returns the category code of one item, 0 if it is unknown or the row is -1."""
         return int(self.categories[row]) if row >= 0 else 0

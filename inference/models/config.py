@@ -1,4 +1,4 @@
-"""How the recommender gathers and merges candidates; saved in the bundle as `recommender.json`."""
+"""Settings of the sources and of merging; saved in the bundle as `recommender.json`."""
 
 from __future__ import annotations
 
@@ -6,17 +6,18 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class RecommenderConfig(BaseModel):
-    """Quotas, weights and words of one release. `inference.sources.configured` fills in what the sources declare.
+    """Quotas, weights and verbs of one release; `inference.sources.configured` fills in the sources' defaults.
 
     Attributes:
-        quotas: Source -> items it may bring to a query; 0 leaves the source out.
-        reach: Source -> length of the list it scores candidates by, those of other sources included.
-        weights: Source -> its weight in the merged order.
-        fallback_weight: Weight of the popular list next to a seed item: below every similar item.
-        verbs: Objective -> what the user did, for reasons ("bought {}"); "chose {}" for objectives without an entry.
-        rank_constant: k of reciprocal rank fusion, 1 / (k + rank): larger is flatter.
-        own_half_life_days: Days in which an event with an own item loses half its weight.
-        rank_cold: Whether users whom the store does not know are ranked too; else they get the popular order.
+        quotas: Source -> largest number of items per query; 0 disables the source.
+        reach: Source -> length of the list that scores candidates, including candidates of other sources.
+        weights: Source -> weight in the merged order.
+        fallback_weight: Weight of the popular list on a seeded surface; it places popular items below all similar
+            items.
+        verbs: Objective -> verb for reason sentences ("bought {}"); "chose {}" for objectives without an entry.
+        rank_constant: k of reciprocal rank fusion, 1 / (k + rank); a larger value makes the scores flatter.
+        own_half_life_days: Half-life of the weight of an event with an own item, days.
+        rank_cold: Whether users whom the store does not know are ranked too; otherwise they get the popular order.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

@@ -1,8 +1,8 @@
-"""Users to vectors: the exported user tower and the arrays that go into it.
+"""Encodes users as vectors: the exported user tower and its input arrays.
 
-Owns the tower's files as serving reads them (`towers.json`, `user_tower.onnx`, `item_embeddings.npy` beside the
-`feature_set.json` they were fitted with) and the one way from `UserColumns` and queries to the tower's inputs, which
-training uses too. onnxruntime and numpy only: no torch.
+Reads the tower's files: `towers.json`, `user_tower.onnx`, `item_embeddings.npy` and the `feature_set.json` that they
+were fitted with. Converts `UserColumns` and queries to the tower's inputs; training uses the same conversion. The
+module needs only onnxruntime and numpy, not torch.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ ITEM_EMBEDDINGS_FILE = "item_embeddings.npy"
 FEATURE_SET_FILE = "feature_set.json"
 TOWER_TIME_FEATURES = ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")
 _ONNX_ERRORS = (Fail, InvalidGraph, InvalidProtobuf, NoSuchFile)
-_CHUNK = 1024  # queries encoded at a time: 13 MB of history vectors
+_CHUNK = 1024  # queries per call: 13 MB of history vectors
 CodeArray = npt.NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
 class TowerInputs:
-    """What the user tower reads of q queries, but for the history's vectors.
+    """The inputs of the user tower for q queries, except the vectors of the history.
 
     Attributes:
-        rows: Item rows of the last events [q, l], 0 where padded, oldest first, padding behind.
-        ages: Days between each event and the query [q, l], 0 where padded.
-        grades: Objective grade of each event, 0 where padded [q, l].
+        rows: Item rows of the last events [q, l], oldest first, padded with 0 at the end.
+        ages: Days between each event and the query [q, l], padded with 0.
+        grades: Objective grade of each event [q, l], padded with 0.
         categorical: Profile codes [q, columns].
-        numeric: Profile numbers [q, columns], NaN is missing.
-        request_numeric: [q, len(TOWER_TIME_FEATURES)].
+        numeric: Profile numbers [q, columns]; NaN means missing.
+        request_numeric: Request numbers [q, len(TOWER_TIME_FEATURES)].
         request_categorical: Request codes [q, columns].
     """
 
@@ -57,7 +57,7 @@ class TowerInputs:
     request_categorical: CodeArray
 
     def feeds(self, embeddings: FloatArray) -> dict[str, FloatArray | CodeArray]:
-        """The tower's named inputs, with the history's vectors out of item embeddings [m, d]."""
+        """Returns the tower's named inputs; the history's vectors come from the item embeddings [m, d]."""
         return {
             "history": embeddings[self.rows],
             "ages": self.ages,
@@ -70,7 +70,7 @@ class TowerInputs:
 
 
 class UserEncoder:
-    """Encodes users with the exported tower; safe to share between threads."""
+    """Encodes users with the exported tower; thread-safe."""
 
     def __init__(
         self,
@@ -93,19 +93,19 @@ class UserEncoder:
 
     @property
     def item_embeddings(self) -> FloatArray:
-        """The item vectors histories are read as [m, d]."""
+        """The item embeddings [m, d], which also represent the items of a history."""
         return self._embeddings
 
     @classmethod
     def load(cls, directory: Path | str, num_threads: int = 1) -> UserEncoder:
-        """Opens the towers of a stage or bundle.
+        """Loads the towers of a training stage or a bundle.
 
         Args:
             directory: Holds `towers.json`, `feature_set.json`, `user_tower.onnx` and `item_embeddings.npy`.
-            num_threads: Threads of one encoding.
+            num_threads: Threads of one call.
 
         Raises:
-            BundleError: If a file is missing or damaged, or they do not fit together.
+            BundleError: If a file is missing or damaged, or the files do not match.
         """
         directory = Path(directory)
         feature_set = FeatureSet.load(directory / FEATURE_SET_FILE)
@@ -120,9 +120,7 @@ class UserEncoder:
                 str(directory / USER_TOWER_FILE), options, providers=["CPUExecutionProvider"]
             )
             if embeddings.shape[1:] != (description["config"]["dimension"],):
-                raise BundleError(
-                    f"Item embeddings of {directory} do not have the towers' dimension: build them again."
-                )
+                raise BundleError(f"The item embeddings in {directory} do not have the towers' dimension: train again.")
             return cls(
                 session,
                 embeddings,
@@ -134,14 +132,14 @@ class UserEncoder:
             raise BundleError(f"The towers in {directory} cannot be read, train again: {error}") from error
 
     def encode(self, users: UserColumns, queries: Sequence[RequestContext]) -> FloatArray:
-        """Unit vectors of the queries' users.
+        """Encodes the queries' users as unit vectors.
 
         Args:
             users: State of the users [q].
-            queries: The q queries; their times and contexts are read.
+            queries: The q queries, for their times and contexts.
 
         Returns:
-            [q, d].
+            Unit vectors [q, d].
         """
         if not queries:
             return np.zeros((0, self.dimension), dtype=np.float32)
@@ -154,7 +152,7 @@ class UserEncoder:
         return np.concatenate(parts)
 
     def inputs(self, users: UserColumns, queries: Sequence[RequestContext]) -> TowerInputs:
-        """What the tower reads of the queries [q] and their users [q]."""
+        """Returns the tower's inputs for queries [q] and their users [q]."""
         times = np.array([query.time for query in queries], dtype=np.float64)
         rows, ages, grades = pad_history(users.history, times, self._history_length)
         numeric, codes = split_request(request_features(queries, users.country, self._feature_set), self._feature_set)
@@ -170,23 +168,23 @@ class UserEncoder:
 
 
 def split_request(features: FloatArray, feature_set: FeatureSet) -> tuple[FloatArray, CodeArray]:
-    """Of `transforms.request_features` [q, r] the numbers and the codes that the tower reads."""
+    """Returns the numbers and the codes of `transforms.request_features` [q, r] that the tower reads."""
     numeric = features[:, [feature_set.request_numeric.index(name) for name in TOWER_TIME_FEATURES]]
     codes = features[:, len(feature_set.request_numeric) :]
     return np.ascontiguousarray(numeric), codes.astype(np.int64)
 
 
 def pad_history(history: History, times: TimeArray, length: int) -> tuple[CodeArray, FloatArray, CodeArray]:
-    """The last events as rectangles.
+    """Returns the last events as padded arrays.
 
     Args:
         history: Events of q users, oldest first.
         times: Unix seconds of the queries [q].
-        length: Events kept a user, the latest ones.
+        length: Number of latest events per user.
 
     Returns:
-        Item rows, ages in days (at least 0) and grades, each [q, l] with l the longest kept history but at least 1;
-        all are 0 where padded.
+        Item rows, ages in days (at least 0) and grades, each [q, l], padded with 0. l is the length of the longest
+        history, at least 1.
     """
     ends = history.offsets[1:]
     kept = np.minimum(np.diff(history.offsets), length)

@@ -1,8 +1,8 @@
-"""The nearest-neighbour index over item embeddings: which FAISS structure, how it is searched, how well it recalls.
+"""The nearest-neighbour index over item embeddings: the choice of the FAISS structure, search, and recall.
 
-Owns the index file and its description (`index.faiss`, `index.json`). Ids in the index are item rows. FAISS marks a
-missing answer with row -1; such rows never leave this module: a query with too few answers is searched again
-exhaustively. It refuses an index that finds less than `IndexConfig.minimum_recall` of what an exact search finds.
+Reads and writes the index file and its description (`index.faiss`, `index.json`). Ids in the index are item rows. FAISS
+marks a missing result with row -1. Such rows never leave this module: a query with too few results is searched again
+exhaustively. An index whose recall is below `IndexConfig.minimum_recall` of the exact search is rejected.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ NUM_RECALLED = 500
 
 
 class IndexConfig(BaseModel):
-    """Which kind from which size on, and how good it must be.
+    """The catalogue sizes from which each kind of index is used, and the required recall.
 
     Attributes:
-        hnsw_from, ivf_from, ivfpq_from: Least number of items of each kind; below `hnsw_from` the search is exact
-            (and a quantiser cannot be trained on fewer than some hundred items).
-        minimum_recall: Least share of the exact top 500 that the index must find.
-        hnsw_links: Links an item keeps in the HNSW graph.
-        pq_bytes: Bytes of a product-quantised vector; has to divide the dimension (else the next lower divisor).
+        hnsw_from, ivf_from, ivfpq_from: Smallest number of items for each kind; below `hnsw_from` the search is exact.
+            A quantiser needs at least some hundred items for training.
+        minimum_recall: Smallest share of the exact top 500 that the index must find.
+        hnsw_links: Links per item in the HNSW graph.
+        pq_bytes: Bytes of a product-quantised vector; rounded down to a divisor of the dimension.
         seed: Seed of the clustering.
     """
 
@@ -47,7 +47,7 @@ class IndexConfig(BaseModel):
     seed: int = 0
 
     def kind(self, num_items: int) -> IndexKind:
-        """The kind for a catalogue of `num_items`."""
+        """Returns the kind for a catalogue of `num_items`."""
         if num_items < self.hnsw_from:
             return "flat"
         if num_items < self.ivf_from:
@@ -56,11 +56,11 @@ class IndexConfig(BaseModel):
 
 
 class ItemIndex:
-    """Inner-product search over item embeddings [m, d]; safe to share between threads.
+    """Inner-product search over item embeddings [m, d]; thread-safe.
 
     Attributes:
         kind: The FAISS structure in use.
-        recall: Share of the exact top 500 found when it was built, None if it was not measured.
+        recall: Measured share of the exact top 500 at build time, None if it was not measured.
     """
 
     def __init__(self, index: Any, kind: IndexKind, recall: float | None = None) -> None:
@@ -80,22 +80,22 @@ class ItemIndex:
     def build(
         cls, embeddings: FloatArray, config: IndexConfig | None = None, queries: FloatArray | None = None
     ) -> ItemIndex:
-        """Builds the index for the catalogue's size and widens its search until it recalls enough.
+        """Builds the index for the catalogue's size, and widens its search until the recall is sufficient.
 
         Args:
             embeddings: Item embeddings [m, d]; row i is item row i.
             config: Sizes and limits.
-            queries: User embeddings [s, d] to measure recall with; items stand in where there are none.
+            queries: User embeddings [s, d] for measuring recall; item embeddings are used if there are none.
 
         Raises:
-            BundleError: If recall@500 stays below `config.minimum_recall` at the widest search.
+            BundleError: If recall@500 is below `config.minimum_recall` even at the widest search.
         """
         config = config or IndexConfig()
         vectors = np.ascontiguousarray(embeddings, dtype=np.float32)
         if vectors.ndim != 2 or not len(vectors):
-            raise BundleError(f"An index needs item embeddings [items, dimension], got shape {vectors.shape}.")
+            raise BundleError(f"An index needs item embeddings [items, dimension] and received shape {vectors.shape}.")
         if not np.isfinite(vectors).all():
-            raise BundleError("Item embeddings hold values that are not finite; train the towers again.")
+            raise BundleError("The item embeddings contain values that are not finite; train the towers again.")
         kind = config.kind(len(vectors))
         item_index = cls(_build(kind, vectors, config), kind)
         sample = _sample(queries if queries is not None and len(queries) else vectors, config.seed)
@@ -114,14 +114,14 @@ class ItemIndex:
         return item_index
 
     def search(self, vectors: FloatArray, k: int) -> tuple[IntArray, FloatArray]:
-        """The k best items of each query.
+        """Returns the k best items of each query.
 
         Args:
             vectors: User embeddings [q, d].
-            k: Items wanted a query.
+            k: Number of items per query.
 
         Returns:
-            Rows [q, k'] and inner products [q, k'], best first, k' = min(k, m). There is no padding: rows of a
+            Rows [q, k'] and inner products [q, k'], best first, k' = min(k, m). There is no padding: the rows of a
             query are distinct and never -1.
         """
         k = min(k, len(self))
@@ -133,10 +133,10 @@ class ItemIndex:
         return rows.astype(np.int32), scores
 
     def recall_at(self, k: int, sample: FloatArray, embeddings: FloatArray) -> float:
-        """Mean share of the exact top k that the index finds at its present width, without exhaustive repetition.
+        """Returns the mean share of the exact top k that the index finds, without the exhaustive second search.
 
         Args:
-            k: List length, cut at the number of items.
+            k: Length of the lists, at most the number of items.
             sample: Query vectors [s, d].
             embeddings: The exact item embeddings [m, d].
         """
@@ -165,10 +165,10 @@ class ItemIndex:
 
     @classmethod
     def load(cls, directory: Path) -> ItemIndex:
-        """Opens what `save` wrote.
+        """Loads an index from `directory`.
 
         Raises:
-            BundleError: If a file is missing, unreadable, or the two disagree.
+            BundleError: If a file is missing or unreadable, or the files do not match.
         """
         description = read_json(directory / "index.json")
         try:
@@ -182,14 +182,14 @@ class ItemIndex:
         return cls(index, description["kind"], description[f"recall_at_{NUM_RECALLED}"])
 
     def _set_effort(self, effort: int) -> None:
-        """Width of the search: links followed (HNSW) or lists probed (IVF)."""
+        """Sets the width of the search: candidates per step (HNSW) or lists probed (IVF)."""
         if self.kind == "hnsw":
             self._index.hnsw.efSearch = effort
         elif self.kind in ("ivf", "ivfpq"):
             faiss.extract_index_ivf(_base(self._index)).nprobe = effort
 
     def _search_exhaustively(self, queries: FloatArray, k: int) -> tuple[FloatArray, npt.NDArray[np.int64]]:
-        """Scores and rows of a search that visits every item (it always answers k rows, k <= m)."""
+        """Returns scores and rows of a search that visits every item; it always returns k rows, k <= m."""
         if self.kind == "ivf":
             every_list = faiss.SearchParametersIVF()
             every_list.nprobe = self._index.nlist
@@ -201,7 +201,7 @@ class ItemIndex:
 
 
 def _base(index: Any) -> Any:
-    """The index that quantises, beneath the exact re-scoring where there is one."""
+    """Returns the quantising index, without the exact re-scoring around it."""
     index = faiss.downcast_index(index)
     return faiss.downcast_index(index.base_index) if isinstance(index, faiss.IndexRefine) else index
 
@@ -214,7 +214,7 @@ def _build(kind: IndexKind, vectors: FloatArray, config: IndexConfig) -> Any:
         index = faiss.IndexHNSWFlat(dimension, config.hnsw_links, faiss.METRIC_INNER_PRODUCT)
         index.hnsw.efConstruction = 200
     else:
-        num_lists = max(1, min(int(4 * math.sqrt(num_items)), num_items // 39))  # FAISS wants 39 vectors a list
+        num_lists = max(1, min(int(4 * math.sqrt(num_items)), num_items // 39))  # FAISS requires 39 vectors per list
         quantiser = faiss.IndexFlatIP(dimension)
         if kind == "ivf":
             inverted: Any = faiss.IndexIVFFlat(quantiser, dimension, num_lists, faiss.METRIC_INNER_PRODUCT)
@@ -223,7 +223,7 @@ def _build(kind: IndexKind, vectors: FloatArray, config: IndexConfig) -> Any:
             num_bytes = max(size for size in range(1, config.pq_bytes + 1) if dimension % size == 0)
             bits = 8 if num_items >= 39 * 256 else 4
             inverted = faiss.IndexIVFPQ(quantiser, dimension, num_lists, num_bytes, bits, faiss.METRIC_INNER_PRODUCT)
-            index = faiss.IndexRefineFlat(inverted)  # exact inner products of the best quantised ones
+            index = faiss.IndexRefineFlat(inverted)  # exact inner products for the best quantised results
             index.k_factor = 4.0
         inverted.cp.seed = config.seed
         index.train(_sample(vectors, config.seed, 64 * num_lists if kind == "ivf" else 256 * max(num_lists, 256)))
@@ -232,7 +232,7 @@ def _build(kind: IndexKind, vectors: FloatArray, config: IndexConfig) -> Any:
 
 
 def _efforts(kind: IndexKind, index: Any) -> list[int]:
-    """Search widths to try, narrow first."""
+    """Returns the search widths to try, in ascending order."""
     if kind == "flat":
         return [0]
     if kind == "hnsw":
@@ -243,7 +243,7 @@ def _efforts(kind: IndexKind, index: Any) -> list[int]:
 
 
 def _sample(vectors: FloatArray, seed: int, size: int = 200) -> FloatArray:
-    """At most `size` of the vectors, the same ones for the same seed."""
+    """Returns a reproducible sample of at most `size` vectors."""
     if len(vectors) <= size:
         return np.ascontiguousarray(vectors, dtype=np.float32)
     chosen = np.random.default_rng(seed).choice(len(vectors), size, replace=False)

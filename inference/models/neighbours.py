@@ -1,6 +1,6 @@
-"""Item-to-item neighbours: items that the same users took, as sparse rows of weights, stored as `neighbours.npz`.
+"""Item-to-item neighbours: items that the same users chose, as sparse rows of weights, stored as `neighbours.npz`.
 
-It answers two questions: which items a history votes for, and how close two items are. Numpy only;
+The neighbours give the items that a history votes for, and the closeness of two items. The module needs only numpy;
 `components/index/covisitation.py` counts the pairs.
 """
 
@@ -20,15 +20,15 @@ from feature_repo.storage.files import atomic_write
 from inference.models.part import Part
 
 NEIGHBOURS_FILE = "neighbours.npz"
-_CHUNK = 4_000_000  # votes counted at a time: 32 MB a column
+_CHUNK = 4_000_000  # votes per chunk: 32 MB per column
 
 
 @dataclass(frozen=True)
 class Neighbours(Part):
-    """At most 100 neighbours of each of m items, closest first.
+    """At most 100 neighbours for each of m items, closest first.
 
     Attributes:
-        offsets: [m + 1], item i owns `offsets[i]:offsets[i + 1]`.
+        offsets: Item i has the neighbours `offsets[i]:offsets[i + 1]` [m + 1].
         rows: Neighbouring item rows [n]; never the item itself.
         weights: Cosine of the co-visitation counts [n], in (0, 1].
     """
@@ -48,24 +48,24 @@ class Neighbours(Part):
         return len(self)
 
     def of(self, row: int) -> tuple[IntArray, FloatArray]:
-        """Neighbours of one item and their weights, closest first."""
+        """Returns the neighbours of one item and their weights, closest first."""
         span = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
         return self.rows[span], self.weights[span]
 
     def vote(
         self, offsets: OffsetArray, rows: IntArray, weights: FloatArray, k: int
     ) -> tuple[OffsetArray, IntArray, FloatArray]:
-        """The k items that the neighbours of each query's seeds add up to.
+        """Returns the k items with the most votes from each query's seeds.
 
         Args:
-            offsets: [q + 1], query i has the seeds `offsets[i]:offsets[i + 1]`.
+            offsets: Query i has the seeds `offsets[i]:offsets[i + 1]` [q + 1].
             rows: Seed item rows [n].
-            weights: Voice of each seed [n].
-            k: Items wanted a query.
+            weights: Vote of each seed [n].
+            k: Number of items per query.
 
         Returns:
-            Offsets [q + 1], item rows and summed votes, best first within a query (ties by row). Seeds that are
-            neighbours of other seeds are among them.
+            Offsets [q + 1], item rows and summed votes, best first within a query (ties by row). The result includes
+            seeds that are neighbours of other seeds.
         """
         num_queries = len(offsets) - 1
         num_votes = np.concatenate(([0], np.cumsum(np.diff(self.offsets)[rows])))[offsets]
@@ -85,7 +85,7 @@ class Neighbours(Part):
     def _vote_chunk(
         self, offsets: OffsetArray, rows: IntArray, weights: FloatArray, k: int
     ) -> tuple[npt.NDArray[np.int64], IntArray, FloatArray]:
-        """Counts [q], rows and votes of a few queries."""
+        """Returns counts [q], rows and votes of a few queries."""
         num_queries, num_items = len(offsets) - 1, len(self)
         span = slice(int(offsets[0]), int(offsets[-1]))
         positions, seed_of_vote = _expand(self.offsets, rows[span])
@@ -106,7 +106,7 @@ class Neighbours(Part):
         return np.minimum(per_query, k), row[best].astype(np.int32), total[best].astype(np.float32)
 
     def weight(self, left: IntArray, right: IntArray) -> FloatArray:
-        """Weight of `right[i]` among the neighbours of `left[i]` [n]; 0 where it is none or `left[i]` is -1."""
+        """Returns the weight of `right[i]` as a neighbour of `left[i]` [n]; 0 if it is none or `left[i]` is -1."""
         seeds, seed = np.unique(left, return_inverse=True)
         known = seeds >= 0
         positions, seed_of_neighbour = _expand(self.offsets, seeds[known])
@@ -129,7 +129,7 @@ class Neighbours(Part):
 
     @classmethod
     def load(cls, folder: Path, num_threads: int = 1) -> Self:  # noqa: ARG003
-        """Opens what `save` wrote.
+        """Loads the neighbours from a folder.
 
         Raises:
             BundleError: The file is missing, damaged, or its arrays disagree.
@@ -141,12 +141,12 @@ class Neighbours(Part):
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise BundleError(f"The neighbours {path} cannot be read: build the index again.") from error
         if len(found.rows) != len(found.weights) or found.offsets[-1] != len(found.rows):
-            raise BundleError(f"The neighbours {path} hold arrays that do not fit together: build the index again.")
+            raise BundleError(f"The neighbours {path} contain arrays that do not match: build the index again.")
         return found
 
 
 def _expand(offsets: OffsetArray, rows: IntArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
-    """Positions of all neighbours of `rows`, and for each position the index of its row in `rows`."""
+    """Returns the positions of all neighbours of `rows`, and for each position the index of its row in `rows`."""
     starts = offsets[rows]
     lengths = offsets[np.asarray(rows) + 1] - starts
     owner = np.repeat(np.arange(len(rows)), lengths)

@@ -1,7 +1,7 @@
-"""The data of sources: fitted in training, saved in a bundle, loaded by the servers.
+"""Parts: the data of sources, fitted in training, saved in a bundle, and loaded by the servers.
 
-A part is saved under the same names in the folder that training fits it in and in a bundle, so a release copies the
-files. A source names its parts; `Artifacts`, the bundle and the index build handle them without knowing them.
+A part has the same file names in training's output folder and in a bundle, so a release copies the files. A source
+names its parts. `Artifacts`, the bundle and the index build handle all parts in the same way.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ from feature_repo.features.state import IntArray, TimeArray
 
 
 class PositiveEvents(Protocol):
-    """The positive events of a log, in order of time: what parts are fitted from.
+    """The positive events of a log, in order of time; parts are fitted from them.
 
     Attributes:
         users, sessions: Codes [n].
         rows: Item rows [n].
         times: Unix seconds [n].
-        grades: Objective grades [n], 1 the weakest.
-        countries: Country of the event, else of its user, "" where unknown [n].
+        grades: Objective grades [n]; 1 is the weakest.
+        countries: Country of the event, else of its user, "" if unknown [n].
     """
 
     @property
@@ -41,11 +41,11 @@ class PositiveEvents(Protocol):
 
 
 class Part(Protocol):
-    """Data of one or several sources, aligned to the row map.
+    """Data of one or several sources, aligned with the row map.
 
     Attributes:
-        paths: Its files or folders within a bundle; all of them are there, or none.
-        required: Whether every bundle has it.
+        paths: Files or folders of the part within a bundle; either all or none exist.
+        required: Whether every bundle has the part.
     """
 
     paths: ClassVar[tuple[str, ...]]
@@ -60,10 +60,10 @@ class Part(Protocol):
 
     @classmethod
     def load(cls, folder: Path, num_threads: int) -> Self:
-        """Opens what `save` wrote.
+        """Loads the part from a folder.
 
         Args:
-            folder: Has all of `paths`.
+            folder: Folder that contains all of `paths`.
             num_threads: Threads that one call of a model may use.
 
         Raises:
@@ -72,16 +72,16 @@ class Part(Protocol):
 
     @classmethod
     def fit_from(cls, events: PositiveEvents, num_items: int, as_of: float) -> Self | None:  # noqa: ARG003
-        """The part fitted from the events before a time; None for parts that a training step of their own fits.
+        """Fits the part from the events before a time; returns None for parts that a separate training step fits.
 
         Args:
             events: All positive events.
             num_items: Size of the row map.
-            as_of: Unix seconds; events at or after are left out.
+            as_of: Unix seconds; later events, and events at this time, are excluded.
         """
         return None
 
     @classmethod
     def is_in(cls, folder: Path) -> bool:
-        """Whether a folder has the part."""
+        """Returns whether a folder has the part."""
         return all((folder / path).exists() for path in cls.paths)

@@ -1,6 +1,6 @@
-"""What is popular now: time-decayed counts, overall and by country, stored as `popularity.npz`.
+"""Popularity: time-decayed event counts, overall and by country, stored as `popularity.npz`.
 
-The filters remove a user's own items from the list.
+The lists are not personal; filters remove a user's own items later.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ from inference.models.part import Part
 
 POPULARITY_FILE = "popularity.npz"
 NUM_TOP = 1_000
-PRIOR_EVENTS = 100.0  # a country's own counts outweigh the overall order from this many decayed events on
+PRIOR_EVENTS = 100.0  # decayed events from which a country's counts outweigh the overall order
 
 
 @dataclass(frozen=True)
 class Popularity(Part):
     """Decayed popularity of m items.
 
-    A country's list is by its own decayed share of events shrunk towards the overall share with the weight of
-    `PRIOR_EVENTS` events, so that it ends in the overall order where the country says nothing.
+    A country's list is ordered by the country's decayed share of events, shrunk towards the overall share. The overall
+    share has the weight of `PRIOR_EVENTS` events, so items without events in the country follow in the overall order.
 
     Attributes:
         score: Decayed number of positive events [m], overall.
@@ -38,8 +38,8 @@ class Popularity(Part):
         countries: Known countries [c], sorted text.
         country_rows: The best rows of each country [c, t], best first.
         country_scores: Shrunk share of events of those rows [c, t].
-        half_life_days: Days in which an event loses half its weight.
-        as_of: Unix seconds the decay counts from.
+        half_life_days: Half-life of an event's weight, days.
+        as_of: Time at which the decay starts, unix seconds.
     """
 
     score: FloatArray
@@ -75,10 +75,10 @@ class Popularity(Part):
         Args:
             rows: Item rows of events [n].
             times: Unix seconds [n].
-            countries: Country of the event, else of its user [n]; "" or None where unknown.
+            countries: Country of the event, else of its user [n]; "" or None if unknown.
             grades: Objective grades [n]; only events above 0 count.
             num_items: Size m of the row map.
-            as_of: Events at or after are left out.
+            as_of: Unix seconds; later events, and events at this time, are excluded.
             half_life_days: Half-life of the decay.
         """
         used = (grades > 0) & (times < as_of)
@@ -113,9 +113,10 @@ class Popularity(Part):
         )
 
     def top(self, country: str | None, k: int) -> tuple[IntArray, FloatArray]:
-        """The k most popular rows and their scores, best first; those of `country` where it is known.
+        """Returns the k most popular rows and their scores, best first; for `country` if it is known, else overall.
 
-        Scores are shares of all events, so lists of two countries can be compared. At most `NUM_TOP` rows.
+        Scores are shares of all events, so the lists of two countries are comparable. A list has at most `NUM_TOP`
+        rows.
         """
         if country:
             place = int(np.searchsorted(self.countries, country))
@@ -140,7 +141,7 @@ class Popularity(Part):
 
     @classmethod
     def load(cls, folder: Path, num_threads: int = 1) -> Self:  # noqa: ARG003
-        """Opens what `save` wrote.
+        """Loads the popularity table from a folder.
 
         Raises:
             BundleError: The file is missing or damaged.

@@ -1,6 +1,6 @@
-"""The catalogue's state on disk: the first snapshot a server starts from, before the online store has answered.
+"""The catalogue's state on disk; a server starts from this first snapshot, before the online store answers.
 
-Owns `items.npz`. The row map itself is `item_ids.parquet`; row i of every array is item i.
+Reads and writes `items.npz` and the row map `item_ids.parquet`. Row i of every array is item i.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def load_item_ids(path: Path) -> npt.NDArray[np.object_]:
 
 
 def save_items(path: Path, items: ItemColumns) -> None:
-    """Writes every column but the ids as npz without objects."""
+    """Writes every column except the ids, as npz without objects."""
     columns = {name: getattr(items, name) for name in _COLUMNS}
     columns["regions"] = items.regions.astype(np.str_)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
@@ -50,10 +50,10 @@ def save_items(path: Path, items: ItemColumns) -> None:
 
 
 def load_items(path: Path, item_ids: npt.NDArray[np.object_], feature_set: FeatureSet) -> ItemColumns:
-    """Opens what `save_items` wrote.
+    """Loads the columns of the catalogue.
 
     Raises:
-        BundleError: If the file is missing or damaged, or does not fit the row map or the feature set.
+        BundleError: If the file is missing or damaged, or does not match the row map or the feature set.
     """
     try:
         with np.load(path, allow_pickle=False) as arrays:
@@ -63,6 +63,6 @@ def load_items(path: Path, item_ids: npt.NDArray[np.object_], feature_set: Featu
     widths = (columns["numeric"].shape[1:], columns["categorical"].shape[1:])
     fits = widths == ((len(feature_set.item_numeric),), (len(feature_set.item_categorical),))
     if not fits or any(len(column) != len(item_ids) for column in columns.values()):
-        raise BundleError(f"The item snapshot {path} does not fit the row map and feature set beside it.")
+        raise BundleError(f"The item snapshot {path} does not match its row map and feature set: train again.")
     columns["regions"] = columns["regions"].astype(object)
     return ItemColumns(item_ids=item_ids, **columns)

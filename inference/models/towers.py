@@ -1,7 +1,7 @@
-"""The two towers as serving needs them: the user tower, the item index and the item embeddings.
+"""The two towers for serving: the user tower, the item index and the item embeddings.
 
-They belong together: an index of other embeddings finds the wrong items without an error. Loading needs faiss and
-onnxruntime, which the predictor does not have, so they are imported when a bundle's towers are loaded.
+They form one part, because an index of other embeddings would find the wrong items without an error. Loading needs
+faiss and onnxruntime, which the predictor does not have; so they are imported only when towers are loaded.
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 
 
 class UserVectors(Protocol):
-    """Turns users into vectors (`models/encoder.py`)."""
+    """Encodes users as vectors (`models/encoder.py`)."""
 
     def encode(self, users: UserColumns, queries: Sequence[Query]) -> FloatArray:
-        """L2-normalised user vectors [q, d]."""
+        """Returns L2-normalised user vectors [q, d]."""
 
 
 @dataclass(frozen=True)
@@ -36,9 +36,9 @@ class Towers(Part):
 
     Attributes:
         encoder: The user tower.
-        index: Nearest items of a vector.
+        index: Finds the nearest items of a vector.
         embeddings: Item embeddings [m, d].
-        directory: The folder they were loaded from, None for towers made in memory.
+        directory: The folder from which the towers were loaded, None for towers made in memory.
     """
 
     encoder: UserVectors
@@ -55,7 +55,7 @@ class Towers(Part):
         return len(self.embeddings)
 
     def save(self, folder: Path) -> None:
-        """Copies the folders that the towers were loaded from.
+        """Copies the folders from which the towers were loaded.
 
         Raises:
             BundleError: The towers were made in memory.
@@ -67,7 +67,7 @@ class Towers(Part):
 
     @classmethod
     def load(cls, folder: Path, num_threads: int) -> Self:
-        """Opens `towers/` and `index/`.
+        """Loads `towers/` and `index/`.
 
         Raises:
             BundleError: A file is missing or damaged, or towers and index differ in size.

@@ -1,7 +1,6 @@
-"""The words that reasons are made of: titles, category names, and what a user did with an item.
+"""The words of reason sentences: titles, category names, and verbs for what a user did.
 
-A word is only used where it is true: "bought" only where the objective's events are purchases, a category only where it
-is text.
+A word must be true: "bought" is used only if the objective's events are purchases, and a category only if it is text.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ VERBS = {
     "liked {}": ("like", "favourite", "favorite", "follow", "save", "wishlist"),
     "viewed {}": ("view", "click", "open", "visit", "read"),
 }
-ANY_VERB = "chose {}"
+DEFAULT_VERB = "chose {}"
 
 
 def verbs(objectives: Mapping[str, Sequence[str]]) -> dict[str, str]:
-    """What the user did ("bought {}"), in the past tense, for each objective whose event types say it.
+    """Returns a verb in the past tense ("bought {}") for each objective whose event types imply a verb.
 
     Args:
         objectives: Objective -> event types, as in `dataset.toml`.
@@ -44,21 +43,21 @@ class Wording:
     artifacts: Artifacts
 
     def title(self, row: int) -> str:
-        """The item's title, its id where it has none."""
+        """Returns the item's title, or its id if it has no title."""
         return self.artifacts.contents.title(row)
 
     def category(self, row: int) -> str:
-        """The item's category, "" where it is unknown or not a word."""
+        """Returns the item's category, "" if it is unknown or not a word."""
         return self.word("category", self.artifacts.category_code(row))
 
     def word(self, column: str, code: int) -> str:
-        """The text of a code of an item column, "" where it is unknown or not a word."""
+        """Returns the text of a code of an item column, "" if it is unknown or not a word."""
         values = self.artifacts.feature_set.vocabularies.get(f"items.{column}", ())
         text = values[code - 1] if 0 < code <= len(values) else ""
         return text if any(letter.isalpha() for letter in text) else ""
 
     def did(self, grade: int, what: str) -> str:
-        """What the user did with something, in the past tense: "bought this"."""
+        """Returns the user's action in the past tense, such as "bought this"."""
         objectives = self.artifacts.feature_set.objectives
         name = objectives[grade - 1] if 0 < grade <= len(objectives) else ""
-        return self.artifacts.config.verbs.get(name, ANY_VERB).replace("{}", what)
+        return self.artifacts.config.verbs.get(name, DEFAULT_VERB).replace("{}", what)

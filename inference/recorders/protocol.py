@@ -1,4 +1,4 @@
-"""What a recorder is: it keeps what was answered. A failure never reaches the client."""
+"""The protocol of recorders: a recorder stores answered slates. A failure never reaches the client."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from inference.models.artifacts import Artifacts
 
 
 class Recorder(Protocol):
-    """Takes finished slates; returns at once and works in the background.
+    """Accepts finished slates; it returns at once and works in the background.
 
     Attributes:
-        name: Stage name in timings, and what `degraded` says where it failed.
+        name: Stage name in timings, and the mark in `degraded` if the recorder fails.
     """
 
     name: ClassVar[str]
 
     def __call__(self, slates: Sequence[Slate], artifacts: Artifacts, /) -> None:
-        """Keeps slates that were answered from artifacts."""
+        """Stores slates that were made from these artifacts."""
 
     def applies(self, slate: Slate, /) -> bool:  # noqa: ARG002
-        """Whether a slate is to be kept."""
+        """Returns whether a slate is stored."""
         return True

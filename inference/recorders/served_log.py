@@ -14,7 +14,7 @@ from inference.recorders.protocol import Recorder
 
 @dataclass(frozen=True)
 class LogRecorder(Recorder):
-    """Hands slates to the log's writer, which counts those it has no room for."""
+    """Passes slates to the log's writer, which counts slates that do not fit into its queue."""
 
     writer: LogWriter
 
@@ -25,5 +25,5 @@ class LogRecorder(Recorder):
         self.writer.record(slates, artifacts)
 
     def applies(self, slate: Slate) -> bool:
-        """Empty slates leave no row in the log."""
+        """Returns whether the slate has items; an empty slate has no rows to log."""
         return len(slate.rows) > 0

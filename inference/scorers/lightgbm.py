@@ -1,6 +1,7 @@
-"""The LightGBM ranker as a bundle holds it: trees in text form and the tables that make probabilities of scores.
+"""The LightGBM ranker of a bundle: trees in text form, and calibration tables that map scores to probabilities.
 
-An objective may have a head, trees that only predict it. Without a head the ranker's score gives its probability.
+An objective may have a head: trees that predict only this objective. Without a head, the ranker's score is calibrated
+to the objective's probability.
 """
 
 from __future__ import annotations
@@ -25,18 +26,18 @@ Table = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
 
 
 def head_file(objective: str) -> str:
-    """Name of the file with the trees of an objective's head."""
+    """Returns the file name of an objective's head."""
     return f"{HEAD_PREFIX}{objective}{HEAD_SUFFIX}"
 
 
 class LightGbmRanker:
-    """Scores feature rows; safe to share between threads.
+    """Scores feature rows; thread-safe.
 
     Args:
         booster: The trees that order the candidates.
-        calibration: Objective -> scores ascending and the probabilities at them, linear between, constant beyond.
-        heads: Objective -> trees whose raw score its calibration reads; other objectives use the ranker's score.
-        num_threads: Threads of one call; 1 is best where several requests run at a time.
+        calibration: Objective -> ascending scores and their probabilities; linear in between, constant outside.
+        heads: Objective -> trees whose raw score is calibrated; other objectives use the ranker's score.
+        num_threads: Threads of one call; 1 is best if several requests run at the same time.
     """
 
     def __init__(
@@ -54,15 +55,15 @@ class LightGbmRanker:
 
     @property
     def objectives(self) -> tuple[str, ...]:
-        """Objectives it gives probabilities for."""
+        """Objectives with a calibrated probability."""
         return tuple(self._calibration)
 
     @classmethod
     def load(cls, directory: Path, num_threads: int = 1) -> LightGbmRanker:
-        """Opens `model.txt`, `calibration.json` and the heads.
+        """Loads `model.txt`, `calibration.json` and the heads.
 
         Raises:
-            BundleError: If one is missing or damaged.
+            BundleError: If a file is missing or damaged.
         """
         try:
             booster = _read(directory / MODEL_FILE)
@@ -88,14 +89,14 @@ class LightGbmRanker:
         return cls(booster, tables, heads, num_threads)
 
     def score(self, features: FloatArray) -> tuple[FloatArray, Mapping[str, FloatArray]]:
-        """Scores [n] and, by objective, probabilities [n] of feature rows [n, F].
+        """Returns scores [n] and, by objective, probabilities [n] of feature rows [n, F].
 
         Raises:
-            PredictorError: If the rows have another number of features than the trees.
+            PredictorError: If the number of features differs from the trees'.
         """
         if features.ndim != 2 or features.shape[1] != self.num_features:
             raise PredictorError(
-                f"The ranker takes rows of {self.num_features} features and was given shape {list(features.shape)}."
+                f"The ranker takes rows of {self.num_features} features and received shape {list(features.shape)}."
             )
         if len(features) == 0:
             nothing = np.zeros(0, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The scorer of one process: a ranker next to the recommender, for evaluation, batch and tests."""
+"""The in-process scorer: it calls a ranker directly, for evaluation, batch and tests."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from inference.scorers.protocol import Ranker, Scorer, Scores
 
 @dataclass(frozen=True)
 class LocalScorer(Scorer):
-    """Scores with a ranker in this process; the caller takes the ranker of the right bundle."""
+    """Scores with a ranker in this process; the caller must pass the ranker of the right bundle."""
 
     ranker: Ranker
 
     name: ClassVar[str] = "ranker"
 
     def score(self, _batch: Batch, candidates: CandidateSet, _deadline: float | None = None) -> Scores:
-        """Scores [n] and probabilities by objective [n].
+        """Returns scores [n] and probabilities by objective [n].
 
         Raises:
-            PredictorError: The candidates carry no features.
+            PredictorError: The candidates have no features.
         """
         if candidates.features is None:
             raise PredictorError("Candidates without features cannot be ranked: hydrate them first.")

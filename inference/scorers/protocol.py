@@ -1,4 +1,4 @@
-"""What a scorer is: it gives every candidate a score and calibrated probabilities; it never drops or reorders."""
+"""The protocol of scorers: a scorer scores every candidate, and never drops or reorders candidates."""
 
 from __future__ import annotations
 
@@ -15,33 +15,33 @@ Scores = tuple[FloatArray, Mapping[str, FloatArray]]  # scores [n] and, by objec
 
 
 class Scorer(Protocol):
-    """Scores hydrated candidates. Several run one after the other; each sees the scores of those before it.
+    """Scores hydrated candidates. Scorers run one after the other, and each sees the scores of the previous scorers.
 
     Attributes:
-        name: Stage name in timings, and what `degraded` says where it failed.
+        name: Stage name in timings, and the mark in `degraded` if the scorer fails.
     """
 
     name: ClassVar[str]
 
     def score(self, batch: Batch, candidates: CandidateSet, deadline: float | None = None, /) -> Scores:
-        """Scores [n] and, by objective, probabilities [n].
+        """Returns scores [n] and, by objective, probabilities [n].
 
         Args:
-            batch: The queries with their users, and the bundle whose ranker has to answer.
+            batch: The queries with their users, and the version of the bundle whose ranker must answer.
             candidates: Candidates of the batch with features [n, F].
-            deadline: `time.monotonic()` by which the answer is wanted, None without a deadline.
+            deadline: `time.monotonic()` at which the answer is due, None without a deadline.
 
         Raises:
-            PredictorError: There is no usable answer in time.
+            PredictorError: No valid answer arrived in time.
         """
 
     def applies(self, batch: Batch, /) -> Mask:
-        """The queries [q] whose candidates it scores, of those that are ranked at all."""
+        """Returns whether the scorer applies to each query [q], among the queries that are ranked."""
         return np.ones(len(batch), dtype=np.bool_)
 
 
 class Ranker(Protocol):
-    """A model that scores feature rows, on whatever device it runs (`scorers/ranker.py` opens one)."""
+    """A model that scores feature rows, on any device (`scorers/ranker.py` opens rankers)."""
 
     def score(self, features: FloatArray) -> Scores:
-        """Scores [n] and, by objective, probabilities [n] of feature rows [n, F]."""
+        """Returns scores [n] and, by objective, probabilities [n] of feature rows [n, F]."""

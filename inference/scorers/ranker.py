@@ -1,6 +1,6 @@
-"""Opens the ranker of a folder, whatever its kind. A new kind is one module with a class and one line in `RANKERS`.
+"""Opens the ranker of a folder, of any kind. A new kind is one module with a class, and one line in `RANKERS`.
 
-`ranker.json` says the kind. A folder without it was written before there were kinds and holds LightGBM trees.
+`ranker.json` names the kind. A folder without this file was written by an older version and holds LightGBM trees.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from inference.scorers.protocol import Ranker
 
 RANKER_FILE = "ranker.json"
 RANKERS: Mapping[str, tuple[str, str]] = {"lightgbm": ("inference.scorers.lightgbm", "LightGbmRanker")}
-FIRST_KIND = "lightgbm"
+LEGACY_KIND = "lightgbm"
 
 
 class _Loader(Protocol):
@@ -36,21 +36,21 @@ def write_kind(directory: Path, kind: str) -> None:
 
 
 def open_ranker(directory: Path, num_threads: int = 1) -> Ranker:
-    """The ranker of a folder; the library of its kind is imported now.
+    """Opens the ranker of a folder, and imports the library of its kind on demand.
 
     Args:
-        directory: As a training wrote it.
-        num_threads: Threads of one call; 1 is best where several requests run at a time.
+        directory: Folder that training wrote.
+        num_threads: Threads of one call; 1 is best if several requests run at the same time.
 
     Raises:
-        BundleError: There is no ranker, its kind is unknown to this code, or a file is damaged.
+        BundleError: The folder has no ranker, its kind is unknown, or a file is damaged.
     """
     if not directory.is_dir():
-        raise BundleError(f"{directory} has no ranker.")
+        raise BundleError(f"{directory} has no ranker: train again.")
     kind = _kind(directory)
     if kind not in RANKERS:
         raise BundleError(
-            f"The ranker in {directory} is of the kind {kind!r}, this code opens {', '.join(RANKERS)}: serve it with "
+            f"The ranker in {directory} has the kind {kind!r}, this code opens {', '.join(RANKERS)}: serve it with "
             "the code that made it."
         )
     module, name = RANKERS[kind]
@@ -61,9 +61,9 @@ def open_ranker(directory: Path, num_threads: int = 1) -> Ranker:
 def _kind(directory: Path) -> str:
     path = directory / RANKER_FILE
     if not path.is_file():
-        return FIRST_KIND
+        return LEGACY_KIND
     try:
         content: Any = read_json(path)
         return str(content["kind"])
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} does not say what kind of ranker this is: {error}.") from error
+        raise BundleError(f"{path} does not name the kind of the ranker: {error}.") from error

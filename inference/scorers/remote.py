@@ -1,8 +1,8 @@
-"""The scorer between the two servers: one gRPC V2 call a request, raw tensors, over one kept connection.
+"""The remote scorer: one gRPC V2 call per request to the predictor, with raw tensors, over one permanent connection.
 
-Batches whose features take over `MAX_CALL` bytes take several calls. The scorer asks for the bundle of the batch and
-refuses the answer of another bundle. The call is synchronous (it runs in the request's thread), does not retry, and
-fails at once while the predictor is away.
+A batch whose features exceed `MAX_CALL` bytes is split into several calls. The scorer names the bundle of the batch and
+rejects the answer of another bundle. The call is synchronous (it runs in the request's thread), does not retry, and
+fails at once while the predictor is unreachable.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ MODEL = "ranker"
 VERSION_PARAMETER = "bundle_version"
 DEADLINE_PARAMETER = "deadline_ms"
 PROBABILITY_PREFIX = "p_"
-PATIENT_SECONDS = 60.0  # for calls without a deadline
+DEFAULT_TIMEOUT_SECONDS = 60.0  # for calls without a deadline
 MAX_MESSAGE = 64 << 20
 MAX_CALL = 16 << 20  # bytes of features in one call; a single request is always one call
 _OPTIONS = [
@@ -42,10 +42,10 @@ _OPTIONS = [
 
 
 class RemoteScorer(Scorer):
-    """Scores on the predictor; safe to share between threads.
+    """Scores with the predictor; thread-safe.
 
     Args:
-        address: `host:port` of the predictor's gRPC.
+        address: `host:port` of the predictor's gRPC server.
     """
 
     name: ClassVar[str] = "ranker"
@@ -56,16 +56,16 @@ class RemoteScorer(Scorer):
         self._stub = GRPCInferenceServiceStub(self._channel)
 
     def score(self, batch: Batch, candidates: CandidateSet, deadline: float | None = None) -> Scores:
-        """Scores [n] and probabilities by objective [n].
+        """Returns scores [n] and probabilities by objective [n].
 
         Raises:
-            PredictorError: The predictor is away, late, lacks the bundle, or answers something else.
+            PredictorError: The predictor is unreachable or late, does not hold the bundle, or sends an invalid answer.
         """
         if len(candidates) == 0:
             return np.zeros(0, dtype=np.float32), {}
         if candidates.features is None:
             raise PredictorError("Candidates without features cannot be ranked: hydrate them first.")
-        left = PATIENT_SECONDS if deadline is None else deadline - time.monotonic()
+        left = DEFAULT_TIMEOUT_SECONDS if deadline is None else deadline - time.monotonic()
         if left <= 0:
             raise PredictorError("No time was left to ask the predictor.")
         features = np.ascontiguousarray(candidates.features, dtype="<f4")
@@ -83,11 +83,11 @@ class RemoteScorer(Scorer):
         try:
             answer = self._stub.ModelInfer(_request(features, bundle_version, seconds), timeout=seconds)
         except grpc.RpcError as error:
-            raise PredictorError(f"The predictor {self.address} does not rank: {_said(error)}") from error
+            raise PredictorError(f"The predictor {self.address} failed to rank: {_said(error)}") from error
         return _scores(answer, len(features), bundle_version)
 
     def holds(self, bundle_version: str, timeout: float = 1.0) -> bool:
-        """Whether the predictor is there and holds a bundle."""
+        """Returns whether the predictor is reachable and holds a bundle."""
         try:
             answer = self._stub.ModelReady(pb.ModelReadyRequest(name=MODEL, version=bundle_version), timeout=timeout)
         except grpc.RpcError:
@@ -116,7 +116,7 @@ def _request(features: FloatArray, bundle_version: str, seconds: float) -> pb.Mo
 def _scores(answer: pb.ModelInferResponse, num_candidates: int, bundle_version: str) -> Scores:
     echoed = answer.parameters[VERSION_PARAMETER].string_param
     if echoed != bundle_version:
-        raise PredictorError(f"The predictor answered with bundle {echoed!r}, not with {bundle_version!r}.")
+        raise PredictorError(f"The predictor answered for bundle {echoed!r} instead of {bundle_version!r}.")
     if len(answer.raw_output_contents) != len(answer.outputs):
         raise PredictorError("The predictor did not answer with raw tensors.")
     columns: dict[str, FloatArray] = {}
@@ -124,7 +124,7 @@ def _scores(answer: pb.ModelInferResponse, num_candidates: int, bundle_version: 
         if tensor.datatype == "FP32" and len(content) == 4 * num_candidates:
             columns[tensor.name] = np.frombuffer(content, dtype="<f4")
     if "score" not in columns:
-        raise PredictorError(f"The predictor answered no score for each of {num_candidates} candidates.")
+        raise PredictorError(f"The predictor did not return one score for each of {num_candidates} candidates.")
     score = columns.pop("score")
     prefix = len(PROBABILITY_PREFIX)
     return score, {name[prefix:]: column for name, column in columns.items() if name.startswith(PROBABILITY_PREFIX)}

@@ -1,4 +1,4 @@
-"""The selectors, in the order they run. A new selector is one file and one entry here."""
+"""The selectors, in the order in which they run. A new selector is one file and one entry here."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Selects the best candidates by score, as many as each query asks for."""
+"""Selects the best candidates by score, as many as each query requests."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from inference.selectors.protocol import Selector
 
 @dataclass(frozen=True)
 class BestSelector(Selector):
-    """The `count` best of each query, best first; equal scores by item row."""
+    """Selects the `count` best candidates of each query, best first; equal scores are ordered by item row."""
 
     name: ClassVar[str] = "best"
 
     def __call__(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
-        """The best of each query."""
+        """Returns the best candidates of each query."""
         return candidates.best(np.array([query.count for query in batch.queries]), with_features=True)

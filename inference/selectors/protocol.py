@@ -1,4 +1,4 @@
-"""What a selector is: it chooses which ranked candidates a slate shows, and in which order."""
+"""The protocol of selectors: a selector chooses which ranked candidates a slate shows, and in which order."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from inference.candidates.query import CandidateSet
 
 
 class Selector(Protocol):
-    """One step from ranked candidates to a slate; the order of the set it returns is the order shown.
+    """One step from ranked candidates to a slate; the order of the returned set is the display order.
 
     Attributes:
         name: Stage name in timings.
@@ -20,8 +20,8 @@ class Selector(Protocol):
     name: ClassVar[str]
 
     def __call__(self, batch: Batch, candidates: CandidateSet, /) -> CandidateSet:
-        """Some of the candidates of each query, in the order they are to be shown; features stay with them."""
+        """Returns some of each query's candidates in display order, with their features."""
 
     def applies(self, batch: Batch, /) -> Mask:
-        """The queries [q] it selects for; the candidates of the others stay as they are."""
+        """Returns whether the selector applies to each query [q]; candidates of other queries stay unchanged."""
         return np.ones(len(batch), dtype=np.bool_)

@@ -1,6 +1,6 @@
-"""Everything behind the transformer's routes, opened from the settings and ended together.
+"""The parts behind the transformer's routes: opened from the settings, started and closed together.
 
-Owns which online features, catalogue and predictor a release is served with. It knows no web framework.
+Decides which online features, catalogue and predictor serve a release. The module is independent of the web framework.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ from inference.settings import ServingSettings
 
 @dataclass(frozen=True)
 class Backend:
-    """What answers requests, and what has to be ended with the server.
+    """The parts that answer requests; `close` ends them with the server.
 
     Attributes:
         service: Answers checked requests.
-        releases: Follows the store once started.
-        catalogue: Reads the catalogue beside the server.
-        executor: Threads of the stages.
+        releases: Polls the bundle store once started.
+        catalogue: Reads the catalogue in a separate process.
+        executor: Runs the stages in threads.
         scorer: The connection to the predictor.
-        log: Writes what is served and posted, if anything is logged.
+        log: Writes served slates and posted events; None without a log.
     """
 
     service: Service
@@ -52,7 +52,7 @@ class Backend:
 
     @classmethod
     def open(cls, settings: ServingSettings, metrics: Metrics) -> Backend:
-        """Connects the parts; nothing runs yet."""
+        """Creates and connects the parts without starting them."""
         executor = Executor(strict=False, threads=4 * settings.request_threads, observer=metrics)
         scorer = RemoteScorer(settings.predictor)
         catalogue = CatalogueProcess()
@@ -76,13 +76,13 @@ class Backend:
         return cls(service, releases, catalogue, executor, scorer, log)
 
     def start(self) -> None:
-        """Begins to watch the store and to write the log."""
+        """Starts to poll the store and to write the log."""
         if self.log is not None:
             self.log.start()
         self.releases.start()
 
     def close(self) -> None:
-        """Ends the threads, the process and the connection; what was served and posted is brought into the log."""
+        """Stops the threads, the process and the connection, and flushes served slates and posted events to the log."""
         if self.log is not None:
             self.log.stop()
         self.releases.stop()
@@ -102,30 +102,32 @@ def _log(settings: ServingSettings, metrics: Metrics) -> LogWriter:
 
 
 def _served_end(settings: ServingSettings) -> float | None:
-    """Until when the served log goes, where the clock goes on from it."""
+    """Returns the time of the latest row in the served log if the clock continues from it, else None."""
     if settings.clock != "log" or not settings.log:
         return None
     try:
         return latest(settings.log)
     except KuberecError as error:
-        logging.getLogger("kuberec").error("the clock goes on from the bundle's log alone: %s", error)
+        logging.getLogger("kuberec").error(
+            "the served log cannot be read; the clock starts at the dataset's end: %s", error
+        )
         return None
 
 
 def _place(bundle: Bundle, settings: ServingSettings) -> StoreSettings:
-    """Where a bundle's online features are."""
+    """Returns the location of a bundle's online features."""
     facts = bundle.manifest.facts
     return StoreSettings(settings.online_dir, facts.dataset, facts.stage, settings.redis)
 
 
 def _open_reader(bundle: Bundle, artifacts: Artifacts, settings: ServingSettings) -> UserReader:
-    """The users of a bundle; opened once the store is there."""
+    """Returns a reader of users for a bundle; it opens the online store on first use."""
     place = _place(bundle, settings)
     return LateReader(partial(OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place))
 
 
 def _read_items(release: Release, catalogue: CatalogueProcess, settings: ServingSettings) -> Reading:
-    """The catalogue of a release as the online store has it now."""
+    """Reads the current catalogue of a release from the online store."""
     bundle = release.bundle
     key = CatalogueKey(bundle.path, _place(bundle, settings))
     now = Reading(release.artifacts.items, release.freshness)

@@ -1,4 +1,4 @@
-"""The route that takes events: 202 once they are on the disk."""
+"""The route that accepts events: it answers 202 once the events are on the disk."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from inference.metrics import Metrics
 from inference.server.service import Service
 
 EVENTS_PATH = "/api/v1/events"
-SYNC_SECONDS = 10.0  # that a client waits for the disk
+SYNC_SECONDS = 10.0  # how long a request waits for the disk
 
 
 def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -> APIRouter:
     """`POST /api/v1/events`: an event or a list of at most 1,000.
 
     Args:
-        service: Takes the events in.
-        pool: Threads that check them; the wait for the disk takes none.
-        metrics: Counts those whose disk did not answer in time.
+        service: Accepts the events.
+        pool: Threads that validate the events; waiting for the disk uses no thread.
+        metrics: Counts the events that were not on the disk in time.
     """
     router = APIRouter()
 
     @router.post(EVENTS_PATH, response_class=Response, status_code=202)
     async def events(request: Request) -> Response:
-        """Events -> {"accepted": n}; one posted again is accepted again and counts once."""
+        """Events -> {"accepted": n}; an event that is posted again is accepted again and counts once."""
         body, headers = await request.body(), request.headers
         loop = asyncio.get_running_loop()
         try:
@@ -42,13 +42,13 @@ def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -
         waiting = asyncio.wrap_future(kept)
         done, _ = await asyncio.wait([waiting], timeout=SYNC_SECONDS)
         if not done:
-            waiting.cancel()  # nobody asks how it ended; what is kept after all is known by its id when it comes again
+            waiting.cancel()  # if it is written after all, its id identifies the repeat
             metrics.events("failed", num)
             said = "The disk of the event journal does not answer; post the events again in a moment."
             raise RequestError(said, status=503)
         try:
             waiting.result()
-        except StorageError as error:  # counted; not a line of the server's log for every post
+        except StorageError as error:  # counted instead of logged for every post
             raise RequestError(str(error), status=503) from error
         return Response(json.dumps({"accepted": num}), status_code=202, media_type="application/json")
 
@@ -56,11 +56,11 @@ def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -
 
 
 def _parsed(body: bytes) -> Any:
-    """A JSON object or list; without NaN and half surrogates, which no table could hold."""
+    """Parses a JSON object or list; rejects NaN and lone surrogates, because no table can store them."""
     try:
         content = from_json(body, allow_inf_nan=False)
     except ValueError as error:
-        raise RequestError(f"The body is no JSON: {error}.", status=400) from error
+        raise RequestError(f"The body is not JSON: {error}.", status=400) from error
     if not isinstance(content, dict | list):
-        raise RequestError("The body is no JSON object, and no list of them.", status=400)
+        raise RequestError("The body is not a JSON object or a list of objects.", status=400)
     return content

@@ -1,7 +1,7 @@
-"""Runs KServe's HTTP and gRPC servers in one process until SIGTERM or SIGINT, then lets requests end.
+"""Runs KServe's HTTP and gRPC servers in one process until SIGTERM or SIGINT, then completes running requests.
 
-KServe's own `ModelServer.start` binds every interface, replaces the signal handlers and refuses to start before a model
-is ready; a server here listens at once and says on its health routes when it is ready.
+KServe's own `ModelServer.start` binds every interface, replaces the signal handlers and does not start before a model
+is ready. A server started here listens at once and reports readiness on its health routes.
 """
 
 from __future__ import annotations
@@ -22,34 +22,34 @@ SWITCH_SECONDS = 0.001  # how long a background thread may hold the interpreter 
 
 
 class HttpServer(Protocol):
-    """KServe's RESTServer, as far as it is needed."""
+    """The part of KServe's RESTServer that is used here."""
 
     config: Any
 
     def start(self) -> Coroutine[Any, Any, None]:
-        """Serves until the process is told to stop."""
+        """Serves until the process receives a signal to stop."""
 
 
 class GrpcServer(Protocol):
-    """KServe's GRPCServer, as far as it is needed."""
+    """The part of KServe's GRPCServer that is used here."""
 
     def start(self, max_workers: int) -> Coroutine[Any, Any, None]:
         """Serves until `stop`."""
 
     def stop(self) -> Coroutine[Any, Any, None]:
-        """Lets calls end, and ends."""
+        """Completes running calls, then stops."""
 
 
 def configure_logs() -> None:
-    """One line an event on stderr; no line a request.
+    """Configures logging to stderr: one line for each event, none for each request.
 
-    KServe logs a traceback for each malformed request a client sends; those answers are counted instead.
+    KServe logs a traceback for each malformed request; here those responses are only counted.
     """
     logging.basicConfig(
         stream=sys.stderr, level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s %(message)s"
     )
     logging.getLogger("kserve").addFilter(lambda record: record.msg != "Exception:")
-    # A handler of its own keeps KServe from installing its access logging.
+    # With a handler in place, KServe does not install its access log.
     logging.getLogger("kserve").addHandler(logging.NullHandler())
     for name in ("kserve", "kserve.trace", "uvicorn.access"):
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -57,44 +57,44 @@ def configure_logs() -> None:
 
 
 def guard_routes(is_ready: Callable[[], bool], why_not: str) -> APIRouter:
-    """Routes that come before KServe's of the same paths: readiness as it is, and a repository closed to requests.
+    """Returns routes that take precedence over KServe's: readiness, and a model repository that rejects changes.
 
     Args:
-        is_ready: Whether requests can be answered.
-        why_not: The sentence while they cannot.
+        is_ready: Returns whether requests can be answered.
+        why_not: The error sentence while they cannot.
     """
     router = APIRouter()
 
     @router.get("/v2/health/ready", response_class=Response, include_in_schema=False)
     async def ready() -> Response:
-        """Ready once a bundle is loaded."""
+        """Reports ready once a bundle is loaded."""
         return Response(b'{"ready":true}', media_type="application/json") if is_ready() else problem(503, why_not)
 
     @router.post("/v2/repository/{path:path}", response_class=Response, include_in_schema=False)
     async def repository(_request: Request) -> Response:
-        """KServe would unload a model for anyone who asks."""
-        return problem(403, "What is served follows the store's current bundle and is not changed by request.")
+        """Rejects the request; KServe would unload a model for any client."""
+        return problem(403, "The served bundle follows the store's current bundle; change it there.")
 
     return router
 
 
 def run(http: HttpServer, host: str, grpc: GrpcServer | None = None, on_stop: Callable[[], None] | None = None) -> None:
-    """Serves until a signal, then stops in order: HTTP, gRPC, `on_stop`.
+    """Serves until a signal arrives, then stops in order: HTTP, gRPC, `on_stop`.
 
     Args:
         http: The HTTP server; it handles the signals.
         host: Address it binds to.
         grpc: The gRPC server, if any.
-        on_stop: Ends what the process started beside.
+        on_stop: Closes the other parts of the process.
     """
     http.config.host = host
     sys.setswitchinterval(SWITCH_SECONDS)
-    # A full garbage collection walks the hundred thousands of objects that the imports leave for good, and nobody is
-    # answered meanwhile; loading a bundle would set one off.
+    # A full garbage collection visits several hundred thousand objects that the imports created, and blocks every
+    # request meanwhile. Loading a bundle would trigger it, so these objects are frozen.
     gc.collect()
     gc.freeze()
     for number in (signal.SIGTERM, signal.SIGINT):
-        # uvicorn stops on a signal and then raises it again for whoever handled it before: nobody.
+        # uvicorn stops on a signal and then raises the signal again; this handler ignores the second one.
         signal.signal(number, lambda *_: None)
     try:
         asyncio.run(_serve(http, grpc))

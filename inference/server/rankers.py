@@ -1,9 +1,9 @@
-"""Which rankers a predictor holds, following the store: the current bundle's, and those that somebody still uses.
+"""The rankers that a predictor holds: the current bundle's, and those that transformers still use.
 
-Transformers turn to a new bundle at moments of their own, or back to an old one, and say with every call, and with
-every look at the store, which one they use. So what was asked for of late is kept, beyond the number held at rest too;
-of the others the one that nobody has asked for the longest time goes first. A bundle whose ranker cannot be loaded is
-counted, logged and tried again after a while; what is held goes on ranking.
+Each transformer switches to a new bundle, or back to an old bundle, at its own time. It names the bundle that it uses
+with every call and every poll. So recently used rankers are kept, even above `num_held`; among the others the least
+recently used ranker is evicted first. A bundle whose ranker cannot be loaded is counted, logged and retried later; the
+rankers already held continue to serve.
 """
 
 from __future__ import annotations
@@ -17,34 +17,34 @@ from dataclasses import dataclass
 import numpy as np
 
 from feature_repo.errors import BundleError, KuberecError, PredictorError
-from inference.bundles.bundle import REFUSED_SECONDS
+from inference.bundles.bundle import BUNDLE_RETRY_SECONDS
 from inference.bundles.store import BundleStore
 from inference.metrics import Metrics
 from inference.scorers.protocol import Ranker
 
-KEPT_SECONDS = 60.0  # a bundle that was asked for within this time is in use: the longest a transformer is silent
-NUM_TRIED = 16
+IN_USE_SECONDS = 60.0  # a bundle requested within this time is in use; transformers send requests or polls more often
+NUM_TRIAL_ROWS = 16
 
 log = logging.getLogger("kuberec")
 
 
 @dataclass(slots=True)
 class Held:
-    """A ranker, and when somebody asked for it last (`time.monotonic()`)."""
+    """A ranker, and the time of its last request (`time.monotonic()`)."""
 
     ranker: Ranker
     asked: float
 
 
 class Rankers:
-    """The rankers held; a thread follows the store's `current`.
+    """Holds rankers in memory; a thread polls the store's `current`.
 
     Args:
-        store: Where bundles are.
-        metrics: Counts turns and failures.
-        num_threads: Threads of one ranking.
-        num_held: Bundles held at rest.
-        poll_seconds: How often `current` is looked at.
+        store: The bundle store.
+        metrics: Counts loads and failures.
+        num_threads: Threads of one ranking call.
+        num_held: Number of bundles to hold; bundles in use are kept even above this number.
+        poll_seconds: Time between two polls of `current`.
     """
 
     def __init__(
@@ -62,10 +62,10 @@ class Rankers:
         self._thread = threading.Thread(target=self._watch, name="rankers", daemon=True)
 
     def get(self, version: str) -> Ranker:
-        """The ranker of a bundle.
+        """Returns the ranker of a bundle, and marks the bundle as in use.
 
         Raises:
-            PredictorError: If the bundle is not held; names it.
+            PredictorError: If the bundle is not held; the error names the bundle.
         """
         held = self._held.get(version)
         if held is None:
@@ -76,7 +76,7 @@ class Rankers:
         return held.ranker
 
     def holds(self, version: str = "") -> bool:
-        """Whether a bundle is held, and a sign that it is wanted; any at all where none is named."""
+        """Returns whether a bundle is held, and marks it as in use; without a version, whether any bundle is held."""
         if not version:
             return bool(self._held)
         held = self._held.get(version)
@@ -85,16 +85,16 @@ class Rankers:
         return held is not None
 
     def start(self) -> None:
-        """Begins to follow the store."""
+        """Starts to poll the store."""
         self._thread.start()
 
     def stop(self) -> None:
-        """Ends following."""
+        """Stops polling."""
         self._stop.set()
         self._thread.join(timeout=5.0)
 
     def step(self) -> None:
-        """Takes the current bundle (at start the one before it too), and lets go what nobody uses.
+        """Loads the current bundle (at start also the previous bundle), and evicts bundles that are not in use.
 
         Raises:
             BundleError: The store or a bundle cannot be read.
@@ -102,7 +102,7 @@ class Rankers:
         current = self._store.current()
         self._let_go(current)
         if current is not None and not self._began:
-            self._began = True  # a bad one before keeps the current one out for a look, not for good
+            self._began = True  # a bad previous bundle delays the current one by one poll only
             self._take(self._store.previous())
         self._take(current)
 
@@ -112,26 +112,26 @@ class Rankers:
         try:
             ranker = self._load(version)
         except BundleError:
-            self._refused_until[version] = time.monotonic() + REFUSED_SECONDS
+            self._refused_until[version] = time.monotonic() + BUNDLE_RETRY_SECONDS
             raise
         self._hold({**self._held, version: Held(ranker, time.monotonic())})
 
     def _load(self, version: str) -> Ranker:
-        """The ranker, after it has ranked once: rows of its feature set, and without lazy work left."""
+        """Loads a ranker and scores trial rows, which checks its width and completes lazy initialisation."""
         try:
             bundle = self._store.fetch(version)
             ranker = bundle.ranker(self._num_threads)
-            ranker.score(np.zeros((NUM_TRIED, len(bundle.feature_set.ranker_features)), dtype=np.float32))
+            ranker.score(np.zeros((NUM_TRIAL_ROWS, len(bundle.feature_set.ranker_features)), dtype=np.float32))
         except BundleError:
             raise
         except Exception as error:
-            log.exception("the ranker of bundle %s does not rank", version)
-            raise BundleError(f"The ranker of bundle {version} does not rank, make it again: {error!r}.") from error
+            log.exception("the ranker of bundle %s failed its trial", version)
+            raise BundleError(f"The ranker of bundle {version} failed its trial, train again: {error!r}.") from error
         return ranker
 
     def _let_go(self, current: str | None) -> None:
-        """Down to the number held at rest, but never the current one or one in use."""
-        used = time.monotonic() - KEPT_SECONDS
+        """Evicts idle rankers down to `num_held`, but never the current ranker or a ranker in use."""
+        used = time.monotonic() - IN_USE_SECONDS
         idle = [version for version, held in self._held.items() if version != current and held.asked < used]
         idle.sort(key=lambda version: self._held[version].asked)
         gone = idle[: max(0, len(self._held) - self._num_held)]
@@ -151,7 +151,7 @@ class Rankers:
                 self._metrics.load_failed()
                 log.error("%s", error)
             except Exception:
-                # The thread must live: what is held goes on ranking while the store is away.
+                # The thread must survive: the rankers already held continue to serve while the store is unreachable.
                 self._metrics.load_failed()
-                log.exception("looking for bundles failed")
+                log.exception("polling the store for bundles failed")
             self._stop.wait(self._poll_seconds)

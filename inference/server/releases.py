@@ -1,12 +1,14 @@
-"""Which release a transformer serves, and its renewal in the background.
+"""The release that a transformer serves, and its renewal in the background.
 
-A thread looks at the store's `current`. A new bundle is loaded and tried beside the one in use, and taken only when
-the predictor holds it too, with the catalogue as it is then; so no request meets a ranker of another release, or prices
-as of the release. The first bundle is taken at once, for a feed without ranker is better than none. At every look the
-predictor hears which bundle is in use, so that it keeps that one however late this server turns, and so does the cache
-of copies. A second thread renews the catalogue of the release in use. A bundle that cannot be loaded or answered from
-is counted, logged and tried again after a while; the one in use stays, and a server that has none takes the one served
-before.
+A thread polls the store's `current`. A new bundle is loaded and tried while the old bundle still serves. The server
+switches when the predictor holds the new bundle too, and takes the current catalogue with it. So no request is ranked
+by another release or shows outdated prices. The first bundle is served at once, because a feed without a ranker is
+better than no feed.
+
+Each poll reports the bundle in use to the predictor and to the cache of copies, so that neither evicts it before this
+server switches. A second thread renews the catalogue of the served release. A bundle that fails to load or fails its
+trial is counted, logged and retried later. Meanwhile the served bundle stays; a server without a bundle falls back to
+the previous bundle.
 """
 
 from __future__ import annotations
@@ -20,7 +22,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from feature_repo.errors import BundleError, FeatureStoreError, KuberecError
-from inference.bundles.bundle import REFUSED_SECONDS, Bundle
+from inference.bundles.bundle import BUNDLE_RETRY_SECONDS, Bundle
 from inference.bundles.store import BundleStore
 from inference.candidates.batch import Trace
 from inference.candidates.timeouts import Timeouts
@@ -36,20 +38,20 @@ from inference.scorers.protocol import Scorer
 from inference.server.trial import UNKNOWN_USER, try_out
 from inference.stages import Stages
 
-PATIENCE_SECONDS = 30.0  # the online store's first answer may take this long while nobody waits for it
+FIRST_READ_SECONDS = 30.0  # timeout of the first read from the online store; no request waits for it
 
 log = logging.getLogger("kuberec")
 
 
 @dataclass(frozen=True)
 class Release:
-    """One bundle in service; a request holds on to the one it began with.
+    """A served bundle; a request uses the same release from start to end.
 
     Attributes:
-        bundle: What it was loaded from.
-        reader: Its features in the online store.
+        bundle: The bundle that the release was loaded from.
+        reader: Reads the users' features from the online store.
         recommender: Answers queries.
-        freshness: When the features of its catalogue were computed, None while they are those of the bundle.
+        freshness: When the catalogue's features were computed, None while they are the bundle's own.
     """
 
     bundle: Bundle
@@ -59,30 +61,30 @@ class Release:
 
     @property
     def artifacts(self) -> Artifacts:
-        """What it recommends from."""
+        """The models and tables of the recommender."""
         return self.recommender.artifacts
 
     @property
     def computed_at(self) -> float:
-        """Wall time at which its features were computed, unix seconds."""
+        """Wall time at which the features were computed, unix seconds."""
         return self.bundle.manifest.created() if self.freshness is None else self.freshness.computed_at
 
 
 class Releases:
-    """Keeps the current release.
+    """Keeps the current release up to date.
 
     Args:
-        store: Where bundles are.
+        store: The bundle store.
         open_reader: Opens the online features of a bundle's users.
-        read_items: Reads the catalogue of a release from the online store, where it has changed; takes its time.
-        scorer: The ranker behind every release.
-        holds: Whether the predictor holds a version; asking tells it that the version is wanted.
+        read_items: Reads the catalogue of a release from the online store if it has changed; slow.
+        scorer: Calls the ranker; shared by all releases.
+        holds: Asks the predictor whether it holds a version; the predictor then marks the version as in use.
         executor: Failure policy and threads of all requests.
-        timeouts: Of the stages.
-        metrics: Counts turns and ages.
-        poll_seconds: How often `current` is looked at.
-        items_seconds: How often is looked whether the catalogue was refreshed.
-        recorders: Keep the slates of every release.
+        timeouts: Time limits of the stages.
+        metrics: Counts switches and failures, and reports ages.
+        poll_seconds: Time between two polls of `current`.
+        items_seconds: Time between two checks whether the catalogue was refreshed.
+        recorders: Record the slates of every release.
     """
 
     def __init__(
@@ -121,22 +123,22 @@ class Releases:
         ]
 
     def current(self) -> Release | None:
-        """The release to answer with, None before the first one is loaded."""
+        """Returns the release to answer with, None before the first release is loaded."""
         return self._release
 
     def start(self) -> None:
-        """Begins to watch the store."""
+        """Starts to poll the store."""
         for thread in self._threads:
             thread.start()
 
     def stop(self) -> None:
-        """Ends watching; a catalogue being read is not waited for."""
+        """Stops polling, without waiting for a catalogue read in progress."""
         self._stop.set()
         self._started.set()
         self._threads[0].join(timeout=5.0)
 
     def step(self) -> None:
-        """Turns to the store's current bundle, if it is another one.
+        """Switches to the store's current bundle if it has changed.
 
         Raises:
             BundleError: The store or the bundle cannot be read.
@@ -160,10 +162,10 @@ class Releases:
             raise
 
     def renew(self) -> None:
-        """Puts the catalogue as the online store has it now into the release in use.
+        """Replaces the catalogue of the served release with the online store's current one.
 
         Raises:
-            KuberecError: It cannot be read; the catalogue stays as it was.
+            KuberecError: The catalogue cannot be read; the old catalogue stays.
         """
         release = self._release
         if release is None:
@@ -171,7 +173,7 @@ class Releases:
         renewed = self._renewed(release)
         with self._changing:
             if self._release is not release:
-                return  # turned to another bundle meanwhile
+                return  # another bundle is served by now
             self._release = renewed
         self._metrics.refreshed(renewed.computed_at)
 
@@ -183,13 +185,13 @@ class Releases:
                 self._metrics.load_failed()
                 log.error("%s", error)
             except Exception:
-                # The thread must live: the release in use goes on serving.
+                # The thread must survive: the current release continues to serve.
                 self._metrics.load_failed()
-                log.exception("looking for releases failed")
+                log.exception("polling the store for releases failed")
             self._stop.wait(seconds)
 
     def _renew(self, seconds: float) -> None:
-        self._started.wait()  # the first release has the catalogue of its making
+        self._started.wait()  # the first release starts with the catalogue of its bundle
         while not self._stop.is_set():
             try:
                 self.renew()
@@ -201,11 +203,11 @@ class Releases:
         if time.monotonic() < self._refused_until.get(version, 0.0):
             return
         if self._waiting is None or self._waiting.bundle.version != version:
-            self._waiting = None  # one that was overtaken makes room first
+            self._waiting = None  # an outdated release is freed first
             try:
                 self._waiting = self._load(version)
             except BundleError:
-                self._refused_until[version] = time.monotonic() + REFUSED_SECONDS
+                self._refused_until[version] = time.monotonic() + BUNDLE_RETRY_SECONDS
                 raise
         if self._release is None:
             self._take(self._waiting)
@@ -213,12 +215,12 @@ class Releases:
         elif self._holds(version):
             try:
                 self._take(self._renewed(self._waiting))
-            except KuberecError as error:  # a rollback does not wait for an online store that is away
+            except KuberecError as error:  # a rollback must not wait for an unreachable online store
                 self._catalogue_failed(error)
                 self._take(self._waiting)
 
     def _take(self, release: Release) -> None:
-        """Answers from a release from now on."""
+        """Makes a release the current one."""
         with self._changing:
             self._release = release
         self._waiting = None
@@ -235,29 +237,29 @@ class Releases:
         except BundleError:
             raise
         except Exception as error:
-            log.exception("the bundle %s does not answer", version)
-            raise BundleError(f"The bundle {version} does not answer, make it again: {error!r}.") from error
+            log.exception("the bundle %s failed its trial", version)
+            raise BundleError(f"The bundle {version} failed its trial, train again: {error!r}.") from error
         reader = self._open_reader(bundle, artifacts)
-        # Opens the store, which takes its time; one that is away is no fault of the bundle's.
+        # The first read opens the store, which is slow. An unreachable store does not make the bundle invalid.
         self._executor.run(
             Trace(),
             "users",
             lambda: reader.users([UNKNOWN_USER], np.array([log_end])),
             reason="features",
-            timeout=PATIENCE_SECONDS,
+            timeout=FIRST_READ_SECONDS,
         )
         return Release(bundle, reader, self._recommender(artifacts, reader))
 
     def _renewed(self, release: Release) -> Release:
-        """The release with the catalogue as the online store has it now."""
+        """Returns the release with the online store's current catalogue."""
         try:
             reading = self._read_items(release)
         except KuberecError:
             raise
         except Exception as error:
-            log.exception("the catalogue of bundle %s is not read", release.bundle.version)
+            log.exception("the catalogue of bundle %s cannot be read", release.bundle.version)
             raise FeatureStoreError(
-                f"The catalogue of bundle {release.bundle.version} is not read: {error!r}."
+                f"The catalogue of bundle {release.bundle.version} cannot be read: {error!r}."
             ) from error
         if reading.items is release.artifacts.items:
             return release
@@ -265,8 +267,8 @@ class Releases:
         return replace(release, recommender=self._recommender(artifacts, release.reader), freshness=reading.freshness)
 
     def _catalogue_failed(self, error: KuberecError) -> None:
-        """Counts and tells it; the release goes on with the catalogue it has."""
-        if self._stop.is_set():  # its reader ended with the server
+        """Counts and logs the failure; the release keeps its old catalogue."""
+        if self._stop.is_set():  # the server stops, and the reader with it
             return
         self._metrics.degraded("items")
         log.error("%s", error)

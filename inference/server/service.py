@@ -1,4 +1,4 @@
-"""What the transformer does with a checked request, free of any web framework."""
+"""Answers validated requests and accepts events, independent of the web framework."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ class Answer:
     """One answered request.
 
     Attributes:
-        slate: Rows, scores and stage times.
-        body: What the client reads.
-        seconds: From the call to the body, all of its requests together.
+        slate: The slate with rows, scores and stage times.
+        body: The JSON body for the client.
+        seconds: Time from the call to the bodies, for all requests of the call together.
     """
 
     slate: Slate
@@ -42,14 +42,14 @@ class Answer:
 
 
 class Service:
-    """Answers checked requests from the current release; blocking, so for worker threads.
+    """Answers validated requests from the current release. Its methods block, so they run in worker threads.
 
     Args:
-        releases: Knows the current release.
-        clock: Tells the time of requests.
-        metrics: Counts.
-        deadline_seconds: Time for up to `PARALLEL_UP_TO` slates; more get more.
-        log: Receives events; None where the server keeps no log.
+        releases: Returns the current release.
+        clock: Returns the time of requests.
+        metrics: Counts requests and events.
+        deadline_seconds: Time limit for up to `PARALLEL_UP_TO` slates; in proportion above.
+        log: Receives events; None if the server writes no log.
     """
 
     def __init__(
@@ -68,18 +68,18 @@ class Service:
 
     @property
     def ready(self) -> bool:
-        """Whether there is a release to answer with."""
+        """Whether a release is loaded."""
         return self._releases.current() is not None
 
     def answer(self, asked: Sequence[RecommendationRequest], headers: Mapping[str, str]) -> list[Answer]:
-        """Slates of the requests, in their order, all as of one moment.
+        """Answers requests in their order; all get the same query time.
 
         Args:
-            asked: Checked requests.
+            asked: Validated requests.
             headers: HTTP headers, lower-case names.
 
         Raises:
-            RequestError: If a cursor or the time cannot be used, or no release is loaded yet (503).
+            RequestError: If a cursor or the time is invalid, or no release is loaded yet (503).
         """
         start = time.monotonic()
         release = self._current()
@@ -100,21 +100,26 @@ class Service:
     def accept(
         self, content: Mapping[str, Any] | Sequence[Any], headers: Mapping[str, str]
     ) -> tuple[int, Future[None]]:
-        """Takes posted events in.
+        """Accepts posted events.
 
         Args:
             content: Parsed JSON, an event or a list of them.
             headers: HTTP headers, lower-case names.
 
         Returns:
-            How many events, and a future that ends once they will survive the process, or with a StorageError.
+            The number of events, and a future. The future completes once the events are on the disk, or raises a
+            StorageError.
 
         Raises:
-            ValidationError: Fields cannot be used.
-            RequestError: There is no log (501), the time cannot be used, or no release is loaded to tell it (503).
+            ValidationError: A field is invalid.
+            RequestError: The server writes no log (501), the time is invalid, or no release is loaded to take the time
+                from (503).
         """
         if self._log is None:
-            raise RequestError("This server keeps no log (KUBEREC_LOG is not set), so it takes no events.", status=501)
+            raise RequestError(
+                "This server writes no log and accepts no events, because KUBEREC_LOG is not set; set it and restart.",
+                status=501,
+            )
         log_end = self._current().bundle.manifest.facts.log_end if self._clock.kind == "log" else 0.0
         moment = self._clock.now(log_end, headers.get(HEADER))
         try:
@@ -132,16 +137,16 @@ class Service:
 
 
 def sent_id(headers: Mapping[str, str]) -> str:
-    """The usable id that came with a call, "" for none."""
+    """Returns the request id from the headers, "" if it is missing or invalid."""
     given = headers.get(REQUEST_ID_HEADER, "")
     return given if given.isascii() and given.isprintable() and len(given) <= MAX_REQUEST_ID else ""
 
 
 def request_ids(given: str, num: int) -> list[str]:
-    """Ids [num] of slates, which begin with what came with the call.
+    """Returns an id for each slate [num]; each begins with the id that the client sent.
 
-    No two slates share one: applications and meshes send the same id with every call that belongs to one page, and a
-    click answers one slate.
+    All ids are distinct. Applications and service meshes send the same id with every call of one page, but a click
+    belongs to one slate.
     """
     own = uuid4().hex
     first = f"{given}-{own[:12]}" if given else own

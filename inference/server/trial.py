@@ -1,8 +1,8 @@
-"""Tries a loaded bundle before it is served: every stage runs once, for users with and without a history.
+"""The trial of a loaded bundle before it is served: every stage runs once, for users with and without a history.
 
-A stage that fails here would fail in every request, where it would only be marked; so the bundle is refused instead.
-The trial also does the lazy work that the first requests would otherwise wait for. The ranker and the online store are
-other processes and not tried: a server has to start without them.
+A stage that fails here would fail in every request, where the failure only degrades the slate; so the bundle is
+rejected instead. The trial also completes lazy initialisation before the first requests. The ranker and the online
+store are other processes and not tried, because a server must start without them.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ UNKNOWN_USER, KNOWN_USER = "", "known"
 
 @dataclass(frozen=True)
 class TrialUsers:
-    """Knows one user, who acted on a few items the day before."""
+    """A reader that knows one user, who acted on a few items the day before."""
 
     artifacts: Artifacts
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """State of the users [q]: only `KNOWN_USER` is known."""
+        """Returns the state of the users [q]; only `KNOWN_USER` is known."""
         known = np.array([user == KNOWN_USER for user in user_ids], dtype=np.bool_)
         num_events = min(NUM_EVENTS, len(self.artifacts.items))
         offsets = np.concatenate(([0], np.cumsum(known * num_events))).astype(np.int64)
@@ -49,14 +49,14 @@ class TrialUsers:
 
 
 def try_out(artifacts: Artifacts, time: float) -> None:
-    """Answers every surface from the artifacts, as far as the ranker's features.
+    """Runs the recommender for every surface, and computes the ranker's features.
 
     Args:
-        artifacts: Of a bundle.
-        time: Of the queries, unix seconds.
+        artifacts: The artifacts of a bundle.
+        time: Time of the queries, unix seconds.
 
     Raises:
-        Exception: A stage raised it.
+        Exception: Any exception that a stage raises.
     """
     seed = str(artifacts.items.item_ids[0])
     queries = [Query(user, time, surface, item_id=seed) for surface in SURFACES for user in (UNKNOWN_USER, KNOWN_USER)]

@@ -15,14 +15,14 @@ from inference.sources.protocol import Source
 from inference.sources.two_tower import TwoTowerSource
 
 SOURCES: tuple[type[Source], ...] = (TwoTowerSource, CovisitationSource, OwnSource, PopularSource)
-FALLBACK = PopularSource  # fills the slates that the others leave short
+FALLBACK = PopularSource  # fills slates for which the other sources find too few items
 
 
 def sources_of(names: Iterable[str]) -> list[type[Source]]:
-    """The sources of a feature set, in its order.
+    """Returns the source classes of a feature set, in its order.
 
     Raises:
-        BundleError: A source is unknown to this code.
+        BundleError: This code does not have one of the sources.
     """
     known = {source.name: source for source in SOURCES}
     wanted = list(names)
@@ -36,12 +36,12 @@ def sources_of(names: Iterable[str]) -> list[type[Source]]:
 
 
 def parts_of(names: Iterable[str]) -> list[type[Part]]:
-    """The parts that some sources read, each once."""
+    """Returns the parts that some sources read, without repeats."""
     return list(dict.fromkeys(part for source in sources_of(names) for part in source.parts))
 
 
 def configured(**changes: Any) -> RecommenderConfig:
-    """The configuration that the sources declare, with some fields set otherwise."""
+    """Returns the configuration that the sources declare, with some fields changed."""
     declared: dict[str, Any] = {
         "quotas": {source.name: source.quota for source in SOURCES},
         "reach": {source.name: source.reach for source in SOURCES if source.reach},

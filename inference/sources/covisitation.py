@@ -1,4 +1,4 @@
-"""Candidates that others took together with the user's recent items, or with the seed of a seeded surface."""
+"""Candidates that other users chose together with the user's recent items, or with the seed of a seeded surface."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from inference.models.part import Part
 from inference.models.wording import Wording
 from inference.sources.protocol import Source
 
-RECENCY_EVENTS = 10.0  # later events after which a history event has half its vote
+RECENCY_EVENTS = 10.0  # number of later events that halve the vote of a history event
 
 
 @dataclass(frozen=True)
 class CovisitationSource(Source):
-    """Neighbours of the history, voting with the recency of each event.
+    """Neighbours of the items in the history; recent events have more votes.
 
-    The item a client says it views right now (`last_item_id`) votes as the latest event.
+    The item that the client views right now (`last_item_id`) votes like the latest event.
     """
 
     artifacts: Artifacts
@@ -36,12 +36,12 @@ class CovisitationSource(Source):
     parts: ClassVar[tuple[type[Part], ...]] = (Neighbours,)
 
     def __call__(self, batch: Batch, k: int) -> Found:
-        """At most k neighbours of each query's seeds, scored by their summed votes."""
+        """Returns at most k neighbours of each query's seeds, scored by their summed votes."""
         offsets, rows, votes = self.seeds(batch)
         return Found(*self.artifacts.part(Neighbours).vote(offsets, rows, votes, k))
 
     def seeds(self, batch: Batch) -> tuple[OffsetArray, IntArray, FloatArray]:
-        """Offsets [q + 1], rows [n] and votes [n] of the items whose neighbours are asked."""
+        """Returns the offsets [q + 1], rows [n] and votes [n] of the items whose neighbours are candidates."""
         queries, history = batch.queries, batch.users.history
         owners = owners_from_offsets(history.offsets)
         age = np.diff(history.offsets)[owners] - 1 - ranks(history.offsets)
@@ -56,7 +56,7 @@ class CovisitationSource(Source):
         return offsets_from_owners(owners, len(queries)), rows[order], votes[order]
 
     def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
-        """The history item whose neighbour an item is most; next to a seed, the seed."""
+        """Names the history item that is the closest neighbour; on a seeded surface, the seed."""
         words = Wording(self.artifacts)
         query = batch.queries[place]
         if batch.seeded[place]:
@@ -72,7 +72,7 @@ class CovisitationSource(Source):
             return [None] * len(rows)
         weight = self.artifacts.part(Neighbours).weight(np.tile(seeds, len(rows)), np.repeat(rows, len(seeds)))
         weight = weight.reshape(len(rows), len(seeds))
-        strongest = len(seeds) - 1 - np.argmax(weight[:, ::-1], axis=1)  # the latest where several are equal
+        strongest = len(seeds) - 1 - np.argmax(weight[:, ::-1], axis=1)  # the latest of equal ones
         return [
             f"Because you {words.did(int(grades[seed]), words.title(int(seeds[seed])))}" if line[seed] > 0 else None
             for line, seed in zip(weight, strongest.tolist(), strict=True)

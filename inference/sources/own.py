@@ -1,4 +1,4 @@
-"""Candidates that the user took before, as far as the dataset's `repeats` lets them come again."""
+"""Candidates that the user chose before, as far as the dataset's `repeats` allows them again."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from inference.sources.protocol import Source
 
 @dataclass(frozen=True)
 class OwnSource(Source):
-    """The user's own items by frequency and recency, without items that the user only ever turned down."""
+    """The user's own items by frequency and recency, without items that have only negative events."""
 
     artifacts: Artifacts
 
@@ -33,7 +33,7 @@ class OwnSource(Source):
     parts: ClassVar[tuple[type[Part], ...]] = (Popularity,)
 
     def __call__(self, batch: Batch, k: int) -> Found:
-        """At most k own items of each query, scored by their fading events times the root of everybody's events."""
+        """Returns at most k own items of each query; score: decayed count times the root of all users' count."""
         own = batch.users.own
         owners = owners_from_offsets(own.offsets)
         kept = np.flatnonzero((own.counts > 0) & ~ruled_out(own, self.artifacts.feature_set))
@@ -48,7 +48,7 @@ class OwnSource(Source):
         return Found(offsets_from_owners(owners[chosen], len(batch)), own.rows[kept[chosen]], scores[chosen])
 
     def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
-        """What the user did with the item before."""
+        """Names what the user did with the item before."""
         words, own = Wording(self.artifacts), batch.users.own
         first, stop = int(own.offsets[place]), int(own.offsets[place + 1])
         sentences: list[str | None] = []

@@ -1,4 +1,4 @@
-"""Candidates that many users take now: of the user's country, else of all; next to a seed, of the seed's category."""
+"""Candidates that are popular now: in the user's country, else overall; on a seeded surface, in the seed's category."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from inference.sources.protocol import FallbackSource
 
 @dataclass(frozen=True)
 class PopularSource(FallbackSource):
-    """The popular list; it answers every query and fills the slates that the other sources leave short."""
+    """The popular list; it answers every query and fills slates for which the other sources find too few items."""
 
     artifacts: Artifacts
 
@@ -32,7 +32,7 @@ class PopularSource(FallbackSource):
     parts: ClassVar[tuple[type[Part], ...]] = (Popularity,)
 
     def __call__(self, batch: Batch, k: int) -> Found:
-        """The k most popular items for each query, scored by (shrunk) share of events."""
+        """Returns the k most popular items for each query, scored by (shrunk) share of events."""
         popularity, seeds, seeded = self._popularity, self.artifacts.seed_rows(batch.queries), batch.seeded
         known: dict[tuple[str, int], tuple[IntArray, FloatArray]] = {}
         lists = []
@@ -45,12 +45,12 @@ class PopularSource(FallbackSource):
         return Found.lists(lists)
 
     def weights(self, batch: Batch) -> npt.NDArray[np.float64]:
-        """The source's weight; next to a seed item the popular list comes after every similar item."""
+        """Returns the source's weight; on a seeded surface popular items come after all similar items."""
         config = self.artifacts.config
         return np.where(batch.seeded, config.fallback_weight, config.weights.get(self.name, self.weight))
 
     def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
-        """Where the item is popular: the country, next to a seed the category, else everywhere."""
+        """Names where the item is popular: in the country, on a seeded surface in the category, else everywhere."""
         if batch.seeded[place]:
             seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
             if seed < 0:
@@ -65,11 +65,11 @@ class PopularSource(FallbackSource):
 
     @cached_property
     def everything(self) -> IntArray:
-        """Every item row, most popular first [m]."""
+        """All item rows, most popular first [m]."""
         return np.argsort(-self._popularity.score, kind="stable").astype(np.int32)
 
     def shares(self, rows: IntArray) -> FloatArray:
-        """Each item's share of all events [n]."""
+        """Returns each item's share of all events [n]."""
         score = self._popularity.score
         return score[rows] / max(float(score.sum()), 1e-12)
 

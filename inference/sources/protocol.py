@@ -1,7 +1,7 @@
-"""What a source is: it answers a batch of queries with item rows, best first, and says in words why.
+"""The protocol of sources: a source answers a batch of queries with item rows, best first, and writes the reasons.
 
 A source declares everything that belongs to it: name, default quota, reach, weight, the reason sentence, and the parts
-of a bundle that it reads. It does not know the other sources. `sources/__init__.py` lists them.
+of a bundle that it reads. Sources do not depend on each other. `sources/__init__.py` lists them.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from inference.models.part import Part
 
 
 class Source(Protocol):
-    """One way to candidates; subclass it to inherit the defaults.
+    """Finds candidates in one way; subclass it to inherit the defaults.
 
     Attributes:
-        name: Its name in `FeatureSet.sources`, in the configuration, metrics and the log.
-        quota: Items it may bring to a query, unless the configuration says otherwise.
-        reach: Length of the list it scores candidates of other sources by; 0 where that is its quota.
-        weight: Its weight in the merged order.
-        parts: The data it reads.
-        artifacts: The release it answers from.
+        name: Name in `FeatureSet.sources`, in the configuration, in metrics and in the log.
+        quota: Default number of items per query; the configuration can change it.
+        reach: Length of the list that scores candidates of other sources; 0 means the quota.
+        weight: Weight in the merged order.
+        parts: Classes of the data that the source reads.
+        artifacts: The release that the source reads.
     """
 
     name: ClassVar[str]
@@ -42,36 +42,35 @@ class Source(Protocol):
     def __init__(self, artifacts: Artifacts) -> None: ...
 
     def __call__(self, batch: Batch, k: int, /) -> Found:
-        """At most `k` items for each query."""
+        """Returns at most `k` items for each query."""
 
     def reasons(self, batch: Batch, place: int, rows: IntArray, /) -> Sequence[str | None]:
-        """A sentence for each of some items that this source ranked best.
+        """Returns a sentence for each of some items that this source ranked best.
 
         Args:
             batch: The queries.
-            place: Which of them.
+            place: Index of the query.
             rows: Item rows [n].
 
         Returns:
-            n sentences a person understands; None where the source has no reason that is true: the slate then gives
-            the fallback's.
+            n sentences for users; None if the source has no true reason. The slate then shows the fallback's sentence.
         """
 
     def applies(self, batch: Batch, /) -> Mask:
-        """The queries [q] that the source has something for; the others are not asked or get nothing."""
+        """Returns whether the source can find items for each query [q]; the other queries get no items."""
         return np.ones(len(batch), dtype=np.bool_)
 
     def weights(self, batch: Batch, /) -> npt.NDArray[np.float64]:
-        """Weight of the source in the merged order of each query [q]."""
+        """Returns the weight of the source in the merged order of each query [q]."""
         return np.full(len(batch), self.artifacts.config.weights.get(self.name, self.weight))
 
 
 class FallbackSource(Source, Protocol):
-    """The source that fills slates which the others leave short, down to the last item of the catalogue."""
+    """The source that fills slates for which the other sources find too few items; it ranks the whole catalogue."""
 
     @property
     def everything(self) -> IntArray:
-        """Every item row, best first [m]."""
+        """All item rows, best first [m]."""
 
     def shares(self, rows: IntArray, /) -> npt.NDArray[np.float32]:
-        """The source's own score of any items [n]."""
+        """Returns the source's own score of any items [n]."""

@@ -18,14 +18,14 @@ from inference.models.towers import Towers
 from inference.models.wording import Wording
 from inference.sources.protocol import Source
 
-TASTES = ("category", "brand")  # columns whose values a person recognises in an item, the more telling one first
+TASTE_COLUMNS = ("category", "brand")  # columns for reason sentences, the more informative column first
 
 
 @dataclass(frozen=True)
 class TwoTowerSource(Source):
     """Nearest items by inner product.
 
-    A user whom the store does not know has no vector: the query gets nothing here and falls to the popular items.
+    A user whom the store does not know has no vector, so the query gets no items here and falls back to popular items.
     """
 
     artifacts: Artifacts
@@ -35,13 +35,13 @@ class TwoTowerSource(Source):
     parts: ClassVar[tuple[type[Part], ...]] = (Towers,)
 
     def applies(self, batch: Batch) -> Mask:
-        """Known users and known seeds, where there are towers."""
+        """Returns whether each query has a known user or a known seed [q]; none if the release has no towers."""
         if self.artifacts.find(Towers) is None:
             return np.zeros(len(batch), dtype=np.bool_)
         return np.where(batch.seeded, self.artifacts.seed_rows(batch.queries) >= 0, batch.users.known)
 
     def __call__(self, batch: Batch, k: int) -> Found:
-        """At most k nearest items of each query, scored by inner product."""
+        """Returns at most k nearest items of each query, scored by inner product."""
         asked = np.flatnonzero(self.applies(batch))
         if len(asked) == 0:
             return Found.nothing(len(batch))
@@ -62,7 +62,7 @@ class TwoTowerSource(Source):
         )
 
     def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
-        """The seed that the item is like; for a person, the category or brand that the history shares with the item."""
+        """Names the seed, or the category or brand that the user's history shares with the item."""
         words = Wording(self.artifacts)
         if batch.seeded[place]:
             seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
@@ -71,11 +71,11 @@ class TwoTowerSource(Source):
         return [self._picked(int(row), tastes, words) for row in rows]
 
     def _tastes(self, batch: Batch, place: int) -> dict[str, set[int]]:
-        """Column -> codes of the items in the user's history."""
+        """Returns column -> codes of the items in the user's history."""
         history = batch.users.history
         rows = history.rows[int(history.offsets[place]) : int(history.offsets[place + 1])]
         columns, codes = self.artifacts.feature_set.item_categorical, self.artifacts.items.categorical
-        return {name: set(codes[rows, columns.index(name)].tolist()) - {0} for name in TASTES if name in columns}
+        return {name: set(codes[rows, columns.index(name)].tolist()) - {0} for name in TASTE_COLUMNS if name in columns}
 
     def _picked(self, row: int, tastes: dict[str, set[int]], words: Wording) -> str:
         columns = self.artifacts.feature_set.item_categorical

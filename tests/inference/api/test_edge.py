@@ -109,10 +109,10 @@ def test_bad_fields_are_named(fields, field):
     ("fields", "words"),
     [
         ({"user_id": ""}, "user_id: String should have at least 1 character."),
-        ({"user_id": "a\0b"}, "user_id: It holds a control character, which no id or word has."),
+        ({"user_id": "a\0b"}, "user_id: It contains a control character; remove it."),
         (
             {"user_id": "u1", "surface": "similar"},
-            "item_id: The surface similar needs the item whose like are wanted.",
+            "item_id: The surface similar needs a seed item; send item_id.",
         ),
     ],
 )
@@ -238,7 +238,7 @@ def client():
     [
         ("/own", 404, "x", "No."),
         ("/dependency", 503, None, "The store is away."),
-        ("/bug", 500, None, problems.HIDDEN),
+        ("/bug", 500, None, problems.INTERNAL_ERROR),
         ("/framework", 409, None, "taken"),
         ("/typed?n=x", 422, "n", None),
         ("/nowhere", 404, None, "Nothing is served under this path."),

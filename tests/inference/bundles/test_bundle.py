@@ -75,7 +75,7 @@ def test_missing_extra_and_foreign_files_are_refused(copy):
     with pytest.raises(BundleError, match=r"lacks neighbours\.npz"):
         open_bundle(copy)
     (copy / "manifest.json").unlink()
-    with pytest.raises(BundleError, match="no bundle"):
+    with pytest.raises(BundleError, match="not a bundle"):
         open_bundle(copy)
 
 

@@ -57,7 +57,7 @@ def test_executor_leaves_the_late_and_a_strict_one_raises():
 
 
 def test_executor_leaves_alone_what_keeps_failing_and_comes_back(monkeypatch):
-    monkeypatch.setattr("inference.flow.executor.REST_SECONDS", 0.1)
+    monkeypatch.setattr("inference.flow.executor.PROBE_SECONDS", 0.1)
     counter, asked, healed = Counter(), [], threading.Event()
     executor = Executor(strict=False, threads=2, observer=counter)
 

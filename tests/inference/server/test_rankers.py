@@ -45,7 +45,7 @@ def rankers(store, registry) -> Rankers:
 @pytest.fixture
 def idle(monkeypatch):
     """Lets go at the next look whatever is not among the last two asked for."""
-    return lambda: monkeypatch.setattr("inference.server.rankers.KEPT_SECONDS", 0.0)
+    return lambda: monkeypatch.setattr("inference.server.rankers.IN_USE_SECONDS", 0.0)
 
 
 def held(rankers: Rankers) -> set[str]:

@@ -258,14 +258,14 @@ def test_a_bundle_that_does_not_answer_stays_out(tmp_path, bundles):
     made.held.add(other.name)
     made.turn(bundles[0].version)
     made.store.set_current(other.name)
-    with pytest.raises(BundleError, match=f"{other.name} does not answer"):
+    with pytest.raises(BundleError, match=f"{other.name} failed its trial"):
         made.releases.step()
     made.releases.step()  # not again at once
     assert made.version == bundles[0].version
 
 
 def test_a_server_without_a_release_takes_the_one_before_a_bad_one(made, monkeypatch):
-    monkeypatch.setattr("inference.server.releases.REFUSED_SECONDS", 0.25)
+    monkeypatch.setattr("inference.server.releases.BUNDLE_RETRY_SECONDS", 0.25)
     good, bad, _ = made.versions
     made.store.set_current(good)
     made.store.set_current(bad)
