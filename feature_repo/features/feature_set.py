@@ -63,7 +63,8 @@ class FeatureSet(BaseModel):
         request_numeric, request_categorical: Columns computed from the query alone.
         cross_numeric: Columns computed from user and item together.
         sources: Retrieval sources in bit order.
-        vocabularies: "<side>.<column>" -> values, most frequent first, frozen at fit.
+        vocabularies: "<side>.<column>" -> values in their own order, frozen at fit; in older bundles by
+            frequency.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")

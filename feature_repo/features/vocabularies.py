@@ -16,7 +16,7 @@ from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.feature_set import Vocabulary
 from feature_repo.features.groups.requests.texts import REQUEST_TEXTS
 
-MAX_VOCABULARY = 50_000  # values a categorical column keeps, the most frequent first
+MAX_VOCABULARY = 50_000  # values that a categorical column keeps
 
 USER_CATEGORICAL = ("country", "age_group", "gender", "language")
 ITEM_CATEGORICAL = ("category", "brand", "seller_id")
@@ -27,21 +27,30 @@ def read_vocabularies(tables: PreparedTables) -> dict[str, Vocabulary]:
     config = tables.config
     found: dict[str, Vocabulary] = {}
     for column in (*USER_CATEGORICAL, *config.extras("users").categorical):
-        found[f"users.{column}"] = _vocabulary(tables.batches("users", column))
+        found[f"users.{column}"] = vocabulary_of(tables.batches("users", column))
     for column in (*ITEM_CATEGORICAL, *config.extras("items").categorical):
-        found[f"items.{column}"] = _vocabulary(tables.batches("items", column))
+        found[f"items.{column}"] = vocabulary_of(tables.batches("items", column))
     for column in REQUEST_TEXTS:
         read = ("interactions", "impressions", *(["users"] if column == "country" else []))
-        found[f"request.{column}"] = _vocabulary(chain.from_iterable(tables.batches(table, column) for table in read))
+        found[f"request.{column}"] = vocabulary_of(chain.from_iterable(tables.batches(table, column) for table in read))
     return {key: values for key, values in found.items() if values}
 
 
-def _vocabulary(batches: Iterable[pa.Array]) -> Vocabulary:
-    """Values of a column, most frequent first, ties by value; null and empty text are missing."""
+def vocabulary_of(batches: Iterable[pa.Array], most: int = MAX_VOCABULARY) -> Vocabulary:
+    """Values of a column in their own order; null and empty text are missing.
+
+    Only the `most` frequent values are kept, of equally frequent ones the first by value. Their order does not follow
+    from how often they occur: a log that goes on keeps its codes, and its feature set its hash, until a value comes or
+    goes.
+
+    Args:
+        batches: The column as text.
+        most: Values to keep.
+    """
     counts: Counter[str] = Counter()
     for values in batches:
         for entry in pc.value_counts(values).to_pylist():
             counts[entry["values"] or ""] += entry["counts"]
     del counts[""]
-    ordered = sorted((-count, value) for value, count in counts.items())
-    return tuple(value for _, value in ordered[:MAX_VOCABULARY])
+    frequent = sorted(counts, key=lambda value: (-counts[value], value))[:most]
+    return tuple(sorted(frequent))

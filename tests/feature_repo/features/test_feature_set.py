@@ -38,9 +38,10 @@ def test_ranker_features_are_distinct_and_in_order(feature_set: FeatureSet) -> N
     assert "item_price_to_category" not in codes
 
 
-def test_vocabularies_are_by_frequency_and_codes_count_from_one(feature_set: FeatureSet) -> None:
+def test_vocabularies_are_by_value_and_codes_count_from_one(feature_set: FeatureSet) -> None:
     assert feature_set.vocabularies["request.device"] == ("phone",)
-    assert feature_set.code_of["items.seller_id"][feature_set.vocabularies["items.seller_id"][0]] == 1
+    assert feature_set.vocabularies["items.seller_id"] == ("s0", "s1", "s2", "s3")
+    assert feature_set.code_of["items.seller_id"]["s0"] == 1
     assert feature_set.vocabulary_size("request.device") == 2
     assert "users.gender" not in feature_set.vocabularies
     assert "gender" not in feature_set.user_categorical
