@@ -1,6 +1,6 @@
 """The recommender: one sequence from queries to slates, for one query or tens of thousands.
 
-hydrate -> sources -> merge -> filters -> features -> scorers -> selectors -> reasons -> recorders
+hydrate -> sources -> merge -> filters -> features -> scorers -> selectors -> reasons; then `record`
 
 Serving, evaluation, batch and the ranker's training rows all use it; they differ in the `Stages` and the `Executor`
 that they pass. The `Executor` applies the failure policy. The recommender holds no state between calls: new prices,
@@ -29,7 +29,9 @@ from inference.flow.ranking import Ranking
 from inference.flow.reasons import ReasonWriter
 from inference.flow.retrieval import Retrieval, Retrieved
 from inference.flow.slates import SlateWriter
+from inference.hydrators.protocol import Hydrator
 from inference.models.artifacts import Artifacts
+from inference.recorders.protocol import Recorder
 from inference.selectors.protocol import Selector
 from inference.stages import Stages
 
@@ -45,6 +47,9 @@ class Recommender:
         stages: The stages to run; `Stages.of` makes the default stages.
         executor: Failure policy and threads; the default is strict and single-threaded, for evaluation.
         timeouts: Time limits of the stages; only an executor with threads applies them.
+
+    Raises:
+        BundleError: A stage would silently not run, see `Stages.check`.
     """
 
     def __init__(
@@ -55,8 +60,10 @@ class Recommender:
         executor: Executor | None = None,
         timeouts: Timeouts | None = None,
     ) -> None:
+        stages.check(artifacts)
         self.artifacts = artifacts
         self.stages = stages
+        self._unknown = cold_users(1, artifacts.feature_set)
         self._executor = executor or Executor(strict=True)
         self._timeouts = timeouts or Timeouts()
         self._retrieval = Retrieval(
@@ -64,15 +71,19 @@ class Recommender:
         )
         self._ranking = Ranking(artifacts, stages.scorers, self._retrieval.complete, self._executor, self._timeouts)
         names = {source.name: source for source in stages.sources}
-        self._slates = SlateWriter(artifacts, ReasonWriter(names, stages.fallback))
+        self._slates = SlateWriter(artifacts, ReasonWriter(names, stages.fallback, self._executor))
 
     def recommend(self, queries: Sequence[Query], deadline: float | None = None) -> list[Slate]:
         """Returns a slate for each query, in their order; a slate is empty only if every item is filtered out."""
         slates: list[Slate] = []
         for batch in self.batches(queries, deadline):
             slates.extend(self.select(batch, self.rank(batch, self.retrieve(batch))))
-        self._record(slates)
         return slates
+
+    def record(self, slates: Sequence[Slate]) -> None:
+        """Hands slates to the recorders. The caller does so once the answer is complete."""
+        for recorder in self.stages.recorders:
+            self._executor.attempt(Trace(), recorder.name, partial(self._hand_over, recorder, slates), None)
 
     def candidates(self, queries: Sequence[Query]) -> CandidateSet:
         """Returns the filtered, unranked candidates of all queries with features (about 0.2 MB per query)."""
@@ -95,7 +106,7 @@ class Recommender:
         for first in range(0, len(queries), HYDRATION_BATCH):
             hydrated = self._hydrate(queries[first : first + HYDRATION_BATCH], deadline)
             for start in range(0, len(hydrated), BATCH):
-                yield hydrated.part(start, start + BATCH)
+                yield hydrated if len(hydrated) <= BATCH else hydrated.part(start, start + BATCH)
 
     def retrieve(self, batch: Batch) -> Retrieved:
         """Runs sources, merge and filters; returns candidates in retrieval order, without features."""
@@ -132,21 +143,23 @@ class Recommender:
         return [replace(slate, degraded=marks, stage_seconds=seconds) for slate in written]
 
     def _hydrate(self, queries: Sequence[Query], deadline: float | None) -> Batch:
-        unknown = cold_users(len(queries), self.artifacts.feature_set)
+        unknown = self._unknown if len(queries) == 1 else cold_users(len(queries), self.artifacts.feature_set)
         batch = Batch(queries, unknown, Trace(), deadline, self.artifacts.version)
+        timeout = allowed(batch.timeouts(self._timeouts).users, len(queries))
         for hydrator in self.stages.hydrators:
-            if hydrator.applies(batch).any():
-                timeout = allowed(batch.timeouts(self._timeouts).users, len(queries))
-                work = partial(hydrator, batch)
-                hydrated = self._executor.ask(batch.trace, hydrator.name, work, reason=hydrator.mark, timeout=timeout)
-                batch = hydrated or batch
+            work = partial(_hydrated, hydrator, batch)
+            hydrated = self._executor.ask(batch.trace, hydrator.name, work, reason=hydrator.mark, timeout=timeout)
+            batch = batch if hydrated is None else hydrated
         return batch
 
-    def _record(self, slates: Sequence[Slate]) -> None:
-        for recorder in self.stages.recorders:
-            kept = [slate for slate in slates if recorder.applies(slate)]
-            if kept:
-                self._executor.run(Trace(), recorder.name, partial(recorder, kept, self.artifacts))
+    def _hand_over(self, recorder: Recorder, slates: Sequence[Slate]) -> None:
+        kept = [slate for slate in slates if recorder.applies(slate)]
+        if kept:
+            recorder(kept, self.artifacts)
+
+
+def _hydrated(hydrator: Hydrator, batch: Batch) -> Batch:
+    return hydrator(batch) if hydrator.applies(batch).any() else batch
 
 
 def _selected(selector: Selector, batch: Batch, candidates: CandidateSet) -> CandidateSet:

@@ -69,23 +69,21 @@ class Stages:
             recorders: Store the slates; offline there are no recorders.
 
         Raises:
-            BundleError: The release names a source that this code does not have, or a source without a quota.
+            BundleError: The release names a source that this code does not have.
         """
         if scorer is None:
             scorers: Sequence[Scorer] = ()
         else:
             scorers = scorer if isinstance(scorer, Sequence) else (scorer,)
-        stages = cls(
+        return cls(
             hydrators=(UserHydrator(users),),
             sources=tuple(source(artifacts) for source in sources_of(artifacts.feature_set.sources)),
             filters=tuple(rule(artifacts) for rule in FILTERS),
             scorers=scorers,
-            selectors=tuple(selector() for selector in SELECTORS),
+            selectors=tuple(selector(artifacts) for selector in SELECTORS),
             recorders=recorders,
             fallback=FALLBACK(artifacts),
         )
-        stages.check(artifacts)
-        return stages
 
     def check(self, artifacts: Artifacts) -> None:
         """Rejects stages that would silently not run.
@@ -94,8 +92,10 @@ class Stages:
             BundleError: Two stages of one kind share a name, or a source is not in the feature set or has no quota.
         """
         kinds: dict[str, Sequence[_Named]] = {
+            "hydrator": self.hydrators,
             "source": self.sources,
             "filter": self.filters,
+            "scorer": self.scorers,
             "selector": self.selectors,
             "recorder": self.recorders,
         }

@@ -1,4 +1,4 @@
-"""Builds a stage: neighbours, popular lists, towers and the item index, all as of the same time."""
+"""Builds a cutoff: neighbours, popular lists, towers and the item index, all as of the same time."""
 
 from __future__ import annotations
 

@@ -69,7 +69,9 @@ class Renewal:
     def __call__(self, artifacts: Artifacts, cut: float) -> Artifacts:
         """The artifacts, whose catalogue is that of the cut, with the rest renewed as the policy says."""
         num_items = len(artifacts.items)
-        renewed = artifacts.with_parts(fit_popularity(self._events, num_items, cut, self._half_life))
+        refitted = [kind.fit_from(self._events, num_items, cut) for kind in artifacts.parts]
+        popularity = fit_popularity(self._events, num_items, cut, self._half_life)
+        renewed = artifacts.with_parts(*[part for part in refitted if part is not None], popularity)
         if self._policy.neighbours:
             renewed = renewed.with_parts(self._neighbours(cut, num_items))
         if self._policy.declared:

@@ -21,11 +21,8 @@ def load_parts(folder: Path, sources: Iterable[str], num_threads: int = 1) -> di
     Raises:
         BundleError: A part that every bundle has is missing, or a file is damaged.
     """
-    kinds = parts_of(sources)
-    for kind in kinds:
-        if kind.required and not kind.is_in(folder):
-            raise BundleError(f"{folder} lacks {' and '.join(kind.paths)}: build the index again.")
-    return {kind: kind.load(folder, num_threads) for kind in kinds if kind.is_in(folder)}
+    present = set(part_paths(folder, sources))
+    return {kind: kind.load(folder, num_threads) for kind in parts_of(sources) if present.issuperset(kind.paths)}
 
 
 def part_paths(folder: Path, sources: Iterable[str]) -> list[str]:

@@ -20,7 +20,7 @@ class Surface:
         name: As the API and the log write it.
         seeded: The slate shows items similar to a seed item, which the request must name.
         ranked: The ranker orders the candidates. It is fitted on slates for users, so it does not rank seeded slates.
-        sources: Names of the sources to query; None means all.
+        sources: Names of the sources to query; None means all. A seeded surface queries only sources that answer seeds.
         timeouts: Time limits of the stages; None means the server's.
     """
 
@@ -39,7 +39,7 @@ SURFACES: Mapping[str, Surface] = {
     surface.name: surface
     for surface in (
         Surface("home"),
-        Surface("similar", seeded=True, ranked=False, sources=frozenset({"two_tower", "covisitation", "popular"})),
+        Surface("similar", seeded=True, ranked=False),
         Surface("email"),
     )
 }

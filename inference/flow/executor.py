@@ -151,6 +151,16 @@ class Executor:
             self.note(trace, name, seconds)
         return results
 
+    def attempt(self, trace: Trace, reason: str, work: Callable[[], T], otherwise: T) -> T:
+        """Does a small part of the work without timing it; `otherwise` if it fails open."""
+        try:
+            return work()
+        except Exception as error:  # failure policy: any exception of a stage is counted and marked
+            if self.strict:
+                raise
+            self.fail(trace, reason, error)
+            return otherwise
+
     def note(self, trace: Trace, name: str, seconds: float) -> None:
         """Adds a stage time that the caller measured to the trace and the metrics."""
         trace.seconds[name] = trace.seconds.get(name, 0.0) + seconds

@@ -82,7 +82,10 @@ class Ranking:
         scored = None
         for scorer in self._scorers:
             before = candidates if scored is None else scored
-            mask = scorer.applies(batch)[before.query_index]
+            applies = self._executor.attempt(
+                batch.trace, scorer.name, partial(scorer.applies, batch), np.zeros(len(batch), dtype=np.bool_)
+            )
+            mask = applies[before.query_index]
             if not mask.any():
                 continue
             asked = before if mask.all() else before.keep(mask)
@@ -104,7 +107,8 @@ class Ranking:
             raise PredictorError(f"The ranker returned {len(score)} scores for {len(candidates)} candidates.")
         if not np.isfinite(score).any():
             raise PredictorError("The ranker returned no finite score.")
-        return candidates.with_scores(np.asarray(score, dtype=np.float32), probabilities)
+        merged = {**candidates.probabilities, **probabilities}
+        return candidates.with_scores(np.asarray(score, dtype=np.float32), merged)
 
 
 def _spread(scored: CandidateSet, candidates: CandidateSet, mask: Mask) -> CandidateSet:

@@ -5,7 +5,8 @@ If that source has no true reason for an item, the fallback source writes it. Th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +14,7 @@ import numpy.typing as npt
 from feature_repo.features.state import IntArray
 from inference.candidates.batch import Batch
 from inference.candidates.query import CandidateSet
+from inference.flow.executor import Executor
 from inference.sources.protocol import Source
 
 
@@ -22,11 +24,13 @@ class ReasonWriter:
     Args:
         sources: Source name -> source.
         fallback: Writes the reason if a source has none.
+        executor: Decides what a failing source means; the item then gets the fallback's reason.
     """
 
-    def __init__(self, sources: Mapping[str, Source], fallback: Source) -> None:
+    def __init__(self, sources: Mapping[str, Source], fallback: Source, executor: Executor) -> None:
         self._sources = dict(sources)
         self._fallback = fallback
+        self._executor = executor
 
     def write(self, batch: Batch, top: CandidateSet, names: npt.NDArray[np.object_]) -> npt.NDArray[np.object_]:
         """Returns the reasons [n] of the selected items.
@@ -36,21 +40,28 @@ class ReasonWriter:
             top: Selected items [n].
             names: Name of the source that ranked each item best [n].
         """
-        reasons = np.empty(len(top), dtype=object)
+        reasons = np.full(len(top), "", dtype=object)
         for place in range(len(batch)):
             span = slice(int(top.offsets[place]), int(top.offsets[place + 1]))
-            reasons[span] = self._of_query(batch, place, top.rows[span], names[span])
+            reasons[span] = self._of_query(batch, place, top.rows[span], names[span].tolist())
         return reasons
 
-    def _of_query(
-        self, batch: Batch, place: int, rows: IntArray, names: npt.NDArray[np.object_]
-    ) -> npt.NDArray[np.object_]:
-        reasons = np.full(len(rows), None, dtype=object)
-        for name in dict.fromkeys(names.tolist()):
+    def _of_query(self, batch: Batch, place: int, rows: IntArray, names: list[str]) -> list[str | None]:
+        places: dict[str, list[int]] = {}
+        for at, name in enumerate(names):
+            places.setdefault(name, []).append(at)
+        reasons: list[str | None] = [None] * len(rows)
+        for name, mine in places.items():
             source = self._sources.get(name, self._fallback)
-            mine = names == name
-            reasons[mine] = np.array(source.reasons(batch, place, rows[mine]), dtype=object)
-        missing = np.array([reason is None for reason in reasons], dtype=np.bool_)
-        if missing.any():
-            reasons[missing] = np.array(self._fallback.reasons(batch, place, rows[missing]), dtype=object)
+            for at, reason in zip(mine, self._ask(source, batch, place, rows[mine]), strict=True):
+                reasons[at] = reason
+        missing = [at for at, reason in enumerate(reasons) if reason is None]
+        if missing:
+            for at, reason in zip(missing, self._ask(self._fallback, batch, place, rows[missing]), strict=True):
+                reasons[at] = reason
         return reasons
+
+    def _ask(self, source: Source, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
+        nothing: Sequence[str | None] = [None] * len(rows)
+        work = partial(source.reasons, batch, place, rows)
+        return self._executor.attempt(batch.trace, source.name, work, nothing)

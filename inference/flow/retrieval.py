@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import numpy.typing as npt
 
-from inference.candidates.batch import Batch, Mask
+from inference.candidates.batch import Batch
 from inference.candidates.found import Found
 from inference.candidates.query import CandidateSet
 from inference.candidates.timeouts import PARALLEL_UP_TO, Timeouts, allowed
@@ -34,6 +34,14 @@ class Retrieved:
 
     candidates: CandidateSet
     found: Mapping[str, Found]
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What a source found, and its weight for each query [q]."""
+
+    found: Found
+    weights: npt.NDArray[np.float64]
 
 
 class Retrieval:
@@ -67,11 +75,15 @@ class Retrieval:
     def retrieve(self, batch: Batch) -> Retrieved:
         """Returns the candidates of a batch, without features."""
         artifacts, config = self._artifacts, self._artifacts.config
-        found = self._ask(batch)
+        answers = self._ask(batch)
         start = time.perf_counter()
         names = artifacts.feature_set.sources
+        found = {name: answer.found for name, answer in answers.items()}
         brought = {name: part.first(config.quotas[name]) for name, part in found.items()}
-        merged = merge(brought, names, self._weights(batch), config.rank_constant, len(artifacts.items))
+        weights = np.ones((len(batch), len(names)))
+        for name, answer in answers.items():
+            weights[:, names.index(name)] = answer.weights
+        merged = merge(brought, names, weights, config.rank_constant, len(artifacts.items))
         self._executor.note(batch.trace, "merge", time.perf_counter() - start)
         start = time.perf_counter()
         kept = self.filter(batch, merged)
@@ -100,32 +112,26 @@ class Retrieval:
                     self._executor.observer.filtered(rule.name, removed)
         return candidates
 
-    def _ask(self, batch: Batch) -> dict[str, Found]:
-        """Queries the sources and returns the lists of those that answered, by name."""
-        config = self._artifacts.config
-        asked = {name: self._asked(source, batch) for name, source in self._sources.items() if config.quotas[name] > 0}
-        found = self._executor.run_all(
+    def _ask(self, batch: Batch) -> dict[str, _Answer]:
+        """Queries the sources and returns the answers by name, without the sources that failed."""
+        quotas = self._artifacts.config.quotas
+        answers = self._executor.run_all(
             batch.trace,
-            {
-                name: partial(self._sources[name], batch, max(config.quotas[name], config.reach.get(name, 0)))
-                for name, mask in asked.items()
-                if mask.any()
-            },
+            {name: partial(self._answer, source, batch) for name, source in self._sources.items() if quotas[name] > 0},
             timeout=allowed(batch.timeouts(self._timeouts).sources, len(batch), batch.deadline),
             parallel=len(batch) <= PARALLEL_UP_TO,
         )
-        return {name: part.only(asked[name]) for name, part in found.items() if part is not None}
+        return {name: answer for name, answer in answers.items() if answer is not None}
 
-    def _asked(self, source: Source, batch: Batch) -> Mask:
-        """Returns whether each query uses the source [q]: the surface allows the source, and the source applies."""
-        wanted = np.array([surface.asks(source.name) for surface in batch.surfaces], dtype=np.bool_)
-        return wanted & source.applies(batch)
-
-    def _weights(self, batch: Batch) -> npt.NDArray[np.float64]:
-        """Returns the weight of each source for each query [q, num_sources]."""
-        names = self._artifacts.feature_set.sources
-        weights = np.ones((len(batch), len(names)))
-        for place, name in enumerate(names):
-            if name in self._sources:
-                weights[:, place] = self._sources[name].weights(batch)
-        return weights
+    def _answer(self, source: Source, batch: Batch) -> _Answer:
+        """Asks one source for the queries whose surface allows it and that it applies to."""
+        config = self._artifacts.config
+        allows = [surface.asks(source.name) and (source.seeded or not surface.seeded) for surface in batch.surfaces]
+        mask = np.array(allows, dtype=np.bool_)
+        if mask.any():
+            mask &= source.applies(batch)
+        weights = source.weights(batch)
+        if not mask.any():
+            return _Answer(Found.nothing(len(batch)), weights)
+        reach = max(config.quotas[source.name], config.reach.get(source.name, 0))
+        return _Answer(source(batch, reach).only(mask), weights)

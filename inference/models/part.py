@@ -80,8 +80,3 @@ class Part(Protocol):
             as_of: Unix seconds; later events, and events at this time, are excluded.
         """
         return None
-
-    @classmethod
-    def is_in(cls, folder: Path) -> bool:
-        """Returns whether a folder has the part."""
-        return all((folder / path).exists() for path in cls.paths)

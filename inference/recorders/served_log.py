@@ -23,7 +23,3 @@ class LogRecorder(Recorder):
     def __call__(self, slates: Sequence[Slate], artifacts: Artifacts) -> None:
         """Queues the slates for the next flush."""
         self.writer.record(slates, artifacts)
-
-    def applies(self, slate: Slate) -> bool:
-        """Returns whether the slate has items; an empty slate has no rows to log."""
-        return len(slate.rows) > 0

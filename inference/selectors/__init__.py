@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
-from inference.selectors.best import BestSelector
+from collections.abc import Callable
 
-SELECTORS = (BestSelector,)
+from inference.models.artifacts import Artifacts
+from inference.selectors.best import BestSelector
+from inference.selectors.protocol import Selector
+
+SELECTORS: tuple[Callable[[Artifacts], Selector], ...] = (BestSelector,)

@@ -9,12 +9,15 @@ import numpy as np
 
 from inference.candidates.batch import Batch
 from inference.candidates.query import CandidateSet
+from inference.models.artifacts import Artifacts
 from inference.selectors.protocol import Selector
 
 
 @dataclass(frozen=True)
 class BestSelector(Selector):
     """Selects the `count` best candidates of each query, best first; equal scores are ordered by item row."""
+
+    artifacts: Artifacts
 
     name: ClassVar[str] = "best"
 

@@ -90,6 +90,7 @@ class Service:
         deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
         slates = release.recommender.recommend(queries, deadline)
         bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, shown, strict=True)]
+        release.recommender.record(slates)
         seconds = time.monotonic() - start
         for slate in slates:
             self._metrics.request(slate.query.surface, 200, seconds)

@@ -15,7 +15,7 @@ from inference.sources.protocol import Source
 from inference.sources.two_tower import TwoTowerSource
 
 SOURCES: tuple[type[Source], ...] = (TwoTowerSource, CovisitationSource, OwnSource, PopularSource)
-FALLBACK = PopularSource  # fills slates for which the other sources find too few items
+FALLBACK: type[PopularSource] = PopularSource  # fills slates for which the other sources find too few items
 
 
 def sources_of(names: Iterable[str]) -> list[type[Source]]:
@@ -37,7 +37,8 @@ def sources_of(names: Iterable[str]) -> list[type[Source]]:
 
 def parts_of(names: Iterable[str]) -> list[type[Part]]:
     """Returns the parts that some sources read, without repeats."""
-    return list(dict.fromkeys(part for source in sources_of(names) for part in source.parts))
+    sources: list[type[Source]] = [*sources_of(names), FALLBACK]
+    return list(dict.fromkeys(part for source in sources for part in source.parts))
 
 
 def configured(**changes: Any) -> RecommenderConfig:

@@ -12,6 +12,7 @@ from feature_repo.features.state import FloatArray, IntArray, OffsetArray
 from inference.candidates.batch import Batch
 from inference.candidates.found import Found
 from inference.candidates.ragged import offsets_from_owners, owners_from_offsets, ranks
+from inference.candidates.surfaces import surface_of
 from inference.models.artifacts import Artifacts
 from inference.models.neighbours import Neighbours
 from inference.models.part import Part
@@ -33,6 +34,7 @@ class CovisitationSource(Source):
     name: ClassVar[str] = "covisitation"
     quota: ClassVar[int] = 100
     reach: ClassVar[int] = 1000
+    seeded: ClassVar[bool] = True
     parts: ClassVar[tuple[type[Part], ...]] = (Neighbours,)
 
     def __call__(self, batch: Batch, k: int) -> Found:
@@ -59,7 +61,7 @@ class CovisitationSource(Source):
         """Names the history item that is the closest neighbour; on a seeded surface, the seed."""
         words = Wording(self.artifacts)
         query = batch.queries[place]
-        if batch.seeded[place]:
+        if surface_of(batch.queries[place].surface).seeded:
             seed = int(self.artifacts.seed_rows([query])[0])
             return [f"Others who chose {words.title(seed)} chose this too" if seed >= 0 else None] * len(rows)
         history = batch.users.history

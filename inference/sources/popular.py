@@ -13,6 +13,7 @@ import numpy.typing as npt
 from feature_repo.features.state import FloatArray, IntArray
 from inference.candidates.batch import Batch
 from inference.candidates.found import Found
+from inference.candidates.surfaces import surface_of
 from inference.models.artifacts import Artifacts
 from inference.models.part import Part
 from inference.models.popularity import Popularity
@@ -29,6 +30,7 @@ class PopularSource(FallbackSource):
     name: ClassVar[str] = "popular"
     quota: ClassVar[int] = 100
     reach: ClassVar[int] = 1000
+    seeded: ClassVar[bool] = True
     parts: ClassVar[tuple[type[Part], ...]] = (Popularity,)
 
     def __call__(self, batch: Batch, k: int) -> Found:
@@ -51,7 +53,7 @@ class PopularSource(FallbackSource):
 
     def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
         """Names where the item is popular: in the country, on a seeded surface in the category, else everywhere."""
-        if batch.seeded[place]:
+        if surface_of(batch.queries[place].surface).seeded:
             seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
             if seed < 0:
                 return ["Popular right now"] * len(rows)

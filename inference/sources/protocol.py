@@ -27,6 +27,7 @@ class Source(Protocol):
         quota: Default number of items per query; the configuration can change it.
         reach: Length of the list that scores candidates of other sources; 0 means the quota.
         weight: Weight in the merged order.
+        seeded: Whether the source answers queries for items similar to a seed item.
         parts: Classes of the data that the source reads.
         artifacts: The release that the source reads.
     """
@@ -35,6 +36,7 @@ class Source(Protocol):
     quota: ClassVar[int]
     reach: ClassVar[int] = 0
     weight: ClassVar[float] = 1.0
+    seeded: ClassVar[bool] = False
     parts: ClassVar[tuple[type[Part], ...]] = ()
 
     artifacts: Artifacts

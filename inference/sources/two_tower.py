@@ -9,9 +9,10 @@ from typing import ClassVar
 import numpy as np
 
 from feature_repo.features.state import IntArray
-from inference.candidates.batch import Batch, Mask
+from inference.candidates.batch import Batch
 from inference.candidates.found import Found
 from inference.candidates.ragged import offsets_from_owners
+from inference.candidates.surfaces import surface_of
 from inference.models.artifacts import Artifacts
 from inference.models.part import Part
 from inference.models.towers import Towers
@@ -32,21 +33,17 @@ class TwoTowerSource(Source):
 
     name: ClassVar[str] = "two_tower"
     quota: ClassVar[int] = 300
+    seeded: ClassVar[bool] = True
     parts: ClassVar[tuple[type[Part], ...]] = (Towers,)
 
-    def applies(self, batch: Batch) -> Mask:
-        """Returns whether each query has a known user or a known seed [q]; none if the release has no towers."""
-        if self.artifacts.find(Towers) is None:
-            return np.zeros(len(batch), dtype=np.bool_)
-        return np.where(batch.seeded, self.artifacts.seed_rows(batch.queries) >= 0, batch.users.known)
-
     def __call__(self, batch: Batch, k: int) -> Found:
-        """Returns at most k nearest items of each query, scored by inner product."""
-        asked = np.flatnonzero(self.applies(batch))
+        """Returns at most k nearest items of each query, scored by inner product; none if the release has no towers."""
+        towers, seeded = self.artifacts.find(Towers), batch.seeded
+        if towers is None:
+            return Found.nothing(len(batch))
+        asked = np.flatnonzero(np.where(seeded, self.artifacts.seed_rows(batch.queries) >= 0, batch.users.known))
         if len(asked) == 0:
             return Found.nothing(len(batch))
-        towers = self.artifacts.part(Towers)
-        seeded = batch.seeded
         vectors = np.zeros((len(batch), towers.embeddings.shape[1]), dtype=np.float32)
         if not seeded.all():
             vectors = np.asarray(towers.encoder.encode(batch.users, batch.queries), dtype=np.float32)
@@ -64,7 +61,7 @@ class TwoTowerSource(Source):
     def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
         """Names the seed, or the category or brand that the user's history shares with the item."""
         words = Wording(self.artifacts)
-        if batch.seeded[place]:
+        if surface_of(batch.queries[place].surface).seeded:
             seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
             return [f"Similar to {words.title(seed)}" if seed >= 0 else None] * len(rows)
         tastes = self._tastes(batch, place)

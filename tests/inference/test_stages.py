@@ -17,6 +17,7 @@ from inference.recommender import Recommender
 from inference.recorders.protocol import Recorder
 from inference.scorers.protocol import Scorer
 from inference.selectors.protocol import Selector
+from inference.sources.popular import PopularSource
 from inference.stages import Stages
 from tests.inference import world
 
@@ -50,6 +51,22 @@ class ByRow(Scorer):
         if self.error is not None:
             raise self.error
         return candidates.rows.astype(np.float32), {"click": np.full(len(candidates), 0.25, np.float32)}
+
+
+class Counter:
+    """Counts what an executor observes."""
+
+    def __init__(self):
+        self.marks = []
+
+    def stage(self, name, seconds):
+        pass
+
+    def degraded(self, reason):
+        self.marks.append(reason)
+
+    def filtered(self, name, num):
+        pass
 
 
 @dataclass(frozen=True)
@@ -129,11 +146,15 @@ def test_recorders_get_finished_slates_and_their_failure_stays_theirs():
     kept = Kept()
     _, made = stages(recorders=(kept,))
     slates = made.recommend(QUERIES)
+    assert not kept.slates  # a slate is recorded once its answer is complete
+    made.record(slates)
     assert [slate.query for slate in kept.slates] == [QUERIES[1]]
     assert kept.slates[0].reasons == slates[1].reasons
     _, broken = stages(recorders=(Kept(OSError("full")),))
-    opened = Recommender(broken.artifacts, broken.stages, executor=Executor(strict=False))
-    assert [slate.rows.tolist() for slate in opened.recommend(QUERIES)] == [slate.rows.tolist() for slate in slates]
+    counter = Counter()
+    opened = Recommender(broken.artifacts, broken.stages, executor=Executor(strict=False, observer=counter))
+    opened.record(slates)
+    assert counter.marks == ["kept"]
 
 
 def test_hydrators_run_in_order_and_a_failing_one_leaves_the_batch():
@@ -163,19 +184,79 @@ def test_stages_that_would_not_run_are_refused():
         Stages.of(replace(made, feature_set=features), store)
     quotas = {name: quota for name, quota in made.config.quotas.items() if name != "own"}
     with pytest.raises(BundleError, match=r"'own' has no quota in recommender\.json"):
-        Stages.of(replace(made, config=made.config.model_copy(update={"quotas": quotas})), store)
+        world.recommender(replace(made, config=made.config.model_copy(update={"quotas": quotas})))
     fewer = made.feature_set.model_copy(update={"sources": ("popular",)})
     with pytest.raises(BundleError, match="is not in the feature set"):
         Stages.of(made, store).check(replace(made, feature_set=fewer))
     twice = replace(Stages.of(made, store), filters=(NothingForEmail(), NothingForEmail()))
     with pytest.raises(BundleError, match="Two stages are the filter 'nothing'"):
-        twice.check(made)
+        Recommender(made, twice)
+
+
+@dataclass(frozen=True)
+class BrokenSource(PopularSource):
+    name = "own"
+    broken: str = ""
+
+    def applies(self, batch):
+        if self.broken == "applies":
+            raise OSError("away")
+        return super().applies(batch)
+
+    def weights(self, batch):
+        if self.broken == "weights":
+            raise OSError("away")
+        return super().weights(batch)
+
+    def reasons(self, batch, place, rows):
+        if self.broken == "reasons":
+            raise OSError("away")
+        return super().reasons(batch, place, rows)
+
+
+@pytest.mark.parametrize("broken", ["applies", "weights", "reasons"])
+def test_a_source_that_fails_anywhere_is_marked_and_the_slate_continues(broken):
+    made = world.artifacts()
+    stages = Stages.of(made, world.Store(made.feature_set))
+    stages = replace(stages, sources=(BrokenSource(made, broken), *stages.sources[3:]))
+    (slate,) = Recommender(made, stages, executor=Executor(strict=False)).recommend([world.query("u1")])
+    assert slate.degraded == ("own",)
+    assert len(slate.rows) == 20
+    assert all(slate.reasons)
+    with pytest.raises(OSError, match="away"):
+        Recommender(made, stages).recommend([world.query("u1")])
+
+
+def test_a_scorer_without_probabilities_keeps_those_of_the_scorer_before():
+    @dataclass(frozen=True)
+    class First(Scorer):
+        name = "first"
+
+        def score(self, batch, candidates, deadline=None):
+            return -candidates.rows.astype(np.float32), {"click": np.full(len(candidates), 0.5, np.float32)}
+
+    @dataclass(frozen=True)
+    class Second(Scorer):
+        name = "second"
+
+        def score(self, batch, candidates, deadline=None):
+            return candidates.score, {}
+
+    _, made = stages(scorers=(First(), Second()))
+    assert set(made.recommend(QUERIES)[0].probabilities) == {"click"}
 
 
 def test_surfaces_are_rows_and_unknown_ones_behave_like_the_feed():
     assert set(SURFACES) == {"home", "similar", "email"}
     assert surface_of("similar").seeded
     assert not surface_of("similar").ranked
-    assert not surface_of("similar").asks("own")
     direct = surface_of("direct")
     assert (direct.seeded, direct.ranked, direct.asks("own")) == (False, True, True)
+    assert not replace(direct, sources=frozenset({"popular"})).asks("own")
+
+
+def test_seeded_surfaces_ask_only_sources_that_know_seeds():
+    (slate,) = world.recommender(world.artifacts("always")).recommend(
+        [world.query("u1", surface="similar", item_id=world.item_id(8), count=60)]
+    )
+    assert "own" not in slate.sources

@@ -33,7 +33,6 @@ class Debuts(Part):
     first: np.ndarray
 
     paths: ClassVar[tuple[str, ...]] = ("debuts.npy",)
-    required: ClassVar[bool] = False  # bundles made before the source have no such file, and still load
 
     @property
     def num_items(self) -> int:
@@ -92,7 +91,6 @@ def test_a_new_source_brings_items_and_says_why(tmp_path):
     known = replace(made, feature_set=world.feature_set())  # the four sources of the code
     stages = Stages.of(known, world.Store(made.feature_set))
     stages = replace(stages, sources=(*stages.sources, DebutSource(made)))
-    stages.check(made)
     (slate,) = Recommender(made, stages).recommend([world.query("u1")])
 
     # 4. The slate: rows of items, the source that ranked each best, and its reason.

@@ -22,7 +22,7 @@ from inference.models.popularity import Popularity
 from inference.models.towers import Towers
 from inference.recommender import Recommender
 from inference.scorers.protocol import Scorer
-from inference.sources import SOURCES, configured
+from inference.sources import configured
 from inference.stages import Stages
 
 NOW = 1_700_000_000.0
@@ -50,7 +50,7 @@ def feature_set(repeats: str = "until-converted") -> FeatureSet:
         request_numeric=REQUEST_NUMERIC,
         request_categorical=("country", "surface"),
         cross_numeric=("own_count", "own_negatives", "history_contains"),
-        sources=tuple(source.name for source in SOURCES),
+        sources=("two_tower", "covisitation", "own", "popular"),
         vocabularies={
             "users.country": COUNTRIES,
             "users.age_group": AGES,

@@ -18,6 +18,8 @@ from tests.feature_repo import logs
 
 columns = st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=30)
 
+SOURCES = ("near", "popular")
+
 
 def _batches(values: list[str | None], size: int = 7) -> list[pa.Array]:
     return [pa.array(values[start : start + size], pa.string()) for start in range(0, len(values), size)]
@@ -45,7 +47,7 @@ def test_the_most_frequent_values_are_kept(values: list[str | None], most: int) 
 
 def test_the_hash_is_that_of_the_values(tmp_path: Path) -> None:
     rows = logs.rows(seed=3, num_events=60)
-    feature_set = choose_features(PreparedTables.open(logs.write(tmp_path / "once", rows)))
+    feature_set = choose_features(PreparedTables.open(logs.write(tmp_path / "once", rows)), SOURCES)
     rng = random.Random(0)
     events = [{**row, "event_id": f"{row['event_id']}-{n}"} for row in rows["interactions"] for n in range(3)]
     more = {
@@ -56,7 +58,7 @@ def test_the_hash_is_that_of_the_values(tmp_path: Path) -> None:
     }
     for table in more.values():
         rng.shuffle(table)
-    again = choose_features(PreparedTables.open(logs.write(tmp_path / "more", more)))
+    again = choose_features(PreparedTables.open(logs.write(tmp_path / "more", more)), SOURCES)
     assert (again.hash, again) == (feature_set.hash, feature_set)
 
 
