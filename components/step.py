@@ -1,7 +1,7 @@
-"""The decorator of every pipeline step: kfp's component, with our image and without an install when a pod starts.
+"""The decorator of every pipeline step: kfp's component with our image, without an install when a pod starts.
 
-kfp ships the source of the decorated function alone, so a body imports what it needs, and never this module: within a
-step kfp leaves its compiler out, and with it `dsl.component`.
+kfp ships only the source of the decorated function, so the body imports what it needs. A body never imports this
+module, because kfp does not provide its compiler, and `dsl.component`, within a step.
 """
 
 from __future__ import annotations
@@ -20,6 +20,6 @@ def step(image: str = PIPELINE_IMAGE) -> Callable[[Callable[..., Any]], Any]:
     """A decorator that makes a function the step of a pipeline.
 
     Args:
-        image: The image the step runs in, which holds the code and every package: kfp installs nothing in it.
+        image: The image of the step, which holds the code and every package; kfp installs nothing.
     """
     return partial(dsl.component, base_image=image, install_kfp_package=False)

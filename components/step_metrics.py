@@ -1,4 +1,4 @@
-"""How a step hands its numbers over to kfp, from within its body."""
+"""Passes the metrics of a step to kfp, from within the body of the step."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ def log_metrics(metrics: Metrics, numbers: Mapping[str, float]) -> None:
     """Logs numbers as the metrics of a step.
 
     Args:
-        metrics: The step's output.
-        numbers: By name.
+        metrics: Output of the step.
+        numbers: Values by name.
     """
     for name, value in numbers.items():
         metrics.log_metric(name, value)
@@ -24,10 +24,10 @@ def log_metrics(metrics: Metrics, numbers: Mapping[str, float]) -> None:
 
 
 def write_metadata(artifact: Artifact) -> None:
-    """Writes what an artifact says of itself to its file.
+    """Writes the metadata of an artifact to its file.
 
-    kfp keeps the result of a step for the next run only if each of the step's artifacts is a file, and artifacts that
-    consist of metadata have none.
+    kfp caches the result of a step only if each artifact of the step is a file. Artifacts that consist of metadata
+    have no file.
 
     Args:
         artifact: Metrics or curves, after everything was logged.

@@ -1,4 +1,4 @@
-"""The entry point that all commands share: parser, one sentence on failure, signals that end the work in order."""
+"""The entry point of all commands: parser, a single sentence on failure, orderly end of the work on signals."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ class Command:
     Attributes:
         module: The module's name on the command line.
         doc: The module's docstring; `--help` shows it.
-        work: Does the work, given the parsed arguments.
-        add_arguments: Adds the command's arguments to the parser; None where the command takes none.
+        work: Function that does the work with the parsed arguments.
+        add_arguments: Adds the command's arguments to the parser; None if the command takes none.
         interrupts: Signals that interrupt the work like Ctrl-C, so that its processes end with it.
         intermixed: Whether options may stand between positional arguments; argparse cannot mix them with subcommands.
     """
@@ -34,7 +34,7 @@ class Command:
         """Runs the command.
 
         Args:
-            arguments: Of the command line; those of this process if None.
+            arguments: Arguments of the command line; those of this process if None.
 
         Raises:
             SystemExit: The work failed, with the exit code of its error; argparse refuses arguments with code 2.

@@ -1,8 +1,8 @@
-"""The one tree of errors that kuberec raises on purpose, each with its exit code.
+"""The tree of errors that kuberec raises on purpose, each with its exit code.
 
-A message says what is wrong, where, and what to do, in one sentence. Entry points print it without a traceback and
-exit with `exit_code`; the transformer turns a `RequestError` into problem+json with its `status`. Callers need not
-distinguish the errors of code 1; every other code belongs to one class.
+A message is a single sentence that says what is wrong, where, and what to do. Entry points print it without a traceback
+and exit with `exit_code`; the transformer turns a `RequestError` into problem+json with its `status`. Callers need not
+distinguish the errors of code 1; every other code belongs to a single class.
 
 KuberecError              1  base of all
 ├── DatasetError          2  a dataset directory cannot be used (file, column or key, and row)
@@ -33,18 +33,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
-INTERRUPTED = 130  # as a shell counts it: 128 and SIGINT
+INTERRUPTED = 130  # the exit code of a shell: 128 + SIGINT
 STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
 
 
 class KuberecError(Exception):
-    """Base of every error raised on purpose; `str(error)` is one sentence a stranger can act on."""
+    """Base of every error raised on purpose; `str(error)` is a sentence that a reader without context can act on."""
 
     exit_code = 1
 
 
 class DatasetError(KuberecError):
-    """A dataset directory that cannot be used."""
+    """The dataset directory cannot be used."""
 
     exit_code = 2
 
@@ -56,13 +56,13 @@ class QualityError(KuberecError):
 
 
 class NotReleased(KuberecError):
-    """The release gate refused the new bundle; what was served stays served."""
+    """The release gate refused the new bundle; the served bundle is unchanged."""
 
     exit_code = 4
 
 
 class BundleError(KuberecError):
-    """A bundle that is damaged, incomplete, or made for another feature set."""
+    """A bundle is damaged, incomplete, or made for another feature set."""
 
     exit_code = 5
 
@@ -92,7 +92,7 @@ class ServerFailed(KuberecError):
 
 
 class StorageError(KuberecError):
-    """Files cannot be written: the disk is full or the folder is closed to us."""
+    """Files cannot be written: the disk is full or the folder is not writable."""
 
     exit_code = 10
 
@@ -149,11 +149,11 @@ class ShopClientError(KuberecError):
 
 
 class RequestError(KuberecError):
-    """A request the client has to change.
+    """The client has to change its request.
 
     Args:
         detail: One sentence naming the field and why it is refused.
-        field: The offending parameter or body field, if there is one.
+        field: The invalid parameter or body field, if there is one.
         status: HTTP status, 4xx.
     """
 
@@ -167,10 +167,10 @@ class RequestError(KuberecError):
 
 @contextmanager
 def exit_with_sentence() -> Iterator[None]:
-    """End the process with one sentence and the error's exit code, without a traceback.
+    """Ends the process with a single sentence and the error's exit code, without a traceback.
 
-    Every command line and pipeline component runs its work inside. A disk that is full or closed and an interrupt end
-    it the same way; anything else that is not a `KuberecError` is a defect and keeps its traceback.
+    Every command and pipeline component runs its work inside this context. A full disk, a closed folder and an
+    interrupt end the process in the same way. Any other exception is a defect and keeps its traceback.
     """
     try:
         yield
@@ -181,7 +181,7 @@ def exit_with_sentence() -> Iterator[None]:
             raise
         where = f"{error.filename}: " if error.filename else ""
         advice = "make room on the disk or open the folder, and run the same command again"
-        _exit(StorageError(f"{where}{error.strerror}; {advice}"))
+        _exit(StorageError(f"{where}{error.strerror}; {advice}."))
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
         raise SystemExit(INTERRUPTED) from None

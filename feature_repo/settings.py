@@ -1,7 +1,7 @@
-"""Settings of a process, derived from their declaration: a field is the environment variable `KUBEREC_<NAME>`.
+"""Settings of a process, derived from the declaration: a field is the environment variable `KUBEREC_<NAME>`.
 
-Servers (`inference/settings.py`) and pipelines (`pipelines/settings.py`) declare their settings with it. An entry point
-reads them once and hands them down.
+Servers (`inference/settings.py`) and pipelines (`pipelines/settings.py`) declare their settings as subclasses. An entry
+point reads the settings once and passes them on.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ PREFIX = "KUBEREC_"
 
 
 class EnvironmentSettings(BaseModel):
-    """Base of all settings. A field whose type derives from it is a section, which has a prefix of its own.
+    """Base class of all settings. A field whose type is also a subclass is a section, with a separate prefix.
 
-    A variable that is empty is one that is not set. A field with `exclude` holds for this machine alone.
+    An empty variable counts as not set. A field with `exclude` is valid on this machine only.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,10 +38,10 @@ class EnvironmentSettings(BaseModel):
         """Reads the settings.
 
         Args:
-            environment: Variables to read; the process's own if None.
+            environment: Variables to read; the environment of this process if None.
 
         Raises:
-            SettingsError: A variable is missing or cannot be used; the sentence names the first one.
+            SettingsError: A variable is missing or invalid; the sentence names the first such variable.
         """
         env = os.environ if environment is None else environment
         given: dict[str, Any] = {}
@@ -62,7 +62,7 @@ class EnvironmentSettings(BaseModel):
             raise SettingsError(f"{variable} is {first['input']!r}: {fault}.") from error
 
     def variables(self) -> dict[str, str]:
-        """The variables that give these settings to a process elsewhere; none of fields with `exclude`."""
+        """The variables that pass these settings to a process on another machine, without fields with `exclude`."""
         named: dict[str, str] = {}
         for name, field in type(self).model_fields.items():
             value = getattr(self, name)

@@ -1,4 +1,4 @@
-"""Process settings of both servers."""
+"""Process settings of the transformer and the predictor."""
 
 from __future__ import annotations
 
@@ -19,24 +19,24 @@ class ServingSettings(EnvironmentSettings):
     Attributes:
         store: Bundle store, a local directory or s3://.
         online: Directory of the online store's registry and SQLite files; by default `online` in a local store.
-        cache: Where bundles of a remote store are copied to.
+        cache: Local directory for copies of bundles from a remote store.
         host: Address the servers bind to.
-        http_port, grpc_port: Their ports (the transformer has no gRPC).
-        predictor: `host:port` of the predictor's gRPC.
-        redis: `host:port` of a Redis online store, "" for SQLite beside the bundles.
+        http_port, grpc_port: Ports of the servers (the transformer has no gRPC).
+        predictor: `host:port` of the predictor's gRPC server.
+        redis: `host:port` of a Redis online store, "" for SQLite next to the bundles.
         clock: wall, log or request, see `api/clock.py`.
-        deadline_seconds: Time a request may take before stages are cut short.
-        users_seconds, sources_seconds, ranker_seconds: Time of those stages within it.
-        poll_seconds: How often `current` is looked at.
-        items_seconds: How often is looked whether the online store was refreshed: a refresh is served within 60 s.
-        ranker_threads: Threads of one ranking.
-        request_threads: Requests worked on at a time, by either server.
-        held_bundles: Bundles a predictor holds at rest; one that is in use is kept beyond it.
-        grace_seconds: Time that requests have to end after SIGTERM.
-        log: Where slates and events are logged, a local directory or s3://; "" logs nothing and takes no events.
-        spool: Local directory of rows on their way to the log; by default in a local log, else below the cache.
-        log_flush_seconds: How often rows become parts of the log: what a killed process may lose of its slates.
-        log_queue: Slates that may wait for that; more are lost and counted.
+        deadline_seconds: Time limit of a request; stages that would exceed it are cut short.
+        users_seconds, sources_seconds, ranker_seconds: Time limits of these stages within the deadline.
+        poll_seconds: Interval between polls of `current`.
+        items_seconds: Interval between polls for a refresh of the online store; a refresh is served within 60 s.
+        ranker_threads: Threads of a single ranking.
+        request_threads: Maximum number of concurrent requests per server.
+        held_bundles: Bundles that an idle predictor holds; a bundle in use is kept in addition.
+        grace_seconds: Time for requests to finish after SIGTERM.
+        log: Log of slates and events, a local directory or s3://; "" logs nothing and accepts no events.
+        spool: Local directory for undelivered rows; by default in a local log, else below the cache.
+        log_flush_seconds: Interval between flushes, which bounds the slates that a killed process may lose.
+        log_queue: Maximum number of slates that wait for a flush; further slates are lost and counted.
     """
 
     store: str = Field(min_length=1)
@@ -65,7 +65,7 @@ class ServingSettings(EnvironmentSettings):
 
     @property
     def online_dir(self) -> Path:
-        """Where the online store's files are."""
+        """Directory of the online store's files."""
         if self.online:
             return Path(self.online)
         store = local_path(self.store)
@@ -73,7 +73,7 @@ class ServingSettings(EnvironmentSettings):
 
     @property
     def spool_dir(self) -> Path:
-        """Where rows on their way to the log are; logs have spools of their own."""
+        """Directory of undelivered rows; each log has a separate spool."""
         if self.spool:
             return Path(self.spool)
         log = local_path(self.log)

@@ -1,4 +1,4 @@
-"""The evaluation steps of a pipeline: measure and ask the gate, then hand the figures over to the run's folder."""
+"""The evaluation steps of a pipeline: measure, ask the gate, and publish the report in the folder of the run."""
 
 from typing import NamedTuple
 
@@ -25,24 +25,24 @@ def evaluate_op(
     report: Output[HTML],
     summary: Output[Markdown],
 ) -> NamedTuple("Decided", [("release", str)]):  # type: ignore[valid-type]
-    """Measures the recommender beside the baselines and asks the gate.
+    """Measures the recommender and the baselines, and asks the gate.
 
     Args:
         tables: Clean prepared tables.
-        features: Their features.
-        stage: Cutoff `test`.
-        ranker: The ranker.
-        store: The dataset's store, which holds the bundle now served.
-        served_version: That bundle, "" for none.
-        gate: refuse or warn; measure where nothing is released.
+        features: Features of the tables.
+        stage: Folder of the cutoff `test`.
+        ranker: Folder of the ranker.
+        store: The dataset's store, which holds the current bundle.
+        served_version: Version of the current bundle, "" for none.
+        gate: refuse, warn or measure; `measure` releases nothing.
         recipe: fast or best.
-        seed: Of bootstrap and searches.
+        seed: Seed of the bootstrap and of the searches for settings.
         code_version: A cache key.
         evaluation: Directory with evaluation.json, lists and reports.
-        metrics: Figures of every method.
-        curve: ROC of the first objective on impressions.
-        report: The page.
-        summary: The table in words.
+        metrics: Metrics of every method.
+        curve: ROC curve of the first objective on impressions.
+        report: The HTML page.
+        summary: The table as Markdown.
     """
     import shutil
     from pathlib import Path
@@ -88,10 +88,10 @@ def evaluate_op(
 
 @step()
 def publish_report_op(evaluation: Input[Artifact], report_dir: str) -> None:
-    """Prints the table and copies figures and reports to a folder, whatever the gate decided.
+    """Prints the table and copies metrics and reports to a folder, for every decision of the gate.
 
     Args:
-        evaluation: What `evaluate_op` wrote.
+        evaluation: Output of `evaluate_op`.
         report_dir: The folder, "" for none.
     """
     from pathlib import Path
@@ -110,7 +110,7 @@ def leave_one_out_op(tables: Input[Dataset], code_version: str, held_out: Output
     Args:
         tables: Clean prepared tables.
         code_version: A cache key.
-        held_out: Prepared tables again.
+        held_out: Prepared tables with the new spans.
     """
     from pathlib import Path
 

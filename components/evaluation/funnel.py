@@ -1,7 +1,7 @@
-"""Asks the served `Recommender` itself, batched: its final order and the retrieval order before the ranker.
+"""Runs queries through the served `Recommender` in batches.
 
-Owns the way from queries to lists of item rows. It changes nothing about the recommender: what is measured is what is
-served, with an in-process scorer.
+The result is the final order and the retrieval order before the ranker. The recommender is used unchanged, with an
+in-process scorer, so the evaluation measures what is served.
 """
 
 from __future__ import annotations
@@ -18,26 +18,26 @@ from feature_repo.progress import track
 from inference.candidates.query import CandidateSet, Query
 from inference.recommender import BATCH, Recommender
 
-DEPTH = 600  # of the recommender's lists: all its candidates, so that slices can leave some out
+DEPTH = 600  # length of the lists: all candidates of the recommender, so that slices can exclude some
 
 
 def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -> tuple[Listed, Listed]:
-    """The recommender's lists for users at a time.
+    """The recommender's lists for users at a given time.
 
     Args:
-        recommender: With artifacts as of that time.
-        log: Whose codes are used.
+        recommender: A recommender with artifacts as of `time`.
+        log: The event log that defines the user codes.
         users: User codes, ascending [q].
-        time: Unix seconds of every query.
+        time: Time of every query, unix seconds.
 
     Returns:
         Retrieval order and final order.
 
     Raises:
-        ValueError: The recommender's row map is not the log's.
+        ValueError: The recommender's row map differs from the items of the log.
     """
     if not np.array_equal(recommender.artifacts.items.item_ids, log.item_ids):
-        raise ValueError("the recommender's items are not those of the log: build features from the same tables")
+        raise ValueError("The recommender's items are not those of the log: build features from the same tables.")
     queries = [
         Query(user_id=user_id, time=time, count=LIST_LENGTH, request_id=f"evaluation-{place}")
         for place, user_id in enumerate(log.user_ids[users].tolist())
@@ -46,7 +46,7 @@ def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -
 
 
 def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntArray) -> tuple[Listed, Listed]:
-    """Retrieval order and final order of queries, one a user in the order of `users`."""
+    """Retrieval order and final order of queries; query i belongs to user i of `users`."""
     retrieval, final = [], []
     batches = recommender.batches(queries)
     for batch in track(batches, "recommender", -(-len(queries) // BATCH)):
@@ -61,7 +61,7 @@ def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntAr
 
 
 def _padded(candidates: CandidateSet) -> IntArray:
-    """The best `DEPTH` of each query, best first, ties by row, padded with -1 [q, DEPTH]."""
+    """The first `DEPTH` candidates of each query, best first, ties by row, padded with -1 [q, DEPTH]."""
     owners = candidates.query_index
     order = np.lexsort((candidates.rows, -candidates.score, owners))
     place = np.arange(len(order)) - candidates.offsets[owners]

@@ -1,4 +1,4 @@
-"""The features steps of a pipeline: thin wrappers, so that a cluster and a local run call the same functions."""
+"""The features steps of a pipeline: thin wrappers, so that the cluster and a local run call the same functions."""
 
 from kfp.dsl import Dataset, Input, Metrics, Output
 
@@ -7,12 +7,12 @@ from components.step import step
 
 @step()
 def build_feature_snapshots(tables: Input[Dataset], code_version: str, features: Output[Dataset]) -> None:
-    """Builds the feature set and the daily snapshots of clean prepared tables that a ranker can be trained on.
+    """Builds the feature set and the daily snapshots that the training of a ranker needs.
 
     Args:
-        tables: Prepared tables that the row rules have cleaned.
+        tables: Clean prepared tables.
         code_version: A cache key.
-        features: The features, a directory (`feature_repo.features.directory`).
+        features: The features directory (`feature_repo.features.directory`).
     """
     from pathlib import Path
 
@@ -37,15 +37,15 @@ def build_feature_snapshots(tables: Input[Dataset], code_version: str, features:
 def refresh_features_op(
     tables: Input[Dataset], store: str, redis: str, code_version: str, metrics: Output[Metrics], report_dir: str = ""
 ) -> None:
-    """Fills the online store of what is served with the state of users and items as of now.
+    """Writes the current state of users and items to the online store of the served bundle.
 
     Args:
-        tables: Clean prepared tables of dataset and log.
+        tables: Clean prepared tables of the dataset and the served log.
         store: The dataset's store, a directory or URL.
-        redis: Address of a Redis online store, "" for SQLite in the store, which is a directory then.
-        code_version: Of the code that computed it.
-        metrics: Numbers of users and items, and as of when.
-        report_dir: Gets refresh.json, which says the same; "" is nowhere.
+        redis: Address of a Redis online store; "" for SQLite in the store, which must then be a directory.
+        code_version: Version of the code that computes the features.
+        metrics: Numbers of users and items, and the time of the snapshot.
+        report_dir: Receives refresh.json with the same numbers; "" for no report.
     """
     import tempfile
     from pathlib import Path

@@ -1,4 +1,4 @@
-"""Writes the dataset of a simulated marketplace, unless it is there already."""
+"""Writes the dataset of a simulated marketplace, unless it already exists."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def work(options: argparse.Namespace) -> None:
     started = time.monotonic()
     config, out = _config(options), options.out or Path(f"build/data/simulated-{options.size}")
     if not make_dataset(config, out):
-        say(f"{out} is there already")
+        say(f"{out} already exists")
         return
     truth = read_json(out / TRUTH / TRUTH_FILE)
     rows = ", ".join(f"{count:,} {table}" for table, count in truth["num_rows"].items())

@@ -1,9 +1,9 @@
-"""Builds the ranker's rows by asking the recommender itself, as of each query's time.
+"""Builds training rows for the ranker by asking the recommender as of each query's time.
 
-For every group the sources' candidates are joined by what was shown or acted on; the user's and the items' state is
-that of the last cut before the query. Towers and neighbours come from a cutoff that was fitted on events before the
-first query. Rows are bounded: groups are sampled, and of each group's candidates an even draw stays. Silent groups
-keep what was shown and nothing else: there is nothing to compare in them.
+Each group holds the candidates of the sources and the items that were shown or acted on. The state of users and items
+is that of the last cut before the query. Towers and neighbours come from a cutoff that is fitted on events before the
+first query. The number of rows is bounded: groups are sampled, and candidates without an outcome are sampled evenly.
+Silent groups (without a liked item) keep only the shown items, because they have nothing to compare.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from inference.models.artifacts import Artifacts
 
 @dataclass(frozen=True, slots=True)
 class RowSampling:
-    """What of a group's candidates stays besides its outcomes.
+    """Which candidates of a group become rows, in addition to its outcomes.
 
-    Negatives are drawn evenly from all candidates. Keeping the best by retrieval and few of the rest would keep every
-    positive of the rest, and teach that a low place in retrieval is a good sign.
+    Negatives are drawn evenly from all candidates. Suppose the sample kept the best candidates by retrieval and few of
+    the rest. It would then keep every positive of the rest, and teach that a low retrieval rank is a good sign.
 
     Attributes:
-        negatives: So many of a group's candidates without an outcome, where something was liked.
-        seed: Of the draw.
+        negatives: Number of candidates without an outcome per group with a liked item.
+        seed: Seed of the sample.
     """
 
     negatives: int = 40
@@ -43,9 +43,9 @@ def build_rows(groups: Groups, replay: Replay, sampling: RowSampling, *, what: s
     """The rows of all groups.
 
     Args:
-        groups: In order of time, at least one.
+        groups: Groups in order of time, at least one.
         replay: Recommenders as of the cuts before the groups' queries.
-        sampling: What stays.
+        sampling: Which candidates become rows.
         what: Name of the work for the progress line.
     """
     rng = np.random.default_rng(sampling.seed)
@@ -56,7 +56,7 @@ def build_rows(groups: Groups, replay: Replay, sampling: RowSampling, *, what: s
 
 @dataclass(frozen=True, slots=True)
 class _Outcomes:
-    """What happened in the queries of a batch, by key = query * num_items + row; `places` point into the groups."""
+    """Outcomes of the queries in a batch, by key = query * num_items + row; `places` are indices into the groups."""
 
     keys: npt.NDArray[np.int64]
     places: npt.NDArray[np.int64]
@@ -78,7 +78,7 @@ def _batch_rows(part: ReplayedBatch, groups: Groups, sampling: RowSampling, rng:
     retrieved = recommender.retrieve(batch)
     owners, rows = np.divmod(outcomes.keys, num_items)
     joined = with_rows(retrieved.candidates, owners.astype(np.int32), rows.astype(np.int32), num_items)
-    # What filters rule out is never ranked in serving, so it teaches nothing here.
+    # Serving never ranks items that the filters remove, so these items are not training rows.
     candidates = recommender.complete(Retrieved(recommender.filter(batch, joined), retrieved.found))
     keys = candidates.query_index * num_items + candidates.rows
     happened = contains(keys, outcomes.keys)
@@ -109,7 +109,7 @@ def _sample(
     sampling: RowSampling,
     rng: np.random.Generator,
 ) -> npt.NDArray[np.bool_]:
-    """Which candidates [n] stay: outcomes, and an even draw of the others in queries [q] where something was liked."""
+    """Mask of the sampled candidates [n]: outcomes, and an even sample of the others where `liked` [q] is true."""
     owners = candidates.query_index
     others = np.flatnonzero(~happened & liked[owners])
     drawn = others[np.lexsort((rng.random(len(others)), owners[others]))]

@@ -18,20 +18,20 @@ def train_ranker_op(
     metrics: Output[Metrics],
     log: str = "",
 ) -> None:
-    """Trains the ranker on rows that the recommender of cutoff `rank` builds.
+    """Trains the ranker on rows that the recommender of the cutoff `rank` builds.
 
     Args:
         tables: Clean prepared tables.
-        features: Their features.
-        stage: Cutoff `rank`.
-        max_rows: Bound on all rows.
+        features: Features of the tables.
+        stage: Folder of the cutoff `rank`.
+        max_rows: Maximum number of rows.
         recipe: fast or best.
-        seed: Of sampling and trees.
+        seed: Seed of the sampling and of the trees.
         code_version: A cache key.
-        ranker: The ranker, a directory.
-        metrics: Rows, groups, trees, validation NDCG@20, rows with features of the served log.
-        log: The served log that `tables` were ingested with, a directory or URL, "" for none. `tables` are another
-            artifact once the log has grown, so they are the cache key of its content.
+        ranker: Folder for the ranker.
+        metrics: Rows, groups, trees, validation NDCG@20, rows with features from the served log.
+        log: The served log that `tables` were ingested with, a directory or URL, "" for none. The artifact `tables`
+        changes when the log grows, so it is the cache key of the log's content.
     """
     from pathlib import Path
 

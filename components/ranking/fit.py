@@ -1,8 +1,8 @@
-"""LightGBM LambdaMART over the rows of `rows.py`, and its probabilities (`heads.py`).
+"""Fits LightGBM LambdaMART on the rows of `rows.py`, and its probabilities (`heads.py`).
 
-Reference: Burges, "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82. Positions, where the log has them, go to
-LightGBM's unbiased lambdarank, which estimates and removes their effect (Hu et al., "Unbiased LambdaMART", WWW 2019);
-they are no feature.
+Reference: Burges, "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82. Positions are not a feature. If the log
+has them, LightGBM's unbiased lambdarank estimates and removes their effect (Hu et al., "Unbiased LambdaMART", WWW
+2019).
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ NUM_NAMED = 5  # features that the progress line names
 
 
 class RankerConfig(BaseModel):
-    """How the trees are grown; the defaults hold from tens of thousands to a million rows.
+    """Parameters of the trees; the defaults suit tens of thousands to a million rows.
 
-    Trees are small: larger ones fit the seed as much as the log (DECISIONS 27).
+    Trees are small: larger trees fit the seed as much as the log (DECISIONS 27).
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -47,7 +47,7 @@ class RankerConfig(BaseModel):
 
     @classmethod
     def of(cls, recipe: str, seed: int) -> Self:
-        """The defaults for `fast`; more and smaller steps for `best`, whose trees take longer in serving too."""
+        """The defaults for `fast`; more and smaller steps for `best`, whose trees are slower in serving too."""
         if recipe == "best":
             return cls(num_trees=1_000, learning_rate=0.02, patience=100, seed=seed)
         return cls(seed=seed)
@@ -62,18 +62,18 @@ def fit_ranker(
     *,
     served: tuple[RankingRows, RankingRows] | None = None,
 ) -> dict[str, float]:
-    """Fit the trees, stop early on validation NDCG@20, fit a probability of every objective, and write the model.
+    """Fits the trees with early stopping on validation NDCG@20, fits a probability per objective, and writes the model.
 
     Args:
         train: Rows of the ranking span.
-        validation: Rows of the validation span, later than all of `train`.
+        validation: Rows of the validation span, later than all rows of `train`.
         feature_set: Names and categorical columns of the features.
-        out_dir: Receives model.txt, importance.json and what `fit_probabilities` writes; exists.
-        config: Tree growing.
-        served: `train` and `validation` with served features, which the heads learn from; by default rows as given.
+        out_dir: Existing folder; receives model.txt, importance.json and the files of `fit_probabilities`.
+        config: Parameters of the trees.
+        served: `train` and `validation` with served features, for the heads; by default the rows as given.
 
     Returns:
-        Numbers for the run's metrics: trees, validation NDCG@20, rows and groups, trees of the heads.
+        Metrics of the run: trees, validation NDCG@20, rows and groups, trees of the heads.
     """
     heads_train, heads_validation = served or (train, validation)
     judged = validation
@@ -126,7 +126,7 @@ def fit_ranker(
 
 
 def _parameters(config: RankerConfig, num_rows: int, num_objectives: int) -> dict[str, Any]:
-    """LightGBM's own names for how trees grow on so many rows."""
+    """LightGBM's parameters for a given number of rows."""
     return {
         "objective": "lambdarank",
         "metric": "ndcg",
@@ -168,10 +168,10 @@ def _dataset(
 
 
 def _positions(rows: RankingRows) -> npt.NDArray[np.int32]:
-    """Positions of all rows; those of rows that were not shown are drawn from the shown ones.
+    """Positions of all rows; a row that was not shown gets the position of a random shown row.
 
-    A bucket of their own would let the position effect explain that rows without an outcome have none, and leave the
-    trees nothing to learn (NDCG@20 on the simulated world: 0.187 with it, 0.240 drawn).
+    A separate bucket for unshown rows would let the position effect explain that these rows have no outcome. The trees
+    would then learn little (NDCG@20 on the simulated world: 0.187 with the bucket, 0.240 without).
     """
     shown = rows.positions[rows.positions >= 0]
     drawn = np.random.default_rng(0).choice(shown, size=len(rows))

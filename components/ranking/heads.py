@@ -1,10 +1,10 @@
-"""A calibrated probability of every objective, beside the ranker's order.
+"""Fits a calibrated probability for every objective, in addition to the ranker's order.
 
-LambdaMART learns which of the candidates will be shown and liked, mostly from candidates that were never shown; how
-likely an item is clicked once it is shown is another question. Where the log has impressions, an objective with enough
-positives gets a head of its own, trees over the shown rows with log loss. The others, and every objective of a log
-without impressions, are read off the ranker's score. Both go through isotonic regression (Zadrozny and Elkan, KDD
-2002) on the validation span.
+LambdaMART learns which candidates will be shown and liked, mostly from candidates that were never shown. The
+probability of a click on a shown item is a different question. If the log has impressions, each objective with enough
+positives gets a head: trees on the shown rows with log loss. The other objectives, and all objectives of a log without
+impressions, use the ranker's score. Isotonic regression on the validation span calibrates both (Zadrozny and Elkan, KDD
+2002).
 """
 
 from __future__ import annotations
@@ -24,10 +24,10 @@ from inference.scorers.lightgbm import CALIBRATION_FILE, head_file
 
 
 class HeadConfig(BaseModel):
-    """How a head's trees are grown: small ones, for they answer beside the ranker within its milliseconds.
+    """Parameters of a head's trees, which are small because heads run within the ranker's milliseconds.
 
     Attributes:
-        fewest_positives: An objective reached by fewer shown rows has no head of its own.
+        fewest_positives: Minimum number of shown rows that reach an objective for it to get a head.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -53,18 +53,18 @@ def fit_probabilities(
     out_dir: Path,
     config: HeadConfig,
 ) -> dict[str, int]:
-    """Fit the heads, calibrate, and write them.
+    """Fits the heads, calibrates the probabilities, and writes both.
 
     Args:
-        train: Rows of the ranking span, silent groups among them.
-        validation: Rows of the validation span, later than all of `train`.
+        train: Rows of the ranking span, including silent groups.
+        validation: Rows of the validation span, later than all rows of `train`.
         scores: The ranker's scores of `validation` [n].
         feature_set: Names and categorical columns of the features.
-        out_dir: Receives calibration.json and a `head_file` for each head; exists.
-        config: Tree growing.
+        out_dir: Existing folder; receives calibration.json and a `head_file` per head.
+        config: Parameters of the trees.
 
     Returns:
-        Objective -> trees of its head, for those that have one.
+        Objective -> number of trees of its head; objectives without a head are absent.
     """
     objectives = feature_set.objectives
     use = validation.shown if validation.shown.any() else np.ones(len(validation), dtype=np.bool_)
@@ -88,12 +88,12 @@ def fit_probabilities(
 def calibrate(
     raw: npt.NDArray[np.float64], labels: npt.NDArray[np.int8], *, num_knots: int = 200
 ) -> dict[str, list[float]]:
-    """A monotone map from scores to probabilities, by isotonic regression thinned to a piecewise linear table.
+    """A monotone map from scores to probabilities: isotonic regression, thinned to a piecewise linear table.
 
     Args:
         raw: Scores [n], n > 0.
         labels: 0/1 [n].
-        num_knots: Most points of the table.
+        num_knots: Maximum number of points of the table.
 
     Returns:
         {"x": scores ascending, "y": probabilities}.
@@ -103,13 +103,13 @@ def calibrate(
     if len(x) > num_knots:
         picked = np.unique(np.linspace(0, len(x) - 1, num_knots).astype(int))
         x, y = x[picked], y[picked]
-    # An isotonic block without a positive says "rare", not "never": log loss must stay finite.
+    # An isotonic block without positives means "rare", not "never", because log loss must stay finite.
     floor = 0.5 / (len(labels) + 1)
     return {"x": x.tolist(), "y": np.clip(y, floor, 1.0 - floor).tolist()}
 
 
 def _enough(labels: npt.NDArray[np.int8], config: HeadConfig) -> bool:
-    """Whether both outcomes were seen often enough to learn from."""
+    """Whether both outcomes are frequent enough to fit a head."""
     positives = int(labels.sum())
     return min(positives, len(labels) - positives) >= config.fewest_positives
 

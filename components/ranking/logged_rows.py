@@ -1,10 +1,11 @@
-"""Training rows with the features that were served, in place of features joined as of the past.
+"""Replaces features of training rows that are joined as of the past with the features that were served.
 
-The served log holds what the ranker saw of every item that it ordered. These features equal the joined ones wherever
-serving and training agree, and are right where they do not: a late refresh, the length of a session. The log holds
-shown items only, so the heads learn from it; LambdaMART also needs candidates that were not shown, and compares rows
-of one kind alone. Features of another feature set have other columns and codes and are left out. The scores and ranks
-of sources stay those of the replay: the logged ones belong to the towers of the bundle that served.
+The served log holds the ranker's input for every item that the ranker ordered. Logged and joined features are equal
+where serving and training agree. Where they differ (a late refresh, the length of a session), the logged ones are
+right. Only the heads learn from logged features: the log holds shown items only, LambdaMART also needs candidates that
+were not shown, and all its rows must have the same kind of features. Rows of another feature set have other columns
+and codes and are left out. Source scores and ranks stay those of the replay, because logged ones belong to the towers
+of the bundle that was served.
 """
 
 from __future__ import annotations
@@ -22,15 +23,15 @@ from inference.log.impressions import FEATURE_PREFIX
 from inference.log.reader import read_impressions
 
 KEYS = ["user_id", "request_id", "item_id"]
-MARGIN = 1.0  # seconds around the first and the last query, for the rounding of times
+MARGIN = 1.0  # seconds around the first and the last query, because times are rounded
 
 
 def read_served(log: str, groups: Groups, feature_set: FeatureSet) -> pa.Table:
-    """Ranked impressions of the groups' requests, each key once: a request id that was used twice counts first.
+    """Ranked impressions of the groups' requests, each key once; a repeated request id counts at its first use.
 
     Args:
         log: Directory or s3:// URL of a served log.
-        groups: In order of time, at least one.
+        groups: Groups in order of time, at least one.
         feature_set: Impressions of other feature sets are left out.
 
     Returns:
@@ -47,7 +48,7 @@ def read_served(log: str, groups: Groups, feature_set: FeatureSet) -> pa.Table:
         wanted = pc.and_(
             pc.equal(part["feature_hash"], feature_set.hash), pc.is_in(part["request_id"], value_set=requests)
         )
-        return part.filter(pc.and_(wanted, pc.is_valid(part[features[0]])))  # null where the ranker had no part
+        return part.filter(pc.and_(wanted, pc.is_valid(part[features[0]])))  # null for rows that were not ranked
 
     start, end = groups.queries[0].time - MARGIN, groups.queries[-1].time + MARGIN
     found = read_impressions(log, start, end, [*KEYS, "timestamp", "feature_hash", *features], keep)
@@ -59,16 +60,16 @@ def read_served(log: str, groups: Groups, feature_set: FeatureSet) -> pa.Table:
 def with_served(
     rows: RankingRows, groups: Groups, served: pa.Table, feature_set: FeatureSet
 ) -> tuple[RankingRows, int]:
-    """The rows with served features where a shown row has them.
+    """The rows, with served features in the shown rows that have them.
 
     Args:
-        rows: Rows of the groups, n in all.
-        groups: What `rows` were built from.
+        rows: Rows of the groups, n in total.
+        groups: The groups that `rows` were built from.
         served: Result of `read_served` for these groups.
         feature_set: Names the columns.
 
     Returns:
-        n rows in the same order, and how many of them have served features.
+        n rows in the same order, and the number of rows with served features.
     """
     numbered = served.select(KEYS).append_column("served", pa.array(np.arange(served.num_rows)))
     joined = _keys(groups).join(numbered, KEYS, join_type="inner")
@@ -86,7 +87,7 @@ def with_served(
 
 
 def _keys(groups: Groups) -> pa.Table:
-    """Keys of all outcomes with their places in the groups."""
+    """Keys of all outcomes with their indices in the groups."""
     owners = pa.array(np.repeat(np.arange(len(groups)), np.diff(groups.offsets)))
     of_groups = {
         "user_id": pa.array([query.user_id for query in groups.queries], pa.string()).take(owners),

@@ -1,4 +1,4 @@
-"""The ranker's training rows as columns. Where they come from is `groups.py`; what is learned from them, `fit.py`."""
+"""Training rows of the ranker as columns. `build.py` builds them from groups; `fit.py` learns from them."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from feature_repo.features.state import FloatArray, IntArray
 
 @dataclass(frozen=True, slots=True)
 class RankingRows:
-    """Rows of g groups; rows of a group stand together.
+    """Rows of g groups; rows of a group are contiguous.
 
     Attributes:
         features: In `FeatureSet.ranker_features` order [n, F].
-        grades: Strongest objective reached, 0 for none [n].
+        grades: Strongest objective that was reached, 0 for none [n].
         labels: 0/1 for each objective, weakest first [n, num_objectives].
-        brought: Whether a source brought it within its quota, as every candidate in serving is [n].
+        brought: Whether a source returned the row within its quota, as for every candidate in serving [n].
         shown: Whether the log says that the item was shown [n].
-        positions: Position it was shown at, -1 where not shown or unknown [n].
-        outcomes: Place of the row in the outcomes of its `Groups`, -1 for a candidate without an outcome [n].
-        group_sizes: Rows of each group [g].
+        positions: Position in the slate, -1 if not shown or unknown [n].
+        outcomes: Index of the row in the outcomes of its `Groups`, -1 for a candidate without an outcome [n].
+        group_sizes: Number of rows of each group [g].
     """
 
     features: FloatArray
@@ -40,20 +40,20 @@ class RankingRows:
 
     @property
     def group_index(self) -> npt.NDArray[np.int64]:
-        """Which group each row belongs to [n]."""
+        """Index of the group of each row [n]."""
         return np.repeat(np.arange(len(self.group_sizes)), self.group_sizes)
 
     def learnable(self) -> RankingRows:
-        """Rows that LambdaMART compares: candidates that sources brought, of groups with a positive among them.
+        """Rows that LambdaMART compares: candidates that sources returned, in groups with a positive candidate.
 
-        Items that were shown or acted on although no source brought them calibrate probabilities, but are no part of a
-        ranking: where nothing but an outcome puts a row into a group, a poor retrieval score would look like a virtue.
+        Shown or acted-on items that no source returned calibrate probabilities but are excluded from the ranking. They
+        are in their group only because of their outcome, so a poor retrieval score would look like a good sign.
         """
         counts = np.bincount(self.group_index[self.brought & (self.grades > 0)], minlength=len(self.group_sizes))
         return self.keep(self.brought & (counts > 0)[self.group_index])
 
     def keep(self, mask: npt.NDArray[np.bool_]) -> RankingRows:
-        """The rows where `mask` [n] is true; groups left empty are dropped."""
+        """The rows where `mask` [n] is true; empty groups are dropped."""
         sizes = np.bincount(self.group_index[mask], minlength=len(self.group_sizes))
         return RankingRows(
             features=self.features[mask],
@@ -68,7 +68,7 @@ class RankingRows:
 
     @staticmethod
     def concatenate(parts: Sequence[RankingRows]) -> RankingRows:
-        """All parts of the same groups one after the other; at least one."""
+        """The parts as one table, in order; at least one part."""
         return RankingRows(
             features=np.concatenate([part.features for part in parts]),
             grades=np.concatenate([part.grades for part in parts]),

@@ -1,4 +1,4 @@
-"""Trains the ranker of a run: rows by the recommender of cutoff `rank`, LambdaMART, probabilities."""
+"""Trains the ranker of a run: rows from the recommender of the cutoff `rank`, LambdaMART, probabilities."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from inference.feature_store.historical import HistoricalFeatures
 
 MAX_ROWS = 1_000_000
 VALIDATION_SHARE = 0.3  # of MAX_ROWS, for early stopping and calibration
-OUTCOMES = 10  # rows a group is expected to have besides its sampled candidates
+OUTCOMES = 10  # expected rows per group in addition to its sampled candidates
 
 
 def train_ranker(
@@ -32,25 +32,25 @@ def train_ranker(
     seed: int = 0,
     log: str = "",
 ) -> dict[str, float]:
-    """Writes a ranker's folder.
+    """Trains a ranker and writes its folder.
 
     Args:
         tables_dir: Clean prepared tables.
-        features_dir: Their features.
-        cutoff_dir: Cutoff `rank`, fitted on events before the first group.
-        out_dir: Receives the files of a ranker, see `fit_ranker`.
-        config: Tree growing.
-        max_rows: Bound on all rows; groups are sampled to keep it (about 400 bytes a row).
-        seed: Of the sampling and the trees.
-        log: The served log that the tables were ingested with, a directory or URL, "" for none: the heads learn from
-            its features where it has them.
+        features_dir: Features of the tables.
+        cutoff_dir: Folder of the cutoff `rank`, which is fitted on events before the first group.
+        out_dir: Receives the files of the ranker, see `fit_ranker`.
+        config: Parameters of the trees.
+        max_rows: Maximum number of rows (about 400 bytes each); groups are sampled to respect it.
+        seed: Seed of the sampling and of the trees.
+        log: The served log that the tables were ingested with, a directory or URL, "" for none. The heads learn from
+            the log's features where it has them.
 
     Returns:
-        Numbers for the run's metrics: those of `fit_ranker`, and rows with features of the served log.
+        Metrics of the run: those of `fit_ranker`, and the number of rows with features from the served log.
 
     Raises:
-        DatasetError: No request, session or day before the test span has a positive event to learn from, or none
-            that any source brings; or a part of the log cannot be read.
+        DatasetError: A span before the test span holds no positive event, no source returns a liked item, or a part of
+            the log cannot be read.
         StorageError: A remote log cannot be reached.
     """
     tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
@@ -74,13 +74,13 @@ def train_ranker(
     feature_set = cutoff.feature_set
     served, num_served = None, 0
     if log:
-        # The heads are fitted on shown rows alone: the others need no copy.
+        # The heads are fitted on shown rows only, so the other rows are not copied.
         learned = with_served(
             train_rows.keep(train_rows.shown), train, read_served(log, train, feature_set), feature_set
         )
         judged = with_served(validation_rows, validation, read_served(log, validation, feature_set), feature_set)
         served, num_served = (learned[0], judged[0]), learned[1] + judged[1]
-        say(f"ranker: {num_served:,} rows of the heads have the features that were served")
+        say(f"ranker: {num_served:,} rows of the heads have served features")
     numbers = fit_ranker(
         train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed), served=served
     )

@@ -1,4 +1,4 @@
-"""Which bundle a store serves: `list` shows them, `rollback` goes back to the one served before.
+"""Lists the bundles of a store, or rolls back to the bundle that was served before.
 
     python -m components.release list --store DIR-OR-URL
     python -m components.release rollback --store DIR-OR-URL [--to VERSION]
@@ -19,7 +19,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser("list", help="published bundles, when they were released, and which is served")
-    back = commands.add_parser("rollback", help="serve the bundle that was served before; again: the one before that")
+    back = commands.add_parser("rollback", help="serve the previous bundle; each call goes one release further back")
     back.add_argument("--to", default="", metavar="VERSION", help="serve this bundle instead")
     for command in (listing, back):
         command.add_argument("--store", required=True, help="the dataset's store: a directory or s3://bucket/folder")

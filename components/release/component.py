@@ -1,4 +1,4 @@
-"""The release steps of a pipeline: release what passed the gate, or end the run with the gate's sentence."""
+"""The release steps of a pipeline: release a bundle that passed the gate, or end the run with the gate's sentence."""
 
 from kfp.dsl import Artifact, Dataset, Input, Metrics, Model, Output
 
@@ -17,18 +17,18 @@ def reference_op(
     reference: Output[Dataset],
     metrics: Output[Metrics],
 ) -> None:
-    """Replays the recommender over the log's last days: what drift is measured against.
+    """Replays the recommender over the log's last days: the reference for drift.
 
     Args:
         tables: Clean prepared tables.
-        features: Their features.
-        stage: Cutoff `final`.
-        ranker: The ranker.
-        days: So many last days.
-        seed: Of the sampling of queries.
+        features: Features of the tables.
+        stage: Folder of the cutoff `final`.
+        ranker: Folder of the ranker.
+        days: Number of days to replay.
+        seed: Seed of the sampling of queries.
         code_version: A cache key.
         reference: The folder `reference/` of the bundle.
-        metrics: Requests and rows.
+        metrics: Numbers of requests and rows.
     """
     from pathlib import Path
 
@@ -70,21 +70,21 @@ def release_op(
 
     Args:
         tables: Clean prepared tables.
-        features: Their features.
-        stage: Cutoff `final`.
-        ranker: The ranker.
-        reference: What drift is measured against.
-        evaluation: What was measured, and the gate's decision.
+        features: Features of the tables.
+        stage: Folder of the cutoff `final`.
+        ranker: Folder of the ranker.
+        reference: The drift reference.
+        evaluation: The evaluation and the gate's decision.
         store: The dataset's store, a directory or URL.
-        redis: Address of a Redis online store, "" for SQLite in the store, which is a directory then.
+        redis: Address of a Redis online store; "" for SQLite in the store, which must then be a directory.
         refitted: Whether the towers were fitted again up to the log's end.
-        cause: Why it was trained, "" where drift did not start it.
-        reference_days: Last days of the log that the reference was to replay.
-        code_version: Of the code that made it.
-        metrics: The version's size.
+        cause: Why the bundle was trained; "" if drift did not start the training.
+        reference_days: Number of days that the reference replays.
+        code_version: Version of the code that made the bundle.
+        metrics: Size of the released version.
 
     Returns:
-        The version that is served.
+        The version that is now served.
     """
     import tempfile
     from pathlib import Path
@@ -115,10 +115,10 @@ def release_op(
 
 @step()
 def refuse_op(evaluation: Input[Artifact]) -> None:
-    """Ends the run with the gate's sentence; nothing was released.
+    """Ends the run with the gate's sentence; nothing is released.
 
     Args:
-        evaluation: What was measured, and the gate's decision.
+        evaluation: The evaluation and the gate's decision.
     """
     from pathlib import Path
 

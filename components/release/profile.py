@@ -28,10 +28,10 @@ def profile(
     """The columns of a reference.
 
     Args:
-        tables: Ranked slates as the impression log has them, by `counted_tables`.
-        labels: Name of a label column -> 0/1 of what the log itself showed [n]; or why there are none.
-        label_days: Day of each of them [n].
-        columns: What is watched.
+        tables: Ranked slates with the columns of the impression log, from `counted_tables`.
+        labels: Label column -> 0/1 of the items that the log itself showed [n]; or the reason why there are no labels.
+        label_days: Day of each label [n].
+        columns: The watched columns.
         days: Start of each day, ascending unix seconds.
     """
     day_of = {counted: days_of(table, days) for counted, table in tables.items()}
@@ -50,13 +50,13 @@ def profile(
 
 
 def days_of(table: pa.Table, days: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:
-    """Which day each row's time belongs to [n]."""
+    """Index of the day of each row [n]."""
     times = pc.cast(table["timestamp"], pa.int64()).to_numpy() / 1e6
     return np.asarray(np.maximum(np.searchsorted(days, times, side="right") - 1, 0), dtype=np.int64)
 
 
 def sample(shown: pa.Table, seed: int) -> pa.Table:
-    """All rows of some requests: at most `SAMPLE_REQUESTS`, and at most `SAMPLE_ROWS` rows."""
+    """All rows of a sample of requests: at most `SAMPLE_REQUESTS` requests and `SAMPLE_ROWS` rows."""
     ids = shown["request_id"].combine_chunks().dictionary_encode()
     codes = ids.indices.to_numpy()
     order = np.random.default_rng(seed).permutation(len(ids.dictionary))[:SAMPLE_REQUESTS]

@@ -1,12 +1,13 @@
-"""The drift reference of a release: what its recommender would have shown over the log's last days.
+"""The drift reference of a release: slates of its recommender, replayed over the log's last days.
 
-Training rows are another distribution: they hold what other policies showed, and candidates that nobody saw. So the
-released recommender is replayed over the queries of the span, with the state of users and items as it was then, and
-what it would have shown is counted. Neighbours, popularity and what is counted of items are those of the last cut
-before a query: they must not know what its user was about to do. What is declared of items (price, stock) is that of
-the cut after it: servers see such changes at once. A slate is as long as the one that the log shows, for the tail of
-a longer one looks different. Owns which queries are replayed; refuses the surface `similar` and users unknown by then,
-whom the ranker does not order.
+Training rows have another distribution, because other policies chose the shown items and candidates were never shown.
+So the released recommender is replayed over the queries of the span, with users and items as they were at the time.
+The reference counts the slates of this replay.
+
+Neighbours, popularity and counts of items are those of the last cut before a query, because they must not know the
+user's next events. Declared columns of items (price, stock) are those of the following cut, because servers see such
+changes at once. A slate has the length of the slate in the log, because the tail of a longer slate looks different.
+Requests of the surface `similar` and of users unknown at the time are left out, because the ranker does not order them.
 """
 
 from __future__ import annotations
@@ -35,19 +36,19 @@ from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
 from inference.scorers.ranker import open_ranker
 
-MOST_QUERIES = 3_000  # which leaves PSI less than 0.005 of chance on this side; asking takes some 6 ms each
+MOST_QUERIES = 3_000  # adds less than 0.005 of random PSI on this side; a query takes about 6 ms
 NUM_THREADS = 2
 
 
 @dataclass(frozen=True, slots=True)
 class ReplayedSpan:
-    """The requests of the log's last days, and the slates that the recommender answers them with.
+    """The requests of the log's last days, and the recommender's slates for them.
 
     Attributes:
-        groups: The log's requests, with what the log itself showed.
-        shown: Rows of the slates that were ranked, as the impression log has them.
+        groups: The log's requests, with the items that the log itself showed.
+        shown: Rows of the ranked slates, with the columns of the impression log.
         days: Start of each day of the span, unix seconds.
-        end: Its end.
+        end: End of the span, unix seconds.
     """
 
     groups: Groups
@@ -63,15 +64,15 @@ def make_reference(
 
     Args:
         tables_dir: Clean prepared tables.
-        features_dir: Their features; the span never begins before their first snapshot.
-        cutoff_dir: Cutoff `final`.
-        ranker_dir: The ranker.
-        out_dir: Receives the files; nothing where no query of the span was ranked.
-        days: Length of the span that ends with the log.
-        seed: Of the sampling of queries above `MOST_QUERIES`, and of the sample.
+        features_dir: Features of the tables; the span never begins before their first snapshot.
+        cutoff_dir: Folder of the cutoff `final`.
+        ranker_dir: Folder of the ranker.
+        out_dir: Receives the files; stays empty if no query of the span was ranked.
+        days: Length of the span, which ends with the log.
+        seed: Seed of the sampling of queries above `MOST_QUERIES`, and of the sample of rows.
 
     Returns:
-        Numbers for the run's metrics.
+        Numbers for the metrics of the run.
     """
     tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
     replayed = replay(tables, cutoff, open_ranker(ranker_dir, NUM_THREADS), days=days, seed=seed)
@@ -94,19 +95,19 @@ def make_reference(
         ).save(out_dir, sample(replayed.shown, seed))
         say(f"reference: {sum(num_requests):,} requests of {len(num_requests)} days, {replayed.shown.num_rows:,} rows")
     else:
-        say("reference: none, as no request of the log's last days can be ranked; drift will not be measured")
+        say("reference: none, because no request of the log's last days can be ranked; drift will not be measured")
     return {"requests": float(sum(num_requests)), "rows": float(replayed.shown.num_rows)}
 
 
 def replay(tables: PreparedTables, cutoff: Cutoff, ranker: Ranker, *, days: int, seed: int) -> ReplayedSpan:
-    """Asks the recommender what the log's users asked in its last days.
+    """Asks the recommender the queries of the log's last days.
 
     Args:
         tables: Clean prepared tables.
         cutoff: Cutoff `final`.
         ranker: The ranker.
         days: Length of the span.
-        seed: Of the sampling of queries.
+        seed: Seed of the sampling of queries.
     """
     split = tables.split
     start, end = max(split.log_end - days * DAY, split.rank_start), split.stamp(split.log_end)
@@ -131,7 +132,7 @@ def replay(tables: PreparedTables, cutoff: Cutoff, ranker: Ranker, *, days: int,
 
 
 def requests_a_day(replayed: ReplayedSpan) -> tuple[int, ...]:
-    """Requests of each day that were ranked."""
+    """Number of ranked requests per day."""
     _, first = np.unique(replayed.shown["request_id"].to_numpy(), return_index=True)
     times = replayed.shown["timestamp"].cast(pa.int64()).to_numpy()[first] / 1e6
     places = np.maximum(np.searchsorted(replayed.days, times, side="right") - 1, 0)
@@ -141,7 +142,7 @@ def requests_a_day(replayed: ReplayedSpan) -> tuple[int, ...]:
 def _labels(
     tables: PreparedTables, replayed: ReplayedSpan
 ) -> tuple[dict[str, npt.NDArray[np.float64]] | str, npt.NDArray[np.int64]]:
-    """What the log's own slates of these requests led to, by label column, and the day of each row."""
+    """Labels of the log's own slates for these requests by label column, and the day of each row."""
     groups = replayed.groups
     if not tables.has_slates:
         return "the log has no slates", np.zeros(0, dtype=np.int64)

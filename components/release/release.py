@@ -1,7 +1,7 @@
-"""Makes what was trained the bundle that is served: fills the online store, writes the bundle, turns `current`.
+"""Releases a trained bundle: fills the online store, publishes the bundle and replaces `current`.
 
-Runs only after the gate. The order matters: features first, then the immutable bundle, then the one atomic step that
-servers see; a stop in between leaves what was served untouched.
+Runs only after the gate. The order matters: first the features, then the immutable bundle, then the atomic replacement
+of `current`, which servers see. An interruption before the last step leaves the served bundle unchanged.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 import pyarrow.parquet as pq
 
+from components.evaluation.reports.facts import capital
 from components.replay.cutoff import Cutoff
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import NotReleased
@@ -30,15 +31,15 @@ from inference.models.wording import verbs
 
 @dataclass(frozen=True, slots=True)
 class TrainedParts:
-    """Everything a release is made of, as the steps of training left it.
+    """All parts of a release, as the training steps wrote them.
 
     Attributes:
         tables_dir: Clean prepared tables.
-        features_dir: Their features.
-        cutoff_dir: Cutoff `final`.
-        ranker_dir: The ranker.
-        reference_dir: The drift reference; without its file the bundle has none.
-        facts: What the manifest says.
+        features_dir: Features of the tables.
+        cutoff_dir: Folder of the cutoff `final`.
+        ranker_dir: Folder of the ranker.
+        reference_dir: The drift reference; without its file the bundle has no reference.
+        facts: Facts for the manifest.
     """
 
     tables_dir: Path
@@ -50,7 +51,7 @@ class TrainedParts:
 
 
 def release(made: TrainedParts, store: BundleStore, online: StoreSettings) -> str:
-    """Releases what was made.
+    """Releases trained parts.
 
     Args:
         made: The parts.
@@ -58,10 +59,10 @@ def release(made: TrainedParts, store: BundleStore, online: StoreSettings) -> st
         online: The online feature store to fill.
 
     Returns:
-        The version now served; the one already served where it was made of the same data, code and weights.
+        The version that is now served. If the served bundle was made of the same data, code and weights, its version.
 
     Raises:
-        KuberecError: A part does not fit, or a store cannot be written; what was served stays served.
+        KuberecError: A part does not fit, or a store cannot be written; the served bundle is unchanged.
     """
     tables, features = PreparedTables.open(made.tables_dir), FeaturesDirectory(made.features_dir)
     feature_set = features.feature_set()
@@ -101,15 +102,15 @@ def release_facts(
     cause: str = "",
     reference_days: int = 0,
 ) -> Facts:
-    """What the manifest of a release says.
+    """The facts for the manifest of a release.
 
     Args:
         tables_dir: Clean prepared tables.
-        evaluation_dir: What was measured, and the gate's decision.
-        code_version: Of the code that made it.
+        evaluation_dir: The evaluation and the gate's decision.
+        code_version: Version of the code that made the bundle.
         refitted: Whether the towers were fitted again up to the log's end.
-        cause: Why it was trained, "" where drift did not start it.
-        reference_days: Last days of the log that the drift reference was to replay.
+        cause: Why the bundle was trained; "" if drift did not start the training.
+        reference_days: Number of days that the drift reference replays.
     """
     tables, measured = PreparedTables.open(tables_dir), _evaluation(evaluation_dir)
     split, gate = tables.split, measured["gate"]
@@ -137,11 +138,11 @@ def refuse(evaluation_dir: Path) -> NoReturn:
     Raises:
         NotReleased: Always.
     """
-    raise NotReleased(_evaluation(evaluation_dir)["gate"]["sentence"])
+    raise NotReleased(f"{capital(_evaluation(evaluation_dir)['gate']['sentence'])}.")
 
 
 def made_of_the_same(made: Facts, served: Facts) -> bool:
-    """Whether they differ at most by a cause that `made` lacks: what has a cause of its own is a bundle of its own."""
+    """Whether the facts differ at most by a cause that `made` lacks; a release with a new cause is a new bundle."""
     return made.model_copy(update={"cause": made.cause or served.cause}) == served
 
 

@@ -1,4 +1,4 @@
-"""What an operator asks of a store: what was released, and to serve an earlier bundle again."""
+"""Commands of an operator on a store: list the releases, and serve an earlier bundle again."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from feature_repo.errors import BundleError
 from inference.bundles.store import BundleStore
 
-NEVER = datetime.max.replace(tzinfo=UTC)  # what was published and not released comes last
+NEVER = datetime.max.replace(tzinfo=UTC)  # sorts bundles that were never released last
 
 
 def go_back(store: BundleStore, to: str = "") -> str:
-    """Serves an earlier bundle again, and says so in a sentence.
+    """Serves an earlier bundle again, and describes the change in a sentence.
 
     Args:
-        store: Of the dataset.
-        to: The version wanted; "" for the one that was served before.
+        store: Store of the dataset.
+        to: The wanted version; "" for the version that was served before.
 
     Raises:
-        BundleError: If there is no such bundle, or it cannot be read; what was served stays served.
+        BundleError: There is no such bundle, or it cannot be read; the served bundle is unchanged.
     """
     served = store.current()
     if served is None:
@@ -33,18 +33,18 @@ def go_back(store: BundleStore, to: str = "") -> str:
         done = f"rolled back from {served} to {to}"
     try:
         same = store.manifest(to).feature_set_hash == store.manifest(served).feature_set_hash
-    except BundleError as error:  # it is done all the same: whoever heard of a failure would go back once more
-        return f"{done}; whether its features are fresh cannot be told, refresh now: {error}"
+    except BundleError as error:  # the rollback is done: an operator who saw a failure would roll back once more
+        return f"{done}; the age of its features is unknown, refresh now: {error}"
     if same:
         return done
-    return f"{done}; its feature set is another one, so its features are as old as the last refresh of it: refresh now"
+    return f"{done}; its feature set is a different one, so its features are as old as its last refresh: refresh now"
 
 
 def describe(store: BundleStore) -> list[str]:
-    """One line a published bundle, as they were released: the served one is marked `*`, what rollback goes to `<`.
+    """A line per published bundle in order of release; `*` marks the served bundle, `<` the target of a rollback.
 
     Raises:
-        BundleError: If the store cannot be read, or holds none.
+        BundleError: The store cannot be read, or holds no bundle.
     """
     versions = store.versions()
     if not versions:

@@ -1,4 +1,4 @@
-"""A cutoff: what retrieval needs as of one time, as files, and as the `Artifacts` a recommender reads.
+"""A cutoff: the parts that retrieval needs as of a given time, as files and as the `Artifacts` of a recommender.
 
     towers/           as `components/retrieval` wrote them, item embeddings as of the cutoff's time
     index/            item index
@@ -6,8 +6,9 @@
     popularity.npz    popular lists
     stage.json        name, time, half-life, recall of the index
 
-Training has three: `rank` scores the ranker's rows, `test` is measured, `final` is released. The description is called
-`stage.json` because cutoffs were called stages when the layout of the folder was fixed; the layout is a contract.
+Training has three cutoffs: `rank` builds the ranker's rows, `test` is evaluated, `final` is released. The description
+is called `stage.json` because cutoffs were called stages when the layout of the folder was fixed. The layout is a
+contract.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Cutoff:
     """The folder of a cutoff.
 
     Attributes:
-        directory: Where the files are.
+        directory: Directory with the files.
         features_dir: The features directory of the same run.
     """
 
@@ -47,7 +48,7 @@ class Cutoff:
 
     @property
     def towers_dir(self) -> Path | None:
-        """The towers, None where none were fitted."""
+        """Directory of the towers; None if no towers were fitted."""
         path = self.directory / TOWERS
         return path if path.is_dir() else None
 
@@ -63,10 +64,10 @@ class Cutoff:
         return FeaturesDirectory(self.features_dir).feature_set()
 
     def artifacts(self, items: ItemColumns, *, num_threads: int = 2) -> Artifacts:
-        """What a recommender reads, with the catalogue as of a time.
+        """The artifacts of a recommender, with the catalogue as of a given time.
 
         Args:
-            items: The catalogue; its ids are the row map.
+            items: The catalogue; its item ids are the row map.
             num_threads: Threads of the user tower.
         """
         contents = pq.read_table(FeaturesDirectory(self.features_dir).items_static_file)
@@ -80,5 +81,5 @@ class Cutoff:
         )
 
     def config(self) -> RecommenderConfig:
-        """How candidates are gathered, with what was chosen on the validation span."""
+        """The recommender's configuration, with the half-life that was chosen on the validation span."""
         return configured(own_half_life_days=self.description["own_half_life_days"])

@@ -1,4 +1,4 @@
-"""The positive events of clean tables as codes: what neighbours and popularity are counted from."""
+"""Positive events of clean tables as codes: the input of neighbours and popularity."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ class Events:
 
     Attributes:
         users: Code of the user [n].
-        sessions: Code of the session, of the user's day where the log has no sessions [n].
+        sessions: Code of the session [n]; of the user's day if the log has no sessions.
         rows: Item row [n].
         times: Unix seconds [n].
         grades: Objective grade [n], 1 the weakest.
-        countries: Country of the event, else of its user at the time, "" where unknown [n].
+        countries: Country of the event, else the user's country at the time, else "" [n].
     """
 
     users: IntArray
@@ -37,7 +37,7 @@ class Events:
 
     @classmethod
     def read(cls, tables: PreparedTables, item_ids: npt.NDArray[np.object_]) -> Events:
-        """Every positive event.
+        """Reads every positive event.
 
         Args:
             tables: Clean prepared tables.

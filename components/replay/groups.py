@@ -1,9 +1,9 @@
-"""Which queries the ranker learns from, and what happened in each.
+"""Selects the queries that the ranker learns from, with the outcomes of each.
 
-A group is a request where the log has slates, else a user's session, else a user's day; where only the servers' own
-log has slates, its requests stand beside the sessions of the rest. A group's query is asked at its first moment, and
-the state it sees is that of the last cut before it. Silent groups, in which nothing was liked, teach LambdaMART
-nothing; probabilities need them for the true rates, so they are drawn at the same rate.
+A group is a request if the log has slates, else a user's session, else a user's day. If only the servers' own log has
+slates, its requests are groups and the rest of the log contributes sessions. The query of a group has the time of its
+first event, and sees the state of the last cut before that time. LambdaMART learns nothing from silent groups, in which
+nothing was liked. Probabilities need them for the true rates, so they are sampled at the same rate.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow as pa
 from feature_repo.dataset.tables import PreparedTables, label_column
 from inference.candidates.query import Query
 
-MOST_DRAWN = 4  # groups for each that counts: asking costs the same for a silent one
+MOST_DRAWN = 4  # most groups per group that counts: a query costs the same for a silent group
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +26,13 @@ class Groups:
     """g queries in order of time and the outcomes of each, flattened.
 
     Attributes:
-        queries: What the recommender is asked [g].
+        queries: The query of each group [g].
         offsets: Outcomes of group i are `offsets[i]:offsets[i + 1]` [g + 1].
         item_ids: Items shown or acted on [n], distinct within a group.
         grades: Strongest objective reached [n], 0 for none.
         labels: 0/1 by objective, weakest first [n, num_objectives].
-        shown: Whether the item stands in the impressions [n].
-        positions: Position, -1 where unknown [n].
+        shown: Whether the impressions contain the item [n].
+        positions: Position in the slate, -1 if unknown [n].
     """
 
     queries: list[Query]
@@ -47,7 +47,7 @@ class Groups:
         return len(self.queries)
 
     def num_shown(self) -> list[int]:
-        """Items that the log shows in each group [g], 0 where it has no slate of it."""
+        """Number of items that the log shows in each group [g], 0 if it has no slate of the group."""
         before = np.concatenate([[0], np.cumsum(self.shown)])
         counts: list[int] = (before[self.offsets[1:]] - before[self.offsets[:-1]]).tolist()
         return counts
@@ -56,16 +56,16 @@ class Groups:
 def read_groups(
     tables: PreparedTables, start: float, end: float, *, limit: int, seed: int, count_silent: bool = True
 ) -> Groups:
-    """The groups of a span, in order of time.
+    """Reads the groups of a span, in order of time.
 
     Args:
         tables: Clean prepared tables.
-        start: Unix seconds; a group belongs where its first outcome does: start <= time < end.
+        start: Unix seconds; a group belongs to the span if start <= time of its first outcome < end.
         end: Unix seconds.
-        limit: Most groups; above it a sample by a hash of the group's key and the seed.
-        seed: Of that sample.
-        count_silent: Whether silent groups count towards the limit; if not, they come along at the others' rate, up to
-            `MOST_DRAWN` times the limit in all.
+        limit: Maximum number of groups; a hash of the group's key and the seed selects the sample.
+        seed: Seed of the sample.
+        count_silent: Whether silent groups count towards the limit. If not, they are added at the rate of the others,
+            up to `MOST_DRAWN` times the limit in total.
     """
     objectives = tables.objectives
     keys = "user_id, group_key"
@@ -99,7 +99,7 @@ def read_groups(
 
 
 def _outcomes(tables: PreparedTables) -> str:
-    """SQL of one row for every item of every group: what was shown, and what was acted on."""
+    """SQL with a row per item of every group: shown items and items with an interaction."""
     labels = {name: label_column(name) for name in tables.objectives}
     day = "concat('day ', floor(epoch(timestamp) / 86400)::BIGINT::VARCHAR)"
     session = f"coalesce(session_id, {day})"
@@ -130,7 +130,7 @@ def _outcomes(tables: PreparedTables) -> str:
 
 
 def _to_groups(rows: pa.Table, objectives: tuple[str, ...]) -> Groups:
-    """Flat rows, sorted by group, as queries with their outcomes."""
+    """Converts flat rows, sorted by group, to queries with their outcomes."""
     keys = rows.select(["asked", "user_id", "group_key"]).to_pylist()
     starts = [i for i, key in enumerate(keys) if i == 0 or key != keys[i - 1]]
     context = rows.select(["surface", "device", "country"]).take(pa.array(starts, pa.int64())).to_pylist()

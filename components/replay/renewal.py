@@ -26,7 +26,7 @@ DECLARED = ("log_price", "price_to_category", "rating", "log_num_ratings")  # an
 
 @dataclass(frozen=True, slots=True)
 class RenewalPolicy:
-    """What is renewed as of a cut, next to the catalogue and the popular lists, which always are.
+    """What is renewed as of a cut, in addition to the catalogue and the popular lists, which always are.
 
     Attributes:
         neighbours: Fits the neighbours again, at most `MOST_REFITS` times over all cuts. Served neighbours are a day

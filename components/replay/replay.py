@@ -1,7 +1,7 @@
 """The recommender replayed over queries of the past, each answered as of the last cut before it.
 
 Training rows, the evaluation of impressions and the drift reference all replay queries of the log. `Replay` groups the
-queries by cut and builds the recommender of each cut; what to do with its answers is left to the caller.
+queries by cut and builds the recommender of each cut; the caller decides how to use its answers.
 """
 
 from __future__ import annotations
@@ -36,10 +36,10 @@ class PastReader(Protocol):
         """Joins the state of many users at once."""
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """State of users as of times [q]."""
+        """State of users as of given times [q]."""
 
     def items(self, time: float) -> ItemColumns:
-        """The catalogue as of a time."""
+        """The catalogue as of a given time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +47,9 @@ class ReplayedBatch:
     """A batch of queries with the recommender of their cut.
 
     Attributes:
-        recommender: As of the cut.
+        recommender: The recommender as of the cut.
         batch: b queries with the state of their users.
-        places: Place of each query among all queries of the replay [b].
+        places: Index of each query among all queries of the replay [b].
     """
 
     recommender: Recommender
@@ -58,14 +58,14 @@ class ReplayedBatch:
 
 
 class Replay:
-    """Recommenders as of cuts of the past.
+    """Recommenders as of past cuts.
 
     Args:
         base: Artifacts of a cutoff or of a bundle.
-        reader: Reads users as of the queries' times, and the catalogue as of cuts.
+        reader: Reads users as of the times of the queries, and the catalogue as of cuts.
         cuts: Ascending unix seconds, at least one; queries before the first cut belong to it.
-        scorer: Ranks; None keeps the retrieval order.
-        renew: Renews the artifacts as of a cut, with the catalogue of that cut; by default nothing else is renewed.
+        scorer: Ranks the candidates; None keeps the retrieval order.
+        renew: Renews the artifacts as of a cut, with the catalogue of that cut; by default only the catalogue changes.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Replay:
         Args:
             tables: Clean prepared tables.
             cutoff: Supplies towers, index and half-lives.
-            reader: Of the features of the same run.
+            reader: Reads the features of the same run.
             cuts: Ascending unix seconds, at least one.
             policy: What is renewed as of a cut.
-            scorer: Ranks; None keeps the retrieval order.
+            scorer: Ranks the candidates; None keeps the retrieval order.
         """
         base = cutoff.artifacts(reader.items(float(cuts[0])))
         return cls(base, reader, cuts, scorer, Renewal(tables, cutoff, reader, cuts, policy))
@@ -111,7 +111,7 @@ class Replay:
         return Recommender(artifacts, Stages.of(artifacts, self._reader, self._scorer))
 
     def by_cut(self, queries: Sequence[Query], what: str) -> Iterator[tuple[Recommender, Places]]:
-        """The recommender of each cut that has queries, with the places of its queries, in order of time.
+        """The recommender of each cut that has queries, with the indices of its queries, in order of time.
 
         Args:
             queries: In any order.

@@ -1,6 +1,7 @@
-"""The data checks of a pipeline: two reports, each followed by the gate that may stop the run.
+"""The data checks of a pipeline: two reports, each followed by a gate that may stop the run.
 
-Thin wrappers. Statistics run in an image of their own (TFDV); this module loads under that image's kfp 2.13 too.
+The steps are thin wrappers. The statistics run in a separate image (TFDV), so this module also loads under the kfp
+2.13 of that image.
 """
 
 from kfp.dsl import HTML, Artifact, Dataset, Input, Metrics, Output
@@ -17,14 +18,14 @@ def check_rows_op(
     report: Output[HTML],
     metrics: Output[Metrics],
 ) -> None:
-    """Separates the rows to learn from and those not, with reasons.
+    """Separates clean rows from the other rows, which get a reason.
 
     Args:
         tables: Prepared tables as ingest wrote them.
         code_version: A cache key.
-        clean: Prepared tables again, clean rows only.
-        quarantine: A Parquet file a table with all other rows, and report.json.
-        report: The page.
+        clean: Prepared tables with the clean rows only.
+        quarantine: A Parquet file per table with all other rows, and report.json.
+        report: The HTML page.
         metrics: Quality rate and counts.
     """
     from components.step_metrics import log_metrics
@@ -39,12 +40,12 @@ def check_rows_op(
 
 @step()
 def require_quality_op(quarantine: Input[Dataset], report: Input[HTML], report_dir: str = "") -> None:
-    """Stops the run where too few interactions are clean.
+    """Stops the run if too few interactions are clean.
 
     Args:
-        quarantine: Holds report.json.
-        report: Its page, named in the error.
-        report_dir: Gets a copy of the page, quality.html, which is named instead; "" is nowhere.
+        quarantine: Directory with report.json.
+        report: The HTML page, named in the error.
+        report_dir: Receives a copy of the page as quality.html, which the error then names; "" for no copy.
     """
     from components.validation.gate import hand_over, require_quality
     from feature_repo.errors import exit_with_sentence
@@ -63,15 +64,15 @@ def statistics_op(
     report: Output[HTML],
     metrics: Output[Metrics],
 ) -> None:
-    """Statistics of every table by TFDV, held against the schema kept with the store.
+    """Computes statistics of every table with TFDV and compares them with the schema kept in the store.
 
     Args:
         clean: Clean prepared tables.
-        store: The dataset's store; `schema/` in it keeps the schemas.
-        schema_version: `schema.schema_version(store)` as the run begins; a cache key.
+        store: The dataset's store; its folder `schema/` keeps the schemas.
+        schema_version: `schema.schema_version(store)` at the start of the run; a cache key.
         code_version: A cache key.
         statistics: Directory with statistics.json.
-        report: The page.
+        report: The HTML page.
         metrics: Numbers of anomalies and of drifted columns.
     """
     import json
@@ -96,12 +97,12 @@ def statistics_op(
 
 @step()
 def require_schema_op(statistics: Input[Artifact], report: Input[HTML], report_dir: str = "") -> None:
-    """Stops the run where the data no longer fit the kept schema.
+    """Stops the run if the data no longer fit the kept schema.
 
     Args:
         statistics: Directory with statistics.json.
-        report: Its page, named in the error.
-        report_dir: Gets a copy of the page, statistics.html, which is named instead; "" is nowhere.
+        report: The HTML page, named in the error.
+        report_dir: Receives a copy of the page as statistics.html, which the error then names; "" for no copy.
     """
     from components.validation.gate import hand_over, require_schema
     from feature_repo.errors import exit_with_sentence

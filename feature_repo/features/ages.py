@@ -1,4 +1,4 @@
-"""How long ago things were: which columns are ages, days between moments, and counts that fade with them.
+"""Ages of things: which columns are ages, days between moments, and counts that decay with age.
 
 Retrieval, the readers of snapshots and the ranker's features share this arithmetic, so that they cannot differ.
 
@@ -15,11 +15,11 @@ from feature_repo.features.state import FloatArray, TimeArray
 
 AGE_PREFIX = "days_since_"
 ITEM_AGE, ITEM_MOMENT = "age_days", "created_at"
-SMALLEST_SPREAD = 1e-6  # half-lives; events closer together are one moment
+SMALLEST_SPREAD = 1e-6  # half-lives; events closer together count as simultaneous
 
 
 def moment_of(name: str) -> str | None:
-    """The stored moment that an age column counts from, None for a column that is not an age.
+    """The stored moment that an age column counts from; None for a column that is not an age.
 
     `days_since_<event>` counts from `<event>_at`, and an item's `age_days` from `created_at`.
     """
@@ -30,7 +30,7 @@ def moment_of(name: str) -> str | None:
 
 
 def days_between(earlier: TimeArray, later: TimeArray) -> npt.NDArray[np.float64]:
-    """Days from unix seconds [n] to unix seconds [n]; NaN where either is."""
+    """Days from `earlier` to `later`, both unix seconds [n]; NaN if either is NaN."""
     days: npt.NDArray[np.float64] = (later - earlier) / DAY
     return days
 
@@ -38,14 +38,14 @@ def days_between(earlier: TimeArray, later: TimeArray) -> npt.NDArray[np.float64
 def decayed_count(
     counts: FloatArray, first: TimeArray, last: TimeArray, now: TimeArray, half_life_days: float
 ) -> npt.NDArray[np.float64]:
-    """Events that fade, as if those before the last were spread evenly from the first to the last.
+    """Decayed number of events, as if those before the last were spread evenly from the first to the last.
 
     Args:
         counts: Events [n], at least 1.
-        first: Unix seconds of the first [n].
-        last: Unix seconds of the latest [n].
-        now: Unix seconds to fade up to [n].
-        half_life_days: Days in which an event loses half its weight.
+        first: Unix seconds of the first event [n].
+        last: Unix seconds of the latest event [n].
+        now: Unix seconds of the time to decay to [n].
+        half_life_days: Days in which an event loses half of its weight.
 
     Returns:
         2^-age of the latest plus (counts - 1) times the mean of 2^-age over the spread, ages in half-lives [n].

@@ -1,8 +1,8 @@
 """Which columns a dataset has data for.
 
-`choose_features` asks every feature group for its columns, and so decides the order of the feature set. A column the
-dataset has no data for is left out rather than carried as nothing but nulls. An owner's column that has the name of a
-computed one is refused.
+`choose_features` asks every feature group for its columns, which decides the order of the feature set. Columns without
+data in the dataset are left out instead of being null everywhere. An owner's column must not have the name of a
+computed column.
 """
 
 from __future__ import annotations
@@ -26,14 +26,14 @@ SNAPSHOT_KEYS = ("event_timestamp", "from_day", "to_day", "valid_from_us", "crea
 
 
 def choose_features(tables: PreparedTables, sources: Sequence[str]) -> FeatureSet:
-    """Chooses the columns the tables have data for and freezes the vocabularies.
+    """Chooses the columns that the tables have data for and freezes the vocabularies.
 
     Args:
         tables: Prepared tables.
-        sources: Names of the retrieval sources in bit order; each gives the ranker a score and a rank.
+        sources: Names of the retrieval sources in bit order; each adds a score and a rank to the ranker's features.
 
     Raises:
-        DatasetError: A declared extra column has the name of a column computed here.
+        DatasetError: A declared extra column has the name of a computed column.
     """
     config = tables.config
     vocabularies = read_vocabularies(tables)
@@ -63,7 +63,7 @@ def _names(groups: Sequence[SnapshotGroup] | Sequence[CrossGroup], facts: Datase
 
 
 def _check_extras(tables: PreparedTables) -> None:
-    """Refuses extra columns with the name of a computed one, whether or not this log has the data for it."""
+    """Raises DatasetError for an extra column with the name of a computed column, even if the log lacks its data."""
     complete = DatasetFacts.complete(tuple(tables.objectives))
     users, items = (_names(groups, complete) for groups in (USER_GROUPS, ITEM_GROUPS))
     moments = [moment for name in users if (moment := moment_of(name))]
@@ -73,8 +73,8 @@ def _check_extras(tables: PreparedTables) -> None:
         for extra in (*extras.categorical, *extras.numerical):
             if extra in names or extra in SNAPSHOT_KEYS:
                 raise DatasetError(
-                    f"[features.{table}] of dataset.toml lists {extra!r}, the name of a column that is computed from "
-                    f"the log; list another name and say in [columns.{table}] that it is {extra!r} in the file."
+                    f"The table [features.{table}] of dataset.toml lists {extra!r}, the name of a computed column: "
+                    f"list another name, and say in [columns.{table}] that it is {extra!r} in the file."
                 )
 
 

@@ -1,13 +1,11 @@
-"""Where the parts of built features lie.
+"""The layout of a features directory, which `components/features` fills.
 
-Owns the layout of a features directory; `components/features` fills it.
-
-    feature_set.json                       names, order and vocabularies
-    snapshots/user_stats.parquet           daily activity and profile of users
-    snapshots/user_history.parquet         last events and own items of users, whenever they change
-    snapshots/item_stats.parquet           daily activity, rates and content of items
-    item_ids.parquet                       the row map: row i is item i
-    items_static.parquet                   the newest content of every item, aligned to the row map
+feature_set.json                       names, order and vocabularies
+snapshots/user_stats.parquet           daily activity and profile of users
+snapshots/user_history.parquet         last events and own items of users, at each change
+snapshots/item_stats.parquet           daily activity, rates and content of items
+item_ids.parquet                       the row map: row i is item i
+items_static.parquet                   the newest content of every item, aligned to the row map
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The ordered feature set: every column a model sees, its kind and its vocabulary.
+"""The ordered feature set: every column that a model sees, its kind and its vocabulary.
 
-Two artifacts fit together exactly when their feature sets have the same hash. Values come from snapshots and
+Two artifacts fit together if and only if their feature sets have the same hash. Values come from snapshots and
 transforms. `choice.py` asks the feature groups (`groups/`) which columns a dataset has data for.
 """
 
@@ -23,7 +23,7 @@ TRANSFORMS_VERSION = 3  # raise by hand whenever a snapshot or transform compute
 
 WINDOWS = (1, 7, 30)  # days of the activity windows
 
-# What the recommender reads of an item beside the ranker's columns, and of what a user did; stored types.
+# Columns of items for the recommender, in addition to the ranker's columns, and of user histories; stored types.
 ITEM_FACTS: Mapping[str, str] = {
     "price": "float64",
     "in_stock": "boolean",
@@ -47,24 +47,23 @@ Vocabulary = tuple[str, ...]
 
 
 class FeatureSet(BaseModel):
-    """Names in order, vocabularies, and what they depend on.
+    """Names in order, vocabularies, and the settings that they depend on.
 
-    Names of the snapshot columns are bare ("num_click_7d"); `ranker_features` prefixes them with their side
-    ("item_num_click_7d") so that they are distinct. Vocabulary keys are "<side>.<column>" with side users, items or
-    request; the code of a value is its place counted from 1, and 0 is missing or unknown.
+    Names of the snapshot columns are bare ("num_click_7d"). `ranker_features` prefixes them with their side
+    ("item_num_click_7d") so that they are distinct. Vocabulary keys are "<side>.<column>" with the side users, items or
+    request. The code of a value is its position counted from 1; 0 is missing or unknown.
 
     Attributes:
         transforms_version: Version of the code that computes the columns.
-        objectives: Weakest first; the grade of an objective is its place counted from 1.
-        repeats: Which of the user's own items may come again: never, until-converted or always.
+        objectives: Weakest first; the grade of an objective is its position counted from 1.
+        repeats: Which of the user's own items may be recommended again: never, until-converted or always.
         user_numeric, user_categorical: Columns of `UserColumns.numeric` and `.categorical`.
         item_numeric, item_categorical: Columns of `ItemColumns.numeric` and `.categorical`.
-        user_extras, item_extras: The declared extra columns among the numeric ones.
+        user_extras, item_extras: The declared extra columns among the numeric columns.
         request_numeric, request_categorical: Columns computed from the query alone.
         cross_numeric: Columns computed from user and item together.
         sources: Retrieval sources in bit order.
-        vocabularies: "<side>.<column>" -> values in their own order, frozen at fit; in older bundles by
-            frequency.
+        vocabularies: "<side>.<column>" -> values, sorted; bundles made before that keep the order of frequency.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -111,7 +110,7 @@ class FeatureSet(BaseModel):
 
     @cached_property
     def categorical_indices(self) -> tuple[int, ...]:
-        """Columns of the ranker's matrix that hold codes, not quantities."""
+        """Columns of the ranker's matrix that hold codes instead of quantities."""
         names = {
             *(f"item_{name}" for name in self.item_categorical),
             *(f"user_{name}" for name in self.user_categorical),
@@ -120,7 +119,7 @@ class FeatureSet(BaseModel):
         return tuple(index for index, name in enumerate(self.ranker_features) if name in names)
 
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = True) -> Self:  # noqa: ARG002
-        """A copy that computes its own hash; pydantic's would carry the one of the original along."""
+        """A copy that computes its own hash; pydantic would copy the cached hash of the original."""
         return type(self).model_validate({**self.model_dump(), **(update or {})})
 
     @cached_property
@@ -150,12 +149,12 @@ class FeatureSet(BaseModel):
         """Reads a set written by `save`.
 
         Raises:
-            BundleError: The file is missing, damaged, or of other transforms than this code has.
+            BundleError: The file is missing, damaged, or made by another version of the transforms.
         """
         try:
             loaded = cls.model_validate_json(Path(path).read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
-            raise BundleError(f"The feature set {path} cannot be read: {error}") from error
+            raise BundleError(f"The feature set {path} cannot be read ({error}): train again.") from error
         if loaded.transforms_version != TRANSFORMS_VERSION:
             raise BundleError(
                 f"The feature set {path} was made by version {loaded.transforms_version} of the transforms and this"
@@ -165,6 +164,6 @@ class FeatureSet(BaseModel):
 
 
 def _ages(names: Sequence[str], extras: Sequence[str]) -> dict[str, str]:
-    """An owner's extra column is stored as it is, whatever its name."""
+    """The ages among columns; an owner's extra column is stored unchanged, even under the name of an age."""
     moments = {name: moment_of(name) for name in names if name not in extras}
     return {name: moment for name, moment in moments.items() if moment is not None}

@@ -1,7 +1,7 @@
-"""What is known of users and items at a time, as columns.
+"""The state of users and items at a given time, as columns.
 
-The feature store answers with ids; these types hold integer item rows (see `ItemColumns.item_ids`) so that everything
-after the edge is numpy over columns. Training rows and serving use the same types and the same transforms.
+The feature store returns ids. These types hold integer item rows (see `ItemColumns.item_ids`), so that all later code
+is numpy over columns. Training rows and serving use the same types and the same transforms.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float32]
 TimeArray = npt.NDArray[np.float64]
 OffsetArray = npt.NDArray[np.int64]
 
-HISTORY_LENGTH = 50  # positive events kept of a user, the latest ones
+HISTORY_LENGTH = 50  # number of latest positive events kept per user
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,8 +24,8 @@ class History:
     """The last `HISTORY_LENGTH` positive events of each of q users, oldest first, flattened.
 
     Attributes:
-        offsets: [q + 1], user i owns `offsets[i]:offsets[i + 1]`.
-        rows: Item rows [n]; ids unknown to the row map are left out.
+        offsets: [q + 1], user i has the entries `offsets[i]:offsets[i + 1]`.
+        rows: Item rows [n]; ids that the row map lacks are left out.
         grades: Objective grade of each event [n], 1 the weakest.
         times: Unix seconds [n].
     """
@@ -38,14 +38,14 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class OwnItems:
-    """Every item each of q users ever had a positive or negative event with, sorted by row within the user.
+    """Every item with which each of q users ever had a positive or negative event, sorted by row within the user.
 
     Attributes:
         offsets: [q + 1].
         rows: Item rows [n], ascending and distinct within a user.
-        counts: Positive events [n] (0 where only turned down).
+        counts: Positive events [n] (0 if there are only negative events).
         negatives: Negative events [n].
-        grades: Strongest objective grade reached [n], 0 where only turned down.
+        grades: Strongest objective grade reached [n], 0 if there are only negative events.
         first: Unix seconds of the first event [n].
         last: Unix seconds of the latest event [n].
     """
@@ -61,7 +61,7 @@ class OwnItems:
 
 @dataclass(frozen=True, slots=True)
 class UserColumns:
-    """State of q users as of their queries' times (a user may stand here several times).
+    """State of q users as of the times of their queries (a user may occur several times).
 
     Attributes:
         known: Whether the store has the user [q].
@@ -69,7 +69,7 @@ class UserColumns:
         categorical: Codes in `FeatureSet.user_categorical` order [q, len]; 0 is missing or unknown.
         country: Country as text [q], "" where unknown.
         history: Last positive events.
-        own: Whole-history own items.
+        own: Own items over the whole history.
     """
 
     known: npt.NDArray[np.bool_]
@@ -85,7 +85,7 @@ class UserColumns:
 
 @dataclass(frozen=True, slots=True)
 class ItemColumns:
-    """The catalogue as of a time; row i of every column is item `item_ids[i]`.
+    """The catalogue as of a given time; row i of every column is item `item_ids[i]`.
 
     Attributes:
         item_ids: Ids as text [m], sorted; the row map.
@@ -93,9 +93,9 @@ class ItemColumns:
         categorical: Codes in `FeatureSet.item_categorical` order [m, len]; 0 is missing or unknown.
         price: Unit price [m], NaN where missing.
         available: In stock (missing counts as in stock) [m].
-        created_at: Unix seconds [m], NaN where unknown; an item is not shown before.
+        created_at: Unix seconds [m], NaN if unknown; an item is not shown before this time.
         regions: Text of allowed countries joined by "|" [m], "" is everywhere.
-        min_age: Least age [m], 0 where unrestricted.
+        min_age: Minimum age in years [m], 0 if unrestricted.
     """
 
     item_ids: npt.NDArray[np.object_]

@@ -1,12 +1,12 @@
 """Features of a query, and the ranker's matrix: numpy over columns, one implementation for training rows and serving.
 
 The groups in `groups/requests` and `groups/cross` compute the columns; this module puts them in the order of the
-feature set and assembles the ranker's matrix. Ages are computed at the query's own time: a snapshot that stored ages
-would freeze them at its cut. There are no ids, stores and frameworks here, no Python work per candidate, and per query
-only the reading of the query's scalars.
+feature set and assembles the ranker's matrix. Ages are computed at the time of the query, because ages in a snapshot
+would be frozen at its cut. The module contains no ids, stores and frameworks. It does no Python work per candidate; per
+query it only reads the scalars of the query.
 
 Candidates of q queries are ragged: candidate j has item row `rows[j]` and belongs to query `query_index[j]`, which is
-also the place of its user in `UserColumns`.
+also the index of its user in `UserColumns`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from feature_repo.features.state import FloatArray, IntArray, ItemColumns, Offse
 
 
 class Candidates(Protocol):
-    """What the features read of a candidate set (`inference.candidates.query.CandidateSet` is one)."""
+    """Attributes of a candidate set that the features read (`inference.candidates.query.CandidateSet` has them)."""
 
     @property
     def offsets(self) -> OffsetArray: ...
@@ -55,7 +55,7 @@ def assemble(
 
     Args:
         queries: q queries.
-        users: Their users' state [q].
+        users: State of the users of the queries [q].
         items: The catalogue [m].
         candidates: n candidates of the q queries.
         feature_set: Names the columns and their order (`ranker_features`).
@@ -94,7 +94,7 @@ def request_features(
 ) -> FloatArray:
     """Features of the request alone, in `request_numeric` then `request_categorical` order.
 
-    Hours and weekdays are UTC. A query that names no country has its user's.
+    Hours and weekdays are UTC. A query without a country gets the country of its user.
 
     Args:
         queries: q queries.
@@ -123,7 +123,7 @@ def cross_features(pairs: Pairs) -> FloatArray:
 
 
 def anchor_rows(queries: Sequence[RequestContext], items: ItemColumns) -> IndexArray:
-    """Row of the item each query starts from (its seed, else the last item viewed) [q]; -1 for none or unknown."""
+    """Row of the item that each query starts from (its seed, else the last viewed item) [q]; -1 if none or unknown."""
     found = np.full(len(queries), -1, dtype=np.int64)
     named = [(place, query.item_id or query.last_item_id) for place, query in enumerate(queries)]
     places = [place for place, item_id in named if item_id]

@@ -1,4 +1,4 @@
-"""Vocabularies of the categorical columns, read from prepared tables a batch at a time.
+"""Vocabularies of the categorical columns, read from prepared tables in batches.
 
 A column without any value has no vocabulary, and the feature set leaves it out.
 """
@@ -16,7 +16,7 @@ from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.feature_set import Vocabulary
 from feature_repo.features.groups.requests.texts import REQUEST_TEXTS
 
-MAX_VOCABULARY = 50_000  # values that a categorical column keeps
+MAX_VOCABULARY = 50_000  # values kept per categorical column, the most frequent ones
 
 USER_CATEGORICAL = ("country", "age_group", "gender", "language")
 ITEM_CATEGORICAL = ("category", "brand", "seller_id")
@@ -37,16 +37,7 @@ def read_vocabularies(tables: PreparedTables) -> dict[str, Vocabulary]:
 
 
 def vocabulary_of(batches: Iterable[pa.Array], most: int = MAX_VOCABULARY) -> Vocabulary:
-    """Values of a column in their own order; null and empty text are missing.
-
-    Only the `most` frequent values are kept, of equally frequent ones the first by value. Their order does not follow
-    from how often they occur: a log that goes on keeps its codes, and its feature set its hash, until a value comes or
-    goes.
-
-    Args:
-        batches: The column as text.
-        most: Values to keep.
-    """
+    """Values of a column, most frequent first, ties by value; null and empty text count as missing."""
     counts: Counter[str] = Counter()
     for values in batches:
         for entry in pc.value_counts(values).to_pylist():

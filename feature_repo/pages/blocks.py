@@ -1,7 +1,7 @@
 """The building blocks of a report: page, header, sections, tiles, tables, cards and badges.
 
-Every block takes text or markup and returns markup; text is escaped here. A page is one file that shows itself without
-a network: it has no scripts, fonts, images or links. How blocks look is said in `style`.
+Every block takes text or markup and returns markup; the blocks escape text. A page is a single file that needs no
+network: it has no scripts, fonts, images or links. `style` defines how blocks look.
 """
 
 from __future__ import annotations
@@ -34,13 +34,13 @@ def page(title: str, head: Markup, *body: object) -> str:
 
 
 def header(about: str, verdict: str, *lines: Markup, tone: Tone = "plain") -> Markup:
-    """The head of a page: what the report is about, its verdict in large letters, and lines that explain it."""
+    """The head of a page: the subject of the report, its verdict in large letters, and lines that explain it."""
     inner = [element("p", about, class_="about"), element("h1", verdict), *lines]
     return element("header", element("div", *inner), class_=tone)
 
 
 def lead(*content: object) -> Markup:
-    """The sentence of a header that a person reads first."""
+    """The first sentence of a header."""
     return element("p", *content, class_="lead")
 
 
@@ -61,7 +61,7 @@ def section(heading: object, *body: object, note: object = "") -> Markup:
 
 
 def panel(*content: object, columns: bool = False) -> Markup:
-    """A white box; `columns` sets two blocks next to each other where the screen is wide enough."""
+    """A white box; `columns` sets two blocks next to each other if the screen is wide enough."""
     return element("div", *content, class_="panel two" if columns else "panel")
 
 
@@ -78,12 +78,12 @@ def tiles(entries: Iterable[tuple[object, object, Tone]]) -> Markup:
 
 
 def facts(entries: Mapping[str, object]) -> Markup:
-    """Values by name, one a line."""
+    """Values by name, one per line."""
     return element("dl", *(joined([element("dt", name), element("dd", value)]) for name, value in entries.items()))
 
 
 def table(headers: Sequence[object], rows: Iterable[Sequence[object]], numeric: Sequence[int] = ()) -> Markup:
-    """A table; `numeric` names the columns that are set to the right. A narrow screen scrolls it sideways."""
+    """A table; the columns with an index in `numeric` are aligned right. A narrow screen scrolls the table sideways."""
     kinds = ["num" if column in numeric else "" for column in range(len(headers))]
 
     def line(kind: str, cells: Sequence[object]) -> Markup:
@@ -94,17 +94,17 @@ def table(headers: Sequence[object], rows: Iterable[Sequence[object]], numeric: 
 
 
 def badge(label: str, tone: Tone = "plain") -> Markup:
-    """A short label on a tinted ground."""
+    """A short label on a tinted background."""
     return element("span", label, class_=f"badge {tone}")
 
 
 def code(value: object) -> Markup:
-    """A name or a value as the program writes it."""
+    """A name or a value in a monospaced font."""
     return element("code", value)
 
 
 def record(values: Mapping[str, object], marked: str = "", prefix: Sequence[str] = ()) -> Markup:
-    """One row of a table as `name=value` pairs, after the words of `prefix`; the pair of `marked` stands out."""
+    """A row of a table as `name=value` pairs, after the words of `prefix`; the pair of `marked` is highlighted."""
     pairs = {name: f"{name}={value}" for name, value in values.items()}
     shown = [element("b", pair) if name == marked else escaped(pair) for name, pair in pairs.items()]
     return element("div", joined([*prefix, *shown], " · "), class_="code")

@@ -1,7 +1,7 @@
 """The charts of the reports as inline SVG.
 
-Horizontal positions are percentages and text is HTML or has a fixed size, so a chart fits any width and stays
-readable on a phone. Every bar has a tooltip with its exact figures.
+Horizontal positions are percentages, and text is HTML or has a fixed size. So a chart fits any width and stays readable
+on a phone. Every bar has a tooltip with its exact values.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from feature_repo.pages.markup import Markup, element, joined
 
 Fill = Literal["accent", "soft", "rest", "good", "warn", "bad"]
 
-ROW_HEIGHT = 18  # pixels, of a horizontal bar's row
+ROW_HEIGHT = 18  # pixels, height of the row of a horizontal bar
 HISTOGRAM_HEIGHT = 64
 DAYS_HEIGHT = 150
-SPIKE_HEIGHT = 18  # room above the days for the names of spikes
-MOST_SPACED = 240  # days; more bars than that leave no room for gaps
+SPIKE_HEIGHT = 18  # pixels above the days for the names of spikes
+MOST_SPACED = 240  # days; a chart with more bars has no gaps
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,10 +27,10 @@ class Bar:
     """One horizontal bar.
 
     Attributes:
-        label: Name to the left.
+        label: Name on the left.
         value: Length, at least 0.
-        words: Figures to the right.
-        interval: Low and high end of the whisker; None draws no whisker.
+        words: Values on the right.
+        interval: Low and high end of the whisker; None for no whisker.
         fill: Colour.
     """
 
@@ -43,7 +43,7 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two values of one bin, the earlier drawn above the later; attributes as in `Bar`."""
+    """Two values of a bin, the earlier drawn above the later; attributes as in `Bar`."""
 
     label: str
     before: float
@@ -53,7 +53,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class DayBar:
-    """Rows of one UTC day (ISO date): kept, bad and of bots, and whether the day is a spike."""
+    """Rows of a UTC day (ISO date): kept, bad and from bots, and whether the day is a spike."""
 
     day: str
     kept: int
@@ -67,13 +67,13 @@ class DayBar:
 
 
 def legend(entries: Iterable[tuple[Fill, str]], *more: object) -> Markup:
-    """What the colours mean: (fill, words) each, then further words."""
+    """The meaning of the colours: (fill, words) each, then further words."""
     keys = (element("span", element("i", class_=f"fill-{fill}"), words) for fill, words in entries)
     return element("p", *keys, *more, class_="legend")
 
 
 def bars(entries: Sequence[Bar]) -> Markup:
-    """Horizontal bars from zero on one scale, each with an interval where it has one."""
+    """Horizontal bars from zero on a common scale, each with its interval if it has one."""
     ends = [bar.interval[1] if bar.interval else bar.value for bar in entries]
     scale = 100 / (max(ends, default=0.0) or 1.0)
     return element("div", *(_row(bar.label, bar.words, *_bar(bar, scale)) for bar in entries), class_="bars")
@@ -119,7 +119,7 @@ def histogram(edges: Sequence[float], weights: Sequence[float], ends: tuple[floa
     Args:
         edges: Bin edges [n + 1].
         weights: Shares of the rows [n].
-        ends: What is written below the first and the last bar; None writes the outermost edges.
+        ends: Labels below the first and the last bar; None writes the outermost edges.
     """
     first, last = ends or (edges[0], edges[-1])
     highest = max(weights, default=0.0) or 1.0
@@ -135,7 +135,7 @@ def histogram(edges: Sequence[float], weights: Sequence[float], ends: tuple[floa
 
 
 def daily_bars(days: Sequence[DayBar]) -> Markup:
-    """Rows by day, stacked from kept over bots to bad, spikes marked; days without rows stand as gaps."""
+    """Rows per day, stacked from kept over bots to bad, with spikes marked; days without rows are gaps."""
     highest = max((day.rows for day in days), default=1) or 1
     step = 100 / max(len(days), 1)
     width = step if len(days) > MOST_SPACED else 0.86 * step
@@ -167,7 +167,7 @@ def daily_bars(days: Sequence[DayBar]) -> Markup:
 
 
 def _row(label: str, words: str, *drawn: Markup) -> Markup:
-    """Name, drawing and figures, which are three cells of the grid around them."""
+    """Name, drawing and values: three cells of the surrounding grid."""
     tooltip = element("title", f"{label}: {words}")
     return joined(
         [
@@ -179,12 +179,12 @@ def _row(label: str, words: str, *drawn: Markup) -> Markup:
 
 
 def _rect(width: float, y: float, height: float, fill: Fill) -> Markup:
-    """A bar from the left edge, `width` in percent; a value near zero still shows as a thin line."""
+    """A bar from the left edge, `width` in percent; a value near zero is drawn as a thin line."""
     return element("rect", width=f"{max(width, 0.4):.2f}%", y=y, height=height, rx=2, class_=f"fill-{fill}")
 
 
 def _column(words: str, x: float, width: float, y: float, height: float, fill: Fill) -> Markup:
-    """A standing bar with a tooltip: `x` and `width` in percent, `y` and `height` in pixels."""
+    """A vertical bar with a tooltip: `x` and `width` in percent, `y` and `height` in pixels."""
     shape = element("rect", x=f"{x:.3f}%", width=f"{width:.3f}%", y=y, height=height, class_=f"fill-{fill}")
     return element("g", element("title", words), shape)
 

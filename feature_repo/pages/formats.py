@@ -1,4 +1,4 @@
-"""Writes numbers, shares and times as people read them."""
+"""Formats numbers, shares and times for readers."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 
 
 def number(value: float | int | None) -> str:
-    """A number: grouped integers, else four significant digits; `-` for None and NaN."""
+    """A number: integers with separators, else four significant digits; `-` for None and NaN."""
     if value is None or value != value:
         return "-"
     if isinstance(value, int) or (float(value).is_integer() and abs(value) < 1e15):
@@ -15,7 +15,7 @@ def number(value: float | int | None) -> str:
 
 
 def percent(share: float) -> str:
-    """A share in [0, 1] as a percentage with up to two decimals; a part is never rounded to nothing or to the whole."""
+    """A share in [0, 1] as a percentage with up to two decimals; a part is never rounded to 0 % or 100 %."""
     shown = f"{share * 100:.2f}".rstrip("0").rstrip(".")
     if shown == "100" and share < 1:
         return "99.99+ %"
@@ -23,7 +23,7 @@ def percent(share: float) -> str:
 
 
 def short_percent(share: float) -> str:
-    """A share in [0, 1] as a percentage inside a sentence: whole percents, tenths below ten."""
+    """A share in [0, 1] as a percentage inside a sentence: whole percents; one decimal below ten percent."""
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
 
 

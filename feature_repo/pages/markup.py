@@ -1,7 +1,7 @@
 """Builds HTML elements and escapes every piece of text exactly once.
 
-All markup of the reports comes from `element`, so that no block can forget to escape. The module uses the standard
-library only, as the whole package does: the TFDV environment imports it.
+All markup of the reports comes from `element`, so that no block can forget to escape. The whole package uses only the
+standard library, because the TFDV environment imports it.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ VOID = frozenset({"line", "meta", "rect"})  # elements without content
 
 
 class Markup(str):
-    """Text that is HTML already and is not escaped again."""
+    """Text that is already HTML and is not escaped again."""
 
 
 def escaped(value: object) -> Markup:
@@ -22,7 +22,7 @@ def escaped(value: object) -> Markup:
 
 
 def joined(parts: Iterable[object], separator: str = "") -> Markup:
-    """The parts in a row, each escaped unless it is markup, with `separator` between them."""
+    """The parts in order, each escaped unless it is markup, with `separator` between them."""
     return Markup(escape(separator).join(escaped(part) for part in parts))
 
 

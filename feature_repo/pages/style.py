@@ -1,6 +1,6 @@
-"""The stylesheet of every report: one look for screen, phone and paper.
+"""The stylesheet of all reports: the same look on screen, phone and paper.
 
-Tones are `good`, `warn`, `bad` and `plain`. Colours of charts are classes too, so no colour stands outside this file.
+Tones are `good`, `warn`, `bad` and `plain`. Colours of charts are classes too, so only this file defines colours.
 """
 
 STYLE = """

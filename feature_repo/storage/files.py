@@ -1,6 +1,6 @@
-"""Writes files so that a reader sees the old one or the new one, never a half, and reads them back.
+"""Writes files atomically, so that a reader sees the old or the new content, and reads them back.
 
-Owns atomic replacement and checksums. Refuses nothing about content: whoever writes a format validates it.
+The module also computes checksums. It does not validate content: the writer of a format does.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ CHUNK_BYTES = 1 << 20
 
 @contextmanager
 def atomic_write(path: Path | str) -> Iterator[Path]:
-    """Yields a path in the same folder to write to, and puts it in place of `path` once the block has ended well.
+    """Yields a temporary path in the same folder, and moves the file to `path` after the block succeeds.
 
-    The content is flushed to disk before the replacement; after an exception `path` is as it was and nothing is left
-    beside it. Missing parent folders are made.
+    The content is flushed to disk before the replacement. After an exception `path` is unchanged and the temporary
+    file is removed. Missing parent folders are created.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def write_text(path: Path | str, text: str) -> None:
 
 
 def write_json(path: Path | str, content: Any) -> None:
-    """Writes `content` as indented JSON, keys in their own order; NaN and infinity are refused with ValueError."""
+    """Writes `content` as indented JSON, keys in their order; NaN and infinity raise ValueError."""
     write_text(path, json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n")
 
 
@@ -62,7 +62,7 @@ def write_parquet(path: Path | str, table: pa.Table) -> None:
 
 
 def sync_directory(directory: Path) -> None:
-    """Makes the names in a directory durable."""
+    """Makes the entries of a directory durable."""
     descriptor = os.open(directory, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -71,7 +71,7 @@ def sync_directory(directory: Path) -> None:
 
 
 def list_files(directory: Path) -> list[str]:
-    """Paths of all files below a directory, relative and sorted."""
+    """Relative paths of all files below a directory, sorted."""
     return sorted(path.relative_to(directory).as_posix() for path in directory.rglob("*") if path.is_file())
 
 

@@ -1,7 +1,7 @@
-"""One way to the files of a store or a log, whether it is a directory on this machine or lies behind a URL.
+"""A common interface to the files of a store or a log, in a directory on this machine or behind a URL.
 
-`open_folder` chooses the implementation. `local_path` serves the few callers for which the place matters: SQLite files
-and bundles that are opened in place need a directory.
+`open_folder` chooses the implementation. `local_path` is for the few callers that need a directory: SQLite files and
+bundles that are opened in place.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from feature_repo.storage.remote_folder import RemoteFolder
 
 
 class Folder(Protocol):
-    """Files by their path below a folder, with `/` between its parts; the folder need not exist.
+    """Files by their path below a folder, with `/` as separator; the folder need not exist.
 
     A file is replaced as a whole: a reader sees the old content or the new content.
 
-    A folder behind a URL raises a StorageError when it cannot be read or written. A local folder raises the OSError of
-    the disk, whose path and number `exit_with_sentence` needs for its advice.
+    A folder behind a URL raises a StorageError if it cannot be read or written. A local folder raises the OSError of
+    the disk, because `exit_with_sentence` needs its path and number for the advice.
     """
 
     @property
@@ -29,34 +29,34 @@ class Folder(Protocol):
         """The directory or URL, for error sentences."""
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None where there is no file of this name."""
+        """The content of a file; None if the file does not exist."""
 
     def holds(self, name: str) -> bool:
-        """Whether there is a file of this name."""
+        """Whether the file exists."""
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the files and folders directly below a folder, sorted; none where it does not exist."""
+        """Names of the files and folders directly below a folder, sorted; empty if the folder does not exist."""
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of every file at any depth, by its path; none where the folder does not exist."""
+        """Size in bytes of every file at any depth, by its path; empty if the folder does not exist."""
 
     def write(self, name: str, content: bytes) -> None:
-        """Puts a file in place."""
+        """Writes a file."""
 
     def move_in(self, path: Path, name: str) -> None:
-        """Moves a local file into the folder; after an error it is still where it was."""
+        """Moves a local file into the folder; after an error the local file still exists."""
 
     def add(self, directory: Path, name: str, last: str) -> None:
-        """Copies a local directory into a folder that does not exist yet.
+        """Copies a local directory into a new folder.
 
         Args:
-            directory: Its files are copied, at any depth.
-            name: The new folder.
-            last: A file of the directory: a reader that sees it sees all the others. After an error it is absent.
+            directory: Directory with the files to copy, at any depth.
+            name: Path of the new folder.
+            last: A file of the directory. A reader that sees it sees all other files. After an error it is absent.
         """
 
     def download(self, folder: str, names: Sequence[str], directory: Path) -> None:
-        """Copies files of a folder into a local directory, which is made. After an error some may have been copied."""
+        """Copies files of a folder into a local directory, which is created. After an error some may be copied."""
 
     def local(self, folder: str, names: Sequence[str]) -> AbstractContextManager[Path]:
         """A local directory with these files of a folder, for reading within the block."""
@@ -64,7 +64,7 @@ class Folder(Protocol):
     def working_copy(self, suffix: str) -> AbstractContextManager[Path]:
         """A local directory with the files directly below the folder that end in a suffix, for reading and writing.
 
-        After the block the folder holds what the block wrote. After an exception a folder behind a URL is as it was.
+        After the block the folder holds its changes. After an exception a folder behind a URL is unchanged.
         """
 
 
@@ -75,5 +75,5 @@ def open_folder(url: str) -> Folder:
 
 
 def local_path(url: str) -> Path | None:
-    """The directory that is meant, None for a URL."""
+    """The directory that `url` names; None for a URL."""
     return None if "://" in url else Path(url)

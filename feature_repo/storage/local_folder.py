@@ -1,4 +1,4 @@
-"""A folder in a directory of this machine: files are durable before they appear, and appear as a whole."""
+"""A folder in a directory of this machine: files are durable before they appear, and appear complete."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ class LocalFolder:
     """Files below a directory, see `Folder`.
 
     Args:
-        path: The directory; need not exist.
+        path: The directory, which need not exist.
     """
 
     def __init__(self, path: Path) -> None:
@@ -47,7 +47,7 @@ class LocalFolder:
             temporary.write_bytes(content)
 
     def move_in(self, path: Path, name: str) -> None:
-        """See `Folder`. Where both are on one disk the file is not written again: its writer has flushed it."""
+        """See `Folder`. A file on the same disk is renamed, not copied, because its writer has flushed it."""
         target = self._path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -59,7 +59,7 @@ class LocalFolder:
                 shutil.copyfile(path, temporary)
             path.unlink()
 
-    def add(self, directory: Path, name: str, last: str) -> None:  # noqa: ARG002 - all files appear at one moment
+    def add(self, directory: Path, name: str, last: str) -> None:  # noqa: ARG002 - all files appear at the same time
         target = self._path / name
         building = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
         try:

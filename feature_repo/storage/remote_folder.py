@@ -1,8 +1,8 @@
-"""A folder behind a URL (s3://, through fsspec): reads, writes and moves files, and says in a sentence what failed.
+"""A folder behind a URL (s3://, through fsspec): reads, writes and moves files, and describes failures in a sentence.
 
-Owns time limits, retries and what an error means. Every look is a look at the server: listings are not kept, so that a
-reader sees what another process has just written. Endpoint and credentials come from the environment alone, by their
-usual names (AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...). Refuses nothing about content.
+The module defines time limits, retries and the meaning of errors. Listings are not cached, so that a reader sees what
+another process has just written. Endpoint and credentials come only from the environment, by their usual names
+(AWS_ENDPOINT_URL, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, ...). The module does not validate content.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from feature_repo.errors import StorageError
 from feature_repo.storage.files import list_files
 
 CONNECT_SECONDS = 3.0
-READ_SECONDS = 10.0  # without a byte
-# What fails is tried RETRIES times by s3fs, and each time CALL_ATTEMPTS times by botocore: a server that is away costs
-# seconds, one that hangs costs under a minute.
+READ_SECONDS = 10.0  # without a received byte
+# s3fs tries a failed call RETRIES times, and botocore each of these CALL_ATTEMPTS times. A server that cannot be
+# reached costs seconds, a server that hangs costs under a minute.
 RETRIES = 2
 CALL_ATTEMPTS = 2
 MAX_QUOTED = 300
@@ -33,17 +33,17 @@ T = TypeVar("T")
 
 
 class RemoteFolder:
-    """Files below a URL, see `Folder`; nothing is asked of the server before the first call.
+    """Files below a URL, see `Folder`; the server is not contacted before the first call.
 
     Args:
-        url: Such as s3://bucket/folder; need not exist but for its bucket.
+        url: URL such as s3://bucket/folder; the bucket must exist, the folder need not.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url
 
     def read(self, name: str) -> bytes | None:
-        """The content of a file, None where there is none of this name.
+        """The content of a file; None if the file does not exist.
 
         Raises:
             StorageError: The folder cannot be read.
@@ -51,7 +51,7 @@ class RemoteFolder:
         return self._ask(lambda: bytes(self._files.cat_file(self._path(name))))
 
     def holds(self, name: str) -> bool:
-        """Whether there is a file of this name.
+        """Whether the file exists.
 
         Raises:
             StorageError: The folder cannot be read.
@@ -60,7 +60,7 @@ class RemoteFolder:
         return found is not None and found["type"] == "file"
 
     def names(self, folder: str = "") -> list[str]:
-        """Names of the files and folders right below a folder, sorted; none where it does not exist.
+        """Names of the files and folders directly below a folder, sorted; empty if the folder does not exist.
 
         Raises:
             StorageError: The folder cannot be read.
@@ -69,7 +69,7 @@ class RemoteFolder:
         return sorted(posixpath.basename(str(path).rstrip("/")) for path in paths)
 
     def sizes(self) -> dict[str, int]:
-        """Bytes of every file at any depth, by its path below the folder; none where it does not exist.
+        """Size in bytes of every file at any depth, by its path below the folder; empty if the folder does not exist.
 
         Raises:
             StorageError: The folder cannot be read.
@@ -79,28 +79,28 @@ class RemoteFolder:
         return {str(path).strip("/").removeprefix(f"{root}/"): int(entry["size"]) for path, entry in found.items()}
 
     def write(self, name: str, content: bytes) -> None:
-        """Puts a file in place as a whole: a reader sees the old one or the new one.
+        """Writes a file as a whole: a reader sees the old or the new content.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: The file cannot be written.
         """
         self._tell(lambda: self._files.pipe_file(self._path(name), content))
 
     def upload(self, directory: Path, names: Sequence[str], folder: str) -> None:
-        """Copies files of a directory into a folder, side by side; their order is nobody's.
+        """Copies files of a directory into a folder concurrently, in no particular order.
 
         Raises:
-            StorageError: One cannot be written; others may have been.
+            StorageError: A file cannot be written; other files may have been written.
         """
         sources = [str(directory / name) for name in names]
         targets = [self._path(posixpath.join(folder, name)) for name in names]
         self._tell(lambda: self._files.put(sources, targets))
 
     def download(self, folder: str, names: Sequence[str], directory: Path) -> None:
-        """Copies files of a folder into a directory, side by side.
+        """Copies files of a folder into a directory concurrently.
 
         Raises:
-            StorageError: One is missing or cannot be read; others may have been copied.
+            StorageError: A file is missing or cannot be read; other files may have been copied.
         """
         sources = [self._path(posixpath.join(folder, name)) for name in names]
         targets = [str(directory / name) for name in names]
@@ -112,7 +112,7 @@ class RemoteFolder:
         """Moves a local file into the folder.
 
         Raises:
-            StorageError: It cannot be written.
+            StorageError: The file cannot be written.
             OSError: The local file cannot be read.
         """
         self.write(name, path.read_bytes())
@@ -122,7 +122,7 @@ class RemoteFolder:
         """Copies a local directory into a folder, the file `last` after all others.
 
         Raises:
-            StorageError: A file cannot be written; others may have been, `last` is not there.
+            StorageError: A file cannot be written; other files may have been written, `last` is absent.
         """
         self.upload(directory, [file for file in list_files(directory) if file != last], name)
         self.upload(directory, [last], name)
@@ -132,10 +132,10 @@ class RemoteFolder:
         """A temporary local directory with these files of a folder.
 
         Raises:
-            StorageError: One is missing or cannot be read.
+            StorageError: A file is missing or cannot be read.
         """
         with tempfile.TemporaryDirectory(prefix="kuberec-") as scratch:
-            copy = Path(scratch, folder)  # errors about a file then name its place below the folder
+            copy = Path(scratch, folder)  # so that errors about a file name its path below the folder
             copy.mkdir(parents=True, exist_ok=True)
             if names:
                 self.download(folder, names, copy)
@@ -143,7 +143,7 @@ class RemoteFolder:
 
     @contextmanager
     def working_copy(self, suffix: str) -> Iterator[Path]:
-        """A temporary local directory with the files that end in a suffix; files that changed are written back.
+        """A temporary local directory with the files that end in a suffix; changed files are written back.
 
         Raises:
             StorageError: The folder cannot be read or written.
@@ -153,11 +153,11 @@ class RemoteFolder:
             yield copy
             for path in sorted(copy.glob(f"*{suffix}")):
                 content = path.read_bytes()
-                if content != before.get(path.name):  # an edit that somebody made meanwhile in another file stays
+                if content != before.get(path.name):  # keeps concurrent edits of other files
                     self.write(path.name, content)
 
     def _ask(self, work: Callable[[], T]) -> T | None:
-        """The answer, None for a file that is not there."""
+        """The result of `work`; None if a file does not exist."""
         try:
             return work()
         except self._failures as error:
@@ -173,7 +173,7 @@ class RemoteFolder:
 
     @cached_property
     def _opened(self) -> tuple[Any, str]:
-        # One of our own, not fsspec's shared instance: that one keeps the credentials it was made with.
+        # A separate instance, because fsspec's shared instance keeps the credentials of its creation.
         options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
         if self._is_s3:
             options["config_kwargs"] = {
@@ -204,14 +204,14 @@ class RemoteFolder:
 
     @property
     def _failures(self) -> tuple[type[Exception], ...]:
-        """What a file system raises when a server cannot be reached, refuses or stops half-way, or a disk fails."""
+        """Exceptions of a file system if a server cannot be reached, refuses or stops, or a disk fails."""
         if not self._is_s3:
             return (OSError,)
-        from aiohttp import ClientError  # only where there is S3: these imports take a while
+        from aiohttp import ClientError  # only for S3, because these imports are slow
         from botocore.exceptions import BotoCoreError
         from botocore.parsers import ResponseParserError
 
-        # ValueError is what botocore and s3fs say of addresses and names that cannot be.
+        # botocore and s3fs raise ValueError for invalid addresses and names.
         return (OSError, BotoCoreError, ResponseParserError, ClientError, IncompleteRead, ValueError)
 
     def _worded(self, error: Exception) -> StorageError:
@@ -226,6 +226,6 @@ class RemoteFolder:
 
 
 def _code(error: Exception) -> str:
-    """The S3 error code behind an exception of s3fs, "" where there is none."""
+    """The S3 error code behind an exception of s3fs, "" if there is none."""
     response = getattr(error.__cause__, "response", None) or {}
     return str(response.get("Error", {}).get("Code", ""))

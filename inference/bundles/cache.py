@@ -1,6 +1,7 @@
-"""Copies of remote bundles on a local disk, which processes may share.
+"""Copies of remote bundles on a local disk, which several processes may share.
 
-Owns that a copy appears as a whole, once its files are checked, and how many are kept. Refuses damaged ones.
+A copy appears as a whole, after its files are verified. The cache keeps a limited number of copies and removes damaged
+copies.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from inference.bundles.bundle import Bundle, open_bundle
 from inference.bundles.manifest import MANIFEST_FILE
 from inference.bundles.release_record import VERSION
 
-KEPT = 4  # copies: those asked for last
-BUILDING = re.compile(r"\..+\.[0-9a-f]{8}")  # a copy that is being made
+KEPT = 4  # number of copies; the most recently used stay
+BUILDING = re.compile(r"\..+\.[0-9a-f]{8}")  # name of an incomplete copy
 ABANDONED_SECONDS = 3600.0
 
 
@@ -30,13 +31,13 @@ class BundleCache:
     """The copies in a directory.
 
     Attributes:
-        directory: Need not exist; what else lies there stays.
+        directory: Directory of the copies, which need not exist; other content in it is kept.
     """
 
     directory: Path
 
     def find(self, version: str) -> Bundle | None:
-        """The copy of a version, None where there is none; one that went bad is removed."""
+        """The copy of a version; None if there is no copy. A damaged copy is removed."""
         local = self.directory / version
         if not local.is_dir():
             return None
@@ -48,20 +49,20 @@ class BundleCache:
             return None
 
     def keep(self, version: str) -> None:
-        """Says that a copy is in use; nothing where there is none."""
-        with suppress(OSError):  # the next look says it again
+        """Marks a copy as in use; does nothing if there is no copy."""
+        with suppress(OSError):  # the next poll marks the copy again
             os.utime(self.directory / version)
 
     def add(self, version: str, fill: Callable[[Path], None]) -> Bundle:
-        """Makes the copy of a version, and makes room for it.
+        """Adds the copy of a version, and removes old copies.
 
         Args:
-            version: Of the bundle.
-            fill: Brings the bundle's files into a folder.
+            version: Version of the bundle.
+            fill: Writes the bundle's files to a folder.
 
         Raises:
-            BundleError: They are damaged.
-            OSError: The disk is full or closed.
+            BundleError: The files are damaged.
+            OSError: The disk is full or not writable.
         """
         local = self.directory / version
         building = local.with_name(f".{version}.{uuid4().hex[:8]}")
@@ -72,7 +73,7 @@ class BundleCache:
             try:
                 building.rename(local)
             except OSError:
-                if not local.is_dir():  # else another process was faster, with the same bundle
+                if not local.is_dir():  # otherwise another process was faster, with the same bundle
                     raise
         finally:
             shutil.rmtree(building, ignore_errors=True)
@@ -80,10 +81,10 @@ class BundleCache:
         return open_bundle(local, verify=False)
 
     def _prune(self) -> None:
-        """Removes all copies but the last, and what killed processes began: both would fill the disk."""
+        """Removes old copies, and incomplete copies of killed processes, because both would fill the disk."""
         copies = []
         for path in self.directory.iterdir():
-            with suppress(FileNotFoundError):  # removed by another process that prunes
+            with suppress(FileNotFoundError):  # removed by another process at the same time
                 changed = path.stat().st_mtime
                 if VERSION.fullmatch(path.name) and (path / MANIFEST_FILE).is_file():
                     copies.append((changed, path))

@@ -1,4 +1,4 @@
-"""The parts of sources as files: in a bundle, or in the folder that training fitted them in."""
+"""The parts of sources as files: in a bundle, or in the folder of a cutoff."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from inference.sources import parts_of
 
 
 def load_parts(folder: Path, sources: Iterable[str], num_threads: int = 1) -> dict[type[Part], Part]:
-    """The parts of some sources from a bundle, or from a folder that training fitted them in.
+    """Loads the parts of some sources from a bundle, or from the folder of a cutoff.
 
     Args:
-        folder: Holds the parts.
-        sources: Names of the sources that read them.
-        num_threads: Threads of one call of a model.
+        folder: Folder with the parts.
+        sources: Names of the sources that read the parts.
+        num_threads: Threads of a single call of a model.
 
     Raises:
-        BundleError: A part that every bundle has is missing, or a file is damaged.
+        BundleError: A required part is missing, or a file is damaged.
     """
     present = set(part_paths(folder, sources))
     return {kind: kind.load(folder, num_threads) for kind in parts_of(sources) if present.issuperset(kind.paths)}
 
 
 def part_paths(folder: Path, sources: Iterable[str]) -> list[str]:
-    """Paths of all parts that a folder has.
+    """Paths of all parts in a folder.
 
     Raises:
-        BundleError: A part is missing, or only some of its files are there.
+        BundleError: A required part is missing, or a part is incomplete.
     """
     found: list[str] = []
     for kind in parts_of(sources):

@@ -1,7 +1,7 @@
-"""What a store remembers of each release: when a version was made current, and what was served before it.
+"""The record of each release: when a version was made current, and which version was served before it.
 
-One small file a version, `<store>/released/<version>`, so that two releases at a time never overwrite each other's
-record. Read backwards from the served version the records are the way a rollback goes.
+Each version has a small file, `<store>/released/<version>`, so that two concurrent releases never overwrite each
+other's record. A rollback follows the records backwards from the served version.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ VERSION = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
 class Released(BaseModel):
-    """One release.
+    """The record of a release.
 
     Attributes:
-        at: When it was made current, UTC.
-        before: The version served until then, None where there was none.
+        at: When the version was made current, UTC.
+        before: The version that was served before; None if there was none.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -35,24 +35,24 @@ class Released(BaseModel):
     @classmethod
     def _version(cls, before: str | None) -> str | None:
         if before is not None and not VERSION.fullmatch(before):
-            raise ValueError("no bundle version")
+            raise ValueError("not a bundle version")
         return before
 
     @classmethod
     def now(cls, before: str | None) -> Self:
-        """A release of this moment."""
+        """A release at the current time."""
         return cls(at=datetime.now(UTC), before=before)
 
     @classmethod
     def parse(cls, content: bytes, place: str) -> Self:
-        """Reads a record.
+        """Parses a record.
 
         Args:
-            content: Of its file.
-            place: Where that is, for the error.
+            content: Content of the record's file.
+            place: Path of the file, for the error.
 
         Raises:
-            BundleError: If it is damaged.
+            BundleError: The record is damaged.
         """
         try:
             return cls.model_validate_json(content)
@@ -63,5 +63,5 @@ class Released(BaseModel):
             ) from error
 
     def text(self) -> str:
-        """What its file holds."""
+        """The content of the record's file."""
         return self.model_dump_json() + "\n"

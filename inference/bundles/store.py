@@ -1,11 +1,12 @@
-"""The bundle store: published bundles and which of them is served, in a local directory or on s3:// (fsspec).
+"""The bundle store: published bundles and the served version, in a local directory or on s3:// (fsspec).
 
-    <store>/bundles/<version>/...      immutable, complete once its manifest is there
-    <store>/current                    the version served, replaced atomically
-    <store>/released/<version>         when it was released and what was served before (`release_record.py`)
+    <store>/bundles/<version>/...      immutable, complete once its manifest exists
+    <store>/current                    the served version, replaced atomically
+    <store>/released/<version>         time of release and previously served version (`release_record.py`)
 
-Going back writes `current` alone: the records still say what was served before the older version, so going back again
-goes further. It refuses to make a version current that it does not hold, and never changes a published bundle.
+A rollback writes only `current`. The records still name the version that was served before the older version, so a
+second rollback goes one release further back. A version that the store lacks cannot be made current, and a published
+bundle never changes.
 """
 
 from __future__ import annotations
@@ -31,43 +32,43 @@ DEFAULT_CACHE = Path(tempfile.gettempdir()) / "kuberec-bundles"
 
 @dataclass(frozen=True)
 class BundleStore:
-    """One dataset's bundles.
+    """The bundles of a dataset.
 
     Attributes:
-        url: A local directory or a URL fsspec knows.
-        cache: Local directory for copies of remote bundles, which processes may share; unused by a local store.
+        url: A local directory or a URL that fsspec supports.
+        cache: Local directory for copies of remote bundles, which processes may share; not used by a local store.
     """
 
     url: str
     cache: Path = DEFAULT_CACHE
 
     def publish(self, bundle: Bundle) -> None:
-        """Copies a bundle into the store; it is not served by that.
+        """Copies a bundle into the store without making it current.
 
         Raises:
-            BundleError: If the copy fails half-way (the store then lacks the manifest and ignores the rest).
+            BundleError: The copy failed. The store then lacks the manifest and ignores the other files.
         """
         if self._holds(bundle.version):
             return
         with self._doing(f"The bundle {bundle.version} cannot be published"):
-            # The manifest last: without it the bundle is not there.
+            # The manifest is written last, because readers ignore a bundle without a manifest.
             self._folder.add(bundle.path, _place(bundle.version), last=MANIFEST_FILE)
 
     def versions(self) -> list[str]:
         """Published versions, oldest first.
 
         Raises:
-            BundleError: If the store cannot be read.
+            BundleError: The store cannot be read.
         """
         with self._doing("Its bundles cannot be listed"):
             names = self._folder.names(BUNDLES)
         return [name for name in names if VERSION.fullmatch(name) and self._holds(name)]
 
     def current(self) -> str | None:
-        """The version served, None before the first release.
+        """The served version; None before the first release.
 
         Raises:
-            BundleError: If the store cannot be read, or `current` does not name a version.
+            BundleError: The store cannot be read, or `current` does not name a version.
         """
         content = self._content("current")
         if content is None:
@@ -78,31 +79,31 @@ class BundleStore:
         return version
 
     def previous(self) -> str | None:
-        """The version that was served before the current one and is still held, None if there is none.
+        """The version that was served before the current version and that the store still holds; None if there is none.
 
         Raises:
-            BundleError: If the store cannot be read, or a record of what was served before is damaged.
+            BundleError: The store cannot be read, or a release record is damaged.
         """
         served = self.current()
         return None if served is None else next(self._before(served), None)
 
     def released(self, version: str) -> Released | None:
-        """When a version was released and what was served before; None if it never was.
+        """The record of a version's release; None if the version was never released.
 
         Raises:
-            BundleError: If the store cannot be read, or the record is damaged.
+            BundleError: The store cannot be read, or the record is damaged.
         """
         name = f"{RELEASED}/{version}"
         content = self._content(name)
         return None if content is None else Released.parse(content, f"{self.url}/{name}")
 
     def set_current(self, version: str) -> None:
-        """Serves a version from now on.
+        """Makes a version current.
 
-        A version that was served before the current one is gone back to; any other is a release after it.
+        A version that was served before the current version is a rollback; any other version is a new release.
 
         Raises:
-            BundleError: If the store does not hold it, or it cannot be read.
+            BundleError: The store does not hold the version, or cannot be read.
         """
         if not self._holds(version):
             raise BundleError(f"The store {self.url} does not hold bundle {version}: publish it first.")
@@ -111,17 +112,17 @@ class BundleStore:
         if served == version:
             return
         if served is None or self.released(version) is None or version not in self._before(served):
-            # The record first: a stop in between leaves what was served, and what was before it, as they were.
+            # The record is written first, so that an interruption leaves the served version and its history unchanged.
             self._write(f"{RELEASED}/{version}", Released.now(served).text())
         self._write("current", version + "\n")
 
     def rollback(self) -> str:
-        """Serves the version that was served before, and returns it; once more goes back one more.
+        """Makes the previously served version current and returns it; a second call goes one release further back.
 
-        Where another process releases at this very moment, the last to write `current` counts.
+        If another process releases at the same time, the last write of `current` counts.
 
         Raises:
-            BundleError: If there is none, or it cannot be read.
+            BundleError: There is no previous version, or the store cannot be read.
         """
         version = self.previous()
         if version is None:
@@ -131,37 +132,37 @@ class BundleStore:
         return version
 
     def fetch(self, version: str) -> Bundle:
-        """Opens a published bundle, copied here first if the store is remote.
+        """Opens a published bundle; a bundle of a remote store is copied to the cache first.
 
         Raises:
-            BundleError: If the store does not hold it, or it is damaged.
+            BundleError: The store does not hold the bundle, or the bundle is damaged.
         """
         if not VERSION.fullmatch(version):
-            raise BundleError(f"{version!r} is no bundle version.")
+            raise BundleError(f"{version!r} is not a bundle version.")
         directory = local_path(self.url)
         bundle = self._cached(version) if directory is None else open_bundle(directory / _place(version))
-        if bundle.version != version:  # servers would wait for it under the one name and answer under the other
-            raise BundleError(f"The bundle {version} of {self.url} is a copy of {bundle.version}: name that one.")
+        if bundle.version != version:  # servers would wait for this name and answer under the other name
+            raise BundleError(f"The bundle {version} of {self.url} is a copy of {bundle.version}: name that version.")
         return bundle
 
     def keep(self, version: str) -> None:
-        """Says that a fetched bundle is in use, so that its copy stays; to be said again and again."""
+        """Marks a fetched bundle as in use, so that the cache keeps its copy; must be repeated regularly."""
         if local_path(self.url) is None:
             BundleCache(self.cache).keep(version)
 
     def manifest(self, version: str) -> Manifest:
-        """What a published bundle says of itself; nothing else of it is copied or checked.
+        """The manifest of a published bundle; no other file is copied or verified.
 
         Raises:
-            BundleError: If the store does not hold it, or its manifest cannot be read.
+            BundleError: The store does not hold the bundle, or its manifest cannot be read.
         """
         return self._parsed(version, self._manifest_content(version))
 
     def feature_set(self, version: str) -> FeatureSet:
-        """The feature set of a published bundle; nothing else of it is copied.
+        """The feature set of a published bundle; no other file is copied.
 
         Raises:
-            BundleError: If the store does not hold it, or the set cannot be read or is not the one its manifest names.
+            BundleError: The store does not hold the bundle, or its feature set is unreadable or not the manifest's.
         """
         manifest = self.manifest(version)
         with (
@@ -174,7 +175,7 @@ class BundleStore:
         return found
 
     def _cached(self, version: str) -> Bundle:
-        """The copy in the cache, made where there is none."""
+        """The copy in the cache; a missing copy is added first."""
 
         def fill(directory: Path) -> None:
             content = self._manifest_content(version)
@@ -202,15 +203,15 @@ class BundleStore:
     def _holds(self, version: str) -> bool:
         if not VERSION.fullmatch(version):
             return False
-        with self._doing(f"Whether bundle {version} is there cannot be seen"):
+        with self._doing(f"The store cannot be searched for bundle {version}"):
             return self._folder.holds(f"{_place(version)}/{MANIFEST_FILE}")
 
     def _before(self, version: str) -> Iterator[str]:
-        """Versions served before a version, latest first; those no longer held are passed over."""
+        """Versions served before a version, latest first; versions that the store no longer holds are skipped."""
         seen = {version}
         while (record := self.released(version)) is not None and record.before is not None:
             version = record.before
-            if version in seen:  # two processes released each other's version at one moment
+            if version in seen:  # two processes released each other's version at the same time
                 return
             seen.add(version)
             if self._holds(version):
@@ -226,10 +227,10 @@ class BundleStore:
 
     @contextmanager
     def _doing(self, failure: str) -> Iterator[None]:
-        """Says what failed, where and why, as the one kind of error a store raises."""
+        """Turns errors of the storage into a BundleError that says what failed, where and why."""
         try:
             yield
-        except StorageError as error:  # names the place itself
+        except StorageError as error:  # its sentence names the place
             raise BundleError(f"{failure}: {error}") from error
         except OSError as error:
             raise BundleError(f"{failure}: {self.url}: {error}.") from error

@@ -1,12 +1,12 @@
-"""How values of a column are counted: deciles of quantities, a table of categories, and a bin for what is missing.
+"""Counts the values of a column in bins: deciles of quantities, a table of categories, and a bin for missing values.
 
-Owns edges and which bin a value falls into; the drift reference keeps them and the drift job counts with them, so that
-both sides of a comparison are cut at the same places. Refuses to look at what it is compared with.
+The drift reference stores the bins and the drift job counts with them, so that both sides of a comparison use the same
+edges. The edges depend only on the reference, never on the data that are compared with it.
 
-Deciles alone see differences that nobody would: rates are drawn to a prior that moves a little every day, and the tenth
-of all users who have only the prior would jump from one bin into the next. So quantities are counted with a tolerance
-of 2 %: each value as a third of itself, of a bit less and of a bit more. Edges lie midway between observed values, so
-that whole numbers stay where they are.
+Deciles alone would report irrelevant differences. Rates are smoothed towards a prior that changes a little every day.
+The users who have only the prior, perhaps a tenth, would all move from one bin to the next. So quantities are counted
+with a tolerance of 2 %: a third of a value counts at the value, a third slightly below and a third slightly above.
+Edges lie midway between observed values, so that whole numbers stay in their bins.
 """
 
 from __future__ import annotations
@@ -20,31 +20,31 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, model_validator
 
 NUM_BINS = 10
-TOLERANCE = 0.02  # of a value, or of the span between the first and the last decile where that is less
-NEXT_TO = 1e-9  # what lies beside a value whose tolerance is 0
-SHIFTS = (-1.0, 0.0, 1.0)  # tolerances by which a value is moved to be counted
-MOST_CATEGORIES = 20  # the rest counts as one: a figure over hundreds of rare values is chance
+TOLERANCE = 0.02  # share of the value, or of the span between the first and the last decile if that is less
+NEXT_TO = 1e-9  # distance of an edge from a value whose tolerance is 0
+SHIFTS = (-1.0, 0.0, 1.0)  # tolerances by which a value is shifted for each count
+MOST_CATEGORIES = 20  # the other categories share a bin, because hundreds of rare values are dominated by chance
 MISSING, OTHER = "missing", "other"
-UNKNOWN = "missing or new"  # of categories: a value that the vocabulary lacks has no code either
-MOST_DIGITS = 9  # of an edge in words
+UNKNOWN = "missing or new"  # for categories: a value that the vocabulary lacks has no code either
+MOST_DIGITS = 9  # of an edge in a label
 
 Values = npt.NDArray[Any]
 Numbers = npt.NDArray[np.float64]
 
 
 class Bins(BaseModel):
-    """Bins of one column.
+    """Bins of a column.
 
-    Quantities: bin i holds edges[i - 1] < value <= edges[i], the last one what is above. A value that takes up a decile
-    of its own (zeros of a count) lies between two edges. Categories: one bin a value, then all other values. The last
-    bin of both is for what is missing (NaN, infinite).
+    Quantities: bin i holds edges[i - 1] < value <= edges[i], and the last bin all greater values. A value that fills a
+    whole decile (zeros of a count) lies between two edges. Categories: a bin per value, then a bin for all other
+    values. The last bin of both kinds is for missing values (NaN, infinite).
 
     Attributes:
-        edges: Ascending; of quantities.
-        span: Between the first and the last decile; of quantities.
+        edges: Ascending edges; for quantities.
+        span: Distance between the first and the last decile; for quantities.
         values: Codes of the categories; empty for quantities.
-        names: The categories in words.
-        categorical: Which of the two it is.
+        names: Names of the categories.
+        categorical: Whether these are bins of categories.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -68,9 +68,9 @@ class Bins(BaseModel):
 
     @classmethod
     def deciles(cls, values: Values) -> Self:
-        """Bins of quantities [n]: edges at the nine deciles of what is finite.
+        """Bins of quantities [n]: edges at the nine deciles of the finite values.
 
-        An edge within the tolerance of the one before it is left out.
+        An edge within the tolerance of the previous edge is left out.
         """
         known = np.asarray(values, dtype=np.float64)
         distinct, times = np.unique(known[np.isfinite(known)], return_counts=True)
@@ -80,7 +80,7 @@ class Bins(BaseModel):
         at, repeated = np.unique(np.searchsorted(np.cumsum(times), ranks), return_counts=True)
         span = float(distinct[at[-1]] - distinct[at[0]])
         slack = _slack(distinct, span)
-        # Beyond the first and the last value lie edges too: a column that was constant may move either way.
+        # There are also edges below the first and above the last value: a constant column may move in both directions.
         below = np.array([distinct[0] - 2 * slack[0] - 2 * NEXT_TO, *distinct[:-1]])
         above = np.array([*distinct[1:], distinct[-1] + 2 * slack[-1] + 2 * NEXT_TO])
         edges = np.unique([*(distinct + above)[at] / 2, *(distinct + below)[at[repeated > 1]] / 2])
@@ -96,7 +96,7 @@ class Bins(BaseModel):
 
         Args:
             values: Codes; NaN is missing.
-            names: Code -> word; the number itself where it has none.
+            names: Code -> name; a code without a name is written as a number.
         """
         known = np.asarray(values, dtype=np.float64)
         found, times = np.unique(known[np.isfinite(known)], return_counts=True)
@@ -106,7 +106,7 @@ class Bins(BaseModel):
         )
 
     def count(self, values: Values) -> npt.NDArray[np.int64]:
-        """Units in each bin [len(self)]; each quantity counts `len(SHIFTS)` times, a little moved each time."""
+        """Units in each bin [len(self)]; each quantity counts `len(SHIFTS)` times, once per shift."""
         given = np.asarray(values, dtype=np.float64)
         given = np.where(np.isfinite(given), given, np.nan)
         if self.categorical:
@@ -116,7 +116,7 @@ class Bins(BaseModel):
         return np.asarray(np.sum(counts, axis=0), dtype=np.int64)
 
     def labels(self) -> tuple[str, ...]:
-        """The bins in words."""
+        """Labels of the bins."""
         if self.categorical:
             return (*self.names, OTHER, UNKNOWN)
         if not self.edges:
@@ -138,7 +138,7 @@ class Bins(BaseModel):
 
 
 def _words(edges: Sequence[float]) -> list[str]:
-    """Numbers as short as they can be told apart, in full where they are large."""
+    """The numbers with as few digits as distinguish them; large numbers in full."""
     shown = [number if abs(number) > 2 * NEXT_TO else 0.0 for number in edges]
     words: list[str] = []
     for digits in range(3, MOST_DIGITS + 1):
@@ -149,6 +149,6 @@ def _words(edges: Sequence[float]) -> list[str]:
 
 
 def _slack(values: Any, span: float) -> Any:
-    """By how much each value may differ and count as the same."""
+    """The tolerance of each value."""
     size = np.abs(values)
     return TOLERANCE * (np.minimum(size, span) if span > 0 else size)

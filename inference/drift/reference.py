@@ -1,4 +1,4 @@
-"""The drift reference of a bundle: what its recommender showed when it was replayed, as counts and a sample.
+"""The drift reference of a bundle: counts and a sample of the slates of its recommender in a replay.
 
     reference/reference.json    every column's bins and, for each day of the replay, how many units fell into each
     reference/sample.parquet    rows of some replayed requests, with the columns of the impression log
@@ -26,13 +26,13 @@ FORMAT = 2
 
 
 class ReferenceColumn(BaseModel):
-    """One column's distribution in the replay.
+    """The distribution of a column in the replay.
 
     Attributes:
-        name: See `Watched`.
-        bins: How it is cut.
-        counts: Units in each bin, for each day [days][bins]; empty where absent.
-        absent: Why there is no distribution, "" where there is.
+        name: Name of the column, see `Watched`.
+        bins: Bins of the column.
+        counts: Units in each bin per day [days][bins]; empty if absent.
+        absent: Why there is no distribution; "" if there is one.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -55,18 +55,18 @@ class ReferenceColumn(BaseModel):
 
 
 class Reference(BaseModel):
-    """`reference.json`.
+    """Content of `reference.json`.
 
     Attributes:
         format: Version of the layout.
-        feature_hash: Of the feature set.
-        start, end: Span of the queries that were replayed, unix seconds: start <= time < end.
-        num_requests: Replayed and ranked, for each day.
-        num_rows: Items they were shown.
-        num_units: What is counted -> how many independent units of it there are.
+        feature_hash: Hash of the feature set.
+        start, end: Span of the replayed queries, unix seconds: start <= time < end.
+        num_requests: Number of replayed and ranked requests per day.
+        num_rows: Number of items in the replayed slates.
+        num_units: Kind of unit -> number of independent units.
         effective_requests: See `watched.effective_requests`.
-        objectives: Objective -> event types that fulfil it: what makes labels of a log's events.
-        columns: By `watched`.
+        objectives: Objective -> event types that fulfil it, which define the labels of a log.
+        columns: The columns of `watched`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,20 +90,20 @@ class Reference(BaseModel):
 
     @property
     def requests_a_day(self) -> int:
-        """Requests of an average day that has any."""
+        """Mean number of requests per day, over the days with requests."""
         return round(sum(self.num_requests) / max(1, sum(num > 0 for num in self.num_requests)))
 
     @classmethod
     def load(cls, directory: Path) -> Self:
-        """Reads what `save` wrote.
+        """Reads the file that `save` wrote.
 
         Raises:
-            BundleError: It is not there, damaged, or of a layout this code does not know.
+            BundleError: The files are missing, damaged, or in a layout that this code does not support.
         """
         try:
             content: Any = read_json(directory / REFERENCE_FILE)
             layout = content.get("format", FORMAT) if isinstance(content, dict) else FORMAT
-            if layout != FORMAT:  # whose fields need not be ours
+            if layout != FORMAT:  # the fields of another layout may differ
                 raise BundleError(
                     f"The drift reference in {directory} has layout {layout}, this code reads {FORMAT}: train again."
                 )

@@ -1,7 +1,7 @@
-"""Which columns are watched for drift, and in which units their values are counted.
+"""Defines which columns are watched for drift, and in which units their values are counted.
 
-Watched are every ranker feature, the predictions and the labels of the log. The release step and the drift job count
-with the same functions.
+Watched columns are all ranker features, the predictions and the labels of the log. The release step and the drift job
+count with the same functions.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from feature_repo.dataset.tables import label_column, unix_seconds
 from feature_repo.features.feature_set import WINDOWS, FeatureSet
 from inference.log.impressions import FEATURE_PREFIX, PROBABILITY_PREFIX
 
-FEATURE_HASH = "feature_hash"  # of the log, whose name begins like those of features
+FEATURE_HASH = "feature_hash"  # column of the log that has the prefix of features
 SELLER_PREFIX, SELLER = "item_seller_", "item_seller_id"
 
 Side = Literal["item", "user", "request"]
 Kind = Literal["item", "exposure", "cross", "source", "user", "request", "calendar", "prediction", "label"]
 
 SIDES: tuple[Side, ...] = ("item", "user", "request")
-# What moves by itself: the clock, and how often something was shown, which is the recommender's own doing.
+# Columns that change without drift: the clock, and the exposure, which the recommender itself decides.
 MOVING: Mapping[str, Kind] = {
     **dict.fromkeys((f"request_{name}" for name in ("hour_sin", "hour_cos", "weekday_sin", "weekday_cos")), "calendar"),
     **dict.fromkeys((f"{side}_num_impressions_{days}d" for side in ("item", "user") for days in WINDOWS), "exposure"),
@@ -38,13 +38,13 @@ Counted = Literal["requests", "items", "sellers", "rows"]
 
 @dataclass(frozen=True, slots=True)
 class Watched:
-    """A column that is watched.
+    """A watched column.
 
     Attributes:
         name: Ranker feature, `score`, `p_<objective>` or `label_<objective>`.
-        column: Its name in the impression log.
-        kind: Whose property it is.
-        names: Code -> word of a categorical column, None for quantities.
+        column: Name of the column in the impression log.
+        kind: What the column describes.
+        names: Code -> name for a categorical column, None for quantities.
     """
 
     name: str
@@ -54,10 +54,11 @@ class Watched:
 
     @property
     def counted(self) -> Counted:
-        """What is the same in many rows counts once.
+        """The unit in which the column is counted, so that a value that many rows share counts once.
 
-        What of the user, of the request and of the calendar is the same in a slate counts once a request. What of an
-        item is the same on a day counts once an item and day, however often it was shown; of a seller likewise.
+        Columns of the user, the request and the calendar are equal within a slate and count once per request. Columns
+        of an item count once per item and day, regardless of the number of impressions. Columns of a seller count once
+        per seller and day.
         """
         if self.kind in ("user", "request", "calendar") or self.name in USER_EXPOSURE:
             return "requests"
@@ -74,7 +75,7 @@ class Watched:
 
 
 def watched(feature_set: FeatureSet) -> tuple[Watched, ...]:
-    """All columns of a feature set that are watched: the ranker's features in order, predictions, labels."""
+    """All watched columns of a feature set: the ranker's features in order, predictions, labels."""
     kinds: dict[str, Kind] = {}
     for side in SIDES:
         for name in (*getattr(feature_set, f"{side}_numeric"), *getattr(feature_set, f"{side}_categorical")):
@@ -100,15 +101,15 @@ def watched(feature_set: FeatureSet) -> tuple[Watched, ...]:
 
 
 def counted_tables(table: pa.Table, requests_a_day: int | None = None) -> dict[Counted, pa.Table]:
-    """The rows of ranked slates that stand for each kind of unit, see `Watched.counted`.
+    """The rows of ranked slates that represent each kind of unit, see `Watched.counted`.
 
-    Of an item the last row of each day stays, of a seller the last one of its items'. Sellers without a code of their
-    own are told apart by their features.
+    Each item is represented by its last row of the day, and each seller by the last row of its items. Sellers without a
+    code are distinguished by their features.
 
     Args:
         table: Ranked rows with the columns of the impression log.
-        requests_a_day: Items and sellers are those of an even draw of so many requests of each day, as the more are
-            asked the further the items shown reach into the tail; None for all.
+        requests_a_day: Items and sellers come from an even sample of this many requests per day; None for all
+            requests. With more requests the shown items reach further into the tail.
     """
     drawn = table if requests_a_day is None else _requests_of_days(table, requests_a_day)
     times, codes = unix_seconds(drawn["timestamp"]), _codes_of(drawn["item_id"])
@@ -123,7 +124,7 @@ def counted_tables(table: pa.Table, requests_a_day: int | None = None) -> dict[C
 
 
 def _requests_of_days(table: pa.Table, most: int) -> pa.Table:
-    """The rows of at most so many requests of each day, drawn evenly and always alike."""
+    """The rows of at most `most` requests per day, from an even and deterministic sample."""
     days, codes = unix_seconds(table["timestamp"]) // DAY, _codes_of(table["request_id"])
     _, first = np.unique(codes, return_index=True)  # codes count from 0 in the order of first rows
     order = np.random.default_rng(0).permutation(len(first))
@@ -136,7 +137,7 @@ def _requests_of_days(table: pa.Table, most: int) -> pa.Table:
 
 
 def _seller_keys(items: pa.Table) -> list[npt.NDArray[np.float64]]:
-    """What tells sellers apart: their code, and where they have none their features."""
+    """Keys that distinguish sellers: their code, or their features if they have no code."""
     names = [name for name in items.column_names if name.startswith(FEATURE_PREFIX + SELLER_PREFIX)]
     columns = {name: np.nan_to_num(items[name].to_numpy().astype(np.float64), nan=-1.0) for name in names}
     codes = columns.pop(FEATURE_PREFIX + SELLER, np.zeros(items.num_rows))
@@ -144,9 +145,9 @@ def _seller_keys(items: pa.Table) -> list[npt.NDArray[np.float64]]:
 
 
 def num_units(tables: Mapping[Counted, pa.Table]) -> dict[Counted, int]:
-    """Independent units among counted tables: the items of one slate are chosen together, so rows are requests.
+    """Number of independent units of each kind. The items of a slate are chosen together, so `rows` counts requests.
 
-    Of items and sellers those of the day that has most: the next day shows the same ones again.
+    Items and sellers are counted on the day with the largest number, because the next day shows the same items again.
     """
     requests = tables["requests"].num_rows
     found: dict[Counted, int] = {"rows": requests, "requests": requests}
@@ -157,10 +158,10 @@ def num_units(tables: Mapping[Counted, pa.Table]) -> dict[Counted, int]:
 
 
 def effective_requests(table: pa.Table) -> float:
-    """Requests of as many different users that would tell as much as these rows' do.
+    """Effective number of distinct users: the number of independent requests with the same information.
 
-    Somebody who asks often tells the same of themselves each time: of requests n_u by user, (sum n_u)^2 / sum n_u^2
-    count (L. Kish, Survey Sampling, 1965, 11.7; clusters that are alike within).
+    The requests of a user are alike. With n_u requests of user u, the effective number is (sum n_u)^2 / sum n_u^2
+    (L. Kish, Survey Sampling, 1965, 11.7; clusters that are homogeneous within).
     """
     requests = table.take(pa.array(_first_of(_codes_of(table["request_id"]))))
     of_users = np.bincount(_codes_of(requests["user_id"])).astype(np.float64)
@@ -168,7 +169,7 @@ def effective_requests(table: pa.Table) -> float:
 
 
 def _codes_of(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """A number for each distinct text [n]."""
+    """A code for each distinct text [n]."""
     return np.asarray(column.combine_chunks().dictionary_encode().indices.to_numpy(), dtype=np.int64)
 
 
@@ -179,7 +180,7 @@ def _first_of(*keys: npt.NDArray[Any]) -> npt.NDArray[np.int64]:
 
 
 def ranked_rows(table: pa.Table) -> pa.Table:
-    """The rows that the ranker ordered: those that have features (a missing one is NaN, not null)."""
+    """The rows that the ranker ordered: rows with features (a missing feature is NaN, not null)."""
     names = (name for name in table.column_names if name.startswith(FEATURE_PREFIX) and name != FEATURE_HASH)
     return table.filter(pc.is_valid(table[next(names)]))
 

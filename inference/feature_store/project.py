@@ -1,4 +1,4 @@
-"""A Feast project of one dataset, stage and feature set: where it lives and how Feast is told."""
+"""The Feast project of a dataset, cutoff and feature set: its location and its Feast configuration."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ NEVER = datetime.fromtimestamp(0, UTC)
 
 @dataclass(frozen=True)
 class StoreSettings:
-    """Which online features, and where they live.
+    """Names the online features and their location.
 
     Attributes:
-        directory: Holds the registry and, embedded, the SQLite files; a folder a project.
+        directory: Holds the registry and, without Redis, the SQLite files; one folder per project.
         dataset: Name of the dataset.
-        stage: rank, test or final.
-        redis: `host:port`, a `redis://` or `rediss://` address, or Feast's own connection string; "" is SQLite.
+        stage: Name of the cutoff: rank, test or final.
+        redis: `host:port`, a `redis://` or `rediss://` address, or Feast's own connection string; "" for SQLite.
     """
 
     directory: Path
@@ -43,10 +43,10 @@ class StoreSettings:
     redis: str = ""
 
     def config(self, feature_set: FeatureSet, *, joins: bool = False) -> RepoConfig:
-        """Feast's configuration of the project of a feature set; `joins` needs DuckDB, which servers have not."""
+        """Feast's configuration of the project of a feature set; `joins` needs DuckDB, which servers lack."""
         online: dict[str, Any] = {"type": "sqlite", "path": str(self.sqlite_file(feature_set))}
         if self.redis:
-            # Rows are written whole and by one writer, so that a rollback may put older values back.
+            # A single writer writes whole rows, so that a rollback may restore older values.
             online = {"type": "redis", "connection_string": redis_connection(self.redis), "skip_dedup": True}
         project = project_name(self.dataset, self.stage, feature_set)
         return repo_config(project, (self.directory / project).absolute(), online, joins=joins)
@@ -57,16 +57,16 @@ class StoreSettings:
 
 
 def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> StoreSettings:
-    """Where the online features of a release go.
+    """The location of the online features of a release.
 
     Args:
         store: The dataset's store, a directory or URL.
-        facts: Of the release; they name the features.
+        facts: Facts of the release, which name the features.
         redis: Address of a Redis, "" for SQLite in the store.
-        scratch: Holds Feast's registry where the store is not a directory; readers make their own registry.
+        scratch: Holds Feast's registry if the store is not a directory; readers create their own registry.
 
     Raises:
-        SettingsError: A store behind a URL cannot hold SQLite files.
+        SettingsError: The store is behind a URL, so it cannot hold SQLite files, and no Redis is named.
     """
     directory = local_path(store)
     if directory is not None:
@@ -77,7 +77,7 @@ def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> Stor
 
 
 def redis_connection(address: str) -> str:
-    """Feast's connection string of a Redis address, with timeouts so that a silent server is a dead one.
+    """Feast's connection string of a Redis address, with timeouts so that an unresponsive server counts as down.
 
     Args:
         address: `host:port`, `redis://[user:password@]host[:port][/db]`, `rediss://...`, or Feast's own string.
@@ -93,7 +93,7 @@ def redis_connection(address: str) -> str:
 
 
 def repo_config(project: str, folder: Path, online: Mapping[str, Any] | None, *, joins: bool) -> RepoConfig:
-    """Feast's configuration with the registry in a folder; `online` None has no online store."""
+    """Feast's configuration with the registry in a folder; without `online` there is no online store."""
     folder.mkdir(parents=True, exist_ok=True)
     with quiet():
         return RepoConfig(
@@ -107,7 +107,7 @@ def repo_config(project: str, folder: Path, online: Mapping[str, Any] | None, *,
 
 
 def applied(config: RepoConfig, objects: FeatureObjects) -> FeatureStore:
-    """A store whose registry holds these objects."""
+    """A feature store with these objects in its registry."""
     with quiet():
         store = FeatureStore(config=config)
         store.apply(objects.all())
@@ -116,7 +116,7 @@ def applied(config: RepoConfig, objects: FeatureObjects) -> FeatureStore:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Feast and Ibis warn of each other's deprecations, which nobody here can mend."""
+    """Suppresses deprecation warnings between Feast and Ibis, which this code cannot fix."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         yield
@@ -124,16 +124,16 @@ def quiet() -> Iterator[None]:
 
 @cache
 def drop_engine_at_exit() -> None:
-    """Feast joins in Ibis' default DuckDB connection, and DuckDB complains of one that outlives the interpreter."""
-    import ibis  # only where there are joins: the serving image has none
+    """Closes Ibis' default connection at exit, in which Feast joins: DuckDB must not outlive the interpreter."""
+    import ibis  # only for joins: the serving image lacks Ibis
 
     atexit.register(setattr, ibis.options, "default_backend", None)
 
 
 def failures(settings: StoreSettings) -> tuple[type[Exception], ...]:
-    """What a store raises when it cannot be reached or read."""
+    """Exceptions of an online store that cannot be reached or read."""
     if not settings.redis:
         return (sqlite3.Error, OSError)
-    from redis.exceptions import RedisError  # only where Redis is configured
+    from redis.exceptions import RedisError  # only if Redis is configured
 
     return (RedisError, OSError)

@@ -1,4 +1,4 @@
-"""Events as rows of the log's interactions."""
+"""Converts events to rows of the log's interactions."""
 
 from __future__ import annotations
 

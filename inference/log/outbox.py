@@ -1,7 +1,7 @@
-"""Parts on their way to the log: written whole on the local disk first, then delivered, as often as it takes.
+"""Delivers parts to the log: each part is written completely to the local disk first, then moved, with retries.
 
-Owns that a part appears in the log as a whole and once, whatever dies in between, and that undelivered parts never fill
-the disk: over a bound the oldest impressions are given up and counted; events never are. Refuses nothing about rows.
+A part appears in the log as a whole and once, even if a process dies in between. Undelivered parts never fill the disk:
+above a limit the oldest impressions are dropped and counted, but events never are. The outbox does not validate rows.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from inference.log.spool import OUTBOX_PREFIX
 from inference.metrics import Metrics
 
 MAX_WAITING_BYTES = 1 << 30  # of undelivered parts
-SEPARATOR = "@"  # stands for / in the names of waiting parts: the outbox has no folders to clear up
+SEPARATOR = "@"  # replaces / in the names of waiting parts, so that the outbox needs no subfolders
 MICROS = 1_000_000
 log = logging.getLogger("kuberec")
 
@@ -37,7 +37,7 @@ class _Part:
 
     @property
     def name(self) -> str:
-        """Its path below the log."""
+        """Path of the part below the log."""
         return self.path.name.removeprefix(OUTBOX_PREFIX).replace(SEPARATOR, "/")
 
     @property
@@ -46,13 +46,13 @@ class _Part:
 
 
 class Outbox:
-    """Writes parts and delivers them; one thread may `put` while another delivers and gives up.
+    """Writes and delivers parts; one thread may call `put` while another calls `deliver` and `give_up`.
 
     Args:
-        directory: This process's spool folder; parts that are in it already wait like new ones.
-        log: A log's directory or s3:// URL.
-        metrics: Counts rows delivered and lost.
-        max_bytes: Bound on what waits.
+        directory: Spool folder of this process; parts that are already in it are delivered too.
+        log: The log's directory or s3:// URL.
+        metrics: Counts delivered and lost rows.
+        max_bytes: Limit of the undelivered parts.
     """
 
     def __init__(self, directory: Path, log: str, metrics: Metrics, *, max_bytes: int = MAX_WAITING_BYTES) -> None:
@@ -63,7 +63,7 @@ class Outbox:
         self._max_bytes = max_bytes
         self._lock = threading.Lock()
         self._parts: dict[str, _Part] = {}
-        self._num_rows = self._num_bytes = 0  # kept, since requests ask: an outage leaves tens of thousands of parts
+        self._num_rows = self._num_bytes = 0  # kept up to date, because requests read them and parts may be many
         for part in _found(directory, metrics):
             self._add(part)
 
@@ -74,19 +74,19 @@ class Outbox:
 
     @property
     def full(self) -> bool:
-        """Whether more waits than may."""
+        """Whether the undelivered parts exceed the limit."""
         return self._num_bytes > self._max_bytes
 
     def put(self, table: str, rows: pa.Table, name: str) -> None:
-        """Writes rows as one part for each of their hours; all of them or none.
+        """Writes rows as a part per hour; either all parts or none.
 
         Args:
             table: impressions or interactions.
-            rows: With a timestamp in every row.
-            name: File name of the parts; a part of the same name and hour is replaced.
+            rows: Rows with a timestamp each.
+            name: File name of the parts; replaces a part with the same name and hour.
 
         Raises:
-            OSError: The disk is full or closed.
+            OSError: The disk is full or not writable.
         """
         staged: list[tuple[Path, Path, int]] = []
         try:
@@ -106,10 +106,10 @@ class Outbox:
                 hidden.unlink(missing_ok=True)
 
     def deliver(self) -> None:
-        """Moves what waits into the log; a part that somebody else removed is lost, and counted.
+        """Moves the waiting parts into the log; a part that another process removed is lost, and counted.
 
         Raises:
-            StorageError: The log cannot be written; the rest waits.
+            StorageError: The log cannot be written; the remaining parts wait.
         """
         with self._lock:
             parts = list(self._parts.values())
@@ -118,16 +118,16 @@ class Outbox:
             if is_there:
                 self._move(part)
             with self._lock:
-                if not part.path.exists():  # else it was made again meanwhile
+                if not part.path.exists():  # otherwise it was written again in the meantime
                     self._drop(part.name)
             if is_there:
                 self._metrics.logged(part.table, part.num_rows)
             else:
                 self._metrics.lost(part.table, "damaged", part.num_rows)
-                log.error("%s, which waited for the log, is not there any more", part.path)
+                log.error("%s, a part that waited for delivery to the log, does not exist any more", part.path)
 
     def give_up(self) -> None:
-        """Removes the oldest impressions while more waits than may."""
+        """Removes the oldest impressions while the undelivered parts exceed the limit."""
         while self.full:
             with self._lock:
                 part = next((part for part in self._parts.values() if part.table == IMPRESSIONS), None)
@@ -138,14 +138,14 @@ class Outbox:
             self._metrics.lost(IMPRESSIONS, "spool_full", part.num_rows)
 
     def _add(self, part: _Part) -> None:
-        """Notes a part that waits, in place of one of its name; the caller holds the lock."""
+        """Adds a waiting part, replacing a part with the same name; the caller holds the lock."""
         self._drop(part.name)
         self._parts[part.name] = part
         self._num_rows += part.num_rows
         self._num_bytes += part.num_bytes
 
     def _drop(self, name: str) -> None:
-        """Notes that no part of a name waits any more; the caller holds the lock."""
+        """Removes a part from the waiting parts; the caller holds the lock."""
         part = self._parts.pop(name, None)
         if part is not None:
             self._num_rows -= part.num_rows
@@ -159,9 +159,9 @@ class Outbox:
 
 
 def _found(directory: Path, metrics: Metrics) -> Iterator[_Part]:
-    """Parts that wait in a folder, oldest first; a damaged one, of a damaged disk, is set aside.
+    """Waiting parts in a folder, oldest first; a damaged part is set aside.
 
-    How many rows it had cannot be told: it counts as one that is lost.
+    The number of rows of a damaged part is unknown, so it counts as one lost row.
     """
     for path in sorted(directory.glob(f"{OUTBOX_PREFIX}*"), key=lambda path: path.stat().st_mtime):
         try:
@@ -170,7 +170,7 @@ def _found(directory: Path, metrics: Metrics) -> Iterator[_Part]:
             aside = directory.parent / f"damaged-{path.name}"
             path.replace(aside)
             metrics.lost(path.name.removeprefix(OUTBOX_PREFIX).split(SEPARATOR)[0], "damaged", 1)
-            log.error("a part that waited for the log is damaged and set aside as %s: %s", aside, error)
+            log.error("a part that waited for delivery to the log is damaged and set aside as %s: %s", aside, error)
             continue
         yield _Part(path, num_rows, path.stat().st_size)
 

@@ -1,7 +1,7 @@
-"""Reads a log back: rows of a span, and until when it goes; of a local directory or an s3:// one.
+"""Reads the rows of a span from a log, and the time of its latest row, in a local directory or on s3://.
 
-Owns which folders a span needs, and that an event posted twice is read once. Refuses a part that cannot be read, in a
-sentence that names it: parts are written whole, so a damaged one is a damaged disk.
+The reader selects the hour folders of a span and reads an event that was posted twice once. A part that cannot be read
+raises an error that names the part: parts are written as a whole, so a damaged part means a damaged disk.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ Keep = Callable[[pa.Table], pa.Table]
 def read_impressions(
     log: str, start: float, end: float, columns: Sequence[str] | None = None, keep: Keep | None = None
 ) -> pa.Table:
-    """What was shown in a span, in order of time; a request's rows stand together, by position.
+    """The impressions of a span in order of time; rows of a request are contiguous, sorted by position.
 
     Args:
-        log: A log's directory or s3:// URL; one that does not exist yet holds nothing.
-        start: Unix seconds, not of the span itself.
-        end: Unix seconds, the last of the span.
-        columns: Columns wanted; all by default. Where parts of other feature sets lack one, it is null.
-        keep: Rows of a part with these columns -> those of them that are wanted, so that a span may be read of which
-            memory has no room for all.
+        log: The log's directory or s3:// URL; a log that does not exist yet is empty.
+        start: Unix seconds; rows at this time are not part of the span.
+        end: Unix seconds; the last time of the span.
+        columns: Wanted columns; all by default. A column is null where parts of other feature sets lack it.
+        keep: Selects the wanted rows of a part, given the rows with these columns, so that a span larger than the
+            memory can be read.
 
     Raises:
         DatasetError: A part cannot be read.
@@ -59,7 +59,7 @@ def read_impressions(
 def read_interactions(
     log: str, start: float, end: float, columns: Sequence[str] | None = None, keep: Keep | None = None
 ) -> pa.Table:
-    """Events of a span, in order of time, each `event_id` once: the earliest row counts.
+    """Events of a span in order of time, each `event_id` once: the earliest row counts.
 
     Arguments and errors are those of `read_impressions`.
     """
@@ -77,7 +77,7 @@ def read_interactions(
 def latest(log: str) -> float | None:
     """Time of the log's latest row, unix seconds; None for an empty log.
 
-    What lies over a day past the wall clock is outlying, as in a dataset: a clock that was wrong once moves nothing.
+    Rows more than a day after the wall clock are ignored, as in a dataset, because a clock may have been wrong.
 
     Raises:
         DatasetError: A part cannot be read.
@@ -88,7 +88,7 @@ def latest(log: str) -> float | None:
 
 
 def latest_impression(log: str) -> float | None:
-    """Time of the latest slate, which no client has dated; else as `latest`."""
+    """Time of the latest slate, whose timestamps come from servers, not clients; otherwise as `latest`."""
     return _latest(log, IMPRESSIONS)
 
 
@@ -96,8 +96,8 @@ def local_log(log: str, scratch: Path, start: float = -math.inf, end: float = ma
     """A local directory with the parts of a log that hold rows of a span.
 
     Args:
-        log: A log's directory, which is returned as it is, or s3:// URL.
-        scratch: Receives the parts of a remote log; those already there are not fetched again.
+        log: The log's directory, which is returned unchanged, or s3:// URL.
+        scratch: Receives the parts of a remote log; parts that are already there are not downloaded again.
         start: Unix seconds.
         end: Unix seconds.
 
@@ -123,11 +123,11 @@ def _read(
     schema: pa.Schema,
     keep: Keep | None,
 ) -> pa.Table:
-    """Rows of a span, in the order of the parts' hours and names; of a remote log an hour is here at a time."""
+    """Rows of a span, in the order of the parts' hours and names; a remote log is downloaded hour by hour."""
     folder = open_folder(log)
     places = _places(folder, table, start, end)
     needed = None if columns is None else list(dict.fromkeys([*columns, "timestamp"]))
-    # The columns every log has come first, also where no part is there to name them.
+    # The columns that every log has come first, even if no part names them.
     empty = (schema if needed is None else pa.schema([_field(schema, name) for name in needed])).empty_table()
     parts = [empty]
     for place in places:
@@ -140,7 +140,7 @@ def _read(
 
 
 def _latest(log: str, table: str) -> float | None:
-    """Latest time of a table; newest hour first, so that a long log is not read."""
+    """Latest time of a table; reads the newest hour first, so that a long log is not read completely."""
     folder, horizon = open_folder(log), time.time() + DAY
     for place in reversed(_places(folder, table, -math.inf, horizon)):
         with _parts(folder, place) as paths:
@@ -154,7 +154,7 @@ def _latest(log: str, table: str) -> float | None:
 
 @contextmanager
 def _parts(folder: Folder, place: str) -> Iterator[list[Path]]:
-    """The parts of an hour as local files, by name; those of a remote log are gone after the block."""
+    """The parts of an hour as local files, by name; parts of a remote log are deleted after the block."""
     names = [name for name in folder.names(place) if is_part(name)]
     with folder.local(place, names) as directory:
         yield [directory / name for name in names]
@@ -198,7 +198,7 @@ def _part(path: Path, columns: Sequence[str] | None) -> pa.Table:
 
 
 def _joined(parts: Sequence[pa.Table]) -> pa.Table:
-    """Parts one after the other; where one lacks a column, it is null."""
+    """The parts as a single table; a column that a part lacks is null."""
     return pa.concat_tables(parts, promote_options="default")
 
 
@@ -209,5 +209,5 @@ def _span(table: pa.Table, start: float, end: float) -> pa.Table:
 
 
 def _field(schema: pa.Schema, name: str) -> pa.Field:
-    """A column's type; what only some feature sets have are float32 values."""
+    """Type of a column; columns that only some feature sets have are float32."""
     return schema.field(name) if name in schema.names else pa.field(name, pa.float32())

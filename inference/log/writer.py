@@ -1,11 +1,12 @@
-"""The served log: takes slates and events from the requests, and brings them into the log in the background.
+"""The served log: accepts slates and events from the requests, and writes them to the log in the background.
 
     record -> queue -> (a flush) -> parts in the outbox -> (delivery) -> log
     accept -> journal on the disk -> (a flush) -> parts in the outbox -> (delivery) -> log
 
-Recording a slate never waits and never fails: what finds no room is counted. An accepted event is on the disk before it
-is answered. A disk or bucket that refuses is said once, and tried again at every flush: slates wait in the queue, parts
-in the outbox, journals where they are. Each flush writes one part for each hour and feature set.
+Recording a slate never waits and never fails: slates without room in the queue are counted as lost. An accepted event
+is on the disk before the request is answered. A failing disk or bucket is logged once, and retried at every flush.
+Meanwhile slates wait in the queue, parts in the outbox, and journals in the spool. Each flush writes a part per hour
+and feature set.
 """
 
 from __future__ import annotations
@@ -34,13 +35,13 @@ from inference.log.spool import Spool
 from inference.metrics import Metrics
 from inference.models.artifacts import Artifacts
 
-STOP_SECONDS = 10.0  # that the end of the process waits for the last flush
+STOP_SECONDS = 10.0  # maximum time for the last flush when the process ends
 log = logging.getLogger("kuberec")
 
 
 @dataclass(frozen=True, slots=True)
 class _Opened:
-    """What needs the spool."""
+    """Objects that need the spool."""
 
     spool: Spool
     journal: Journal
@@ -48,14 +49,14 @@ class _Opened:
 
 
 class LogWriter:
-    """Writes one process's share of a log; safe for threads.
+    """Writes the log of a process; thread-safe.
 
     Args:
         url: The log's directory or s3:// URL.
-        spool: Local directory for what is on its way.
-        metrics: Counts.
+        spool: Local directory for undelivered rows.
+        metrics: Receives the counts.
         flush_seconds: Time between flushes.
-        max_slates: Slates that may wait for a flush.
+        max_slates: Maximum number of slates in the queue.
     """
 
     def __init__(self, url: str, spool: Path, metrics: Metrics, *, flush_seconds: float, max_slates: int) -> None:
@@ -79,13 +80,13 @@ class LogWriter:
         metrics.log_waits(self._num_waiting)
 
     def start(self) -> None:
-        """Takes over what ended processes left in the spool, and begins to flush."""
+        """Takes over the spool of ended processes, and starts to flush."""
         self._trying("spool", self._open)
         for thread in self._threads:
             thread.start()
 
     def record(self, slates: Sequence[Slate], artifacts: Artifacts) -> None:
-        """Queues slates that were served from artifacts; those that find no room are lost and counted."""
+        """Queues slates that were served from `artifacts`; slates without room are lost and counted."""
         shown = [slate for slate in slates if len(slate.rows)]
         with self._lock:
             room = max(0, self._max_slates - len(self._queue))
@@ -96,9 +97,9 @@ class LogWriter:
             self._flush.set()
 
     def accept(self, events: Sequence[JournalEvent]) -> Future[None]:
-        """A future that ends once the events will survive the process.
+        """Accepts events; the returned future completes once the events survive the end of the process.
 
-        It ends with a StorageError where the spool cannot be written, or holds all it may.
+        The future ends with a StorageError if the spool cannot be written or is full.
         """
         opened = self._opened
         if opened is not None and not opened.outbox.full:
@@ -110,7 +111,7 @@ class LogWriter:
         return refused
 
     def stop(self) -> None:
-        """Flushes and delivers what waits, as far as that is possible in `STOP_SECONDS`."""
+        """Flushes and delivers waiting rows, for at most `STOP_SECONDS`."""
         self._stopping = True
         deadline = time.monotonic() + STOP_SECONDS
         for thread, wake in zip(self._threads, (self._flush, self._deliver), strict=True):
@@ -120,7 +121,7 @@ class LogWriter:
             self._opened.spool.close()
 
     def _write(self) -> None:
-        """The thread that flushes."""
+        """Body of the thread that flushes."""
         last = False
         while not last:
             self._flush.wait(self._flush_seconds)
@@ -135,7 +136,7 @@ class LogWriter:
                 self._deliver.set()
 
     def _carry(self) -> None:
-        """The thread that delivers: a bucket may take its time."""
+        """Body of the thread that delivers, which is separate because a bucket may be slow."""
         last = False
         while not last:
             self._deliver.wait()
@@ -151,7 +152,7 @@ class LogWriter:
             try:
                 outbox = Outbox(spool.directory, self._url, self._metrics)
             except OSError:
-                spool.close()  # the next try takes over what it took over
+                spool.close()  # the next try takes over the same files
                 raise
             self._opened = _Opened(spool, Journal(spool.directory, spool.worker, self._metrics), outbox)
 
@@ -177,7 +178,7 @@ class LogWriter:
             raise
 
     def _put_back(self, taken: list[tuple[Slate, Artifacts]]) -> None:
-        """Queues slates again that could not be written, before the newer ones."""
+        """Queues slates again that could not be written, before newer slates."""
         with self._lock:
             self._queue = taken + self._queue
             lost, self._queue = self._queue[self._max_slates :], self._queue[: self._max_slates]
@@ -188,15 +189,15 @@ class LogWriter:
             self._metrics.lost(IMPRESSIONS, reason, sum(len(slate.rows) for slate, _ in lost))
 
     def _flush_events(self, opened: _Opened) -> None:
-        for path in opened.journal.close_files():  # one that cannot be read must not hold up the others
+        for path in opened.journal.close_files():  # a journal that cannot be read must not block the others
             self._trying(f"interactions of {path.name}", partial(self._put_events, opened, path))
 
     def _put_events(self, opened: _Opened, journal: Path) -> None:
-        """Turns a closed journal into parts."""
+        """Converts a closed journal to parts."""
         events, num_damaged = read_journal(journal)
         if events:
             opened.outbox.put(INTERACTIONS, events_table(events), f"part-{journal.stem}.parquet")
-        # The parts' names are durable before the journal goes; made again they would have the same names.
+        # The parts are durable before the journal is removed. If written again, they would have the same names.
         sync_directory(journal.parent)
         journal.unlink()
         if num_damaged:
@@ -204,7 +205,7 @@ class LogWriter:
             log.error("%d lines of the event journal %s are damaged", num_damaged, journal)
 
     def _trying(self, what: str, work: Callable[[], None]) -> None:
-        """Does a part of the work; a failure is said once, and so is its end."""
+        """Runs a part of the work; logs a failure once, and once when the work succeeds again."""
         try:
             work()
         except (OSError, StorageError) as error:
@@ -213,7 +214,7 @@ class LogWriter:
                 said = "logging fails and is tried again every %g s (%s, by way of %s): %s"
                 log.error(said, self._flush_seconds, what, self._spool_dir, error)
         except Exception:
-            # The thread must live: the next rows may be logged.
+            # The thread must survive, because the next rows may succeed.
             log.exception("logging failed")
         else:
             if what in self._failing:
@@ -227,7 +228,7 @@ class LogWriter:
 
 
 def _rows(group: Sequence[tuple[Slate, Artifacts]]) -> pa.Table:
-    """Rows of slates of one feature set, which several bundles may share; item rows are each bundle's own."""
+    """Rows of slates of the same feature set, which several bundles may share; each bundle has its own item rows."""
     releases: dict[str, list[Slate]] = defaultdict(list)
     artifacts_of: dict[str, Artifacts] = {}
     for slate, artifacts in group:

@@ -1,13 +1,13 @@
-"""The new bundle beside the one now served, on events that neither has seen.
+"""Compares the new bundle with the served bundle on events that neither was fitted on.
 
-Only events after the served bundle's own feature and weight times count, and after the test start. Both answer the
-same queries at that moment with users and catalogue as known then; each keeps its own models and feature set. What
-the new bundle would take at its release (neighbours, popular lists, item embeddings) it takes as of that moment:
-otherwise a served bundle would win by being days fresher than what a test start allows.
+The comparison uses events after the test start and after the served bundle's feature and weight times. Both bundles
+answer the same queries at that moment, with users and catalogue as known then. Each bundle keeps its own models and
+feature set. The new bundle takes neighbours, popular lists and item embeddings as of that moment, as a release would.
+Otherwise the served bundle would win only because it is days fresher than the test start allows.
 
-What users took from slates that a release of ours showed them counts for neither and stands in neither list: people
-take what they see, so such events agree with whoever chose it (exposure bias; Chaney et al., "How Algorithmic
-Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility", RecSys 2018).
+Items that users took from slates of a release are excluded from the lists and the relevant items of both bundles.
+Users take what they see, so such events favour the policy that chose the slate (exposure bias; Chaney et al., "How
+Algorithmic Confounding in Recommendation Systems Increases Homogeneity and Decreases Utility", RecSys 2018).
 """
 
 from __future__ import annotations
@@ -46,18 +46,18 @@ from inference.scorers.protocol import Ranker
 
 
 def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, ranker: Ranker | None) -> Served | None:
-    """NDCG@20 of both on the span after the served bundle's times.
+    """NDCG@20 of both bundles on the span after the served bundle's times.
 
     Args:
-        bundle: What is served now.
-        setting: The new log.
-        tables_dir: Its prepared tables.
+        bundle: The served bundle.
+        setting: The setting of the evaluation on the new log.
+        tables_dir: Prepared tables of the new log.
         cutoff: Cutoff `test` of the new run.
         ranker: The new ranker.
 
     Returns:
-        The pair of figures for each user, None where fewer than `ENOUGH_USERS` users took something of themselves or
-        the bundle's features are not in the new log; a line says which.
+        Paired NDCG@20 per user. None if fewer than `ENOUGH_USERS` users acted independently of slates, or if the new
+        log lacks features of the served bundle; a progress line gives the reason.
     """
     facts = bundle.manifest.facts
     tables = PreparedTables.open(tables_dir)
@@ -67,9 +67,9 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, 
     caused = taken_from_slates(tables, setting.log, microseconds(start))
     task = make_task(setting.log, microseconds(start), setting.end, excluded.union(caused))
     if len(task) < ENOUGH_USERS:
-        of_themselves = " of themselves, not from its slates," if len(caused.rows) else ""
+        independently = " independently of its slates" if len(caused.rows) else ""
         say(
-            f"gate: {len(task)} users acted{of_themselves} after the served bundle {bundle.version} was made, "
+            f"gate: {len(task)} users acted{independently} after the served bundle {bundle.version} was made, "
             f"{ENOUGH_USERS} are needed; not compared"
         )
         return None
@@ -91,17 +91,17 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, 
 
 
 def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragged:
-    """Items that users did anything with in answer to a slate of a release, for every user code [u].
+    """Items that users interacted with in response to a slate of a release, for every user code [u].
 
     Args:
-        tables: Whose served log says what was shown.
-        log: Their interactions, in the same order.
-        start: Microseconds; events from then on.
+        tables: Tables whose served log holds the slates.
+        log: Interactions of the tables, in the same order.
+        start: Start of the span, unix microseconds.
     """
     own = tables.description["num_own"]
     shown = dataset(tables.path("impressions")).to_table(["request_id"], filter=field("row") >= own["impressions"])
     events = tables.read("interactions", ["row", "request_id"])
-    # A slate may be lost from the log, an event never is: one that came with a request answers a slate.
+    # A slate may be missing from the log, but an event never is. So an event with a request id answers a slate.
     logged = pc.and_(pc.greater_equal(events["row"], own["interactions"]), pc.is_valid(events["request_id"]))
     answers = pc.or_(logged, pc.is_in(events["request_id"], pc.unique(shown["request_id"]), skip_nulls=True))
     caused = log.where(answers.to_numpy() & (log.times >= start))
@@ -109,7 +109,7 @@ def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragg
 
 
 def _candidate_lists(setting: Setting, cutoff: Cutoff, ranker: Ranker | None, task: Task, start: float) -> IntArray:
-    """The new bundle's lists, users and catalogue as of `start`."""
+    """The new bundle's lists, with users and catalogue as of `start`."""
     with HistoricalFeatures(cutoff.features_dir) as reader:
         scorer = None if ranker is None else LocalScorer(ranker)
         replay = Replay(cutoff.artifacts(reader.items(start)), reader, np.array([start]), scorer)
@@ -117,7 +117,7 @@ def _candidate_lists(setting: Setting, cutoff: Cutoff, ranker: Ranker | None, ta
 
 
 def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Task, start: float) -> IntArray:
-    """The served bundle's lists in rows of the new log, users and catalogue as of `start`."""
+    """The served bundle's lists in rows of the new log, with users and catalogue as of `start`."""
     with tempfile.TemporaryDirectory(prefix="kuberec-served-") as scratch:
         features = FeaturesDirectory(Path(scratch))
         features.snapshots.symlink_to((features_dir / "snapshots").resolve())
@@ -136,7 +136,7 @@ def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Ta
 
 
 def _missing_columns(bundle: Bundle, features_dir: Path) -> list[str]:
-    """Columns the bundle's feature set reads and the new snapshots do not have."""
+    """Columns that the bundle's feature set reads and the new snapshots lack."""
     snapshots = FeaturesDirectory(features_dir).snapshots
     there = {name for path in snapshots.glob("*.parquet") for name in pq.read_schema(path).names}
     feature_set = bundle.feature_set
@@ -150,6 +150,6 @@ def _missing_columns(bundle: Bundle, features_dir: Path) -> list[str]:
 
 
 def _next_cut(split: Split, time: float) -> float:
-    """The first cut at or after a time; the log's end where there is none."""
+    """The first cut at or after a time; the log's end if there is no such cut."""
     cuts = split.cuts()
     return float(cuts[min(int(np.searchsorted(cuts, time)), len(cuts) - 1)])

@@ -1,9 +1,11 @@
-"""The release gate: may this funnel be served, and how strong is the evidence.
+"""The release gate: decides whether a funnel may be served, and how strong the evidence is.
 
-Decides from NDCG@20 of each user, paired, with 95 % bootstrap intervals. It refuses a funnel that is below any
-baseline by an interval that excludes zero, one that is not above popular by one that does, and one that is further
-below the bundle now served than two trainings of one recipe differ. It never acts: the release step does what the
-decision says, and where nothing can be released the decision says what it would be.
+The decision uses NDCG@20 per user, paired, with 95 % bootstrap intervals. The gate refuses a funnel in three cases:
+- it is below a baseline, and the interval of the difference excludes zero;
+- it is not above `popular` by an interval that excludes zero;
+- it is further below the served bundle than two trainings of the same recipe differ.
+The gate itself changes nothing: the release step acts on the decision. In the mode `measure` nothing can be released,
+and the decision says what would happen.
 """
 
 from __future__ import annotations
@@ -18,10 +20,10 @@ import numpy.typing as npt
 from components.evaluation.bootstrap import Interval, resample
 
 ENOUGH_USERS = 200
-# Of the served bundle's NDCG@20, the margin of a non-inferiority test: by so much (one standard deviation) two
-# trainings of one recipe differ with their seeds, which an interval over users does not know (DECISIONS 25).
+# The margin of a non-inferiority test, as a share of the served bundle's NDCG@20. Two trainings of the same recipe
+# differ by this much with their seeds (one standard deviation); an interval over users misses it (DECISIONS 25).
 TOLERATED_LOSS = 0.05
-NUM_TOLD = 2  # reasons in the sentence, the widest gaps first; the others are counted
+NUM_TOLD = 2  # reasons in the sentence, the widest gaps first; the other reasons are only counted
 FUNNEL = "funnel"
 POPULAR = "popular"
 Mode = Literal["refuse", "warn", "measure"]
@@ -31,7 +33,7 @@ Mode = Literal["refuse", "warn", "measure"]
 class Served:
     """NDCG@20 of the new and the served bundle by user, paired [p].
 
-    Only what users did of themselves, not in answer to a slate, in a span that neither bundle has seen.
+    Only events that do not answer a slate count, in a span that neither bundle was fitted on.
     """
 
     version: str
@@ -41,16 +43,16 @@ class Served:
 
 @dataclass(frozen=True, slots=True)
 class GateDecision:
-    """What the gate says.
+    """The decision of the gate.
 
     Attributes:
-        release: Whether the bundle may be served; never of a measurement.
-        evidence: weak where fewer than `ENOUGH_USERS` users could be asked.
-        passed: Whether nothing spoke against it; a release that did not pass was forced by `warn`.
+        release: Whether the bundle may be served; always false in the mode `measure`.
+        evidence: `weak` if there are fewer than `ENOUGH_USERS` test users.
+        passed: Whether there is no reason against the release; `warn` releases without it.
         verdict: The decision in two or three words.
-        reasons: What spoke against it, one sentence each, the widest gap first.
-        sentence: The whole decision in a sentence that names the number.
-        differences: Other method -> funnel's NDCG@20 minus its own.
+        reasons: Reasons against the release, one sentence each, the widest gap first.
+        sentence: The whole decision in a sentence with the numbers.
+        differences: Other method -> NDCG@20 of the funnel minus NDCG@20 of that method.
     """
 
     release: bool
@@ -74,9 +76,9 @@ def decide(
     Args:
         values: Method -> NDCG@20 of each test user [q], same users in the same order; must hold `funnel`. Methods
             that do not apply are left out.
-        served: The comparison with the bundle now served, None where there is none.
-        mode: `warn` releases in spite of what speaks against it; `measure` releases nothing and says what would be.
-        seed: Of the bootstrap.
+        served: The comparison with the served bundle, None if there is no such comparison.
+        mode: `warn` releases in spite of reasons against it; `measure` releases nothing and says what would happen.
+        seed: Seed of the bootstrap.
     """
     num_users = len(values[FUNNEL])
     if num_users < ENOUGH_USERS:
@@ -105,10 +107,10 @@ def decide(
             f"{_measured(mode)}{verdict}: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
         )
         return GateDecision(mode != "measure", "strong", True, verdict, (), sentence, differences)
-    told = "; ".join(reasons[:NUM_TOLD]) + (f"; and {len(reasons) - NUM_TOLD} more" if len(reasons) > NUM_TOLD else "")
+    named = "; ".join(reasons[:NUM_TOLD]) + (f"; and {len(reasons) - NUM_TOLD} more" if len(reasons) > NUM_TOLD else "")
     verdict = {"refuse": "not released", "warn": "released", "measure": "would not be released"}[mode]
     because = " by gate=warn although" if mode == "warn" else ":"
-    sentence = f"{_measured(mode)}{verdict}{because} {told}"
+    sentence = f"{_measured(mode)}{verdict}{because} {named}"
     return GateDecision(mode == "warn", "strong", False, verdict, tuple(reasons), sentence, differences)
 
 

@@ -1,7 +1,7 @@
-"""How well scores order and predict what was shown: AUC, per-user AUC, log loss, NDCG among judged items.
+"""Ranking and calibration metrics on impressions: AUC, per-user AUC, log loss, NDCG among the shown items.
 
-Every function takes one entry an impression. They judge the ranker on what the log showed; the lists over the whole
-catalogue are for `metrics.py`.
+Every function takes arrays with an entry per impression. These metrics judge the ranker on items that the log showed;
+`components/evaluation/metrics.py` judges lists over the whole catalogue.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ class Judged:
 
     Attributes:
         users: User code [n].
-        slates: Code of what is ranked together [n]: a request where the log has slates, else the user.
-        grades: Strongest objective reached, 0 for none [n].
+        slates: Code of the group that is ranked together [n]: the request if the log has slates, else the user.
+        grades: Strongest objective that was reached, 0 for none [n].
         labels: 1 where the first objective was reached [n].
-        scores: The ranker's order [n].
+        scores: Scores of the ranker [n].
         probabilities: Calibrated probability of the first objective [n].
     """
 
@@ -39,7 +39,7 @@ class Judged:
 
 
 def auc(labels: npt.NDArray[np.int8], scores: FloatArray64) -> float | None:
-    """Probability that a positive is scored above a negative, ties half (Mann-Whitney); None without both classes."""
+    """Probability that a positive is scored above a negative, ties half (Mann-Whitney); None if a class is absent."""
     positives = int((labels > 0).sum())
     negatives = len(labels) - positives
     if not positives or not negatives:
@@ -51,7 +51,7 @@ def auc(labels: npt.NDArray[np.int8], scores: FloatArray64) -> float | None:
 def user_auc(users: npt.NDArray[np.int64], labels: npt.NDArray[np.int8], scores: FloatArray64) -> float | None:
     """Mean AUC within users, weighted by their impressions (Zhou et al. 2018, GAUC).
 
-    Users with one class only are left out; None where nobody is left.
+    Users without both classes are left out. None if no user is left.
     """
     if not len(users):
         return None
@@ -83,7 +83,7 @@ def log_loss(labels: npt.NDArray[np.int8], probabilities: FloatArray64) -> float
 def judged_ndcg(
     slates: npt.NDArray[np.int64], grades: npt.NDArray[np.int8], scores: FloatArray64, k: int = 10
 ) -> float | None:
-    """Mean NDCG@k among the judged items of each slate, gain 2^grade - 1; slates without a gain are left out."""
+    """Mean NDCG@k among the judged items of each slate, gain 2^grade - 1; slates without gain are left out."""
     gains = np.exp2(np.maximum(grades, 0)) - 1.0
 
     def dcg(order: npt.NDArray[np.int64]) -> FloatArray64:
@@ -96,14 +96,14 @@ def judged_ndcg(
     if not len(slates):
         return None
     ideal = dcg(np.lexsort((-gains, slates)))
-    # Ties are broken by gain, worst first: equal scores earn nothing.
+    # Ties are broken by gain, lowest first, so that equal scores earn nothing.
     gained = dcg(np.lexsort((gains, -scores, slates)))
     some = ideal > 0
     return float((gained[some] / ideal[some]).mean()) if some.any() else None
 
 
 def judge(judged: Judged) -> dict[str, float]:
-    """Every figure there is evidence for, with the number of impressions and of slates."""
+    """All metrics that the impressions have evidence for, with the number of impressions and of slates."""
     figures = {
         "auc": auc(judged.labels, judged.probabilities),
         "user_auc": user_auc(judged.users, judged.labels, judged.probabilities),
@@ -117,7 +117,7 @@ def judge(judged: Judged) -> dict[str, float]:
 def roc(labels: npt.NDArray[np.int8], scores: FloatArray64) -> tuple[list[float], list[float], list[float]]:
     """False positive rates, true positive rates and thresholds of the ROC curve, thinned to `MAX_POINTS`.
 
-    Empty lists without both classes.
+    The lists are empty if a class is absent.
     """
     positives = int((labels > 0).sum())
     if positives in (0, len(labels)):

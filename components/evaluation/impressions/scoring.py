@@ -1,7 +1,7 @@
-"""Scores the impressions of the test span with the recommender's own features and ranker.
+"""Scores the impressions of the test span with the recommender's features and ranker.
 
-Every request, session or day of the log is asked again at its first moment, with the catalogue of the last cut before
-it, and the ranker scores what was shown. Groups are bounded by a sample; no label is a feature.
+Every request, session or day of the log is replayed at its first moment, with the catalogue of the last cut before it.
+The ranker scores the items that were shown. The number of groups is bounded by a sample. No label is a feature.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ MAX_GROUPS = 6_000
 def score_impressions(
     tables: PreparedTables, cutoff: Cutoff, reader: HistoricalFeatures, ranker: Ranker, *, seed: int = 0
 ) -> Judged | None:
-    """Score what was shown in the test span.
+    """Scores the impressions of the test span.
 
     Args:
         tables: Clean prepared tables.
         cutoff: Cutoff `test`.
-        reader: Of the same features.
-        ranker: The model under test.
-        seed: Of the sample of groups.
+        reader: Reads the features of the same run.
+        ranker: The ranker to evaluate.
+        seed: Seed of the sample of groups.
 
     Returns:
-        One entry an impression, None where the span has none.
+        An entry per impression; None if the span has no impressions.
     """
     split = tables.split
     if not tables.num_rows["impressions"]:
         return None
-    # The bound leaves the log's very last moment in: spans end with it.
+    # `stamp` puts the exclusive end a microsecond after the end of the log, so that the last event is included.
     end = split.stamp(split.log_end)
     groups = read_groups(tables, split.test_start, end, limit=MAX_GROUPS, seed=seed)
     if not groups.shown.any():
@@ -56,7 +56,7 @@ def score_impressions(
 def _score(
     part: ReplayedBatch, groups: Groups, ranker: Ranker, names: dict[str, int], tables: PreparedTables
 ) -> Judged:
-    """The impressions of a batch's groups."""
+    """The impressions of the groups in a batch."""
     recommender, batch, mine = part.recommender, part.batch, part.places
     num_items = len(recommender.artifacts.items)
     owners = np.repeat(np.arange(len(mine)), np.diff(groups.offsets)[mine])

@@ -1,4 +1,4 @@
-"""What every form of the evaluation report says: the order of methods, which are absent, and the finding."""
+"""The content that all forms of the evaluation report share: order of methods, absent methods, and the finding."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ COLUMNS = ("ndcg@20", "ndcg@10", "hr@10", "map@10", "recall@20", "recall@100", "
 
 
 def ordered_methods(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
-    """Measured methods with their figures, best NDCG@20 first."""
+    """Measured methods with their metrics, best NDCG@20 first."""
     measured = [
         (name, figures)
         for name, figures in content["methods"].items()
@@ -26,26 +26,26 @@ def absent_methods(content: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def exposure_notes(content: Mapping[str, Any]) -> list[str]:
-    """The effect of slates of earlier releases on what users took: an empty list, or one sentence without a stop."""
+    """The effect of slates of earlier releases on the relevant items: empty, or a sentence without a full stop."""
     share = content["from_slates"]
     if not share:
         return []
     return [
-        f"{share:.0%} of what is right was taken from slates of earlier releases: that favours what is like them "
-        "over other methods; it counts for neither where two bundles are compared"
+        f"{share:.0%} of the relevant items were taken from slates of earlier releases: this favours similar methods "
+        "over other methods; these items are excluded where two bundles are compared"
     ]
 
 
 def finding(content: Mapping[str, Any]) -> str:
-    """Where the funnel stands among the methods, in a sentence; it says nothing of a release."""
+    """The position of the funnel among the methods, in a sentence that does not mention a release."""
     return f"measured: {standing(content)}"
 
 
 def standing(content: Mapping[str, Any]) -> str:
-    """The funnel's NDCG@20 and the methods above, below and near it."""
+    """The funnel's NDCG@20, and the methods above, below and near it."""
     leads: Mapping[str, Mapping[str, float]] = content["leads"]
     if FUNNEL not in content["intervals"]:
-        return "nobody could be asked"
+        return "the log has no test users"
     groups = {
         "above": [name for name, lead in leads.items() if lead["low"] > 0],
         "below": [name for name, lead in leads.items() if lead["high"] < 0],
@@ -57,5 +57,5 @@ def standing(content: Mapping[str, Any]) -> str:
 
 
 def capital(sentence: str) -> str:
-    """The sentence with a capital letter."""
+    """The sentence with a capital first letter."""
     return sentence[:1].upper() + sentence[1:]

@@ -1,4 +1,4 @@
-"""The evaluation as a page: the gate's decision, NDCG@20 of every method with its interval, then every table."""
+"""The evaluation as an HTML page: the gate's decision, NDCG@20 per method with its interval, then all tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from feature_repo.pages.charts import Bar, Fill, bars
 from feature_repo.pages.formats import number
 from feature_repo.pages.markup import Markup, element
 
-Measured = Sequence[tuple[str, Mapping[str, float]]]  # methods with their figures, best first
+Measured = Sequence[tuple[str, Mapping[str, float]]]  # methods with their metrics, best first
 
 NO_BREAK = "\N{NO-BREAK SPACE}"  # a narrow screen breaks the line before the interval, not within it
 FILLS: Mapping[str, Fill] = {"funnel": "accent", "retrieval": "soft"}  # all other methods are baselines
@@ -31,7 +31,7 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
 
     Args:
         content: Content of `evaluation.json`.
-        decision: The gate's decision; None where the gate was not asked.
+        decision: The gate's decision; None if the gate was not asked.
     """
     methods = ordered_methods(content)
     verdict = "Measured" if decision is None else capital(decision.verdict)
@@ -84,7 +84,7 @@ def _comparison(content: Mapping[str, Any], methods: Measured) -> Markup:
         interval = f"({low:.4f} to {high:.4f})".replace(" ", NO_BREAK)
         words = f"{figures['ndcg@20']:.4f} {interval}"
         rows.append(Bar(name, figures["ndcg@20"], words, (low, high), FILLS.get(name, "rest")))
-    note = ". ".join(["Bootstrap over users; all methods drawn alike", *exposure_notes(content)])
+    note = ". ".join(["Bootstrap over users; all methods use the same draws", *exposure_notes(content)])
     return section("NDCG@20 and its 95 % interval", panel(bars(rows)), note=f"{note}.")
 
 
@@ -117,7 +117,7 @@ def _details(content: Mapping[str, Any], methods: Measured) -> list[Markup]:
         section(
             "Novelty and concentration",
             table(("method", "novelty@10, bits", "Gini@10"), rows, numeric=(1, 2)),
-            note="Novelty is the mean self-information of what is listed; a Gini of 1 lists one item for all.",
+            note="Novelty is the mean self-information of the listed items; a Gini of 1 lists one item for all.",
         )
     ]
     categories: Mapping[str, Any] = next(

@@ -17,11 +17,11 @@ from components.evaluation.reports.facts import (
 
 
 def text_table(content: Mapping[str, Any], decision: GateDecision | None) -> str:
-    """Methods by NDCG@20 with intervals, aligned, the funnel's lead over each, then the decision.
+    """Methods by NDCG@20 with intervals as an aligned table, the funnel's lead over each, then the decision.
 
     Args:
         content: Content of `evaluation.json`.
-        decision: The gate's decision; None where the gate was not asked, and the last line is then `finding`.
+        decision: The gate's decision; None if the gate was not asked: the last line is then `finding`.
     """
     headers = ["method", "NDCG@20", "95 % interval", *COLUMNS[1:], "funnel is ahead by"]
     rows = [headers]
@@ -48,7 +48,7 @@ def text_table(content: Mapping[str, Any], decision: GateDecision | None) -> str
 
 
 def markdown(content: Mapping[str, Any], decision: GateDecision | None) -> str:
-    """The same as Markdown."""
+    """The same content as Markdown."""
     head = ["method", "NDCG@20", "95 % interval", "HR@10", "Recall@100", "coverage@10"]
     lines = [
         f"# {content['dataset']}: {content['protocol']} protocol",
@@ -73,7 +73,7 @@ def markdown(content: Mapping[str, Any], decision: GateDecision | None) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns of equal width; the first to the left, figures to the right."""
+    """Columns of equal width; the first is aligned left, figures are aligned right."""
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     return [
         "  "

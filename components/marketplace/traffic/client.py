@@ -79,7 +79,9 @@ class ShopClient:
         except httpx.TransportError as error:
             raise ShopClientError(f"{self._url} does not answer {method} {path}: {error}.") from error
         if answer.status_code != expected:
-            raise ShopClientError(f"{self._url} answers {method} {path} with {answer.status_code}: {answer.text[:500]}")
+            raise ShopClientError(
+                f"{self._url} answers {method} {path} with status {answer.status_code}: {answer.text[:500]}."
+            )
         return answer.json()
 
 

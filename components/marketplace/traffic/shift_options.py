@@ -37,4 +37,6 @@ def _boost(text: str) -> tuple[str, float]:
     try:
         return name, float(logits)
     except ValueError as error:
-        raise SettingsError(f"--boost {text!r} is invalid: write CATEGORY=LOGITS, such as 'Garden=1.5'.") from error
+        raise SettingsError(
+            f"The option --boost {text!r} is invalid: write CATEGORY=LOGITS, such as 'Garden=1.5'."
+        ) from error

@@ -72,7 +72,7 @@ class World:
         surfaces: Sequence[str] | None = None,
         devices: Sequence[str] | None = None,
     ) -> SimulatedEvents:
-        """The events that follow slates within minutes; later actions go on the agenda (see `due`).
+        """The events that follow slates within minutes; later actions are added to the agenda (see `due`).
 
         Args:
             users: User rows [s].

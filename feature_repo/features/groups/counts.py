@@ -1,4 +1,4 @@
-"""How often each objective was fulfilled lately: always there, for users and for items."""
+"""Recent number of events of each objective, for users and for items; every dataset has these columns."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feature_repo.features.snapshots.calendar import Column
 
 
 class CountsGroup(SnapshotGroup):
-    """Events of each objective over the last days."""
+    """Events of each objective in each window."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         return tuple(f"num_{objective}_{days}d" for objective in facts.objectives for days in WINDOWS)

@@ -1,7 +1,8 @@
-"""What a feature group of user and item together states, and what it works on. No Ibis: serving imports these groups.
+"""The interface of a feature group of user and item together, and its input.
 
-Candidates of q queries are ragged: candidate j has item row `rows[j]` and belongs to query `query_index[j]`, which is
-also the place of its user in `UserColumns`. A group does no Python work per candidate.
+The module does not import Ibis, because serving imports these groups. Candidates of q queries are ragged: candidate j
+has item row `rows[j]` and belongs to query `query_index[j]`, which is also the index of its user in `UserColumns`. A
+group does no Python work per candidate.
 """
 
 from __future__ import annotations
@@ -53,11 +54,11 @@ class Pairs:
 
 
 class CrossGroup(ABC):
-    """Columns of user and item together that exist together."""
+    """Columns of user and item together that exist under the same condition."""
 
     @abstractmethod
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
-        """Names that the group adds to the feature set, in order; none where the dataset has no data for them."""
+        """Names that the group adds to the feature set, in order; empty if the dataset has no data for them."""
 
     @abstractmethod
     def compute(self, pairs: Pairs) -> Columns:

@@ -1,4 +1,4 @@
-"""How often something was shown lately: where the log has impressions, for users and for items."""
+"""Recent number of impressions, for users and for items; requires impressions in the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feature_repo.features.snapshots.calendar import Column
 
 
 class ExposureGroup(SnapshotGroup):
-    """Impressions over the last days."""
+    """Impressions in each window."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         return tuple(f"num_impressions_{days}d" for days in WINDOWS) if facts.has_impressions else ()

@@ -1,6 +1,6 @@
-"""What a dataset has data for: the facts on which the condition of a feature group depends.
+"""Facts about the data of a dataset, on which the condition of a feature group depends.
 
-A group whose data is missing gives no columns.
+A group without data adds no columns.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ class DatasetFacts:
         objectives: Weakest first.
         repeats: Which of the user's own items may be recommended again; see `FeatureSet.repeats`.
         item_categorical: Categorical columns of items that have a vocabulary.
-        has_impressions: Whether the log says what was shown.
+        has_impressions: Whether the log has impressions.
         has_negatives: Whether the log has events of negative grade.
         has_column: Whether a column (table, name) of the prepared tables holds a value that is not null.
     """
@@ -37,7 +37,7 @@ class DatasetFacts:
 
     @classmethod
     def of(cls, tables: PreparedTables, item_categorical: tuple[str, ...]) -> Self:
-        """Facts of prepared tables, which are read a batch at a time; a column only when a group asks for it."""
+        """Facts of prepared tables, read in batches; a column is read only when a group asks for it."""
 
         @cache
         def has_column(table: str, column: str) -> bool:
@@ -54,7 +54,7 @@ class DatasetFacts:
 
     @classmethod
     def complete(cls, objectives: tuple[str, ...]) -> Self:
-        """Facts of a dataset with data for everything: under them a group of a snapshot gives all its columns."""
+        """Facts of a dataset with data for everything, so that a snapshot group returns all its columns."""
         return cls(objectives, "always", (), has_impressions=True, has_negatives=True, has_column=lambda _, __: True)
 
     @property

@@ -1,4 +1,4 @@
-"""What a feature group of requests states, and what it reads of a request. No Ibis: serving imports these groups."""
+"""The interface of a feature group of requests, and its input. No Ibis, because serving imports these groups."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 
 class RequestContext(Protocol):
-    """What the features read of a query (`inference.candidates.query.Query` is one)."""
+    """Attributes of a query that the features read (`inference.candidates.query.Query` has them)."""
 
     @property
     def time(self) -> float: ...

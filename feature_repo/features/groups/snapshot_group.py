@@ -1,11 +1,11 @@
-"""What a feature group of users or items states, and what it works on.
+"""The interface of a feature group of users or items, and its input.
 
 `snapshots/assembly.py` asks every group of an entity in the same steps:
 
     marked -> event_sums, impression_sums, daily -> windows -> priors, content, joined -> derived
 
-A group overrides the steps that it needs. Several groups may state a sum, a window or a prior of one name: then their
-definitions are equal, and it is computed once.
+A group overrides the steps that it needs. Several groups may define a sum, a window or a prior with the same name.
+Their definitions must then be equal, and the value is computed once.
 """
 
 from __future__ import annotations
@@ -24,15 +24,15 @@ from feature_repo.features.snapshots.expressions import over_days
 
 @dataclass(frozen=True)
 class Activity:
-    """What happened with one kind of entity.
+    """The activity of all entities of a kind.
 
     Attributes:
-        key: The entity's column, user_id or item_id.
+        key: Key column of the entity, user_id or item_id.
         events: Interactions with their day.
-        shown: Impressions and labels with the day they became known on; see `snapshots.labels.outcomes`.
+        shown: Impressions and labels with the day on which they became known; see `snapshots.labels.outcomes`.
         items: Content of items as intervals; see `snapshots.intervals.attributes`.
         calendar: The days.
-        feature_set: Names the columns that are wanted.
+        feature_set: Names the wanted columns.
     """
 
     key: str
@@ -50,11 +50,11 @@ class Activity:
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows over the daily sums of an entity; every window ends at the day of its row.
+    """Windows over the daily sums of an entity; every window ends on the day of its row.
 
     Attributes:
         rows: Daily sums; see `snapshots.spine.spine`.
-        key: The entity's column.
+        key: Key column of the entity.
         calendar: The days.
     """
 
@@ -76,12 +76,12 @@ class Windows:
 
 
 class SnapshotGroup(ABC):
-    """Columns of users or items that exist together.
+    """Columns of users or items that exist under the same condition.
 
     Attributes:
-        extremes: Daily sum -> "min" or "max", of the sums that are extremes instead.
-        content: Columns of the entity's own table that `joined` and `derived` read as `static_<name>`.
-        stored: Columns of `ITEM_FACTS` that the group derives whether or not a model sees one of its columns.
+        extremes: Daily value -> "min" or "max", for values that are extremes instead of sums.
+        content: Columns of the entity's table that `joined` and `derived` read as `static_<name>`.
+        stored: Columns of `ITEM_FACTS` that the group always derives, even if no model reads a column of the group.
     """
 
     extremes: Mapping[str, str] = {}
@@ -90,10 +90,10 @@ class SnapshotGroup(ABC):
 
     @abstractmethod
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
-        """Names that the group adds to the feature set, in order; none where the dataset has no data for them."""
+        """Names that the group adds to the feature set, in order; empty if the dataset has no data for them."""
 
     def marked(self, activity: Activity) -> Table:
-        """The events with further columns for `event_sums`; one row an event, as before."""
+        """The events with further columns for `event_sums`; the number of rows does not change."""
         return activity.events
 
     def event_sums(self, activity: Activity) -> dict[str, Column]:  # noqa: ARG002
@@ -105,7 +105,7 @@ class SnapshotGroup(ABC):
         return {}
 
     def daily(self, activity: Activity) -> tuple[Table, ...]:  # noqa: ARG002
-        """Further tables of (key, day, sums), at most one row a key and day."""
+        """Further tables of (key, day, sums), at most one row per key and day."""
         return ()
 
     def windows(self, over: Windows, feature_set: FeatureSet) -> dict[str, Column]:  # noqa: ARG002
@@ -117,11 +117,11 @@ class SnapshotGroup(ABC):
         return {}
 
     def joined(self, rows: Table, activity: Activity) -> Table:  # noqa: ARG002
-        """The snapshot rows with columns of other entities; the same rows as before."""
+        """The snapshot rows with columns of other entities; the number of rows does not change."""
         return rows
 
     def derived(self, rows: Table, activity: Activity) -> dict[str, Column]:  # noqa: ARG002
-        """Columns computed from windows, priors and content, by name. Windows need no second statement here.
+        """Columns computed from windows, priors and content, by name. Windows need not be repeated here.
 
         An age column is stored as the moment it counts from, in unix seconds; see `ages.moment_of`.
         """

@@ -1,4 +1,4 @@
-"""One way from the groups of an entity to the rows of its snapshot; see `groups.snapshot_group`."""
+"""Computes the rows of a snapshot from the groups of an entity; see `groups.snapshot_group`."""
 
 from __future__ import annotations
 
@@ -18,17 +18,17 @@ Made = TypeVar("Made")
 def snapshot_rows(
     groups: Sequence[SnapshotGroup], names: Sequence[str], activity: Activity, intervals: Table, own: Iterable[str]
 ) -> Table:
-    """Rows of a snapshot with everything that the groups derive.
+    """Rows of a snapshot with all columns that the groups derive.
 
     Args:
-        groups: All groups of the entity; those without a wanted column are left out.
+        groups: All groups of the entity; groups without a wanted column are left out.
         names: Numeric columns of the feature set.
-        activity: What happened.
+        activity: The activity of the entities.
         intervals: The entity's own table as intervals.
-        own: Columns of that table that are stored as they are.
+        own: Columns of that table that are stored unchanged.
 
     Returns:
-        The key, day, event_timestamp, windows, derived columns and `own`; one row a key and emitted day.
+        The key, day, event_timestamp, windows, derived columns and `own`; one row per key and emitted day.
     """
     key, calendar = activity.key, activity.calendar
     active = active_groups(groups, names, activity.objectives)
@@ -65,7 +65,7 @@ def active_groups(
 
 
 def _merged(groups: Iterable[SnapshotGroup], made: Callable[[SnapshotGroup], Mapping[str, Made]]) -> dict[str, Made]:
-    """What each group makes, by name; of equal definitions the first."""
+    """Results of all groups by name; of equal definitions the first is used."""
     merged: dict[str, Made] = {}
     for group in groups:
         merged = {**made(group), **merged}
@@ -73,5 +73,5 @@ def _merged(groups: Iterable[SnapshotGroup], made: Callable[[SnapshotGroup], Map
 
 
 def _by_day(events: Table, key: str, sums: Mapping[str, Column]) -> Table:
-    """One row a key and day, with the sums; the rows do not depend on the sums."""
+    """The sums, one row per key and day; the rows do not depend on the sums."""
     return events.group_by(key, "day").agg(**sums) if sums else events.select(key, "day").distinct()

@@ -1,12 +1,11 @@
-"""Daily snapshots: the tables they are made of, and the calendar of cuts.
+"""Input tables of daily snapshots, and the calendar of cuts.
 
-The calendar decides when an event becomes known. Everything in this folder and in the groups of users and items is an
-Ibis expression without SQL of one engine, so that DuckDB and Spark run the same code; the caller reads and writes the
-tables. There are no statistics over whole periods: a snapshot of day d holds events before the cut of day d and nothing
-else.
+The calendar decides when an event becomes known. This folder and the groups of users and items contain only Ibis
+expressions without engine-specific SQL, so that DuckDB and Spark run the same code. The caller reads and writes the
+tables. No statistic covers a whole period: a snapshot of day d depends only on events before the cut of day d.
 
-Tables come with times as whole microseconds since 1970 in `time_us` (the engines differ in how they give those), and
-days are numbered: day d ends at the d-th cut, and its snapshot is stamped with that cut.
+Times in the tables are whole microseconds since 1970 in `time_us`, because engines return timestamps differently. Days
+are numbered: day d ends at the d-th cut, and its snapshot has the timestamp of that cut.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ import pyarrow as pa
 from feature_repo.dataset.split import DAY, Split
 from feature_repo.dataset.tables import TIMESTAMP
 
-Table = Any  # ibis.Table: its columns are known only to the data, so that a type checker can say nothing about them
+Table = Any  # ibis.Table: only the data define its columns, so a type checker cannot check them
 Column = Any
 
 
@@ -30,10 +29,10 @@ class LogTables:
     """Prepared tables as Ibis tables, times as int64 microseconds.
 
     Attributes:
-        interactions: With time_us.
-        impressions: With time_us, see also `with_label_times`.
-        items: With valid_from_us, created_at_us.
-        users: With valid_from_us, signup_at_us.
+        interactions: Table with time_us.
+        impressions: Table with time_us, see also `with_label_times`.
+        items: Table with valid_from_us, created_at_us.
+        users: Table with valid_from_us, signup_at_us.
     """
 
     interactions: Table
@@ -47,8 +46,8 @@ class Calendar:
     """Numbered days and their cuts.
 
     Attributes:
-        stamps: Ibis table of every day: day, stamp_us int64, and the same as event_timestamp, which Feast joins by.
-        since: First day whose snapshot is wanted; windows look further back.
+        stamps: Ibis table of all days: day, stamp_us int64, and event_timestamp (the same time), which Feast reads.
+        since: First day of the snapshots; windows look further back.
         last: The newest day, whose cut is the log's end.
         log_end_us: The log's end.
         step_us: Microseconds between cuts.
@@ -83,11 +82,11 @@ class Calendar:
         )
 
     def steps(self, days: int) -> int:
-        """Numbered days that a window of calendar days spans."""
+        """Number of numbered days in a window of calendar days."""
         return max(round(days * DAY * 1e6 / self.step_us), 1)
 
     def with_day(self, events: Table) -> Table:
-        """Adds the day at whose cut each event becomes known: the first whose cut is after it."""
+        """Adds the day at whose cut each event becomes known: the first day whose cut is after the event."""
         back = (ibis.greatest(self.log_end_us - events.time_us - 1, 0) / self.step_us).floor().cast("int64")
         placed = events.mutate(day=ibis.greatest(self.last - back, 0)).inner_join(
             self.stamps.select("day", "stamp_us"), "day"
@@ -96,6 +95,6 @@ class Calendar:
         return placed.mutate(day=late.ifelse(placed.day + 1, placed.day)).drop("stamp_us")
 
     def day_from(self, moment_us: Column) -> Column:
-        """First day whose cut is at or after a moment; null moments hold since ever."""
+        """First day whose cut is at or after a moment; a null moment holds for all days."""
         back = ((self.log_end_us - moment_us) / self.step_us).floor().cast("int64")
         return ibis.greatest(self.last - back.fill_null(self.last), 0)

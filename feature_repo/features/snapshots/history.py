@@ -1,4 +1,4 @@
-"""Snapshots of what users did, as arrays, whenever it changes: the view `user_history`."""
+"""Snapshots of user histories as arrays, at each change: the view `user_history`."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feature_repo.features.state import HISTORY_LENGTH
 
 
 def user_history(log: LogTables, calendar: Calendar) -> Table:
-    """The last events and all own items of every user with a positive or negative event, as of each day they changed.
+    """The last events and all own items of every user with a positive or negative event, as of each day of a change.
 
     Returns:
         user_id, event_timestamp, and `HISTORY_ARRAYS`: history oldest first, own items by id, times in unix seconds.
@@ -23,7 +23,7 @@ def user_history(log: LogTables, calendar: Calendar) -> Table:
     )
     changes = events.select(
         "user_id", at=ibis.greatest(events.day, calendar.since)
-    ).distinct()  # what changed before the first day is known at the first day
+    ).distinct()  # changes before the first day become known on the first day
     rows = _own_items(events, changes).left_join(_last_events(events, changes), ["user_id", "at"])
     return rows.inner_join(calendar.stamps, rows["at"] == calendar.stamps.day).select(
         "user_id", "event_timestamp", *HISTORY_ARRAYS
@@ -87,7 +87,7 @@ def _own_items(events: Table, changes: Table) -> Table:
 def _collected(rows: Table, order: str, **columns: Column) -> Table:
     """One row a (user_id, at) with each column as an array, all in the same order.
 
-    Entries are sorted as structs, by their first field: Spark has no ordered aggregation.
+    Entries are sorted as structs, by their first field, because Spark has no ordered aggregation.
     """
     entry = ibis.struct({"order": rows[order], **columns})
     entries = rows.group_by("user_id", "at").agg(entries=entry.collect()).mutate(entries=ibis._.entries.sort())

@@ -8,13 +8,13 @@ import ibis
 
 from feature_repo.features.snapshots.calendar import Calendar, Table
 
-STATIC = "static_"  # before an owner's column, which may have the name of one that is counted here
+STATIC = "static_"  # prefix of an owner's column, which may have the name of a computed column
 
 
 def attributes(table: Table, key: str, calendar: Calendar) -> Table:
-    """Histories as intervals: each row with the days [from_day, to_day) at which it is the one that counts.
+    """Histories as intervals: each row with the days [from_day, to_day) on which it is valid.
 
-    Of several rows with the same day the last by (valid_from, row) counts.
+    Of several rows with the same day the last by (valid_from, row) is valid.
     """
     held = table.filter(table[key].notnull()).mutate(from_day=calendar.day_from(table.valid_from_us))
     held = held.filter(held.from_day <= calendar.last)
@@ -24,12 +24,12 @@ def attributes(table: Table, key: str, calendar: Calendar) -> Table:
 
 
 def at_day(spine: Table, intervals: Table, key: str, columns: Iterable[str]) -> Table:
-    """Adds to rows of (key, day) columns of the interval that holds on the day, null where none does.
+    """Adds columns of the interval that is valid on the day to rows of (key, day); null without a valid interval.
 
     Args:
         spine: The rows.
-        intervals: See `attributes`.
-        key: The entity's column.
+        intervals: Intervals from `attributes`.
+        key: Key column of the entity.
         columns: Columns of the intervals; each is added as `static_<name>`.
     """
     renamed = intervals.select("from_day", "to_day", _key=key, **{STATIC + name: intervals[name] for name in columns})

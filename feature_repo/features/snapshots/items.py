@@ -1,6 +1,6 @@
 """Snapshots of items: activity, rates and content as of each day, the view `item_stats`.
 
-Ages are not stored: the snapshot holds the moments that they count from.
+Ages are not stored: the snapshot holds the moments from which they are computed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from feature_repo.features.snapshots.labels import outcomes
 
 
 def item_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> Table:
-    """Windowed activity, smoothed rates and content of every item at every day of interest.
+    """Windowed activity, smoothed rates and content of every item on every emitted day.
 
     Returns:
         item_id, event_timestamp, the stored numeric columns, `ITEM_FACTS` (created_at: the earlier of
-        creation and first event, unix seconds) and the categorical columns as text; one row an item and emitted day.
+        creation and first event, unix seconds) and the categorical columns as text; one row per item and emitted day.
     """
     items = attributes(log.items, "item_id", calendar)
     activity = Activity(

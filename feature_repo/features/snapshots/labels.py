@@ -1,4 +1,4 @@
-"""Impressions and their labels, each on the day it became known."""
+"""Impressions and their labels, each on the day on which it became known."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ def with_label_times(
     columns: Collection[str] = (),
     num_own: int = 0,
 ) -> Table:
-    """Adds known_<objective>_us to impressions: when the event that a label was joined from happened.
+    """Adds known_<objective>_us to impressions: the time of the event that a label was joined from.
 
     Args:
         shown: Impressions with time_us.
         events: Interactions with time_us.
-        joined: Objective -> event types that fulfil it, of the objectives whose labels ingest joined through request
-            and item. Labels that came as columns say no time and count as known at once; so do those of events that
-            the row rules set aside.
-        columns: Those of them whose labels came as columns in the dataset, and were joined in the served log only.
-        num_own: Impressions whose `row` is below are the dataset's.
+        joined: Objective -> event types that fulfil it, for the objectives whose labels ingest joined through request
+            and item. A label from a column has no time and counts as known at once. The same holds for labels from
+            events that the row rules removed.
+        columns: The objectives of `joined` whose labels are columns in the dataset, joined in the served log only.
+        num_own: Impressions with a smaller `row` are the dataset's.
     """
     if not joined:
         return shown
@@ -42,9 +42,9 @@ def with_label_times(
 
 
 def outcomes(shown: Table, objectives: Sequence[str], calendar: Calendar) -> Table:
-    """Impressions and the labels that came true as events of their own, each on the day it became known.
+    """Impressions and fulfilled labels as separate events, each on the day on which it became known.
 
-    What was bought a week after it was shown is no fact of the day it was shown on.
+    A purchase a week after the impression must not count on the day of the impression.
 
     Returns:
         user_id, item_id, time_us, day, and 0 or 1: `shown`, and label_<objective> of each objective.

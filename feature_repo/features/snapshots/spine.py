@@ -1,4 +1,4 @@
-"""Daily sums of an entity: the rows over which windows run, and which of them a snapshot keeps."""
+"""Daily sums of an entity: the rows over which windows run, and the rows that a snapshot keeps."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ def spine(
     calendar: Calendar,
     extremes: Mapping[str, str] | None = None,
 ) -> Table:
-    """Rows of (key, day) over which windows run, `emit` where a snapshot row is wanted.
+    """Rows of (key, day) over which windows run; `emit` marks the rows of the snapshot.
 
-    Wanted are all days from `since` on while the longest window still holds an event, the first day (for whatever is
-    known by then), every day at which a static row changes, and the newest day.
+    A snapshot emits all days from `since` on which the longest window still holds an event. It also emits the first
+    day (with all values known by then), every day on which a static row changes, and the newest day.
 
     Args:
-        key: The entity's column.
-        activity: Tables of (key, day, some of the sums and extremes), one row a key and day.
+        key: Key column of the entity.
+        activity: Tables of (key, day, some of the sums and extremes), one row per key and day.
         intervals: Static rows, see `attributes`.
-        sums: Columns to add up, absent ones count 0.
+        sums: Columns to add up; absent columns count as 0.
         calendar: The days.
-        extremes: Column -> "min" or "max"; absent ones are null.
+        extremes: Column -> "min" or "max"; absent columns are null.
 
     Returns:
-        key, day, emit, sums and extremes; one row a key and day.
+        key, day, emit, sums and extremes; one row per key and day.
     """
     extremes = extremes or {}
     rows = ibis.union(*[_padded(table, key, sums, extremes) for table in activity]) if len(activity) > 1 else None
@@ -50,7 +50,7 @@ def spine(
 
 
 def finished(rows: Table, calendar: Calendar) -> Table:
-    """Only the wanted rows from `since` on, stamped."""
+    """The emitted rows from `since` on, with their timestamp."""
     kept = rows.filter((rows.emit == 1) & (rows.day >= calendar.since))
     return kept.inner_join(calendar.stamps, "day")
 

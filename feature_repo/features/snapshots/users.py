@@ -1,6 +1,6 @@
 """Snapshots of users: activity and static columns as of each day, the view `user_stats`.
 
-Ages are not stored: the snapshot holds the moments that they count from.
+Ages are not stored: the snapshot holds the moments from which they are computed.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from feature_repo.features.snapshots.labels import outcomes
 
 
 def user_stats(log: LogTables, calendar: Calendar, feature_set: FeatureSet) -> Table:
-    """Windowed activity and static columns of every user at every day of interest.
+    """Windowed activity and static columns of every user on every emitted day.
 
     Returns:
         user_id, event_timestamp, the stored numeric columns, the moments of the ages (unix seconds) and the categorical
-        columns as text; one row a user and emitted day.
+        columns as text; one row per user and emitted day.
     """
     interactions = log.interactions
     activity = Activity(

@@ -151,7 +151,7 @@ def _popular(events: EventLog):
 
 def test_reports_tell_what_came_of_slates(result: EvaluationResult, tmp_path: Path) -> None:
     decision = decide(result.ndcg())
-    for share, told in ((0.834, "83% of what is right was taken from slates of earlier releases"), (0.0, "")):
+    for share, told in ((0.834, "83% of the relevant items were taken from slates of earlier releases"), (0.0, "")):
         content = write_evaluation(tmp_path, result, {**ABOUT, "from_slates": share})
         for text in (text_table(content, decision), markdown(content, decision), evaluation_page(content, decision)):
             assert ("taken from slates" in text) == bool(told)

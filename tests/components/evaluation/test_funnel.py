@@ -247,7 +247,7 @@ def test_what_came_of_slates_counts_for_neither_bundle(
     shutil.copytree(run.tables_dir, served)
     make_served(served, interactions=0, impressions=0)
     assert compare(bundle, setting, served, cutoff, ranker) is None
-    assert "gate: 0 users acted of themselves, not from its slates, after" in capsys.readouterr().err
+    assert "gate: 0 users acted independently of its slates after" in capsys.readouterr().err
 
     interactions = pq.read_table(served / "interactions.parquet")
     by_itself = pc.less(interactions["user_id"], "u230")

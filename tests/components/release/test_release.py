@@ -67,5 +67,5 @@ def test_a_refusal_is_the_gates_sentence(tmp_path: Path) -> None:
     sentence = "not released: funnel's NDCG@20 is 0.1 below own by -0.2"
     with pytest.raises(NotReleased) as caught:
         refuse(evaluation(tmp_path / "e", passed=False, release=False, sentence=sentence))
-    assert str(caught.value) == sentence
+    assert str(caught.value) == "Not released: funnel's NDCG@20 is 0.1 below own by -0.2."
     assert caught.value.exit_code == 4

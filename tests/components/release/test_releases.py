@@ -112,7 +112,7 @@ def test_going_back_from_a_bundle_that_is_gone_is_done(tmp_path: Path, bundles: 
         store.set_current(bundle.version)
     shutil.rmtree(tmp_path / "store" / "bundles" / c)
     told = go_back(store)
-    assert told.startswith(f"rolled back from {c} to {b}; whether its features are fresh cannot be told, refresh now: ")
+    assert told.startswith(f"rolled back from {c} to {b}; the age of its features is unknown, refresh now: ")
     assert store.current() == b
     assert store.previous() == a
 
@@ -169,7 +169,7 @@ def test_a_bundle_of_another_feature_set_wants_a_refresh(tmp_path: Path) -> None
         store.publish(bundle)
         store.set_current(bundle.version)
     assert go_back(store).endswith(
-        f"to {made[0].version}; its feature set is another one, so its features are as old as the last refresh of it: "
+        f"to {made[0].version}; its feature set is a different one, so its features are as old as its last refresh: "
         "refresh now"
     )
 

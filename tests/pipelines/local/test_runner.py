@@ -98,7 +98,7 @@ def settings(tmp_path: Path) -> PipelineSettings:
         (
             fill_disk,
             "/data/table.parquet: No space left on device; make room on the disk or open the folder, and run the same "
-            "command again",
+            "command again.",
         ),
     ],
 )

@@ -1,4 +1,4 @@
-"""How close an item's category, brand and seller are to the user's last events: for the columns that have values."""
+"""Affinity of the user's last events to an item's category, brand and seller; requires values of these columns."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class AffinityGroup(CrossGroup):
 
 
 def _history_columns(name: str, codes: IntArray, pairs: Pairs) -> Columns:
-    """Share of the last events that had the item's code of a column, and days since the last that had it."""
+    """Share of the last events with the item's code of a column, and days since the latest of these events."""
     history, wanted = pairs.users.history, codes[pairs.rows]
     size = pairs.feature_set.vocabulary_size(f"items.{name}")
     found, last = contacts(history, codes[history.rows], wanted, pairs.query_index, size)
@@ -47,7 +47,7 @@ def _history_columns(name: str, codes: IntArray, pairs: Pairs) -> Columns:
 
 
 def _anchor_same(codes: IntArray, pairs: Pairs) -> npt.NDArray[np.float64]:
-    """1 where the item has the code of the item the query starts from, 0 where another, NaN where either is unknown."""
+    """1 if the item and the query's item have the same code, 0 if not, NaN if either code is unknown."""
     anchors = pairs.anchors
     if not (anchors >= 0).any():
         return np.full(len(pairs), np.nan)

@@ -1,4 +1,4 @@
-"""Look-ups in histories for many candidates at once."""
+"""Look-ups in user histories for many candidates at once."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ def contacts(
     query_index: IndexArray,
     num_values: int,
 ) -> tuple[npt.NDArray[np.int64], TimeArray]:
-    """How many events of the query's user have the wanted value, and the time of the latest of them.
+    """Number of events of the query's user with the wanted value, and time of the latest of these events.
 
     Args:
         history: Events of q users, oldest first within a user [h].
-        values: A value of each event, 0 <= value < num_values [h].
-        wanted: A value of each candidate [n].
+        values: Value of each event, 0 <= value < num_values [h].
+        wanted: Wanted value of each candidate [n].
         query_index: Query of each candidate [n].
-        num_values: Bound of the values.
+        num_values: Number of distinct values.
 
     Returns:
         Counts [n] and times [n], NaN where the count is 0.
@@ -31,7 +31,7 @@ def contacts(
     keys = owners(history.offsets) * num_values + values
     if not len(keys):
         return np.zeros(len(wanted), dtype=np.int64), np.full(len(wanted), np.nan)
-    order = np.argsort(keys, kind="stable")  # stable: within a key the latest event stays last
+    order = np.argsort(keys, kind="stable")  # stable, so that the latest event of a key stays last
     keys, times = keys[order], history.times[order]
     candidate_keys = query_index * num_values + wanted
     start = np.searchsorted(keys, candidate_keys, side="left")
@@ -41,5 +41,5 @@ def contacts(
 
 
 def owners(offsets: OffsetArray) -> IndexArray:
-    """Which query each entry of a ragged column belongs to."""
+    """Query of each entry of a ragged column."""
     return np.repeat(np.arange(len(offsets) - 1), np.diff(offsets))

@@ -1,4 +1,4 @@
-"""What the user did with this very item: where own items may be recommended again, or the log has negative events."""
+"""The user's history with the candidate; requires repeats of own items, or negative events in the log."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feature_repo.features.groups.cross.contacts import contacts, owners
 from feature_repo.features.groups.cross_group import Columns, CrossGroup, Pairs
 from feature_repo.features.groups.facts import DatasetFacts
 
-OWN_HALF_LIVES = (3, 15, 60)  # days in which an event of the user's own items loses half its weight
+OWN_HALF_LIVES = (3, 15, 60)  # days in which an event of the user's own items loses half of its weight
 DECAYED = tuple(f"own_decayed_{days}d" for days in OWN_HALF_LIVES)
 OWN_COLUMNS = (
     "own_count",
@@ -23,11 +23,11 @@ OWN_COLUMNS = (
     "history_contains",
 )
 OWN_NEGATIVES = "own_negatives"
-SMALLEST_GAP_DAYS = 1.0  # items bought twice in a day are not due every minute
+SMALLEST_GAP_DAYS = 1.0  # two purchases on the same day do not make an item due every minute
 
 
 class OwnItemsGroup(CrossGroup):
-    """Events of the user with the item over the whole history, and whether the last events contain it."""
+    """The user's events with the item over the whole history, and whether the last events contain the item."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         own = OWN_COLUMNS if facts.repeats != "never" else ()

@@ -1,4 +1,4 @@
-"""How the item's price compares: where events or items have prices."""
+"""Comparison of the item's price with the user's prices and the query's item; requires prices of events or items."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ SMALLEST_PRICE_STD = 0.1  # of log prices; a user who always paid the same has n
 
 
 class PricePairsGroup(CrossGroup):
-    """Log price against what the user pays, in the user's standard deviations, and against the query's item."""
+    """Log price relative to the user's mean, in the user's standard deviations, and relative to the query's item."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         return ("price_z_to_user", "anchor_price_ratio") if facts.has_prices else ()

@@ -1,4 +1,4 @@
-"""How old an item is: always there, and stored for the filters too."""
+"""Age of an item; every dataset has this column, and the filters use it too."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from feature_repo.features.snapshots.calendar import Column, Table
 
 
 class ItemAgeGroup(SnapshotGroup):
-    """Days since the item was created or first seen, whichever is earlier."""
+    """Days since the item was created or first seen, from the earlier of the two."""
 
     extremes: Mapping[str, str] = {"first_us": "min"}
     content = ("created_at_us",)

@@ -1,4 +1,4 @@
-"""How many users an item has and how many come back to it: always there."""
+"""Number of users of an item and their share of repeats; every dataset has these columns."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from feature_repo.features.groups.snapshot_group import Activity, SnapshotGroup,
 from feature_repo.features.snapshots.calendar import Column, Table
 from feature_repo.features.snapshots.expressions import smoothed
 
-EVENT_STRENGTH = 5.0  # positive events that no repeat at all is worth
+EVENT_STRENGTH = 5.0  # weight of a prior without repeats, in positive events
 
 
 class AudienceGroup(SnapshotGroup):
@@ -42,9 +42,9 @@ class AudienceGroup(SnapshotGroup):
 
 
 def _users_in_window(positive: Table, steps: int) -> Table:
-    """Changes in the number of distinct users over a window: +1 the day a user comes in, -1 the day the user has left.
+    """Changes in the number of distinct users over a window: +1 when a user enters the window, -1 when the user leaves.
 
-    A user's stays in the window overlap where two days are less than `steps` apart, and such stays count as one.
+    The intervals of a user overlap where two days are less than `steps` apart; overlapping intervals count once.
     """
     days = positive.select("item_id", "user_id", "day").distinct()
     order = ibis.window(group_by=["item_id", "user_id"], order_by=days.day)

@@ -1,4 +1,4 @@
-"""Whether an item may be shown: stored for the filters, no column of a model."""
+"""Whether an item may be shown: stored for the filters, not used by models."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from feature_repo.features.snapshots.intervals import STATIC
 
 
 class AvailabilityGroup(SnapshotGroup):
-    """In stock, allowed regions and least age, as the owner lists them."""
+    """In stock, allowed regions and minimum age, as the owner lists them."""
 
     content = stored = ("in_stock", "regions", "min_age")
 

@@ -1,4 +1,4 @@
-"""How often an item that is shown fulfils an objective: for the objectives that impressions have labels of."""
+"""Rates of outcomes per impression of an item, for the objectives with labels on impressions."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from feature_repo.features.snapshots.calendar import Column, Table
 from feature_repo.features.snapshots.expressions import prior, smoothed
 
 RATE_WINDOWS = (7, 30)  # days
-RATE_STRENGTH = 20.0  # impressions that the global rate is worth
+RATE_STRENGTH = 20.0  # weight of the global rate, in impressions
 
 
 class OutcomeRatesGroup(SnapshotGroup):
-    """Labels of each objective an impression, drawn to the rate of all items."""
+    """Labels of each objective per impression, smoothed towards the rate of all items."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         return tuple(_name(objective, days) for objective in facts.labelled for days in RATE_WINDOWS)

@@ -1,4 +1,4 @@
-"""How popular an item is and where that goes: always there."""
+"""Popularity of an item and its trend; every dataset has these columns."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from feature_repo.features.groups.facts import DatasetFacts
 from feature_repo.features.groups.snapshot_group import Activity, SnapshotGroup, Windows
 from feature_repo.features.snapshots.calendar import Column, Table
 
-HALF_LIVES = (2, 7)  # days in which an event loses half its weight
+HALF_LIVES = (2, 7)  # days in which an event loses half of its weight
 TREND_WINDOWS = (7, 30)  # days
-TREND_FLOOR = 0.1  # events a day under which a trend is noise
+TREND_FLOOR = 0.1  # events a day; below this rate a trend is noise
 
 
 class PopularityGroup(SnapshotGroup):
-    """Log of the decayed positive events, and log of the events a day of the week against the month."""
+    """Log of the decayed positive events, and log ratio of the daily events of the week to those of the month."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:  # noqa: ARG002
         return (*(f"popularity_{days}d" for days in HALF_LIVES), "trend")
@@ -36,7 +36,7 @@ class PopularityGroup(SnapshotGroup):
         return columns
 
     def derived(self, rows: Table, activity: Activity) -> dict[str, Column]:
-        known_days = (rows.day + 1).cast("float64") / activity.calendar.steps(1)  # a young log has had no full month
+        known_days = (rows.day + 1).cast("float64") / activity.calendar.steps(1)  # a young log has no full month
         week, month = (_per_day(rows[f"positives_{days}d"], days, known_days) for days in TREND_WINDOWS)
         return {"trend": (week / month).ln()}
 

@@ -1,4 +1,4 @@
-"""What an item costs: columns where events or items have prices; the price itself is stored always."""
+"""Price of an item: the columns require prices of events or items; the price itself is always stored."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ PRICE_TO_CATEGORY = "price_to_category"
 
 
 class ItemPriceGroup(SnapshotGroup):
-    """The log price, listed or else the mean paid so far, and its distance from the category's mean."""
+    """Log of the listed price, else of the mean paid so far, and its distance from the mean of the category."""
 
     content = ("price", "category")
     stored = ("price",)
@@ -32,7 +32,7 @@ class ItemPriceGroup(SnapshotGroup):
         return {f"{name}_total": over.total(name) for name in ("priced", "log_price")}
 
     def joined(self, rows: Table, activity: Activity) -> Table:
-        """Adds `category_log_price`, the mean of the item's category, where a column needs it."""
+        """Adds `category_log_price`, the mean of the item's category, if a column needs it."""
         if PRICE_TO_CATEGORY not in activity.feature_set.item_numeric:
             return rows
         means = _category_means(activity)

@@ -1,4 +1,4 @@
-"""How others rate an item: where items have ratings or numbers of ratings."""
+"""Ratings of an item; requires ratings or numbers of ratings of items."""
 
 from __future__ import annotations
 

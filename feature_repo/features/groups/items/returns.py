@@ -1,4 +1,4 @@
-"""How often an item is turned down: where the log has negative events."""
+"""Share of negative events of an item; requires negative events in the log."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from feature_repo.features.groups.snapshot_group import Activity, SnapshotGroup,
 from feature_repo.features.snapshots.calendar import Column, Table
 from feature_repo.features.snapshots.expressions import prior, smoothed
 
-RETURN_STRENGTH = 5.0  # decided events that the global share is worth
+RETURN_STRENGTH = 5.0  # weight of the global share, in decided events
 
 
 class ReturnsGroup(SnapshotGroup):
-    """Share of negative events among the decided ones over 30 days, drawn to the share of all items."""
+    """Share of negative events among the decided events over 30 days, smoothed towards the share of all items."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         return ("return_rate_30d",) if facts.has_negatives else ()
@@ -33,7 +33,7 @@ class ReturnsGroup(SnapshotGroup):
 
 
 def return_prior(activity: Activity) -> Table:
-    """The share of negative events among the decided ones over all items, by day: (day, return_prior)."""
+    """Daily share of negative events among the decided events over all items: (day, return_prior)."""
     grade = activity.events.grade
     daily = activity.events.group_by("day").agg(negatives=(grade < 0).sum(), all=(grade != 0).sum())
     return prior(daily, "negatives", "all", "return_prior", activity.calendar)

@@ -1,6 +1,6 @@
-"""How good a seller's items are together: where items have sellers, and impressions have labels or the log returns.
+"""Quality of a seller over all its items; requires sellers of items, and labels on impressions or negative events.
 
-The seller of an item on a day is the one its content has on that day.
+The seller of an item on a day is the seller in the item's content of that day.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def _rate(objectives: tuple[str, ...]) -> str:
 
 
 def _seller_windows(activity: Activity) -> Table:
-    """Sums over the last 30 days of every seller at every day from `since` on.
+    """Sums over the last 30 days of every seller for every day from `since`.
 
     Returns:
         seller, seller_day, and seller_<sum> of `SELLER_SUMS`: labels of the first objective, impressions, positive and

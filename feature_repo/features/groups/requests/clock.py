@@ -1,4 +1,4 @@
-"""When a request is made."""
+"""Time of a request."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the user's session says at the time of a request."""
+"""State of the user's session at the time of a request."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from feature_repo.features.groups.request_group import RequestContext, RequestGr
 
 
 class SessionGroup(RequestGroup):
-    """Events of the session so far, NaN where the client does not say."""
+    """Number of events of the session so far, NaN if the client does not send it."""
 
     columns = ("session_length",)
 

@@ -1,4 +1,4 @@
-"""How active a user is: always there."""
+"""Activity of a user; every dataset has these columns."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class UserActivityGroup(SnapshotGroup):
     def marked(self, activity: Activity) -> Table:
         """Adds `new_session`: 1 at the first event of a session, else 0.
 
-        What came before decides which event is the first, never what came after.
+        Only earlier events decide whether an event is the first of its session.
         """
         keyed = activity.events.mutate(session_key=session_key(activity.events))
         order = ibis.window(group_by=["user_id", "session_key"], order_by=[keyed.time_us, keyed.row])

@@ -1,4 +1,4 @@
-"""How often a user clicks what is shown: where the impressions have labels of the first objective."""
+"""Click rate of a user; requires impressions with labels of the first objective."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from feature_repo.features.groups.snapshot_group import Activity, SnapshotGroup,
 from feature_repo.features.snapshots.calendar import Column, Table
 from feature_repo.features.snapshots.expressions import prior, smoothed
 
-RATE_STRENGTH = 20.0  # impressions that the global rate is worth
+RATE_STRENGTH = 20.0  # weight of the global rate, in impressions
 
 
 class ClickRateGroup(SnapshotGroup):
-    """Labels of the first objective an impression over 30 days, drawn to the rate of all users."""
+    """Labels of the first objective per impression over 30 days, smoothed towards the rate of all users."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         return ("ctr_30d",) if facts.objectives[0] in facts.labelled else ()

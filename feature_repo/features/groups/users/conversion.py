@@ -1,4 +1,4 @@
-"""How often a user's first step ends in the strongest objective: where there are several objectives."""
+"""Conversion rate from the first objective to the strongest objective; requires several objectives."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from feature_repo.features.groups.snapshot_group import Activity, SnapshotGroup,
 from feature_repo.features.snapshots.calendar import Column, Table
 from feature_repo.features.snapshots.expressions import prior, smoothed
 
-RATE_STRENGTH = 20.0  # events of the first objective that the global rate is worth
+RATE_STRENGTH = 20.0  # weight of the global rate, in events of the first objective
 
 
 class ConversionGroup(SnapshotGroup):
-    """Events of the strongest objective for each of the first over 30 days, drawn to the rate of all users."""
+    """Events of the strongest objective per event of the first over 30 days, smoothed towards the rate of all users."""
 
     def columns(self, facts: DatasetFacts) -> tuple[str, ...]:
         return ("conversion_30d",) if len(facts.objectives) > 1 else ()

@@ -1,4 +1,4 @@
-"""What a user pays: where events or items have prices."""
+"""Prices that a user pays; requires prices of events or items."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ class UserPricesGroup(SnapshotGroup):
     def marked(self, activity: Activity) -> Table:
         """Adds `unit_price` and `new_order`.
 
-        The price is the event's own, else the item's on that day. `new_order` is 1 at the first priced event of its
-        grade in a session, else 0.
+        The price is that of the event, else that of the item on that day. `new_order` is 1 at the first priced event of
+        its grade in a session, else 0.
         """
         events = at_day(activity.events, activity.items, "item_id", ["price"])
         priced = events.mutate(

@@ -1,4 +1,4 @@
-"""How long a user has been with the owner: where users have a time of signup."""
+"""Time since a user's signup; requires signup times of users."""
 
 from __future__ import annotations
 
