@@ -174,7 +174,7 @@ class RankerGrpcServer:
         try:
             self._server.add_insecure_port(self._address)
         except RuntimeError as error:
-            raise PredictorError(f"The server cannot listen on {self._address}: {error}") from error
+            raise PredictorError(f"The server cannot listen on {self._address}: {error}.") from error
         await self._server.start()
         await self._server.wait_for_termination()
 

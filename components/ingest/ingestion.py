@@ -131,7 +131,7 @@ def _named(source: TableSource) -> Iterator[None]:
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.InternalError):
         raise  # a defect in this code, not in the file
     except duckdb.Error as error:
-        raise DatasetError(f"{damaged_file(source) or source.path} cannot be read: {one_line(error)}") from error
+        raise DatasetError(f"{damaged_file(source) or source.path} cannot be read: {one_line(error)}.") from error
 
 
 @contextmanager

@@ -240,7 +240,7 @@ def _read_footer(file: Path) -> tuple[pa.Schema, int]:
         with pq.ParquetFile(file) as parquet:
             return parquet.schema_arrow, parquet.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
-        raise DatasetError(f"{file} is not a complete Parquet file: {one_line(error)}") from error
+        raise DatasetError(f"{file} is not a complete Parquet file: {one_line(error)}.") from error
 
 
 def _check_names(file: Path, names: list[str]) -> None:
@@ -269,6 +269,6 @@ def damaged_file(source: TableSource) -> Path | None:
 
 
 def one_line(error: Exception) -> str:
-    """The first line of a library's message, with one full stop at its end."""
+    """The first line of a library's message, without a full stop at its end."""
     text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0].rstrip(".") + "."
+    return text.splitlines()[0].rstrip(".")

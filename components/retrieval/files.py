@@ -86,7 +86,7 @@ def load_item_tower(directory: Path) -> tuple[TrainableTowers, FeatureSet, list[
         towers.items.load_state_dict(load_file(directory / ITEM_TOWER_FILE))
         return towers, FeatureSet.load(directory / FEATURE_SET_FILE), read_json(directory / ITEM_IDS_FILE)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
-        raise BundleError(f"The towers in {directory} cannot be read, train again: {error}") from error
+        raise BundleError(f"The towers in {directory} cannot be read, train again: {error}.") from error
 
 
 def export_user_tower(towers: TrainableTowers, path: Path) -> None:

@@ -123,7 +123,7 @@ class DatasetConfig(_Section):
         try:
             return cls.model_validate(content)
         except ValidationError as error:
-            raise DatasetError(f"{path}: {_sentence(error)}") from error
+            raise DatasetError(f"{path}: {_sentence(error)}.") from error
 
     @cached_property
     def objective_names(self) -> tuple[str, ...]:
@@ -245,11 +245,11 @@ def _sentence(error: ValidationError) -> str:
         section: type[BaseModel] = DatasetConfig
         for part in parts[:-1]:
             section = section.model_fields[part].annotation  # type: ignore[assignment]
-        return f"unknown key '{key}'; known here are {', '.join(section.model_fields)}."
+        return f"unknown key '{key}'; known here are {', '.join(section.model_fields)}"
     if kind == "missing":
-        return f"the key '{key}' is missing."
+        return f"the key '{key}' is missing"
     if kind == "value_error":
-        return str(first["ctx"]["error"]) + "."
+        return str(first["ctx"]["error"])
     if key == "name":
-        return f"the key 'name' is {first['input']!r}; it must be 1 to 64 of the characters a-z, 0-9 and -."
-    return f"the key '{key}' is invalid: {first['msg'][0].lower()}{first['msg'][1:]}."
+        return f"the key 'name' is {first['input']!r}; it must be 1 to 64 of the characters a-z, 0-9 and -"
+    return f"the key '{key}' is invalid: {first['msg'][0].lower()}{first['msg'][1:]}"

@@ -28,7 +28,7 @@ SHORT_STEPS = 25  # so many in the whole of it, a fifth of which is a whole numb
 SHORT_STEPS_A_DAY = 6  # or so many a day where days are declared and fit
 OUTLYING_SHARE = 0.001
 OUTLYING_GAP = 365 * DAY
-EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()  # what calendars cannot write is no time of a log
+EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()  # earlier times cannot be written as dates, so no log has them
 
 
 class Split(BaseModel):
@@ -135,7 +135,7 @@ def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tupl
     gap of over 365 days while it is at most 0.1 % of the rows.
 
     Args:
-        times: Unix seconds [n], any order; NaN is no time.
+        times: Unix seconds [n], any order; NaN is a missing time.
         now: The wall clock in unix seconds; taken here where None.
 
     Returns:

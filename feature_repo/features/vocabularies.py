@@ -37,7 +37,7 @@ def read_vocabularies(tables: PreparedTables) -> dict[str, Vocabulary]:
 
 
 def vocabulary_of(batches: Iterable[pa.Array], most: int = MAX_VOCABULARY) -> Vocabulary:
-    """Values of a column, most frequent first, ties by value; null and empty text count as missing."""
+    """The most frequent values of a column, sorted; null and empty text count as missing."""
     counts: Counter[str] = Counter()
     for values in batches:
         for entry in pc.value_counts(values).to_pylist():

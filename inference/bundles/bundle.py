@@ -82,7 +82,7 @@ class Bundle:
             config = RecommenderConfig.model_validate_json((self.path / RECOMMENDER).read_text(encoding="utf-8"))
             contents = Contents.from_table(pq.read_table(self.path / CONTENTS), item_ids)
         except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise BundleError(f"The bundle {self.version} cannot be read: {error}") from error
+            raise BundleError(f"The bundle {self.version} cannot be read: {error}.") from error
         return Artifacts(
             version=self.version,
             feature_set=self.feature_set,

@@ -108,7 +108,7 @@ class Manifest(BaseModel):
         except FileNotFoundError as error:
             raise BundleError(f"{directory} is not a bundle: it has no {MANIFEST_FILE}.") from error
         except OSError as error:
-            raise BundleError(f"The manifest {path} cannot be read: {_first_line(error)}") from error
+            raise BundleError(f"The manifest {path} cannot be read: {_first_line(error)}.") from error
         return cls.parse(content, str(directory))
 
     @classmethod
@@ -125,7 +125,7 @@ class Manifest(BaseModel):
         try:
             manifest = cls.model_validate_json(content.decode("utf-8"))
         except ValueError as error:
-            raise BundleError(f"The manifest {bundle}/{MANIFEST_FILE} cannot be read: {_first_line(error)}") from error
+            raise BundleError(f"The manifest {bundle}/{MANIFEST_FILE} cannot be read: {_first_line(error)}.") from error
         if manifest.format != FORMAT:
             raise BundleError(f"The bundle {bundle} has layout {manifest.format}, but this code reads {FORMAT}.")
         return manifest

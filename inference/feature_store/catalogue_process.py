@@ -148,7 +148,7 @@ def _end(process: subprocess.Popen[str]) -> None:
 
 def work(_options: argparse.Namespace) -> None:
     """The process's side of the protocol: it answers until its input ends."""
-    # Libraries may print; the answers have a channel of their own, without a buffer that is flushed at the end.
+    # Libraries may print; the answers use a separate channel, without a buffer that is flushed at the end.
     channel = os.fdopen(os.dup(1), "wb", buffering=0)
     os.dup2(2, 1)
     os.nice(NICENESS)

@@ -66,7 +66,7 @@ def materialize(
             written[view.name] = rows.num_rows
         provider.online_write_batch(config, objects.freshness, [freshness.row()], None)
     except failures(settings) as error:
-        raise FeatureStoreError(f"The online store cannot be filled: {error}") from error
+        raise FeatureStoreError(f"The online store cannot be filled: {error}.") from error
     return written
 
 

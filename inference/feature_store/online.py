@@ -135,7 +135,7 @@ class OnlineFeatures:
                 query = "SELECT count(*) FROM sqlite_master WHERE name = ?"
                 return bool(connection.execute(query, [f"{self._config.project}_freshness"]).fetchone()[0])
         except sqlite3.Error as error:
-            raise FeatureStoreError(f"The online store cannot be read ({file}): {error}") from error
+            raise FeatureStoreError(f"The online store cannot be read ({file}): {error}.") from error
 
     def _read(self, view: FeatureView, keys: list[EntityKey]) -> list[Record | None]:
         names = [field.name for field in view.features]
@@ -144,7 +144,7 @@ class OnlineFeatures:
                 raise OSError(f"{self._file} was replaced")  # the open connection would read the old file
             answers = self._provider.online_read(self._config, view, keys, names)
         except self._failures as error:
-            raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}") from error
+            raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}.") from error
         # For an unknown key SQLite returns no timestamp, and Redis returns 1970.
         return [record if stamp is not None and stamp > NEVER else None for stamp, record in answers]
 

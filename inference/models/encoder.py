@@ -129,7 +129,7 @@ class UserEncoder:
                 description["config"]["history_length"],
             )
         except (OSError, EOFError, ValueError, KeyError, *_ONNX_ERRORS) as error:
-            raise BundleError(f"The towers in {directory} cannot be read, train again: {error}") from error
+            raise BundleError(f"The towers in {directory} cannot be read, train again: {error}.") from error
 
     def encode(self, users: UserColumns, queries: Sequence[RequestContext]) -> FloatArray:
         """Encodes the queries' users as unit vectors.

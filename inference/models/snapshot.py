@@ -35,7 +35,7 @@ def load_item_ids(path: Path) -> npt.NDArray[np.object_]:
     try:
         ids = pq.read_table(path, columns=["item_id"])["item_id"].to_pylist()
     except (OSError, KeyError, pa.ArrowException) as error:
-        raise BundleError(f"The row map {path} cannot be read: {error}") from error
+        raise BundleError(f"The row map {path} cannot be read: {error}.") from error
     if any(one >= other for one, other in pairwise(ids)):
         raise BundleError(f"The ids of the row map {path} are not sorted and distinct.")
     return np.array(ids, dtype=object)
@@ -59,7 +59,7 @@ def load_items(path: Path, item_ids: npt.NDArray[np.object_], feature_set: Featu
         with np.load(path, allow_pickle=False) as arrays:
             columns = {name: arrays[name] for name in _COLUMNS}
     except (OSError, ValueError, KeyError) as error:
-        raise BundleError(f"The item snapshot {path} cannot be read: {error}") from error
+        raise BundleError(f"The item snapshot {path} cannot be read: {error}.") from error
     widths = (columns["numeric"].shape[1:], columns["categorical"].shape[1:])
     fits = widths == ((len(feature_set.item_numeric),), (len(feature_set.item_categorical),))
     if not fits or any(len(column) != len(item_ids) for column in columns.values()):

@@ -75,7 +75,7 @@ class LightGbmRanker:
                 name: _read(directory / head_file(name)) for name in tables if (directory / head_file(name)).exists()
             }
         except (OSError, ValueError, KeyError, TypeError, lgb.basic.LightGBMError) as error:
-            raise BundleError(f"The ranker in {directory} cannot be read: {error}") from error
+            raise BundleError(f"The ranker in {directory} cannot be read: {error}.") from error
         for objective, (x, y) in tables.items():
             if len(x) == 0 or len(x) != len(y) or (np.diff(x) < 0).any():
                 raise BundleError(

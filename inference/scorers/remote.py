@@ -83,7 +83,7 @@ class RemoteScorer(Scorer):
         try:
             answer = self._stub.ModelInfer(_request(features, bundle_version, seconds), timeout=seconds)
         except grpc.RpcError as error:
-            raise PredictorError(f"The predictor {self.address} failed to rank: {_said(error)}") from error
+            raise PredictorError(f"The predictor {self.address} failed to rank: {_said(error)}.") from error
         return _scores(answer, len(features), bundle_version)
 
     def holds(self, bundle_version: str, timeout: float = 1.0) -> bool:
