@@ -52,7 +52,7 @@ def decide(report: DriftReport, ledger: Ledger, now: float, cooldown_seconds: fl
         return no(report.sentence)
     if report.verdict == "moderate":
         return no(f"{report.sentence} Moderate drift is reported and starts no retraining.")
-    drift = f"{named(report.worst('significant'))} drifted from what bundle {report.bundle_version} was released with"
+    drift = f"{named(report.worst('significant'))} drifted from the reference of bundle {report.bundle_version}"
     answered, running = ledger.answering(key), ledger.running()
     if answered is not None:
         return no(f"{drift}, and the retraining that answers this window {_stands(answered)}.")

@@ -138,7 +138,7 @@ def read_ledger(folder: StateFolder) -> Ledger:
         return Ledger.model_validate_json(content)
     except ValidationError as error:
         raise StorageError(
-            f"{folder.url}/{LEDGER_FILE} is not a ledger of retrainings: restore it, or remove it if none is running."
+            f"The file {folder.url}/{LEDGER_FILE} is not a ledger: restore it, or remove it if no retraining runs."
         ) from error
 
 

@@ -38,7 +38,9 @@ class StateFolder:
         try:
             return self._folder.read(name)
         except OSError as error:
-            raise StorageError(f"{self.url}/{name} cannot be read: {error.strerror}.") from error
+            raise StorageError(
+                f"The file {self.url}/{name} cannot be read ({error.strerror}): check the store."
+            ) from error
 
     def write(self, name: str, content: bytes) -> None:
         """Write a file atomically: a reader sees the old content or the new content.
@@ -53,7 +55,9 @@ class StateFolder:
         try:
             self._folder.write(name, content)
         except OSError as error:
-            raise StorageError(f"{self.url}/{name} cannot be written: {error.strerror}.") from error
+            raise StorageError(
+                f"The file {self.url}/{name} cannot be written ({error.strerror}): check the store."
+            ) from error
 
     @cached_property
     def _folder(self) -> Folder:

@@ -1,4 +1,4 @@
-"""`make compile`: the pipelines as YAML for a cluster.
+"""`make compile`: compiles the pipelines to YAML for a cluster.
 
 python -m pipelines.compile [--out build/pipelines]
 """
@@ -26,7 +26,7 @@ PIPELINES = {
 
 
 def compile_all(out_dir: Path) -> list[Path]:
-    """Write every pipeline; returns the files."""
+    """Writes every pipeline to a YAML file and returns the paths."""
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, pipeline in PIPELINES.items():
@@ -37,7 +37,7 @@ def compile_all(out_dir: Path) -> list[Path]:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of the command."""
     parser.add_argument("--out", type=Path, default=Path("build/pipelines"), help="folder of the YAML files")
 
 

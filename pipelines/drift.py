@@ -1,4 +1,4 @@
-"""`make drift`: what was served since the last look beside the bundle's reference, and a retraining where it drifted.
+"""`make drift`: compares the log since the last window with the bundle's reference; significant drift retrains.
 
 python -m pipelines.drift --dataset DIR [--no-retrain] [--since TIME] [--until TIME] [gate=warn]
 """
@@ -21,22 +21,24 @@ from pipelines.retraining.publication import expose, publish
 from pipelines.settings import PipelineSettings
 
 NUM_WORST = 5
-# A terminated job ends its training like an interrupted one. A lost lease interrupts it too (`retraining/lease/`), also
-# where a shell started it with `&`, which makes it ignore interrupts.
+# SIGTERM ends the training like an interrupt. A lost lease sends SIGINT (`retraining/lease/`), so its handler is set
+# here: a job that a shell starts with `&` would ignore SIGINT otherwise.
 INTERRUPTS = (signal.SIGTERM, signal.SIGINT)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory whose served log is looked at")
-    parser.add_argument("--no-retrain", action="store_true", help="only look: start nothing, use no window up")
-    parser.add_argument("--since", help="begin the window there (RFC 3339), not where the last one ended")
-    parser.add_argument("--until", help="end it there, not with the latest request")
+    """Adds the arguments of the command."""
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory; its log is measured")
+    parser.add_argument(
+        "--no-retrain", action="store_true", help="measure only: start no retraining, keep the window open"
+    )
+    parser.add_argument("--since", help="start of the window (RFC 3339); the end of the last window by default")
+    parser.add_argument("--until", help="end of the window (RFC 3339); the latest request by default")
     TrainingParameters.take(parser)
 
 
 def work(options: argparse.Namespace) -> None:
-    """Runs the drift job that the options ask for."""
+    """Runs the drift job with the parsed options."""
     since, until = (_moment(name, getattr(options, name)) for name in ("since", "until"))
     parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
     job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
@@ -44,17 +46,17 @@ def work(options: argparse.Namespace) -> None:
 
 
 def run(job: Job, *, since: float | None = None, until: float | None = None, retrain: bool = True) -> DriftReport:
-    """Measure, tell, and answer.
+    """Measures drift, publishes the report, and starts a retraining if the report requires it.
 
     Args:
-        job: For whom.
-        since: Begin of the window, unix seconds; where the last one ended if None.
-        until: Its end; the latest request if None.
-        retrain: False to look only.
+        job: The drift job.
+        since: Start of the window, unix seconds; None for the end of the last window.
+        until: End of the window, unix seconds; None for the latest request.
+        retrain: Whether to react to the report; False only measures.
 
     Raises:
-        KuberecError: It could not be measured, told or answered. A training that ends without a release raises none:
-            the report tells it.
+        KuberecError: Measuring, publishing or reacting failed. A training that ends without a release is not an error;
+            the report contains its outcome.
     """
     report = measure_window(job, since, until)
     page = publish(report, job.state, job.settings.build)
@@ -64,15 +66,15 @@ def run(job: Job, *, since: float | None = None, until: float | None = None, ret
             report = react(report, job)
             publish(report, job.state, job.settings.build)
             assert report.answer is not None
-            print(("retrained: " if report.answer.retrain else "not retrained: ") + report.answer.sentence)
+            print(("Retrained: " if report.answer.retrain else "Not retrained: ") + report.answer.sentence)
     finally:
         expose(report, job.state, job.settings.monitoring)
-    print(f"the report is {page}", flush=True)
+    print(f"The report is {page}.", flush=True)
     return report
 
 
 def describe(report: DriftReport) -> str:
-    """Verdict and worst features as a person reads them."""
+    """The text of a report: verdict and worst features."""
     span = " to ".join(f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S}" for at in (report.start, report.end))
     lines = [f"{span} UTC, {report.num_requests} requests: {report.sentence}"]
     measured = [found for found in report.features if found.psi is not None][:NUM_WORST]
@@ -82,13 +84,13 @@ def describe(report: DriftReport) -> str:
 
 
 def _moment(name: str, text: str | None) -> float | None:
-    """A time of the command line in unix seconds; one without a zone is UTC."""
+    """A time from the command line in unix seconds; a time without a zone is UTC."""
     if text is None:
         return None
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise SettingsError(f"--{name} is {text!r}: write a time such as 2026-01-31T06:00:00Z") from error
+        raise SettingsError(f"The option --{name} is {text!r}: write a time such as 2026-01-31T06:00:00Z.") from error
     return (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
 
 

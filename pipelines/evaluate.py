@@ -1,4 +1,4 @@
-"""`make evaluate`: the recommender beside the baselines on a dataset, without releasing anything.
+"""`make evaluate`: compares the recommender with the baselines on a dataset, without a release.
 
 python -m pipelines.evaluate --dataset DIR [--protocol temporal|leave-one-out] [--recipe fast|best]
 """
@@ -21,33 +21,36 @@ PROTOCOLS = {"temporal": temporal, "leave-one-out": leave_one_out}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of the command."""
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="temporal", help="how test events are held out")
     parser.add_argument(
-        "--recipe", choices=("fast", "best"), default="fast", help="how long models and baselines are searched"
+        "--recipe",
+        choices=("fast", "best"),
+        default="fast",
+        help="effort of the search over settings of models and baselines",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of every random choice")
+    parser.add_argument("--seed", type=int, default=0, help="seed of all random choices")
 
 
 def work(options: argparse.Namespace) -> None:
-    """Measures what the options ask for."""
+    """Runs the evaluation with the parsed options."""
     settings = PipelineSettings.from_environment()
     measure(options.dataset, options.protocol, options.recipe, options.seed, settings)
 
 
 def measure(dataset: Path, protocol: str, recipe: str, seed: int, settings: PipelineSettings) -> None:
-    """Measure on a dataset and write build/evaluation.json and build/evaluation/.
+    """Evaluates on a dataset and writes build/evaluation.json and build/evaluation/.
 
     Args:
         dataset: Dataset directory.
         protocol: temporal or leave-one-out.
         recipe: fast or best.
-        seed: Of every random choice.
-        settings: Of this process.
+        seed: Seed of all random choices.
+        settings: Settings of this process.
 
     Raises:
-        RunFailed: A step ended the run; the message is its own sentence.
+        RunFailed: A step failed; the message is the step's error sentence.
     """
     with fresh_folder(settings.build / "evaluation") as out:
         name = DatasetConfig.load(dataset).name
@@ -60,7 +63,7 @@ def measure(dataset: Path, protocol: str, recipe: str, seed: int, settings: Pipe
         }
         run_pipeline(PROTOCOLS[protocol], arguments, settings, name=name, run_dir=out)
         (out / "metrics.json").replace(settings.build / "evaluation.json")
-    print(f"figures are in {settings.build / 'evaluation.json'}, lists and report in {out}")
+    print(f"Figures are in {settings.build / 'evaluation.json'}, lists and report in {out}.")
 
 
 main = Command("pipelines.evaluate", __doc__, work, add_arguments, interrupts=(signal.SIGTERM,))

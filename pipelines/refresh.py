@@ -1,4 +1,4 @@
-"""`make refresh`: features as of now, from dataset and log, for the bundle that is served; nothing is trained.
+"""`make refresh`: recomputes the features of the served bundle from dataset and log, without training.
 
 python -m pipelines.refresh --dataset DIR
 """
@@ -24,7 +24,7 @@ from pipelines.settings import PipelineSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of the command."""
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
 
 
@@ -34,15 +34,15 @@ def work(options: argparse.Namespace) -> None:
 
 
 def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> dict[str, object]:
-    """What the refresh pipeline is called with, but for `code_version` and `report_dir`.
+    """The arguments of the refresh pipeline, without `code_version` and `report_dir`.
 
     Args:
         dataset: Dataset directory.
-        name: Name of the dataset; finds its store and its log.
-        settings: Of this process.
+        name: Name of the dataset; determines its store and log.
+        settings: Settings of this process.
 
     Raises:
-        KuberecError: The dataset, its store or its log cannot be read, or nothing is served.
+        KuberecError: The dataset, its store or its log cannot be read, or no bundle is in service.
     """
     store, log = settings.store(name), settings.log(name)
     require_served(BundleStore(store))
@@ -56,15 +56,15 @@ def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> d
 
 
 def run_refresh(dataset: Path, settings: PipelineSettings) -> Refreshed:
-    """Run the refresh pipeline on this machine and tell what it did.
+    """Runs the refresh pipeline on this machine and prints the result.
 
     Args:
         dataset: Dataset directory.
-        settings: Of this process.
+        settings: Settings of this process.
 
     Raises:
-        BundleError: Nothing is served yet.
-        RunFailed: A step ended the run; what is served keeps the features it has.
+        BundleError: No bundle is in service yet.
+        RunFailed: A step failed; the served bundle keeps its previous features.
     """
     started = time.monotonic()
     name = DatasetConfig.load(dataset).name
@@ -75,12 +75,12 @@ def run_refresh(dataset: Path, settings: PipelineSettings) -> Refreshed:
         except RunFailed as failure:
             served = BundleStore(settings.store(name)).current()
             why = str(failure).removesuffix(".")
-            raise RunFailed(f"{why}; bundle {served} is served as before", failure.step) from failure
+            raise RunFailed(f"{why}; bundle {served} keeps its previous features.", failure.step) from failure
         done = Refreshed.model_validate_json((out / "refresh.json").read_text(encoding="utf-8"))
     as_of = f"{datetime.fromtimestamp(done.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC"
     print(
-        f"{done.num_users:,} users and {done.num_items:,} items of {' and '.join(done.bundles)} are as of {as_of} "
-        f"({time.monotonic() - started:.0f} s); servers show it within a minute"
+        f"Refreshed {done.num_users:,} users and {done.num_items:,} items of {' and '.join(done.bundles)} as of "
+        f"{as_of} ({time.monotonic() - started:.0f} s); servers use the new features within a minute."
     )
     return done
 

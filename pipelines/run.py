@@ -1,4 +1,4 @@
-"""`make run`: train on a dataset, serve the released bundle with both servers, print one feed and its latency, stop.
+"""`make run`: trains on a dataset, serves the released bundle with both servers, and prints a feed and latencies.
 
 python -m pipelines.run --dataset DIR [gate=warn] [refit=true] [seed=0]
 """
@@ -29,30 +29,30 @@ from pipelines.local.training_run import train
 from pipelines.settings import PipelineSettings
 
 NUM_EXAMPLES = 200
-SOMEBODY = "somebody-new"
+UNKNOWN_USER = "somebody-new"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
+    """Adds the arguments of the command."""
     parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
     TrainingParameters.take(parser)
 
 
 def work(options: argparse.Namespace) -> None:
-    """Runs what the options ask for."""
+    """Runs the job with the parsed options."""
     run(options.dataset, TrainingParameters.parse(options.parameters), PipelineSettings.from_environment())
 
 
 def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSettings) -> None:
-    """Train, serve, print one feed.
+    """Trains, serves, and prints one feed.
 
     Args:
         dataset: Dataset directory.
-        parameters: Of the training pipeline.
-        settings: Of this process.
+        parameters: Parameters of the training pipeline.
+        settings: Settings of this process.
 
     Raises:
-        KuberecError: The run ended early; the message says why. What was served before stays served.
+        KuberecError: The run failed; the message gives the reason. The previous bundle stays in service.
     """
     started = time.monotonic()
     with fresh_folder(settings.build / "run") as run_dir:
@@ -60,40 +60,40 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
         store = settings.store(name)
         train(dataset, name, parameters, settings, run_dir)
         examples = example_users(run_dir / "lists.parquet")
-        # What these servers are asked is no person's wish: they log nothing.
+        # No log: the requests of this command do not come from users.
         variables = settings.serving(BundleStore(store)) | {"KUBEREC_LOG": ""}
         with serve(store, run_dir, settings=variables) as servers:
             feed, timing = fetch_feed(servers.url, examples[0])
             write_json(run_dir / "feed.json", feed)
             print(describe_feed(feed, examples[0], timing), flush=True)
             print(measure(servers.url, examples), flush=True)
-    print(f"done in {time.monotonic() - started:.0f} s; figures, reports and the feed are in {run_dir}")
+    print(f"Done in {time.monotonic() - started:.0f} s; figures, reports and the feed are in {run_dir}.")
 
 
 def example_users(lists: Path) -> list[str]:
-    """Users that the evaluation asked, at most 200; somebody unknown where it asked nobody."""
-    asked: list[str] = pc.unique(pq.read_table(lists, columns=["user_id"])["user_id"]).to_pylist()
-    return asked[:NUM_EXAMPLES] or [SOMEBODY]
+    """At most `NUM_EXAMPLES` users of the evaluation's lists; an unknown user if the lists are empty."""
+    users: list[str] = pc.unique(pq.read_table(lists, columns=["user_id"])["user_id"]).to_pylist()
+    return users[:NUM_EXAMPLES] or [UNKNOWN_USER]
 
 
 def fetch_feed(url: str, user_id: str) -> tuple[dict[str, Any], str]:
-    """One slate of the surface home, and its Server-Timing header."""
+    """Requests a slate of the surface home; returns it with its Server-Timing header."""
     query = urllib.parse.urlencode({"user_id": user_id, "surface": "home", "count": 20})
     with urllib.request.urlopen(f"{url}/api/v1/recommendations?{query}", timeout=10) as answer:
         return json.load(answer), answer.headers.get("Server-Timing", "")
 
 
 def describe_feed(feed: dict[str, Any], user_id: str, timing: str) -> str:
-    """A slate as a person reads it: place, title, why, and where the time went."""
+    """The text of a slate: position, title and reason of each item, and the milliseconds of each stage."""
     titles = [str(item.get("title", item["item_id"])) for item in feed["items"]]
     width = min(max(map(len, titles), default=0), 48)
-    lines = [f"feed of user {user_id}, bundle {feed['bundle_version']}:"]
+    lines = [f"Feed of user {user_id} from bundle {feed['bundle_version']}:"]
     lines += [
         f"  {item['position'] + 1:2d}. {title:{width}.48s}  {item['reason']}"
         for item, title in zip(feed["items"], titles, strict=True)
     ]
     stages = [part.strip().split(";dur=") for part in timing.split(",") if ";dur=" in part]
-    lines.append("  milliseconds: " + ", ".join(f"{name} {float(ms):.1f}" for name, ms in stages))
+    lines.append("  Milliseconds: " + ", ".join(f"{name} {float(ms):.1f}" for name, ms in stages) + ".")
     return "\n".join(lines)
 
 

@@ -1,4 +1,4 @@
-"""Process settings of everything that runs pipelines."""
+"""Settings of the processes that run or submit pipelines."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ HttpUrl = Annotated[str, AfterValidator(_http)]
 
 
 class ClusterSettings(EnvironmentSettings):
-    """The Kubeflow Pipelines that trainings are submitted to; every setting is the variable `KUBEREC_KFP_<NAME>`.
+    """The Kubeflow Pipelines installation that runs trainings; every setting is the variable `KUBEREC_KFP_<NAME>`.
 
     Attributes:
-        endpoint: Base URL of its API; "" where trainings run on this machine.
-        namespace: Of a multi-user installation; "" for a single-user one.
-        token_file: Holds the bearer token, read at each use; "" where the API asks for none.
-        secret: Secret with the bucket's credentials, which steps get as variables; "" for none.
+        endpoint: Base URL of the API; "" if trainings run on this machine.
+        namespace: Namespace in a multi-user installation; "" for a single-user installation.
+        token_file: File with the bearer token, read at each use; "" if the API needs no token.
+        secret: Secret with the bucket's credentials, which steps receive as variables; "" for none.
         volume: Volume claim with the datasets, and the folder where steps find it, as claim:/folder; "" for none.
     """
 
@@ -59,16 +59,16 @@ class ClusterSettings(EnvironmentSettings):
 
     @property
     def claim_path(self) -> str:
-        """The folder where steps find it."""
+        """The folder where the claim is mounted in steps."""
         return self.volume.partition(":")[2]
 
 
 class MonitoringSettings(EnvironmentSettings):
-    """How the drift job answers drift, and where it publishes figures.
+    """How the drift job reacts to drift, and where it publishes metrics.
 
     Attributes:
-        cooldown_seconds: Least time between two retrainings of a dataset.
-        lease_seconds: Time for which a retraining blocks the next one after its process is gone.
+        cooldown_seconds: Least time between the starts of two retrainings of a dataset.
+        lease_seconds: Time until the lease of a retraining expires after its process exited without releasing it.
         textfile_dir: Folder of the node exporter's textfile collector, "" for none.
         pushgateway: Base URL of a Pushgateway, "" for none.
     """
@@ -83,13 +83,14 @@ class PipelineSettings(EnvironmentSettings):
     """Where runs keep their files and which interpreter computes the TFDV statistics.
 
     Attributes:
-        build: Everything generated lives below.
-        validation_python: Interpreter of the validation environment; `.venv-validation` beside the code by default.
+        build: Folder of all generated files.
+        validation_python: Interpreter of the validation environment; by default that of `.venv-validation` in the
+            repository.
         redis: Address of a Redis online store, "" for the embedded SQLite.
-        stores: Where the datasets' stores are, a directory or s3://; `store` in `build` if "".
-        logs: Where the servers' logs are, likewise; `log` in `build` if "".
-        cluster: Where trainings run, if not here.
-        monitoring: Of the drift job.
+        stores: Directory or s3:// URL of the stores of all datasets; "" for `store` in `build`.
+        logs: Directory or s3:// URL of the servers' logs of all datasets; "" for `log` in `build`.
+        cluster: The cluster that runs trainings, if it is configured.
+        monitoring: Settings of the drift job.
     """
 
     build: Path = Field(default=Path("build"), validate_default=True, exclude=True)
@@ -107,16 +108,16 @@ class PipelineSettings(EnvironmentSettings):
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
-        """What is needed together is there.
+        """Checks settings that depend on each other.
 
         Raises:
-            SettingsError: The validation interpreter is absent and steps run here, or stores behind a URL are named
-                without a Redis.
+            SettingsError: Steps run here and the validation interpreter is missing, or stores are behind a URL and no
+                Redis is configured.
         """
         if not self.cluster.endpoint and not Path(self.validation_python).is_file():
             raise SettingsError(
-                f"{self.validation_python}, the interpreter of the validation environment, is not there: run `make "
-                "setup`, or name in KUBEREC_VALIDATION_PYTHON one that has tensorflow-data-validation."
+                f"The interpreter of the validation environment, {self.validation_python}, does not exist: run `make "
+                "setup`, or set KUBEREC_VALIDATION_PYTHON to an interpreter with tensorflow-data-validation."
             )
         if local_path(self.stores) is None and not self.redis:
             raise SettingsError(
@@ -126,22 +127,22 @@ class PipelineSettings(EnvironmentSettings):
         return self
 
     def store(self, dataset_name: str) -> str:
-        """The serving store of one dataset: bundles, schemas, and online features where no Redis holds them."""
+        """The serving store of one dataset: bundles, schemas, and online features if no Redis holds them."""
         return self._place(self.stores, "store", dataset_name)
 
     def log(self, dataset_name: str) -> str:
-        """What the servers of one dataset log; need not exist."""
+        """Directory or URL of the servers' log of one dataset; it may not exist yet."""
         return self._place(self.logs, "log", dataset_name)
 
     def serving(self, store: BundleStore) -> dict[str, str]:
-        """Variables of servers on this machine; the clock of a log that ended over a day ago goes on from its end."""
+        """Environment variables of servers on this machine; a log that ended over a day ago gets the clock `log`."""
         version = store.current()
         ended = store.manifest(version).facts.log_end if version else time.time()
         clock = "log" if ended < time.time() - DAY else "wall"
         return {"KUBEREC_CLOCK": clock, "KUBEREC_REDIS": self.redis, "KUBEREC_CACHE": str(self.build / "cache")}
 
     def _place(self, named: str, default: str, dataset_name: str) -> str:
-        """A dataset's own place below a directory or URL that was named, else below the build folder."""
+        """The place of a dataset below the named directory or URL, or below the build folder if none is named."""
         if local_path(named) is None:
             return f"{named.rstrip('/')}/{dataset_name}"
         folder = Path(named).resolve() if named else self.build / default

@@ -1,4 +1,4 @@
-"""Submits a pipeline to Kubeflow Pipelines: what the CronJobs call, and a person who has a cluster.
+"""Submits a pipeline to Kubeflow Pipelines; the CronJobs of a cluster run this command, and so can a person.
 
 python -m pipelines.submit training|refresh|drift --dataset DIR [--key KEY] [name=value]
 """
@@ -30,45 +30,49 @@ from pipelines.settings import PipelineSettings
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A pipeline and how its arguments are made, but for `code_version`."""
+    """A pipeline and the function that makes its arguments, without `code_version`."""
 
     pipeline: GraphComponent
     arguments: Callable[[Job], dict[str, object]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The command's arguments."""
-    parser.add_argument("pipeline", choices=tuple(SUBMISSIONS), help="which pipeline")
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory, as the steps see it too")
-    parser.add_argument("--key", help="names the run: of several calls with one key the first alone submits it")
+    """Adds the arguments of the command."""
+    parser.add_argument("pipeline", choices=tuple(SUBMISSIONS), help="pipeline to submit")
+    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory; the steps need the same path")
+    parser.add_argument(
+        "--key", help="idempotency key of the run: only the first of several calls with the same key submits it"
+    )
     TrainingParameters.take(parser)
 
 
 def work(options: argparse.Namespace) -> None:
-    """Submits what the options ask for."""
+    """Submits the chosen pipeline."""
     parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
     if not settings.cluster.endpoint:
-        raise SettingsError("KUBEREC_KFP_ENDPOINT is not set: name the API of Kubeflow Pipelines, http://host:port")
+        raise SettingsError(
+            "KUBEREC_KFP_ENDPOINT is not set: set it to the API of Kubeflow Pipelines, http://host:port."
+        )
     job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
     run = submit(options.pipeline, job, options.key or f"{datetime.now(UTC):%Y%m%dT%H%M%S}")
-    print(f"run {run.run_id} at {settings.cluster.endpoint} is called {run.name}")
+    print(f"Run {run.run_id} at {settings.cluster.endpoint} has the name {run.name}.")
 
 
 def submit(name: str, job: Job, key: str) -> ClusterRun:
-    """Submit a pipeline for a dataset, unless a run of this key is there: a CronJob's pod may be started again.
+    """Submits a pipeline for a dataset, unless a run with this key exists: Kubernetes may restart a CronJob's pod.
 
     Args:
         name: One of `SUBMISSIONS`.
-        job: For whom.
-        key: Of the run.
+        job: Dataset, parameters and settings.
+        key: Idempotency key of the run.
 
     Raises:
-        KuberecError: Dataset or store cannot be read, or the cluster cannot be used.
+        KuberecError: The dataset or the store cannot be read, or the cluster cannot be used.
     """
     chosen, cluster, run_name = SUBMISSIONS[name], Cluster(job.settings.cluster), f"{job.name}-{name}-{key}"
     run = cluster.find(run_name)
     if run is not None:
-        print(f"a run of the key {key} is there: nothing is submitted", flush=True)
+        print(f"A run with the key {key} exists already: no run is submitted.", flush=True)
         return run
     arguments = {**chosen.arguments(job), "code_version": code_version()}
     return cluster.submit(chosen.pipeline, arguments, name=run_name, experiment=f"kuberec-{job.name}")

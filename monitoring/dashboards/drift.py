@@ -10,7 +10,7 @@ DRIFT = Row(
     "Drift",
     (
         Panel(
-            "What has drifted",
+            "Drifted columns",
             "PSI of the columns that alarm, in the last window. No bar means no drift.",
             (Series(f"recs_drift_psi and on (dataset, feature) {ALARMING}", "{{dataset}} {{feature}}"),),
             kind="bargauge",

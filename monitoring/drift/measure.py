@@ -169,13 +169,13 @@ def _finding(one: _Compared, figure: float, counts: _RequestCounts) -> FeatureDr
     ordinary = _ordinary(one.known, counts.by_day)
     detail, alarms = moved(one.known.bins.labels(), one.before, one.after), one.column.kind not in NEVER_ALARM
     if severity == "insufficient":
-        detail += f"; {few} are too few to judge by it"
+        detail += f"; {few} are too few for a severity"
     elif severity in ("moderate", "significant"):
         if not alarms:
             detail += f"; {NEVER_ALARM[one.column.kind]}"
         elif ordinary is not None and figure < BEYOND_ORDINARY * ordinary:
             alarms = False
-            detail += f"; no alarm, as ordinary days differ by up to {ordinary:.2f}"
+            detail += f"; no alarm, because ordinary days differ by up to {ordinary:.2f}"
     return FeatureDrift(
         name=one.column.name,
         kind=one.column.kind,

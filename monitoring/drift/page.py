@@ -44,10 +44,10 @@ TITLES = {
     "significant": "Significant drift",
     "moderate": "Moderate drift",
     "none": "No drift",
-    "insufficient": "Too little to judge",
+    "insufficient": "Too little data",
 }
 ADVICE = {
-    "significant": "Users, items or requests differ from what this bundle was released with. First check whether the "
+    "significant": "Users, items or requests differ from the reference of this bundle. First check whether the "
     "data is right: a broken feed, prices in another currency or a client that no longer sends its device also look "
     "like this. If ages and days since an event moved most, the features were not refreshed: refresh them first. If "
     "the data is right, the retraining is the answer. If the data is wrong, correct it: a model trained on it would "
@@ -79,14 +79,14 @@ def drift_page(report: DriftReport) -> str:
 
 
 def _answer(report: DriftReport) -> list[Markup]:
-    """What was done about the drift, and the outcome of the latest retraining where that retraining has ended."""
+    """The answer of the job, and the outcome of the latest retraining if it has ended."""
     if report.answer is None:
         return []
     done = "A retraining was started" if report.answer.retrain else "No retraining was started"
     lines = [notice(element("b", f"{done}:"), f" {report.answer.sentence}", tone=TONES[report.verdict])]
     latest = report.answer.latest
     if latest is not None and latest.outcome in ("refused", "failed") and latest.bundle == report.bundle_version:
-        ended = "was refused, and the old bundle stays served" if latest.outcome == "refused" else "failed"
+        ended = "was refused, and the previous bundle stays in service" if latest.outcome == "refused" else "failed"
         lines.append(notice(element("b", f"The latest retraining {ended}:"), f" {latest.sentence}", tone="bad"))
     elif latest is not None and latest.outcome == "released":
         lines.append(notice("The latest retraining released bundle ", code(latest.version), ".", tone="good"))
@@ -112,7 +112,7 @@ def _pictures(report: DriftReport) -> list[Markup]:
     shown = moved[:MOST_PICTURES] if len(moved) >= FEWEST_PICTURES else drawn[:FEWEST_PICTURES]
     if not shown:
         return []
-    reference = "reference: what this bundle showed in replay when it was released"
+    reference = "reference: slates of this bundle in the replay at its release"
     colours = legend([("rest", reference), ("accent", "this window")])
     return [section("Worst first", colours, cards((_card(feature) for feature in shown), large=True))]
 
@@ -161,7 +161,7 @@ def _columns(report: DriftReport) -> list[Markup]:
 
 
 def _is_quiet(feature: FeatureDrift) -> bool:
-    """Whether the figure is that of a drift and the feature never alarms."""
+    """Whether the feature has drifted without an alarm."""
     return feature.severity in ("significant", "moderate") and not feature.alarms
 
 
@@ -176,19 +176,20 @@ def _badge(feature: FeatureDrift) -> Markup:
 
 def _method() -> Markup:
     return section(
-        "How it is counted",
+        "How drift is measured",
         fine(
-            "PSI over the deciles of the reference, or its most frequent categories; missing values have a bin of "
-            f"their own. Below {MODERATE:g} is none, from {MODERATE:g} moderate, from {SIGNIFICANT:g} significant; "
-            f"under {ENOUGH_UNITS} requests insufficient. Features of the user and of the request count once a "
-            "request, features of items and sellers once a day, all others once an item shown. A difference that "
-            "chance explains for so few items, sellers or users is insufficient too."
+            "PSI is computed over the deciles of the reference, or over its most frequent categories; missing values "
+            f"have a separate bin. A PSI below {MODERATE:g} is none, from {MODERATE:g} moderate, from {SIGNIFICANT:g} "
+            f"significant; with fewer than {ENOUGH_UNITS} requests it is insufficient. User and request features "
+            "count once per request, item and seller features once per day, and all others once per shown item. A PSI "
+            "that random variation of few items, sellers or users could explain is also insufficient."
         ),
         fine(
             element("i", "Ordinary"),
-            " is the largest PSI of one day of the reference against its other days: a column below twice that does "
-            "not alarm. Hours and weekdays never alarm, nor does how much was shown of an item or to a user (kind ",
+            " is the largest PSI of one day of the reference against its other days. A column below twice this value "
+            "does not alarm. Hours and weekdays never alarm, and neither do impression counts of items and users "
+            "(kind ",
             element("i", "exposure"),
-            "): the recommender causes these itself, and what they change shows in the predictions.",
+            "). The recommender causes impression counts, and their effect is visible in the predictions.",
         ),
     )

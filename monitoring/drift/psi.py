@@ -11,9 +11,10 @@ stability index, Journal of Risk Model Validation 14(4), 2020). With 500 units a
 above 0.05 are rare.
 
 An empty bin would make PSI infinite, so a share below `LEAST_SHARE` counts as `LEAST_SHARE` on both sides. A sample of
-500 units, the smallest that is judged, cannot distinguish 0.001 from 0. The usual replacement, half a count, depends on
-the sample size: 3 % of newly missing values would be significant against a large reference. With `LEAST_SHARE`, 3 % in
-a previously empty bin give a PSI of 0.10, and 5 % give 0.19. A bin that is empty on both sides is left out.
+500 units, the smallest size with a severity, cannot distinguish 0.001 from 0. The usual replacement, half a count,
+depends on the sample size: 3 % of newly missing values would be significant against a large reference. With
+`LEAST_SHARE`, 3 % in a previously empty bin give a PSI of 0.10, and 5 % give 0.19. A bin that is empty on both sides is
+left out.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
-"""Kubeflow Pipelines, asked through kfp.Client: submit a run, find one by its name, say how one ended.
+"""A client of Kubeflow Pipelines on kfp.Client: submits runs, finds a run by its name, and reads its state.
 
-Owns what the API's states and errors mean here. A name says which run it is: whoever would submit asks first.
+Translates the states and errors of the API. Names identify runs, so callers look for a run with `find` before they
+submit it.
 """
 
 from __future__ import annotations
@@ -29,9 +30,9 @@ from pipelines.cluster.pods import furnish
 from pipelines.settings import ClusterSettings
 
 CONNECT_SECONDS = 10.0
-ANSWER_SECONDS = 60.0  # it makes a run in its database and in Kubernetes before it answers
+ANSWER_SECONDS = 60.0  # the API server creates a run in its database and in Kubernetes before it answers
 PAGE = 100
-STRANGER = "something else answers there, such as a page to log in"
+UNEXPECTED_ANSWER = "another server answers there, such as a login page"
 State = Literal["running", "succeeded", "failed"]
 _ENDED: Mapping[str, State] = {
     "SUCCEEDED": "succeeded",
@@ -43,15 +44,15 @@ _ENDED: Mapping[str, State] = {
 
 @dataclass(frozen=True, slots=True)
 class ClusterRun:
-    """A run as the API tells it.
+    """A run as the API reports it.
 
     Attributes:
-        run_id: Its id.
-        name: Its display name.
-        state: How it stands.
-        failed_steps: Names of the tasks that failed, as the pipeline calls them.
-        error: What the API says of the failure, "" where it says nothing.
-        finished_at: Unix seconds, None while it runs.
+        run_id: Id of the run.
+        name: Display name of the run.
+        state: State of the run.
+        failed_steps: Names of the failed tasks in the pipeline.
+        error: The API's first error message, "" without one.
+        finished_at: End of the run, unix seconds; None while it runs.
     """
 
     run_id: str
@@ -63,11 +64,11 @@ class ClusterRun:
 
 
 class Cluster:
-    """One installation; nothing is asked of it before the first call.
+    """One installation of Kubeflow Pipelines; the first call connects to it.
 
     Args:
-        settings: Where it is.
-        answer_seconds: Time that it has for an answer. A run may have been made all the same: `find` tells.
+        settings: Address and credentials.
+        answer_seconds: Time limit of an answer. After a timeout `find` shows whether the run was created.
     """
 
     def __init__(self, settings: ClusterSettings, answer_seconds: float = ANSWER_SECONDS) -> None:
@@ -77,18 +78,18 @@ class Cluster:
     def submit(
         self, pipeline: GraphComponent, arguments: Mapping[str, object], *, name: str, experiment: str
     ) -> ClusterRun:
-        """Start a run of the definition that also runs locally.
+        """Submits a run of a pipeline.
 
         Args:
-            pipeline: The definition.
-            arguments: All its parameters that have no default.
+            pipeline: Definition of the pipeline, the same as for local runs.
+            arguments: Arguments of the pipeline; parameters with a default may be left out.
             name: Display name of the run.
-            experiment: Made if it is not there.
+            experiment: Name of the experiment; created if it does not exist.
 
         Raises:
-            ClusterError: It was not accepted, or nobody knows: `find` tells.
+            ClusterError: The run was refused, or no answer arrived; then `find` shows whether the run exists.
         """
-        with self._asking(), tempfile.TemporaryDirectory(prefix="kuberec-compiled-") as scratch:
+        with self._translated_errors(), tempfile.TemporaryDirectory(prefix="kuberec-compiled-") as scratch:
             path = Path(scratch) / "pipeline.yaml"
             compiler.Compiler().compile(pipeline, str(path))
             furnish(path, self._settings)
@@ -100,19 +101,19 @@ class Cluster:
                 namespace=self._settings.namespace or None,
             )
         if not made.run_id:
-            raise self._failed(STRANGER, 401)
+            raise self._failed(UNEXPECTED_ANSWER, 401)
         return ClusterRun(run_id=made.run_id, name=name, state="running")
 
     def find(self, name: str) -> ClusterRun | None:
-        """The run of this name, the latest if there are several; None if there is none.
+        """The latest run with this name, None if there is none.
 
         Raises:
-            ClusterError: It cannot be said.
+            ClusterError: The API cannot be reached or refuses the call.
         """
         wanted = json.dumps({"predicates": [{"operation": "EQUALS", "key": "display_name", "stringValue": name}]})
         found: list[Any] = []
         token = ""
-        with self._asking():
+        with self._translated_errors():
             while True:
                 page = self._client.list_runs(
                     page_token=token, page_size=PAGE, namespace=self._settings.namespace or None, filter=wanted
@@ -121,15 +122,15 @@ class Cluster:
                 token = page.next_page_token or ""
                 if not token:
                     break
-        return _told(max(found, key=lambda run: run.created_at)) if found else None
+        return _run_of(max(found, key=lambda run: run.created_at)) if found else None
 
     def look(self, run_id: str) -> ClusterRun | None:
-        """How a run stands; None where there is no such run.
+        """The current state of a run; None if there is no such run.
 
         Raises:
-            ClusterError: It cannot be said.
+            ClusterError: The API cannot be reached or refuses the call.
         """
-        with self._asking():
+        with self._translated_errors():
             try:
                 run = self._client.get_run(run_id)
             except ApiException as error:
@@ -137,22 +138,23 @@ class Cluster:
                     return None
                 raise
         if not run.run_id:
-            raise self._failed(STRANGER, 401)
-        return _told(run)
+            raise self._failed(UNEXPECTED_ANSWER, 401)
+        return _run_of(run)
 
     @cached_property
     def _client(self) -> Client:
         token = self._token()
-        self._knock(token)
+        self._check_health(token)
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", FutureWarning)  # that it wants a server of version 2, on every start
-            # Without one of its own the client looks for a namespace, and keeps what it finds below the home folder.
+            # kfp warns on every start that it needs a server of version 2.
+            warnings.simplefilter("ignore", FutureWarning)
+            # Without an explicit namespace the client looks for one, and stores the result below the home folder.
             namespace = {"namespace": self._settings.namespace} if self._settings.namespace else {}
             client = Client(host=self._settings.endpoint, existing_token=token or None, **namespace)
-        # The client itself would wait for ever, and a lease with it. All of its services share these connections.
+        # The client has no timeout; a hanging call would block the lease forever. All its services share this pool.
         connections = client._run_api.api_client.rest_client.pool_manager
-        ask = connections.request
-        connections.request = lambda *words, **options: ask(*words, **{**options, "timeout": self._limit})
+        request = connections.request
+        connections.request = lambda *values, **options: request(*values, **{**options, "timeout": self._limit})
         return client
 
     def _token(self) -> str:
@@ -162,10 +164,12 @@ class Cluster:
         try:
             return Path(file).read_text(encoding="utf-8").strip()
         except OSError as error:
-            raise SettingsError(f"KUBEREC_KFP_TOKEN_FILE is {file}, which cannot be read: {error.strerror}") from error
+            raise SettingsError(
+                f"KUBEREC_KFP_TOKEN_FILE is {file}, which cannot be read ({error.strerror}): check the path."
+            ) from error
 
-    def _knock(self, token: str) -> None:
-        """Ask for a sign of life: the client prints tracebacks as it retries, and takes any page for an answer."""
+    def _check_health(self, token: str) -> None:
+        """Checks that the API answers: kfp.Client itself prints tracebacks on retries and accepts any page."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         address = f"{self._settings.endpoint.rstrip('/')}/apis/v2beta1/healthz"
         try:
@@ -174,14 +178,14 @@ class Cluster:
             ) as answer:
                 said = answer.read().strip()
         except urllib.error.HTTPError as error:
-            raise self._failed(f"it answers {error.code} {error.reason}", error.code) from error
+            raise self._failed(f"the answer is {error.code} {error.reason}", error.code) from error
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self._failed(str(getattr(error, "reason", error)) or type(error).__name__, 0) from error
         if not said.startswith(b"{"):
-            raise self._failed(STRANGER, 401)
+            raise self._failed(UNEXPECTED_ANSWER, 401)
 
     @contextlib.contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except ApiException as error:
@@ -192,13 +196,13 @@ class Cluster:
     def _failed(self, why: str, status: int) -> ClusterError:
         advice = "check KUBEREC_KFP_ENDPOINT and that the API server runs"
         if status in (401, 403):
-            advice = "check KUBEREC_KFP_TOKEN_FILE, KUBEREC_KFP_NAMESPACE and what the account may do there"
+            advice = "check KUBEREC_KFP_TOKEN_FILE, KUBEREC_KFP_NAMESPACE and the permissions of the account"
         elif 400 <= status < 500:
             advice = "check KUBEREC_KFP_NAMESPACE and the version of the installation"
-        return ClusterError(f"Kubeflow Pipelines at {self._settings.endpoint} cannot be used ({why}): {advice}")
+        return ClusterError(f"Kubeflow Pipelines at {self._settings.endpoint} cannot be used ({why}): {advice}.")
 
 
-def _told(run: Any) -> ClusterRun:
+def _run_of(run: Any) -> ClusterRun:
     tasks = (run.run_details.task_details if run.run_details else None) or []
     failed = tuple(str(task.display_name) for task in tasks if task.state == "FAILED" and task.display_name)
     errors = [error.message for error in (run.error, *(task.error for task in tasks)) if error and error.message]
@@ -209,9 +213,9 @@ def _told(run: Any) -> ClusterRun:
 
 
 def _reason(error: ApiException) -> str:
-    """What the server said, in one line."""
+    """The error message of the server, in one line."""
     try:
         said = json.loads(error.body)["message"]
     except (TypeError, ValueError, KeyError):
         said = error.reason
-    return f"it answers {error.status}: {' '.join(str(said).split())[:300]}"
+    return f"the answer is {error.status}: {' '.join(str(said).split())[:300]}"

@@ -1,7 +1,7 @@
-"""What the pods of a cluster's steps get beside their parameters: the bucket's credentials, and the datasets.
+"""Adds to the pods of steps the bucket's credentials and the volume with the datasets.
 
-Owns the part of a compiled definition that is for Kubernetes (kfp's `platforms` document). The definitions of the
-pipelines know nothing of it, so that a local run and a cluster share them. Refuses to hold a secret: it names one.
+Writes the Kubernetes part of a compiled definition (kfp's `platforms` document). The pipeline definitions do not
+contain it, so local runs and clusters share them. Secrets are referenced by name, never copied.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ OPTIONAL = ("AWS_ENDPOINT_URL",)
 
 
 def furnish(path: Path, settings: ClusterSettings) -> None:
-    """Adds to a compiled definition what its pods get; nothing where nothing is configured.
+    """Adds credentials and volume to a compiled definition; without settings for them the file is unchanged.
 
     Args:
         path: The YAML file, changed in place.
-        settings: Name the Secret and the claim, which are in the namespace where pipelines run.
+        settings: The names of the Secret and the claim, which are in the namespace of the pipelines.
     """
     given: dict[str, Any] = {}
     if settings.secret:
@@ -45,7 +45,7 @@ def furnish(path: Path, settings: ClusterSettings) -> None:
 
 
 def _secret(name: str, keys: tuple[str, ...], *, optional: bool = False) -> dict[str, Any]:
-    """Keys of a Secret as variables of the same names."""
+    """Keys of a Secret as environment variables of the same names."""
     variables = [{"secretKey": key, "envVar": key} for key in keys]
     return {
         "keyToEnv": variables,
@@ -56,5 +56,5 @@ def _secret(name: str, keys: tuple[str, ...], *, optional: bool = False) -> dict
 
 
 def _constant(name: str) -> dict[str, Any]:
-    """A name as new servers read it; old ones take the plain field beside it."""
+    """A name in the form that new servers read; old servers read the plain field next to it."""
     return {"runtimeValue": {"constant": name}}

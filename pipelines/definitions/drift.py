@@ -1,6 +1,6 @@
-"""The drift pipeline: measure a window in one task, answer it in the next. Wiring only.
+"""The drift pipeline: one task measures a window, the next reacts to the report. Wiring only.
 
-Steps in a cluster do not see the variables of whoever submits them: `variables` brings along the settings they need.
+Steps in a cluster do not inherit the environment of the submitting process, so `variables` passes the settings.
 """
 
 from typing import Any
@@ -23,15 +23,15 @@ def measure_drift_op(
     page: Output[HTML],
     metrics: Output[Metrics],
 ) -> str:
-    """Measures the window since the last one and publishes the report.
+    """Measures the window since the last window and publishes the report.
 
     Args:
         dataset: Dataset directory.
         variables: `KUBEREC_*` settings.
-        code_version: Of the code that measured.
+        code_version: Version of the code that measured.
         report: `drift.json`.
         page: The report for people.
-        metrics: PSI of what was compared.
+        metrics: Number of requests, and PSI of the compared columns.
 
     Returns:
         The verdict.
@@ -60,18 +60,18 @@ def answer_drift_op(
     report: Output[Artifact],
     page: Output[HTML],
 ) -> str:
-    """Starts the retraining that a report asks for, or says why not, and publishes the report again.
+    """Starts a retraining if the report requires it, and publishes the report with the answer.
 
     Args:
         dataset: Dataset directory.
         variables: `KUBEREC_*` settings.
-        parameters: Of a retraining, each `name=value`.
+        parameters: Parameters of a retraining, each `name=value`.
         measured: `drift.json`.
-        report: The same with what was done.
-        page: The report for people, with what was done.
+        report: `drift.json` with the answer.
+        page: The report for people, with the answer.
 
     Returns:
-        What was done, and why.
+        The answer in one sentence.
     """
     import json
     import shutil
@@ -85,25 +85,25 @@ def answer_drift_op(
     return str(read_json(report.path)["answer"]["sentence"])
 
 
-@dsl.pipeline(name=NAME, description="What was served beside the reference of its bundle, and a retraining on drift.")
+@dsl.pipeline(name=NAME, description="Compares the log with the bundle's reference; retrains on drift.")
 def drift(
     dataset: str,
     variables: dict[str, str],
     code_version: str,
-    parameters: list[str] = [],  # noqa: B006 - kfp wants the default as it is
+    parameters: list[str] = [],  # noqa: B006 - kfp copies the default into the definition
 ) -> None:
-    """Measure drift and answer it.
+    """Measures drift and reacts to it.
 
     Args:
         dataset: Dataset directory.
         variables: `KUBEREC_*` settings.
         code_version: Version of the code.
-        parameters: Of a retraining, each `name=value`.
+        parameters: Parameters of a retraining, each `name=value`.
     """
     measured: Any = measure_drift_op(dataset=dataset, variables=variables, code_version=code_version)
     answered: Any = answer_drift_op(
         dataset=dataset, variables=variables, parameters=parameters, measured=measured.outputs["report"]
     )
-    # A log grows and a ledger is written: both run every time.
+    # Never cached: the log grows between runs, and the second step writes the ledger.
     for task in (sized(measured, memory="4G"), sized(answered, memory="1G")):
         task.set_caching_options(False)

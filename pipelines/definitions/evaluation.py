@@ -1,4 +1,4 @@
-"""The evaluation pipelines: measure on a dataset beside the baselines, release nothing. Wiring only."""
+"""The evaluation pipelines: compare the recommender with the baselines, without a release. Wiring only."""
 
 from typing import Any
 
@@ -14,14 +14,14 @@ RANKER_ROWS = 1_000_000
 
 
 def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
-    """Clean tables of a dataset."""
+    """Wires the steps that make the clean tables of a dataset."""
     ingested = sized(ingest_dataset(dataset=dataset, fingerprint=fingerprint, code_version=code_version), memory="2G")
     checked = check_rows_op(tables=ingested.outputs["tables"], code_version=code_version)
     return sized(checked, memory="4G").outputs["clean"]
 
 
 def _measure(tables: Any, cutoff: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any) -> None:
-    """Features, models, figures."""
+    """Wires the steps for features, models and figures."""
     built = build_feature_snapshots(tables=tables, code_version=code_version)
     features = sized(built, memory="4G").outputs["features"]
     fitted = fit(tables, features, RANKER_ROWS, recipe, seed, code_version, measured=cutoff)
@@ -45,7 +45,7 @@ def _measure(tables: Any, cutoff: str, code_version: Any, report_dir: Any, recip
 def temporal(
     dataset: str, fingerprint: str, code_version: str, report_dir: str = "", recipe: str = "fast", seed: int = 0
 ) -> None:
-    """Measure by time: one query a user at the test start.
+    """Evaluates by time, with one query per user at the test start.
 
     Args:
         dataset: Dataset directory.
@@ -53,7 +53,7 @@ def temporal(
         code_version: Version of the code; a cache key.
         report_dir: Local folder that receives figures and reports, "" for none.
         recipe: fast or best.
-        seed: Of every random choice.
+        seed: Seed of all random choices.
     """
     _measure(_clean(dataset, fingerprint, code_version), "test", code_version, report_dir, recipe, seed)
 
@@ -62,7 +62,7 @@ def temporal(
 def leave_one_out(
     dataset: str, fingerprint: str, code_version: str, report_dir: str = "", recipe: str = "fast", seed: int = 0
 ) -> None:
-    """Measure on the last item of every user.
+    """Evaluates on the last item of every user.
 
     Args:
         dataset: Dataset directory.
@@ -70,7 +70,7 @@ def leave_one_out(
         code_version: Version of the code; a cache key.
         report_dir: Local folder that receives figures and reports, "" for none.
         recipe: fast or best.
-        seed: Of every random choice.
+        seed: Seed of all random choices.
     """
     clean = _clean(dataset, fingerprint, code_version)
     held_out = sized(leave_one_out_op(tables=clean, code_version=code_version), memory="4G")

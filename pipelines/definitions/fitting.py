@@ -1,4 +1,4 @@
-"""What training and evaluation share: towers, cutoffs and ranker of clean tables. Wiring only."""
+"""The steps that training and evaluation share: towers, cutoffs and ranker of clean tables. Wiring only."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -9,20 +9,20 @@ from components.index.component import build_stage_op
 from components.ranking.component import train_ranker_op
 from components.retrieval.component import fit_towers_op
 
-# OpenMP threads that wait for each other spin by default; where others want the cores, a fit with two threads takes
-# four times as long (LightGBM, 250,000 rows: 46 s, 11 s with waiting threads asleep, 14 s with one thread).
+# Waiting OpenMP threads spin by default. On busy cores a fit with two threads then takes four times as long (LightGBM,
+# 250,000 rows: 46 s; 11 s with sleeping threads; 14 s with one thread).
 STEP_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE"}
 
 
 @dataclass(frozen=True)
 class FittedModels:
-    """Channels of what was fitted.
+    """Output channels of the fitting steps.
 
     Attributes:
-        epochs: Epochs that early stopping found.
+        epochs: Number of epochs that early stopping chose.
         towers: Towers of the measured cutoff.
-        cutoff: The measured cutoff.
-        ranker: The ranker.
+        cutoff: Artifacts of the measured cutoff.
+        ranker: The trained ranker.
     """
 
     epochs: Any
@@ -41,16 +41,16 @@ def fit(
     measured: str = "test",
     log: Any = "",
 ) -> FittedModels:
-    """Wire the fitting steps of one run.
+    """Wires the fitting steps of one run.
 
     Args:
         tables: Clean prepared tables.
-        features: Their features.
-        ranker_rows: Bound on the ranker's rows.
+        features: Features of these tables.
+        ranker_rows: Upper bound on the training rows of the ranker.
         recipe: fast or best.
-        seed: Of every random choice.
-        code_version: A cache key.
-        measured: Cutoff whose models are measured; `validation` where validation items must not be fitted on.
+        seed: Seed of all random choices.
+        code_version: Version of the code; a cache key.
+        measured: Cutoff whose models are measured; `validation` if models must not be fitted on validation items.
         log: The served log that the tables were ingested with, "" for none.
     """
     both = {"tables": tables, "features": features}
@@ -71,7 +71,7 @@ def fit(
 
 
 def sized(task: dsl.PipelineTask, *, memory: str, cpu: str = "2") -> dsl.PipelineTask:
-    """The task with what its pod asks for; limits are twice the memory."""
+    """Sets the resource requests and environment of a task; the memory limit is twice the request."""
     task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(f"{2 * int(memory[:-1])}G")
     for name, value in STEP_ENVIRONMENT.items():
         task.set_env_variable(name, value)

@@ -1,4 +1,4 @@
-"""The refresh pipeline: features as of now for what is served, without training. Wiring only.
+"""The refresh pipeline: recomputes the features of the served bundle, without training. Wiring only.
 
 ingest -> row rules -> gate -> features of the served bundle's columns -> online store
 """
@@ -13,7 +13,7 @@ from pipelines.definitions.fitting import sized
 NAME = "kuberec-refresh"
 
 
-@dsl.pipeline(name=NAME, description="Users and items as of now into the online store of what is served.")
+@dsl.pipeline(name=NAME, description="Writes current users and items into the online store of the served bundle.")
 def refresh(
     dataset: str,
     store: str,
@@ -23,16 +23,16 @@ def refresh(
     redis: str = "",
     report_dir: str = "",
 ) -> None:
-    """Refresh the online store.
+    """Refreshes the online store.
 
-    Nothing is kept for another run: the next one has other rows.
+    No step is cached, because the rows change between runs.
 
     Args:
         dataset: Dataset directory.
         store: The dataset's serving store.
         fingerprint: Content hash of dataset and log.
         code_version: Version of the code.
-        log: What servers logged, a directory or URL, "" for none.
+        log: Directory or URL of the servers' log, "" for none.
         redis: Address of a Redis online store, "" for SQLite in the store.
         report_dir: Local folder that receives the quality report and refresh.json, "" for none.
     """

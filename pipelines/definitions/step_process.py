@@ -1,4 +1,4 @@
-"""Runs a module as a process from within a step: kfp shows a step's own function little more than the annotations."""
+"""Runs a module in a separate process from a step, because `import kfp` is incomplete inside a step's function."""
 
 from __future__ import annotations
 
@@ -6,20 +6,20 @@ import os
 import subprocess
 import sys
 
-_HIDES = "_KFP_RUNTIME"  # set by kfp in its steps: `import kfp` then leaves compiler, client and local runner out
+_RUNTIME_FLAG = "_KFP_RUNTIME"  # kfp sets it in steps; `import kfp` then omits compiler, client and local runner
 
 
 def run_module(module: str, *arguments: str) -> None:
-    """Run `python -m module` to its end; what it prints is printed here.
+    """Runs `python -m module` to its end; the process inherits the output streams of the step.
 
     Args:
-        module: Its name.
-        arguments: Of its command line.
+        module: Name of the module.
+        arguments: Arguments of its command line.
 
     Raises:
-        SystemExit: It ended with another code than 0: this process ends with the same.
+        SystemExit: The process failed; the step exits with the same code (128 plus the number of a signal).
     """
-    environment = {name: value for name, value in os.environ.items() if name != _HIDES}
+    environment = {name: value for name, value in os.environ.items() if name != _RUNTIME_FLAG}
     ended = subprocess.run([sys.executable, "-m", module, *arguments], env=environment, check=False)
     if ended.returncode:
         raise SystemExit(ended.returncode if ended.returncode > 0 else 128 - ended.returncode)

@@ -1,7 +1,7 @@
 """The training pipeline: from a dataset directory to a released bundle. Wiring only.
 
 ingest -> row rules -> gate -> TFDV statistics -> gate -> features -> towers and cutoffs -> ranker -> evaluation
-       -> release, or the gate's refusal
+       -> release, or refusal by the gate
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ NAME = "kuberec-training"
 
 
 def _never_cached(*tasks: dsl.PipelineTask) -> None:
-    """Gates copy reports and a release changes a store: they run every time."""
+    """Disables caching: gates copy reports and a release changes a store, so they must run every time."""
     for task in tasks:
         task.set_caching_options(False)
 
@@ -45,25 +45,25 @@ def training(
     recipe: str = "fast",
     seed: int = 0,
 ) -> None:
-    """Train, measure and release.
+    """Trains, evaluates and releases.
 
     Args:
         dataset: Dataset directory.
         store: The dataset's serving store.
         fingerprint: Content hash of dataset and log; a cache key.
         code_version: Version of the code; a cache key.
-        schema_version: Version of the kept TFDV schemas as the run begins; a cache key.
-        served_version: The bundle served as the run begins, compared with the new one; "" for none.
+        schema_version: Version of the stored TFDV schemas at the start of the run; a cache key.
+        served_version: Version of the served bundle at the start of the run, compared with the new bundle; "" for none.
         report_dir: Local folder that receives copies of reports and figures, "" for none.
         redis: Address of a Redis online store, "" for SQLite in the store.
-        log: What servers logged, learned from like the dataset; a directory or URL, "" for none.
-        cause: Why it was started, where drift did that; the bundle's manifest says it.
-        gate: refuse or warn.
-        refit: Fit the towers again up to the log's end after they were measured.
-        ranker_rows: Bound on the rows the ranker is trained on.
-        reference_days: Last days of the log that are replayed to know what drift is measured against.
+        log: Directory or URL of the servers' log, "" for none; training uses it like the dataset.
+        cause: Why drift started the run, "" for other runs; stored in the bundle's manifest.
+        gate: refuse or warn, see `TrainingParameters`.
+        refit: Whether to fit the towers again on the log up to its end after the evaluation.
+        ranker_rows: Upper bound on the training rows of the ranker.
+        reference_days: Number of last days of the log that are replayed as the reference of drift.
         recipe: fast or best.
-        seed: Of every random choice.
+        seed: Seed of all random choices.
     """
     ingested = sized(
         ingest_dataset(dataset=dataset, log=log, fingerprint=fingerprint, code_version=code_version), memory="2G"

@@ -1,7 +1,7 @@
-"""What a local pipeline run shows: one line a step, the steps' own progress, and the sentence that ended it.
+"""The console of a local pipeline run: one line per step, the progress lines of the steps, and the error sentence.
 
-kfp's local runner prints task bookkeeping between the lines of the tasks; everything goes to a log file, the terminal
-gets what a person wants to follow.
+kfp's local runner prints status lines between the lines of the steps. All lines go to a log file; the terminal receives
+only the lines of the steps.
 """
 
 from __future__ import annotations
@@ -22,20 +22,20 @@ _NOISE = re.compile(
     r"|The above exception was the direct cause|During handling of the above exception)"
 )
 _TRACEBACK = "Traceback (most recent call last):"
-_INPUT_END = "    }"  # of the JSON that kfp prints of a task's input
+_INPUT_END = "    }"  # last line of the JSON that kfp prints for a task's input
 
 
 class RunConsole(io.TextIOBase):
-    """A stdout that keeps every line in a log and forwards the readable ones.
+    """A stdout that writes every line to a log and forwards the readable lines.
 
     Args:
-        terminal: Where readable lines go.
-        log_path: Where every line goes; its folder exists.
+        terminal: Receives the readable lines.
+        log_path: Receives all lines; the folder must exist.
 
     Attributes:
-        error: The last sentence a step ended with ("error: ..."), None while all is well.
-        crash: Last line of the last traceback; its other lines are for the log alone. None while there is none.
-        step: Name of the step that runs, None between steps.
+        error: The last error sentence of a step ("error: ..."), None without an error.
+        crash: Last line of the last traceback, None without a traceback. Its other lines only go to the log.
+        step: Name of the running step, None between steps.
         seconds: Wall seconds of each finished step by name, in order.
     """
 
@@ -70,7 +70,7 @@ class RunConsole(io.TextIOBase):
         self._terminal.flush()
 
     def close(self) -> None:
-        """Write the last step's time and close the log; the terminal stays open."""
+        """Records the last step's time and closes the log; the terminal stays open."""
         if not self.closed:
             self._end_step()
             self._keep("")
@@ -79,22 +79,22 @@ class RunConsole(io.TextIOBase):
                 self._log.close()
 
     def _keep(self, text: str) -> None:
-        """Write to the log; where it cannot be written, say so once and go on without it: the steps end the run."""
+        """Writes to the log. A failed write is reported once and disables the log; it does not end the run."""
         if self._log is None:
             return
         try:
             self._log.write(text)
             self._log.flush()
         except OSError as error:
-            self._terminal.write(f"{self._log.name} ends here: {error.strerror}\n")
+            self._terminal.write(f"The log {self._log.name} ends here: {error.strerror}.\n")
             log, self._log = self._log, None
-            with contextlib.suppress(OSError):  # closing writes what is buffered, which has just failed
+            with contextlib.suppress(OSError):  # closing flushes the buffer, which just failed
                 log.close()
 
     def _line(self, line: str) -> None:
         if cached := _CACHED.search(line):
             self._end_step()
-            self._terminal.write(f"== {cached[1]}: done before, kept\n")
+            self._terminal.write(f"== {cached[1]}: finished earlier, result reused.\n")
             return
         if _LOGGING.match(line.lstrip()):
             self._in_outputs = "outputs:" in line

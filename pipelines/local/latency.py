@@ -1,4 +1,4 @@
-"""How long the online path takes for one client: percentiles of whole requests, and the share of each stage."""
+"""Latency of the online path for one client: percentiles of whole requests, and the share of each stage."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _TIMING = re.compile(r"([\w-]+);dur=([\d.]+)")
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """Times of n requests sent one after the other.
+    """Times of n sequential requests.
 
     Attributes:
-        milliseconds: Whole requests as the client sees them [n].
+        milliseconds: Time of each whole request, measured by the client [n].
         stages: Mean milliseconds of each stage, from the Server-Timing headers.
-        num_degraded: Requests answered with a degraded slate.
+        num_degraded: Number of degraded answers.
     """
 
     milliseconds: tuple[float, ...]
@@ -31,31 +31,31 @@ class Latency:
     num_degraded: int
 
     def percentile(self, share: float) -> float:
-        """The time within which `share` percent of the requests were answered."""
+        """The time in milliseconds within which `share` percent of the requests were answered."""
         return float(np.percentile(self.milliseconds, share))
 
     def __str__(self) -> str:
         total = self.stages.get("total", sum(self.stages.values())) or 1.0
         shares = sorted(((name, ms) for name, ms in self.stages.items() if name != "total"), key=lambda pair: -pair[1])
         lines = [
-            f"latency over {len(self.milliseconds)} requests of one client: p50 {self.percentile(50):.1f} ms, "
-            f"p95 {self.percentile(95):.1f} ms, p99 {self.percentile(99):.1f} ms, degraded {self.num_degraded}",
-            "  mean by stage: " + ", ".join(f"{name} {ms:.2f} ms ({ms / total:.0%})" for name, ms in shares),
+            f"Latency over {len(self.milliseconds)} requests of one client: p50 {self.percentile(50):.1f} ms, "
+            f"p95 {self.percentile(95):.1f} ms, p99 {self.percentile(99):.1f} ms, degraded {self.num_degraded}.",
+            "  Mean by stage: " + ", ".join(f"{name} {ms:.2f} ms ({ms / total:.0%})" for name, ms in shares) + ".",
         ]
         return "\n".join(lines)
 
 
 def measure(url: str, user_ids: Sequence[str], *, num_requests: int = 500, num_warm: int = 30) -> Latency:
-    """Send requests for the users in turn over one connection.
+    """Sends requests for the users in turn over one connection.
 
     Args:
         url: Base URL of the transformer.
         user_ids: At least one.
-        num_requests: Requests that count.
-        num_warm: Requests before them that do not.
+        num_requests: Number of measured requests.
+        num_warm: Number of warm-up requests before them, which are not measured.
 
     Raises:
-        OSError: The server went away.
+        OSError: The server closed the connection or does not answer.
     """
     connection = http.client.HTTPConnection(urllib.parse.urlsplit(url).netloc, timeout=10)
     times, degraded = [], 0

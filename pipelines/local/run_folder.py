@@ -1,6 +1,6 @@
-"""One command at a time in a build folder: two that write the same reports would spoil each other's.
+"""The report folder of a command, locked so that two processes cannot write the same reports.
 
-Owns the fresh report folder of a command and the lock beside it, which the system frees however the process ends.
+The lock is a `flock`, which the system releases when the process exits for any reason.
 """
 
 from __future__ import annotations
@@ -17,28 +17,28 @@ from feature_repo.errors import Busy, StorageError
 
 @contextlib.contextmanager
 def fresh_folder(path: Path) -> Iterator[Path]:
-    """An empty folder that no other process of ours writes to until the block is left; what was in it is removed.
+    """Empties a folder and locks it against other kuberec processes until the block is left.
 
     Args:
         path: The folder; the lock is `<path>.lock`.
 
     Raises:
-        Busy: Another process has it.
-        StorageError: What should hold it is a file.
-        OSError: The folder cannot be made.
+        Busy: Another process holds the lock.
+        StorageError: The parent of the folder is a file.
+        OSError: The folder cannot be created.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
     except (FileExistsError, NotADirectoryError) as error:
-        raise StorageError(f"{path.parent} is no folder: name one in KUBEREC_BUILD") from error
+        raise StorageError(f"The path {path.parent} is not a folder: set KUBEREC_BUILD to a folder.") from error
     with path.with_suffix(".lock").open("a+", encoding="utf-8") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             lock.seek(0)
             raise Busy(
-                f"process {lock.read().strip()} is writing to {path}: wait until it has ended, or set KUBEREC_BUILD to "
-                "another folder for this one"
+                f"The process {lock.read().strip()} is writing to {path}: wait until it has ended, or set "
+                "KUBEREC_BUILD to another folder."
             ) from error
         lock.truncate(0)
         lock.write(f"{os.getpid()}\n")

@@ -1,7 +1,7 @@
-"""Run a pipeline on this machine: the same definition that is compiled for a cluster, through kfp.local.
+"""Runs a pipeline on this machine through kfp.local, from the definition that is also compiled for a cluster.
 
-Finished steps are kept by kfp's cache (keyed by arguments, component source, data fingerprint and code version), so a
-stopped run goes on where it was.
+kfp's cache keeps the results of finished steps (keyed by arguments, component source, data fingerprint and code
+version), so a stopped run resumes at the first unfinished step.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class LocalRun:
     """A finished local run.
 
     Attributes:
-        seconds: Wall seconds of each step that ran (kept steps are absent).
-        peak_bytes: Largest resident memory of a step's process.
+        seconds: Wall seconds of each executed step (cached steps are absent).
+        peak_bytes: Largest resident memory of the process of a step.
     """
 
     seconds: dict[str, float]
@@ -46,7 +46,7 @@ class LocalRun:
 
 
 def code_version() -> str:
-    """Version of the code that makes artifacts: a hash of the sources, so that an edit reruns the steps.
+    """The version of the code: a hash of its sources, so that steps run again after an edit.
 
     Returns:
         Twelve hexadecimal digits.
@@ -67,19 +67,19 @@ def run_pipeline(
     run_dir: Path,
     keep: bool = True,
 ) -> LocalRun:
-    """Run a pipeline to its end.
+    """Runs a pipeline to its end.
 
     Args:
-        pipeline: Its definition.
-        arguments: Its parameters, without `code_version`.
-        settings: Where artifacts and the cache live.
+        pipeline: Definition of the pipeline.
+        arguments: Arguments of the pipeline, without `code_version`.
+        settings: Settings of this process; they name the folder of artifacts and cache.
         name: Name of the dataset; its runs share a cache.
-        run_dir: Receives pipeline.log; exists.
-        keep: Keep artifacts, and take from the cache what an earlier run has made; if not, they end with the run.
+        run_dir: Folder that receives pipeline.log; it must exist.
+        keep: Whether to keep artifacts and use the cache; if not, the artifacts are deleted after the run.
 
     Raises:
-        RunFailed: A step failed; the message is that step's own sentence, where it had one.
-        Stopped: An interrupt came; no step runs on.
+        RunFailed: A step failed; the message is its error sentence, or says how the step ended.
+        Stopped: A person interrupted the run; no step keeps running.
     """
     root = settings.build / "pipeline" / name if keep else run_dir / "artifacts"
     root.mkdir(parents=True, exist_ok=True)
@@ -97,19 +97,19 @@ def run_pipeline(
     console = RunConsole(sys.stdout, run_dir / "pipeline.log")
     try:
         with contextlib.redirect_stdout(console), _kept_steps_logged(console), warnings.catch_warnings():
-            # Resource requests and images matter in the cluster; the local runner warns that it ignores them.
+            # The local runner warns that it ignores resource requests and images, which only matter in a cluster.
             warnings.filterwarnings("ignore", message=".*have no effect in the current local runner.*")
             warnings.filterwarnings("ignore", message="You may be attemping to run a task that uses custom")
             pipeline(**arguments, code_version=code_version())
     except RuntimeError as failure:
-        # kfp.local raises a bare RuntimeError when a task ends non-zero; the task has printed why.
+        # kfp.local raises a bare RuntimeError if a task exits with an error; the task has printed the reason.
         if "FAILURE" not in str(failure):
             raise
-        raise RunFailed(_why(console, run_dir), console.step) from failure
+        raise RunFailed(_failure_sentence(console, run_dir), console.step) from failure
     except KeyboardInterrupt as stop:
         _end_children()
-        kept = "; finished steps are kept, so the same command goes on from them" if keep else ""
-        raise Stopped(f"stopped{kept}") from stop
+        kept = "; finished steps are kept, and the same command resumes after them" if keep else ""
+        raise Stopped(f"The run was stopped{kept}.") from stop
     finally:
         console.close()
         if not keep:
@@ -118,16 +118,16 @@ def run_pipeline(
     return LocalRun(seconds=console.seconds, peak_bytes=peak)
 
 
-def _why(console: RunConsole, run_dir: Path) -> str:
-    """The sentence of the step that failed; where it gave none, how it ended and where its output is."""
+def _failure_sentence(console: RunConsole, run_dir: Path) -> str:
+    """The error sentence of the failed step; without one, how the step ended and where its output is."""
     if console.error is not None:
         return console.error
     ended = f"crashed with {console.crash:.300}" if console.crash else "was killed, perhaps because memory ran out"
-    return f"step {console.step} {ended}; all it printed is in {run_dir / 'pipeline.log'}"
+    return f"The step {console.step} {ended}; its output is in {run_dir / 'pipeline.log'}."
 
 
 def _end_children() -> None:
-    """An interrupt may have reached this process alone: its step must not run on."""
+    """Ends the process of the step, because an interrupt may have reached only this process."""
     children = psutil.Process().children(recursive=True)
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -139,7 +139,7 @@ def _end_children() -> None:
 
 @contextlib.contextmanager
 def _kept_steps_logged(console: RunConsole) -> Iterator[None]:
-    """Kfp says that it kept a step outside of the logging it sets up for the steps it runs."""
+    """Sends log records to the console: kfp only sets up logging for executed steps, not for cached steps."""
     logger, handler = logging.getLogger(), logging.StreamHandler(console)
     handler.setFormatter(logging.Formatter("%(asctime)s.%(msecs)03d - %(levelname)s - %(message)s", "%H:%M:%S"))
     level = logger.level

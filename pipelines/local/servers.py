@@ -1,4 +1,4 @@
-"""The two KServe servers as processes of this machine: started on free ports, awaited, ended with the run."""
+"""The two KServe servers as processes on this machine: started on free ports, and stopped with the run."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class Servers:
     """Two running servers.
 
     Attributes:
-        addresses: `host:port` of the HTTP of each by name.
-        processes: By name.
-        log_dir: transformer.log and predictor.log.
+        addresses: `host:port` of the HTTP port of each server, by name.
+        processes: Process of each server, by name.
+        log_dir: Folder of transformer.log and predictor.log.
     """
 
     addresses: Mapping[str, str]
@@ -41,18 +41,18 @@ class Servers:
         return f"http://{self.addresses['transformer']}"
 
     def check(self) -> None:
-        """Raise where a server has ended.
+        """Checks that both servers run.
 
         Raises:
-            ServerFailed: With the last line it printed.
+            ServerFailed: A server exited; the message has its last output line.
         """
         for name, process in self.processes.items():
             if process.poll() is not None:
-                raise ServerFailed(f"the {name} ended: {_last_line(self.log_dir / f'{name}.log')}")
+                raise ServerFailed(f"The {name} exited: {_last_line(self.log_dir / f'{name}.log')}.")
 
 
 def free_port() -> int:
-    """A TCP port of the loopback interface that nothing listens on right now."""
+    """A TCP port of the loopback interface that is free at the moment."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -66,8 +66,8 @@ def _usable(port: int) -> int:
         except (OSError, OverflowError) as error:
             why = error.strerror if isinstance(error, OSError) else "ports are 1 to 65535"
             raise ServerFailed(
-                f"port {port} cannot be listened on ({why}): stop what uses it, or name another, as in "
-                "`make serve PORT=8081`"
+                f"The port {port} cannot be listened on ({why}): stop the process that uses it, or choose another "
+                "port, as in `make serve PORT=8081`."
             ) from error
     return port
 
@@ -76,16 +76,16 @@ def _usable(port: int) -> int:
 def serve(
     store: str, log_dir: Path, *, port: int | None = None, settings: Mapping[str, str] | None = None
 ) -> Iterator[Servers]:
-    """Both servers over the store's current bundle, ready to answer; ended when the block is left.
+    """Starts both servers with the store's current bundle, waits until they are ready, and stops them after the block.
 
     Args:
         store: The dataset's serving store, a directory or URL.
-        log_dir: Receives the servers' logs; exists.
-        port: HTTP port of the transformer; a free one if None.
-        settings: Further `KUBEREC_*` variables for both.
+        log_dir: Folder that receives the servers' logs; it must exist.
+        port: HTTP port of the transformer; None for a free port.
+        settings: Further `KUBEREC_*` variables of both servers.
 
     Raises:
-        ServerFailed: The port cannot be used; a server ended or was not ready in time.
+        ServerFailed: The port cannot be used, or a server exited or was not ready in time.
     """
     ports = {"transformer": _usable(port) if port else free_port(), "predictor": free_port()}
     grpc = free_port()
@@ -136,9 +136,9 @@ def _await_ready(servers: Servers) -> None:
             if answer.status == 200:
                 return
         time.sleep(0.1)
-    raise ServerFailed(f"the servers were not ready within {START_SECONDS:.0f} s; their logs are in {servers.log_dir}")
+    raise ServerFailed(f"The servers were not ready within {START_SECONDS:.0f} s; their logs are in {servers.log_dir}.")
 
 
 def _last_line(path: Path) -> str:
     lines = [line for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if line.strip()]
-    return lines[-1].removeprefix("error: ") if lines else f"it printed nothing to {path}"
+    return lines[-1].removeprefix("error: ").removesuffix(".") if lines else f"it printed no line to {path}"

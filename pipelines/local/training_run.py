@@ -1,4 +1,4 @@
-"""One training run on this machine, and the arguments of one anywhere: `make run` and a retraining share both."""
+"""A training run on this machine, and the arguments of a training run; `make run` and retrainings use both."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from pipelines.settings import PipelineSettings
 def training_arguments(
     dataset: Path, name: str, parameters: TrainingParameters, settings: PipelineSettings, *, cause: str = ""
 ) -> dict[str, object]:
-    """What the training pipeline is called with, but for `code_version` and `report_dir`.
+    """The arguments of the training pipeline, without `code_version` and `report_dir`.
 
     Args:
         dataset: Dataset directory.
-        name: Name of the dataset; finds its store.
-        parameters: What the owner set.
-        settings: Of this process.
-        cause: Why it is started, where drift does that.
+        name: Name of the dataset; determines its store and log.
+        parameters: Parameters of the training pipeline.
+        settings: Settings of this process.
+        cause: Why drift starts the run, "" for other runs.
 
     Raises:
         KuberecError: The dataset or its store cannot be read.
@@ -53,21 +53,21 @@ def train(
     *,
     cause: str = "",
 ) -> None:
-    """Run the training pipeline on this machine and tell how it ended.
+    """Runs the training pipeline on this machine and prints a summary.
 
     Args:
         dataset: Dataset directory.
-        name: Name of the dataset; finds its store.
-        parameters: Of the training pipeline.
-        settings: Of this process.
-        run_dir: Receives reports, figures and the log.
-        cause: Why it is started, where drift does that.
+        name: Name of the dataset; determines its store and log.
+        parameters: Parameters of the training pipeline.
+        settings: Settings of this process.
+        run_dir: Folder that receives reports, figures and the log.
+        cause: Why drift starts the run, "" for other runs.
 
     Raises:
-        RunFailed: A step ended the run; says which bundle stays served.
+        RunFailed: A step failed; the message names the bundle that stays in service.
     """
     started = time.monotonic()
-    print(f"training on {dataset}; progress in short, all of it in {run_dir / 'pipeline.log'}", flush=True)
+    print(f"Training on {dataset}; the full log is {run_dir / 'pipeline.log'}.", flush=True)
     arguments = {
         **training_arguments(dataset, name, parameters, settings, cause=cause),
         "report_dir": str(run_dir),
@@ -76,9 +76,9 @@ def train(
         finished = run_pipeline(training, arguments, settings, name=name, run_dir=run_dir)
     except RunFailed as failure:
         served = BundleStore(settings.store(name)).current()
-        stays = f"bundle {served} stays served" if served else "nothing is served yet"
-        raise RunFailed(f"{str(failure).removesuffix('.')}; {stays}", failure.step) from failure
+        stays = f"bundle {served} stays in service" if served else "no bundle is in service yet"
+        raise RunFailed(f"{str(failure).removesuffix('.')}; {stays}.", failure.step) from failure
     slowest = sorted(finished.seconds.items(), key=lambda step: -step[1])[:4]
     shares = ", ".join(f"{name} {seconds:.0f} s" for name, seconds in slowest)
     memory = f"peak memory of a step {finished.peak_bytes / 2**30:.1f} GiB"
-    print(f"pipeline: {time.monotonic() - started:.0f} s ({shares}); {memory}", flush=True)
+    print(f"Pipeline: {time.monotonic() - started:.0f} s ({shares}); {memory}.", flush=True)

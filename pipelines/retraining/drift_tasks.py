@@ -1,9 +1,9 @@
-"""What the two steps of the drift pipeline do: the job of `pipelines/drift.py`, cut in two.
+"""The two steps of the drift pipeline, which together do the work of `pipelines/drift.py`.
 
 python -m pipelines.retraining.drift_tasks measure|answer --dataset DIR --variables JSON --report FILE --page FILE
 
-A step is a process of its own: whoever starts a training needs all of kfp, and kfp hides most of itself from the
-function that it runs in a step.
+Each step runs this module in a separate process (`pipelines/definitions/step_process.py`): starting a training needs
+all of kfp, and most of kfp is unavailable inside the function of a step.
 """
 
 from __future__ import annotations
@@ -28,53 +28,55 @@ from pipelines.settings import PipelineSettings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of both steps."""
-    parser.add_argument("task", choices=("measure", "answer"), help="which step")
+    """Adds the arguments of both steps."""
+    parser.add_argument("task", choices=("measure", "answer"), help="the step to run")
     parser.add_argument("--dataset", required=True, help="dataset directory")
     parser.add_argument("--variables", required=True, type=json.loads, help="KUBEREC_* settings, a JSON object")
-    parser.add_argument("--parameters", default="[]", type=json.loads, help="name=value of a retraining, a JSON list")
-    parser.add_argument("--report", required=True, type=Path, help="drift.json; `answer` reads it and adds its answer")
-    parser.add_argument("--page", required=True, type=Path, help="the report for people")
+    parser.add_argument(
+        "--parameters", default="[]", type=json.loads, help="parameters of a retraining as name=value, a JSON list"
+    )
+    parser.add_argument("--report", required=True, type=Path, help="drift.json; `answer` reads it and adds the answer")
+    parser.add_argument("--page", required=True, type=Path, help="HTML page of the report")
 
 
 def work(options: argparse.Namespace) -> None:
-    """Runs the step that the options ask for."""
+    """Runs the chosen step."""
     job = _job(options.dataset, options.variables, options.parameters)
     (measure_task if options.task == "measure" else answer_task)(job, options.report, options.page)
 
 
 def measure_task(job: Job, report_path: Path, page_path: Path) -> None:
-    """Measure.
+    """Measures the next window and publishes the report.
 
     Args:
-        job: For whom.
+        job: The drift job.
         report_path: Receives `drift.json`.
         page_path: Receives the page.
 
     Raises:
-        KuberecError: It could not be measured or told.
+        KuberecError: Measuring or publishing failed.
     """
     report = measure_window(job)
-    _tell(report, job, page_path)
+    _publish_page(report, job, page_path)
     print(describe(report), flush=True)
     write_text(report_path, report.model_dump_json())
 
 
 def answer_task(job: Job, report_path: Path, page_path: Path) -> None:
-    """Answer a report.
+    """Reacts to a report and publishes it with the answer.
 
     Args:
-        job: For whom.
-        report_path: `drift.json`, which receives the answer.
+        job: The drift job.
+        report_path: `drift.json`; the answer is added to it.
         page_path: Receives the page.
 
     Raises:
-        KuberecError: It could not be answered or told.
+        KuberecError: Reacting or publishing failed.
     """
     report = DriftReport.model_validate_json(report_path.read_bytes())
     try:
         report = react(report, job)
-        _tell(report, job, page_path)
+        _publish_page(report, job, page_path)
         assert report.answer is not None
         print(report.answer.sentence, flush=True)
         write_text(report_path, report.model_dump_json())
@@ -88,7 +90,7 @@ def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) 
     return Job(directory, DatasetConfig.load(directory).name, TrainingParameters.parse(parameters), settings)
 
 
-def _tell(report: DriftReport, job: Job, page_path: Path) -> None:
+def _publish_page(report: DriftReport, job: Job, page_path: Path) -> None:
     shutil.copyfile(publish(report, job.state, job.settings.build), page_path)
 
 

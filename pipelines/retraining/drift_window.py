@@ -1,8 +1,7 @@
-"""What a drift job does, one step after the other: `python -m pipelines.drift` and the drift pipeline call the same.
+"""The windows of the drift job; `python -m pipelines.drift` and the drift pipeline both use this module.
 
-Owns which span of the log is the next window: it begins where the last one ended, so that every request is looked at
-once; one with too few requests is not used up but grows. How far the windows have come stands in the store, so that
-jobs on other machines go on from there.
+A window starts at the end of the last window, so every request is measured once. A window with too few requests stays
+open and grows. The end of the last window is stored in the store, so jobs on any machine continue from it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ class MeasuredUntil(BaseModel):
     """`<store>/monitoring/drift.json`.
 
     Attributes:
-        measured_until: End of the last window that was used up, unix seconds of the log.
+        measured_until: End of the last closed window, unix seconds of the log.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,60 +35,61 @@ class MeasuredUntil(BaseModel):
 
 
 def measure_window(job: Job, since: float | None = None, until: float | None = None) -> DriftReport:
-    """Measure the window since the last one against the reference of the served bundle.
+    """Compares the window since the last window with the reference of the served bundle.
 
     Args:
-        job: For whom.
-        since: Unix seconds; where the last window ended if None, or the log that the bundle was trained on.
-        until: Unix seconds; the latest impression if None. What is not logged yet is left to the next window.
+        job: The drift job.
+        since: Start of the window, unix seconds. None for the end of the last window, or of the bundle's training data
+            if that is later.
+        until: End of the window, unix seconds; None for the latest impression, which also limits later times.
 
     Raises:
-        BundleError: Nothing is served, or its bundle has no reference.
-        KuberecError: Store or log cannot be read.
+        BundleError: No bundle is in service, or the bundle has no reference.
+        KuberecError: The store or the log cannot be read.
     """
-    from monitoring.drift.measure import measure  # Evidently takes seconds to import, and answers need none of it
+    from monitoring.drift.measure import measure  # Evidently takes seconds to import, and `react` does not need it
 
     bundles = BundleStore(job.store, job.settings.build / "cache")
     version = bundles.current()
     if version is None:
-        raise BundleError(f"{job.store} has no current bundle: run `make run DATASET={job.dataset}` first")
+        raise BundleError(f"The store {job.store} has no current bundle: run `make run DATASET={job.dataset}` first.")
     log = job.settings.log(job.name)
     start = _start(job.state, bundles.manifest(version)) if since is None else since
-    # An event may be dated by its sender, so that it says nothing about the window.
+    # Events do not count: the client may set their timestamps.
     logged = latest_impression(log) or start
     end = max(start, logged if until is None else min(until, logged))
-    print(f"drift of {job.name}: what bundle {version} served in {log} against its reference", flush=True)
+    print(f"Comparing the log {log} of {job.name} with the reference of bundle {version}.", flush=True)
     return measure(bundles.fetch(version), log, start, end)
 
 
 def react(report: DriftReport, job: Job) -> DriftReport:
-    """Start a retraining or say why not, and use the window up if that settles it.
+    """Starts a retraining if the report requires it, and closes the window if the answer is final.
 
     Args:
-        report: The window's.
-        job: For whom.
+        report: Drift of the window.
+        job: The drift job.
 
     Returns:
         The report with its answer.
 
     Raises:
-        KuberecError: See `answer`; the window is looked at again by the next job.
+        KuberecError: See `answer`; the window stays open, and the next job measures it again.
     """
     done, settled = answer(report, job)
     if settled:
-        _use_up(job.state, report.end)
+        _close_window(job.state, report.end)
     return report.model_copy(update={"answer": done})
 
 
 def _start(state: StateFolder, manifest: Manifest) -> float:
-    """Where the next window of this bundle begins: what came before the end of its own data it has learned from."""
-    used = _windows(state)
-    return max(manifest.facts.log_end, used.measured_until if used else -math.inf)
+    """Start of the next window: the end of the last window, or of the data that the bundle was trained on if later."""
+    windows = _windows(state)
+    return max(manifest.facts.log_end, windows.measured_until if windows else -math.inf)
 
 
-def _use_up(state: StateFolder, end: float) -> None:
-    used = _windows(state)
-    if used is None or used.measured_until < end:
+def _close_window(state: StateFolder, end: float) -> None:
+    windows = _windows(state)
+    if windows is None or windows.measured_until < end:
         state.write(WINDOWS_FILE, (MeasuredUntil(measured_until=end).model_dump_json() + "\n").encode())
 
 
@@ -100,4 +100,6 @@ def _windows(state: StateFolder) -> MeasuredUntil | None:
     try:
         return MeasuredUntil.model_validate_json(content)
     except ValidationError as error:
-        raise StorageError(f"{state.url}/{WINDOWS_FILE} is not what a drift job leaves: remove it.") from error
+        raise StorageError(
+            f"The file {state.url}/{WINDOWS_FILE} does not have the format that drift jobs write: remove it."
+        ) from error

@@ -1,7 +1,7 @@
-"""Starts a retraining, here or in a cluster, and follows those in a cluster to their end.
+"""Starts retrainings on this machine or in a cluster, and follows the runs in a cluster to their end.
 
-Owns how a run's end becomes an entry of the ledger. Imported only where there is one to start or to follow: the
-definition of the training brings along all that its steps are made of.
+Translates the end of a run into an entry of the ledger. Importing this module takes seconds, because the definition of
+the training imports all its steps; other modules import it only when they need it.
 """
 
 from __future__ import annotations
@@ -19,22 +19,24 @@ from pipelines.local.training_run import train, training_arguments
 from pipelines.retraining.ledger_book import Book, Job, ended, lost
 
 GATES = ("require-quality-op", "require-schema-op", "refuse-op")
-_COPY = re.compile(r"-\d+$")  # kfp numbers the tasks of one component
+_NUMBER = re.compile(r"-\d+$")  # kfp numbers several tasks of one component
 
 
 def start(entry: Retraining, job: Job, book: Book) -> None:
-    """Start a retraining and enter how it stands: here once it has ended, in a cluster once it is submitted.
+    """Starts a retraining and enters it into the ledger.
+
+    On this machine the call returns after the training has ended, with a cluster after the run was submitted.
 
     Args:
-        entry: Not yet in the ledger.
-        job: For whom.
-        book: Held by this process.
+        entry: The retraining; it is not yet in the ledger.
+        job: The drift job.
+        book: The ledger, under a lease of this process.
 
     Raises:
-        Busy: Another process of this build folder trains.
-        LeaseLost: The lease was lost meanwhile.
-        Stopped: Somebody interrupted the training.
-        KuberecError: Nothing is known to have been started.
+        Busy: Another process trains in this build folder.
+        LeaseLost: The lease was lost.
+        Stopped: A person interrupted the training.
+        KuberecError: The training could not be started, or the cluster did not confirm the start.
     """
     if job.settings.cluster.endpoint:
         _submit(entry, job, book)
@@ -43,21 +45,21 @@ def start(entry: Retraining, job: Job, book: Book) -> None:
 
 
 def follow(entry: Retraining, job: Job) -> Retraining:
-    """An entry as its run in the cluster stands now.
+    """Updates an entry from the state of its run in the cluster.
 
     Args:
-        entry: Running. Without an id whoever submitted it ended before the answer: its run, if there is one, has its
-            name.
-        job: For whom.
+        entry: A running entry. If it has no run id, the submitting process exited before the answer; then the run is
+            looked up by its name.
+        job: The drift job.
 
     Raises:
-        ClusterError: The cluster cannot say.
+        ClusterError: The cluster cannot be used.
     """
     cluster = Cluster(job.settings.cluster)
     if entry.run_id:
-        return _as_it_stands(entry, cluster.look(entry.run_id), job)
+        return _updated(entry, cluster.look(entry.run_id), job)
     run = cluster.find(_run_name(entry, job))
-    return lost(entry) if run is None else _as_it_stands(_submitted(entry, run), run, job)
+    return lost(entry) if run is None else _updated(_submitted(entry, run), run, job)
 
 
 def _train_here(entry: Retraining, job: Job, book: Book) -> None:
@@ -71,15 +73,15 @@ def _train_here(entry: Retraining, job: Job, book: Book) -> None:
         except KuberecError as error:
             refused = isinstance(error, RunFailed) and _is_gate(error.step or "")
             book.change(ended(entry, "refused" if refused else "failed", sentence=str(error)))
-            print(f"the retraining ended without a release: {error}", flush=True)
+            print(f"The retraining ended without a release: {error}", flush=True)
         else:
             version = BundleStore(job.store).current() or ""
             book.change(ended(entry, "released", version=version))
-            print(f"the retraining released bundle {version}", flush=True)
+            print(f"The retraining released bundle {version}.", flush=True)
 
 
 def _submit(entry: Retraining, job: Job, book: Book) -> None:
-    """Submit the run of this key, unless an earlier job did and could not enter it."""
+    """Submits the run of this key, unless an earlier job submitted it and exited before it entered the run."""
     cluster, name = Cluster(job.settings.cluster), _run_name(entry, job)
     run = cluster.find(name)
     if run is None:
@@ -93,42 +95,44 @@ def _submit(entry: Retraining, job: Job, book: Book) -> None:
         )
     else:
         book.start(entry)
-    book.change(_as_it_stands(_submitted(entry, run), run, job))
-    print(f"run {run.run_id} at {job.settings.cluster.endpoint} is called {name}", flush=True)
+    book.change(_updated(_submitted(entry, run), run, job))
+    print(f"Run {run.run_id} at {job.settings.cluster.endpoint} has the name {name}.", flush=True)
 
 
 def _run_name(entry: Retraining, job: Job) -> str:
-    """Display name of an entry's run in the cluster."""
+    """Display name of the entry's run in the cluster."""
     return f"{job.name}-retraining-{entry.key}"
 
 
 def _submitted(entry: Retraining, run: ClusterRun) -> Retraining:
-    """The entry with its run."""
+    """The entry with the id of its run."""
     return entry.model_copy(update={"run_id": run.run_id})
 
 
-def _as_it_stands(entry: Retraining, run: ClusterRun | None, job: Job) -> Retraining:
-    """The entry as its run in the cluster stands."""
+def _updated(entry: Retraining, run: ClusterRun | None, job: Job) -> Retraining:
+    """The entry with the outcome of its run in the cluster."""
     if run is None:
-        return ended(entry, "failed", sentence=f"the cluster knows no run {entry.run_id} any more", lost=True)
+        return ended(entry, "failed", sentence=f"The cluster no longer has the run {entry.run_id}.", lost=True)
     if run.state == "running":
         return entry
     if run.state == "succeeded":
         return ended(entry, "released", version=_released_for(entry, job), at=run.finished_at)
-    where = f"see run {run.run_id} of Kubeflow Pipelines"
+    where = f"see run {run.run_id} in Kubeflow Pipelines"
     gates = [step for step in run.failed_steps if _is_gate(step)]
     if gates:
-        return ended(entry, "refused", sentence=f"step {gates[0]} refused it: {where}", at=run.finished_at)
-    why = run.error or "it failed"
-    return ended(entry, "failed", sentence=f"{why}: {where}", at=run.finished_at)
+        return ended(
+            entry, "refused", sentence=f"The step {gates[0]} refused the release: {where}.", at=run.finished_at
+        )
+    why = f"The run failed ({run.error})" if run.error else "The run failed"
+    return ended(entry, "failed", sentence=f"{why}: {where}.", at=run.finished_at)
 
 
 def _released_for(entry: Retraining, job: Job) -> str:
-    """The bundle that names the entry's cause; "" where it is not in the store any more."""
+    """The bundle whose manifest has the entry's cause; "" if the store no longer has it."""
     bundles = BundleStore(job.store)
     made = (version for version in reversed(bundles.versions()) if version > entry.bundle)
     return next((version for version in made if bundles.manifest(version).facts.cause == entry.cause), "")
 
 
 def _is_gate(step: str) -> bool:
-    return _COPY.sub("", step) in GATES
+    return _NUMBER.sub("", step) in GATES

@@ -1,4 +1,4 @@
-"""For whom a drift job works, and the ledger while its lease is held."""
+"""The context of a drift job, and the ledger while the job holds the lease."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from pipelines.definitions.parameters import TrainingParameters
 from pipelines.retraining.lease.lease import Lease
 from pipelines.settings import PipelineSettings
 
-LOST = "whoever ran it ended without a word, and its lease has expired"
+LOST = "The process that ran it exited without a result, and its lease expired."
 
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """For whom a drift job works.
+    """The context of a drift job.
 
     Attributes:
         dataset: Dataset directory.
-        name: Its name; finds store and log.
-        parameters: Of a retraining.
-        settings: Of this process.
+        name: Name of the dataset; determines store and log.
+        parameters: Parameters of a retraining.
+        settings: Settings of this process.
     """
 
     dataset: Path
@@ -38,19 +38,19 @@ class Job:
 
     @property
     def state(self) -> StateFolder:
-        """What drift jobs leave for each other."""
+        """The files that the drift jobs of the dataset share."""
         return StateFolder(self.store)
 
 
 class Book:
-    """The ledger while its lease is held: every change is the holder's, and is written at once.
+    """The ledger while this process holds the lease. Every change checks the lease and is written immediately.
 
     Args:
-        state: Holds the ledger.
-        lease: Held by this process.
+        state: Folder of the ledger.
+        lease: The lease that this process holds.
 
     Attributes:
-        ledger: As it stands.
+        ledger: The current ledger.
     """
 
     def __init__(self, state: StateFolder, lease: Lease) -> None:
@@ -58,18 +58,18 @@ class Book:
         self.ledger = read_ledger(state)
 
     def start(self, entry: Retraining) -> None:
-        """Enter a retraining that is about to start.
+        """Adds a retraining that is about to start.
 
         Raises:
-            LeaseLost: The lease is another's by now; nothing was written.
+            LeaseLost: This process no longer holds the lease; nothing was written.
         """
         self._write(self.ledger.added(entry))
 
     def change(self, entry: Retraining) -> None:
-        """Enter how one stands.
+        """Replaces the entry of a retraining.
 
         Raises:
-            LeaseLost: The lease is another's by now; nothing was written.
+            LeaseLost: This process no longer holds the lease; nothing was written.
         """
         self._write(self.ledger.replaced(entry))
 
@@ -88,15 +88,15 @@ def ended(
     lost: bool = False,
     at: float | None = None,
 ) -> Retraining:
-    """An entry as it ended.
+    """An entry with its outcome.
 
     Args:
-        entry: While it ran.
-        outcome: How it ended.
+        entry: The running entry.
+        outcome: Outcome of the retraining.
         sentence: Why it ended without a release.
         version: The released bundle.
-        lost: Whether whoever ran it was gone.
-        at: When, unix seconds; now if None.
+        lost: Whether its process or run disappeared.
+        at: End, unix seconds; None for now.
     """
     finished = time.time() if at is None else at
     end = {"outcome": outcome, "sentence": sentence, "version": version, "lost": lost, "finished_at": finished}
@@ -104,5 +104,5 @@ def ended(
 
 
 def lost(entry: Retraining) -> Retraining:
-    """An entry that nobody holds any more."""
+    """The entry of a retraining whose process disappeared."""
     return ended(entry, "failed", sentence=LOST, lost=True)

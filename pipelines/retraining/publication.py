@@ -1,7 +1,7 @@
-"""Puts what a drift job tells where it is read: the build folder, the store, a textfile folder, a Pushgateway.
+"""Publishes the reports of the drift job: to the build folder, the store, a textfile folder and a Pushgateway.
 
-Owns places and names alone; page, JSON and figures are monitoring's. The build folder has the latest report of each
-kind and every report by dataset and window; the store has the same history, for jobs without a disk.
+Decides where reports are written; `monitoring` produces them. The build folder has the latest report, and a history by
+dataset and window. The store has the same history, for jobs without a persistent disk.
 """
 
 from __future__ import annotations
@@ -28,21 +28,21 @@ PUSH_SECONDS = 10.0
 
 
 def publish(report: DriftReport, state: StateFolder, build_dir: Path) -> Path:
-    """Write a report to the build folder and to the store.
+    """Writes a report to the build folder and to the store.
 
     Args:
-        report: With its answer, or before there is one; the later one replaces the earlier.
+        report: The report, with or without its answer; a second call replaces the files of the first.
         state: The dataset's monitoring files.
-        build_dir: Everything generated lives below.
+        build_dir: Folder of all generated files.
 
     Returns:
-        The page.
+        Path of the latest page.
 
     Raises:
         StorageError: The store cannot be written.
     """
     out = build_dir / "drift"
-    # Both ends: the next window begins where this one ends, and has no end of its own before the next request.
+    # Both ends are needed: windows share their edges, and an open window keeps its start while its end moves.
     stamp = "-".join(f"{datetime.fromtimestamp(at, UTC):%Y%m%dT%H%M%SZ}" for at in (report.start, report.end))
     with tempfile.TemporaryDirectory(prefix="kuberec-drift-") as scratch:
         write_reports(report, Path(scratch))
@@ -57,35 +57,37 @@ def publish(report: DriftReport, state: StateFolder, build_dir: Path) -> Path:
 
 
 def expose(report: DriftReport, state: StateFolder, settings: MonitoringSettings) -> None:
-    """Hand the figures to whoever collects them; the last thing a job does, for a collector may be away.
+    """Publishes the metrics of a report for Prometheus. Jobs call it last, because a collector may be unreachable.
 
     Args:
-        report: What was found.
+        report: The report.
         state: The dataset's monitoring files.
-        settings: Where figures go.
+        settings: Textfile folder and Pushgateway.
 
     Raises:
-        StorageError: The Pushgateway does not take them, or the textfile folder cannot be written.
+        StorageError: The Pushgateway does not accept the metrics, or the textfile folder cannot be written.
     """
     figures = _figures(report, state)
     if settings.textfile_dir:
-        # One file a dataset; the collector reads *.prom alone, so that it never sees the temporary one.
+        # One file per dataset; the collector only reads *.prom, so it never reads the temporary file.
         path = Path(settings.textfile_dir) / f"recs_drift_{report.dataset}.prom"
         try:
             write_text(path, figures)
         except OSError as error:
-            raise StorageError(f"{path} cannot be written ({error.strerror}): check KUBEREC_TEXTFILE_DIR.") from error
+            raise StorageError(
+                f"The file {path} cannot be written ({error.strerror}): check KUBEREC_TEXTFILE_DIR."
+            ) from error
     if settings.pushgateway:
         _push(figures, report.dataset, settings.pushgateway)
 
 
 def _figures(report: DriftReport, state: StateFolder) -> str:
-    """Drift and retrainings in the text format."""
+    """Metrics of drift and retrainings in Prometheus' text format."""
     return drift_figures(report) + ledger_metrics(report.dataset, read_ledger(state), report.bundle_version)
 
 
 def _push(figures: str, dataset: str, pushgateway: str) -> None:
-    """Replace the dataset's group of figures."""
+    """Replaces the dataset's group of metrics on the Pushgateway."""
     address = f"{pushgateway.rstrip('/')}/metrics/job/kuberec-drift/dataset/{dataset}"
     request = urllib.request.Request(address, figures.encode(), {"Content-Type": "text/plain; version=0.0.4"})
     request.method = "PUT"
@@ -93,5 +95,5 @@ def _push(figures: str, dataset: str, pushgateway: str) -> None:
         urllib.request.urlopen(request, timeout=PUSH_SECONDS).close()
     except (OSError, http.client.HTTPException) as error:
         raise StorageError(
-            f"the Pushgateway at {pushgateway} does not take the figures ({error}): check KUBEREC_PUSHGATEWAY."
+            f"The Pushgateway at {pushgateway} does not accept the metrics ({error}): check KUBEREC_PUSHGATEWAY."
         ) from error

@@ -1,8 +1,7 @@
-"""Answers a drift report: at most one training is started, through the definition that also trains otherwise.
+"""Reacts to a drift report: starts at most one retraining, through the usual training pipeline.
 
-Owns the order of things: lease, then what became of earlier ones, then the decision, then the ledger, then the run.
-Nothing here decides whether drift deserves a training (`monitoring/decision.py`) or whether its bundle is released (the
-gates of the training pipeline).
+The order is: take the lease, update earlier entries, decide, write the ledger, start the run. `monitoring/decision.py`
+decides whether drift starts a retraining, and the gates of the training pipeline decide whether its bundle is released.
 """
 
 from __future__ import annotations
@@ -19,30 +18,32 @@ from pipelines.retraining.ledger_book import Book, Job, lost
 
 
 def answer(report: DriftReport, job: Job) -> tuple[DriftAnswer, bool]:
-    """Start the retraining that a report asks for, if it is to be started now, and say why or why not.
+    """Starts a retraining if the report requires it, and gives the reason for or against.
 
-    Here it ends with the training; in a cluster, once the training is submitted, and a later job sees its end.
+    On this machine the call returns after the training has ended. With a cluster it returns after the run was
+    submitted, and a later job enters its end.
 
     Args:
-        report: What drifted.
-        job: For whom.
+        report: Drift of the window.
+        job: The drift job.
 
     Returns:
-        What was done and why, and whether that settles the window: not where another job is at work, which may be lost.
+        The answer, and whether it is final for the window. It is not final after too few requests, for a bundle that is
+        no longer in service, or while another job holds the lease, because that job may be lost.
 
     Raises:
-        LeaseLost: Another process may have started one meanwhile.
-        Stopped: Somebody interrupted the training.
-        KuberecError: Lease, ledger or cluster cannot be used: nothing is known to have been started.
+        LeaseLost: The lease was lost; another process may have started a retraining.
+        Stopped: A person interrupted the training.
+        KuberecError: Lease, ledger or cluster cannot be used; no retraining was started, as far as is known.
     """
     settings = job.settings
     try:
         with retraining_lease(job.state, job.name, settings.redis, settings.monitoring.lease_seconds) as lease:
             book = Book(job.state, lease)
-            _settle(book, job)
+            _update_running(book, job)
             served = BundleStore(job.store).current()
             if served != report.bundle_version:
-                sentence = f"bundle {served} is served by now, and the next window tells how it fares"
+                sentence = f"Bundle {served} is in service now; the next window measures it."
                 return DriftAnswer(retrain=False, sentence=sentence, latest=book.ledger.latest()), False
             decision = decide(report, book.ledger, time.time(), settings.monitoring.cooldown_seconds)
             if decision.retrain:
@@ -54,8 +55,8 @@ def answer(report: DriftReport, job: Job) -> tuple[DriftAnswer, bool]:
                     cause=decision.cause,
                     started_at=time.time(),
                 )
-                print(f"retraining, because {decision.cause}", flush=True)
-                from pipelines.retraining.launcher import start  # seconds of imports, which most jobs need not
+                print(f"Starting a retraining: {decision.cause}", flush=True)
+                from pipelines.retraining.launcher import start  # imports kfp for seconds; most jobs do not need it
 
                 start(entry, job, book)
             settled = report.verdict != "insufficient"
@@ -64,8 +65,8 @@ def answer(report: DriftReport, job: Job) -> tuple[DriftAnswer, bool]:
         return DriftAnswer(retrain=False, sentence=str(taken), latest=read_ledger(job.state).latest()), False
 
 
-def _settle(book: Book, job: Job) -> None:
-    """Enter what became of retrainings that the ledger has as running; the lease is ours, so nobody runs one here."""
+def _update_running(book: Book, job: Job) -> None:
+    """Updates running entries. A local entry is lost, because its process no longer holds the lease."""
     for entry in book.ledger.retrainings:
         if entry.outcome != "running":
             continue

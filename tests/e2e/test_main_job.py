@@ -76,7 +76,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
 def test_an_interrupt_says_how_to_go_on(trained: Trained) -> None:
     assert trained.stopped_with == (
         130,
-        "error: stopped; finished steps are kept, so the same command goes on from them",
+        "error: The run was stopped; finished steps are kept, and the same command resumes after them.",
     )
     assert trained.left_by_stop == []
 
@@ -114,7 +114,7 @@ def test_the_feed_is_printed(trained: Trained) -> None:
     output = trained.done.stdout
     for item in trained.feed["items"]:
         assert any(item["title"][:48] in line and item["reason"] in line for line in output.splitlines())
-    assert "  milliseconds: users " in output
+    assert "  Milliseconds: users " in output
 
 
 def test_metrics_hold_every_method(trained: Trained) -> None:
@@ -131,7 +131,7 @@ def test_the_table_and_the_latency_are_printed(trained: Trained) -> None:
     rows = [line.split() for line in trained.done.stdout.splitlines()]
     for method, figures in trained.metrics["methods"].items():
         assert any(row[:2] == [method, f"{figures['ndcg@20']:.4f}"] for row in rows), method
-    assert any(" ".join(row).startswith("latency over 500 requests of one client: p50 ") for row in rows)
+    assert any(" ".join(row).startswith("Latency over 500 requests of one client: p50 ") for row in rows)
 
 
 def test_the_run_leaves_reports_and_no_process(trained: Trained) -> None:
@@ -190,6 +190,6 @@ def test_lost_user_ids_stop_the_run_at_the_gate(tmp_path: Path) -> None:
     assert "% of the" in sentence
     assert "are clean, below the minimum of 95" in sentence
     assert "user_id is missing in" in sentence
-    assert "nothing is served yet" in sentence
+    assert "no bundle is in service yet" in sentence
     assert main_job.bundles(tmp_path / "build") == []
     assert (tmp_path / "build" / "run" / "quality.html").stat().st_size > 0

@@ -152,7 +152,7 @@ def _refresh_and_read_the_report(path: Path, dataset: Path, store: BundleStore) 
     environment = {**os.environ, **settings}
     done = subprocess.run(command, env=environment, cwd=ROOT, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr + done.stdout
-    told = rf"16 users and 17 items of {store.current()} are as of 2026-04-15 02:04:00 UTC \(\d+ s\); .*"
+    told = rf"Refreshed 16 users and 17 items of {store.current()} as of 2026-04-15 02:04:00 UTC \(\d+ s\); .*"
     assert re.fullmatch(told, done.stdout.splitlines()[-1])
     out = path / "build" / "refresh"
     assert read_json(out / "refresh.json")["num_users"] == 16

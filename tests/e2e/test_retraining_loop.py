@@ -190,7 +190,7 @@ def test_the_loop_closes(shop: Shop) -> None:
 
         # An ordinary day.
         assert shop.replay(WORLD, day).versions == (first,)
-        assert "not retrained: " in shop.run("pipelines.drift", *PARAMETERS)
+        assert "Not retrained: " in shop.run("pipelines.drift", *PARAMETERS)
         ordinary = shop.drift()
         assert ordinary["verdict"] == "none", told(ordinary)
         assert (ordinary["bundle_version"], ordinary["answer"]["retrain"]) == (first, False)
@@ -214,7 +214,7 @@ def test_the_loop_closes(shop: Shop) -> None:
         assert visitor.failures == []
         assert {answer["bundle_version"] for answer in visitor.answers} == {first, second}
         assert all(len(answer["items"]) == 20 for answer in visitor.answers)
-        assert sorted("\nretrained: " in output for output in outputs) == [False, True], outputs
+        assert sorted("\nRetrained: " in output for output in outputs) == [False, True], outputs
         assert shop.store.versions() == [first, second]
         facts = shop.store.manifest(second).facts
         report = shop.report_of(first)

@@ -67,8 +67,8 @@ def test_significant_drift_is_a_retraining_and_names_the_worst() -> None:
     assert decision.retrain
     assert decision.key == retraining_key("v7", START)
     assert decision.cause == (
-        "price (PSI 0.84), device (PSI 0.72), category (PSI 0.41) and 1 more drifted from what bundle v7 was released "
-        "with, over 900 requests."
+        "price (PSI 0.84), device (PSI 0.72), category (PSI 0.41) and 1 more drifted from the reference of bundle v7, "
+        "over 900 requests."
     )
 
 

@@ -49,7 +49,7 @@ def check_round_trip(folder: StateFolder) -> None:
     write_ledger(folder, ledger)
     assert read_ledger(folder) == ledger
     folder.write(LEDGER_FILE, b'{"retrainings": [{"key": 1}]}')
-    with pytest.raises(StorageError, match=r"monitoring/ledger.json is not a ledger of retrainings: restore it"):
+    with pytest.raises(StorageError, match=r"monitoring/ledger.json is not a ledger: restore it"):
         read_ledger(folder)
 
 
@@ -65,7 +65,7 @@ def test_in_a_bucket(bucket: str) -> None:
 def test_a_folder_that_cannot_be_used_is_named(tmp_path: Path) -> None:
     (tmp_path / "monitoring").write_text("a file")
     folder = StateFolder(str(tmp_path))
-    with pytest.raises(StorageError, match=r"monitoring/ledger.json cannot be read: Not a directory"):
+    with pytest.raises(StorageError, match=r"monitoring/ledger.json cannot be read \(Not a directory\)"):
         read_ledger(folder)
-    with pytest.raises(StorageError, match=r"monitoring/ledger.json cannot be written: "):
+    with pytest.raises(StorageError, match=r"monitoring/ledger.json cannot be written \("):
         write_ledger(folder, Ledger())

@@ -73,7 +73,7 @@ def test_the_job_after_a_killed_one_says_that_it_was_lost_and_starts_anew(story:
 def test_the_gates_refusal_is_told_and_what_was_served_stays(story: Story) -> None:
     refused = story.ledger.retrainings[-1]
     assert "are clean, below the minimum of 95" in refused.sentence
-    assert refused.sentence.endswith(f"bundle {story.shop.version} stays served")
+    assert refused.sentence.endswith(f"bundle {story.shop.version} stays in service.")
     assert BundleStore(str(story.shop.store)).current() == story.shop.version
     folder = story.shop.build / "drift"
     assert read_json(folder / "drift.json")["answer"]["latest"]["sentence"] == refused.sentence
@@ -131,7 +131,7 @@ def test_a_killed_job_does_not_block_for_ever(tmp_path: Path) -> None:
         assert report.answer is not None
         if report.answer.retrain:
             break
-        assert f"a retraining of {NAME} is under way" in report.answer.sentence
+        assert f"A retraining of {NAME} is running already" in report.answer.sentence
         assert time.monotonic() - began < 300, "the killed job blocks for ever"
     assert [(one.outcome, one.lost) for one in read_ledger(job.state).retrainings] == [
         ("failed", True),

@@ -41,6 +41,6 @@ def test_the_data_gate_refuses_bad_rows(tmp_path: Path) -> None:
         run_refresh(tmp_path / "dataset", settings)
     message = str(caught.value)
     assert "below the minimum of 95.0%" in message
-    assert message.endswith(f"; bundle {bundle.version} is served as before")
+    assert message.endswith(f"; bundle {bundle.version} keeps its previous features.")
     assert (tmp_path / "build" / "refresh" / "quality.html").is_file()
     assert reader.freshness() == before

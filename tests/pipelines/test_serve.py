@@ -29,7 +29,7 @@ def test_a_replay_brings_its_own_time(shop: Shop, free_port: Callable[[], int]) 
     ) as process:
         try:
             assert process.stdout is not None
-            assert process.stdout.readline().startswith(f"bundle {shop.version} is served at http://{address};")
+            assert process.stdout.readline().startswith(f"Bundle {shop.version} is served at http://{address};")
             with httpx.Client(base_url=f"http://{address}", timeout=30) as client:
                 refused = client.get(ASKED)
                 assert refused.status_code == 422

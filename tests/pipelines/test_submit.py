@@ -45,7 +45,7 @@ def test_a_training(server: KfpServer, dataset: Path, capsys: pytest.CaptureFixt
     assert arguments["dataset"] == str(dataset)
     assert (arguments["gate"], arguments["seed"], arguments["cause"]) == ("warn", 3, "")
     assert {"store", "log", "fingerprint", "code_version", "schema_version", "served_version"} <= set(arguments)
-    assert f"run {run['run_id']} at {server.url} is called {run['display_name']}" in capsys.readouterr().out
+    assert f"Run {run['run_id']} at {server.url} has the name {run['display_name']}" in capsys.readouterr().out
     assert server.experiments[0]["display_name"] == f"kuberec-{NAME}"
 
 
@@ -67,7 +67,7 @@ def test_a_pod_that_starts_again_submits_no_second_run(
 ) -> None:
     for _ in range(2):
         main(["drift", "--dataset", str(dataset), "--key", "drift-29384"])
-    assert capsys.readouterr().out.count("a run of the key drift-29384 is there: nothing is submitted\n") == 1
+    assert capsys.readouterr().out.count("A run with the key drift-29384 exists already: no run is submitted.\n") == 1
     assert [run["display_name"] for run in server.runs] == [f"{NAME}-drift-drift-29384"]
 
 

@@ -1,4 +1,4 @@
-"""A lease in a directory, which machines may share: who holds it and until when, read and changed under flock."""
+"""A lease as a file with holder and expiry, read and changed under flock; machines may share its folder."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LOCK_FILE = "lease.lock"
 
 
 class _Held(BaseModel):
-    """`lease.json`: the holder, and when the lease ends unless it is renewed, unix seconds."""
+    """The content of `lease.json`: the holder, and when the lease expires without a renewal, unix seconds."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,8 +30,8 @@ class FileLease:
     """The lease file of a folder.
 
     Args:
-        folder: Made where it is missing.
-        token: Who wants it.
+        folder: Folder of the file; created if it does not exist.
+        token: Identifies the process that takes the lease.
     """
 
     def __init__(self, folder: Path, token: str) -> None:
@@ -42,7 +42,7 @@ class FileLease:
         with self._locked():
             held = self._read()
             if held is not None and held.token != self._token and held.until > time.time():
-                return f"{held.token} holds it for {held.until - time.time():.0f} s yet, and longer if it renews it"
+                return f"{held.token} holds the lease for {held.until - time.time():.0f} s, or longer if it renews it"
             self._write(seconds)
         return None
 
@@ -66,7 +66,7 @@ class FileLease:
         except FileNotFoundError:
             return None
         except ValidationError as error:
-            raise StorageError(f"{self._file} is no lease: remove it if no retraining runs.") from error
+            raise StorageError(f"The file {self._file} is not a lease: remove it if no retraining runs.") from error
 
     def _write(self, seconds: float) -> None:
         write_text(self._file, _Held(token=self._token, until=time.time() + seconds).model_dump_json() + "\n")
@@ -79,4 +79,6 @@ class FileLease:
                 fcntl.flock(lock, fcntl.LOCK_EX)
                 yield
         except OSError as error:
-            raise StorageError(f"the lease in {self._folder} cannot be changed: {error.strerror}.") from error
+            raise StorageError(
+                f"The lease in {self._folder} cannot be changed ({error.strerror}): check the folder."
+            ) from error

@@ -1,7 +1,7 @@
-"""Exactly one retraining at a time: a lease that its holder keeps alive, and that ends by itself when it is gone.
+"""The lease that allows one retraining of a dataset at a time; the holder renews it, and it expires after a crash.
 
-Owns who may retrain a dataset now. Where a Redis is configured the lease is a key there, so that machines agree; else
-it is a file in the store, changed under flock. Refuses to take over what has not expired.
+With a configured Redis the lease is a key there, for jobs on several machines. Otherwise it is a file in the store,
+changed under flock. A lease is only taken over after it has expired.
 """
 
 from __future__ import annotations
@@ -21,32 +21,36 @@ from feature_repo.errors import KuberecError, LeaseLost, LeaseTaken
 from monitoring.state import StateFolder
 from pipelines.retraining.lease.file import FileLease
 
-RENEWALS = 4  # within one lease, so that three may fail
+RENEWALS = 4  # per lease duration; up to three may fail
 
 
 class LeasePlace(Protocol):
-    """Where a lease is kept, in the name of one who wants it."""
+    """The storage of a lease, for one process."""
 
     def acquire(self, seconds: float) -> str | None:
-        """Take it if it is free or has expired; None if so, else who holds it and for how long yet."""
+        """Takes the lease if it is free or has expired.
+
+        Returns:
+            None if the lease was taken; otherwise the holder and the remaining time in words, without a full stop.
+        """
 
     def extend(self, seconds: float) -> bool:
-        """Let it end so many seconds from now; False where it is not ours any more.
+        """Sets the expiry to this many seconds from now; returns False if this process no longer holds the lease.
 
         Raises:
-            KuberecError: It cannot be said now.
+            KuberecError: The storage cannot be reached now.
         """
 
     def release(self) -> None:
-        """Give it back, if it is still ours."""
+        """Releases the lease if this process still holds it."""
 
 
 class Lease:
-    """A lease that is held; a thread of its own keeps it alive.
+    """A lease that this process holds; a thread renews it.
 
     Args:
-        place: Where it is kept.
-        seconds: How long it lasts without a renewal.
+        place: Storage of the lease.
+        seconds: Time until the lease expires without a renewal.
     """
 
     def __init__(self, place: LeasePlace, seconds: float) -> None:
@@ -58,73 +62,73 @@ class Lease:
         self._keeper.start()
 
     def require(self) -> None:
-        """Renew it now: what is written next is written by the holder.
+        """Renews the lease now, so that only the holder writes what follows.
 
         Raises:
-            LeaseLost: It is not ours any more.
-            KuberecError: It cannot be said now.
+            LeaseLost: This process no longer holds the lease.
+            KuberecError: The storage cannot be reached now.
         """
         if self.lost or not self._extended():
             raise LeaseLost(
-                "the lease of the retraining was lost, and another process may have started one by now: what this one "
-                "did was not entered into the ledger; run the job again"
+                "The lease of the retraining was lost, and another process may have started a retraining: the ledger "
+                "has no outcome of this process, so run the job again."
             )
 
     def end(self) -> None:
-        """Stop keeping it, and give it back."""
+        """Stops the renewals and releases the lease."""
         self._over.set()
         self._keeper.join()
         if not self.lost:
             self._place.release()
 
     def _extended(self) -> bool:
-        asked = time.monotonic()
+        requested = time.monotonic()
         if not self._place.extend(self._seconds):
             return False
-        self._ends = asked + self._seconds
+        self._ends = requested + self._seconds
         return True
 
     def _keep(self) -> None:
         while not self._over.wait(self._seconds / RENEWALS):
             try:
                 kept = self._extended()
-            except KuberecError:  # tried again until it would have ended
+            except KuberecError:  # retried until the lease would have expired
                 kept = time.monotonic() < self._ends
             if not kept:
                 self.lost = True
-                # The training must not go on beside another one: end it like somebody who presses Ctrl-C.
+                # End this training as Ctrl-C does, because another process may start one.
                 os.kill(os.getpid(), signal.SIGINT)
                 return
 
 
 @contextlib.contextmanager
 def retraining_lease(state: StateFolder, dataset: str, redis: str, seconds: float) -> Iterator[Lease]:
-    """Hold the lease of a dataset's retraining while the block runs.
+    """Holds the lease of a dataset's retraining while the block runs.
 
-    A lease that is lost meanwhile interrupts the main thread (SIGINT).
+    If the lease is lost, SIGINT interrupts the main thread.
 
     Args:
-        state: Holds the file where there is no Redis.
-        dataset: Name of the dataset; names the key.
+        state: Folder of the lease file if there is no Redis.
+        dataset: Name of the dataset; part of the key in Redis.
         redis: Address of a Redis, "" for a file.
-        seconds: How long it lasts once nobody keeps it alive.
+        seconds: Time until the lease expires without a renewal.
 
     Raises:
-        LeaseTaken: Somebody holds it.
-        LeaseLost: It was lost while the block ran.
+        LeaseTaken: Another process holds the lease.
+        LeaseLost: The lease was lost while the block ran.
         KuberecError: The store or Redis cannot be used.
     """
     token = f"process {os.getpid()} on {socket.gethostname()} ({uuid4().hex[:8]})"
     place = _place(state, dataset, redis, token)
     holder = place.acquire(seconds)
     if holder is not None:
-        raise LeaseTaken(f"a retraining of {dataset} is under way: {holder}")
+        raise LeaseTaken(f"A retraining of {dataset} is running already: {holder}.")
     lease = Lease(place, seconds)
     try:
         yield lease
     except BaseException:
         if lease.lost:
-            lease.require()  # says so: whatever the work ended with, that is why
+            lease.require()  # raises LeaseLost, the cause of any error of the block
         raise
     finally:
         lease.end()
@@ -133,6 +137,6 @@ def retraining_lease(state: StateFolder, dataset: str, redis: str, seconds: floa
 def _place(state: StateFolder, dataset: str, redis: str, token: str) -> LeasePlace:
     if not redis:
         return FileLease(Path(state.url), token)
-    from pipelines.retraining.lease.redis import RedisLease  # only where there is one: it brings Feast along
+    from pipelines.retraining.lease.redis import RedisLease  # imports Feast, which a file lease does not need
 
     return RedisLease(redis, dataset, token)

@@ -1,4 +1,4 @@
-"""A lease in Redis, on redis-py's Lock: one key with a time to live, extended and deleted by its holder alone."""
+"""A lease in Redis with redis-py's Lock: a key with a time to live, which only its holder extends and deletes."""
 
 from __future__ import annotations
 
@@ -22,50 +22,50 @@ class RedisLease:
     """The lease of a dataset's retraining.
 
     Args:
-        address: Of the Redis, in any form the online store takes.
+        address: Address of the Redis, in any form that the online store accepts.
         dataset: Name of the dataset.
-        token: Who wants it.
+        token: Identifies the process that takes the lease.
     """
 
     def __init__(self, address: str, dataset: str, token: str) -> None:
         self._token = token
         self._client = _client(address)
-        # thread_local=False: the thread that keeps it alive is not the one that took it.
+        # thread_local=False: the thread that renews the lease is not the thread that took it.
         self._lock = Lock(self._client, f"kuberec:{dataset}:retraining", thread_local=False)
 
     def acquire(self, seconds: float) -> str | None:
         self._lock.timeout = seconds
-        with self._asking():
+        with self._translated_errors():
             if self._lock.acquire(blocking=False, token=self._token):
                 return None
             holder: Any = self._client.get(self._lock.name)
             left: Any = self._client.pttl(self._lock.name)
-        name = holder.decode(errors="replace") if holder else "somebody"
-        return f"{name} holds it for {max(left, 0) / 1000:.0f} s yet, and longer if it renews it"
+        name = holder.decode(errors="replace") if holder else "another process"
+        return f"{name} holds the lease for {max(left, 0) / 1000:.0f} s, or longer if it renews it"
 
     def extend(self, seconds: float) -> bool:
-        with self._asking():
+        with self._translated_errors():
             try:
                 return bool(self._lock.extend(seconds, replace_ttl=True))
             except LockError:
                 return False
 
     def release(self) -> None:
-        with self._asking(), contextlib.suppress(LockError):  # it ended before: nothing to give back
+        with self._translated_errors(), contextlib.suppress(LockError):  # the lease has expired: nothing to release
             self._lock.release()
 
     @contextlib.contextmanager
-    def _asking(self) -> Iterator[None]:
+    def _translated_errors(self) -> Iterator[None]:
         try:
             yield
         except (RedisError, OSError) as error:
             raise StorageError(
-                f"the lease of the retraining cannot be had from Redis ({error}): check KUBEREC_REDIS and the server."
+                f"The lease of the retraining cannot be read from Redis ({error}): check KUBEREC_REDIS and the server."
             ) from error
 
 
 def _client(address: str) -> redis.Redis:
-    """A client of the server that the online store uses."""
+    """A client of the online store's Redis server."""
     host, *options = redis_connection(address).split(",")
     given = dict(option.split("=", 1) for option in options)
     name, _, port = host.rpartition(":")

@@ -135,7 +135,7 @@ def test_what_was_shown_before_has_not_drifted(served: Served, tmp_path: Path) -
     assert names == {column.name for column in watched(served.bundle.feature_set)}
     assert of(report, "item_log_price").psi == pytest.approx(0, abs=1e-9)
     assert of(report, "score").kind == "prediction"
-    assert report.sentence == "Nothing has drifted beyond what ordinary days differ by, over 600 requests."
+    assert report.sentence == "No column drifted more than on ordinary days, over 600 requests."
 
 
 def test_the_worst_feature_stands_first_and_the_figure_is_that_of_its_bins(served: Served, tmp_path: Path) -> None:
@@ -191,9 +191,9 @@ def test_too_few_requests_are_no_alarm_however_far_they_are(served: Served, tmp_
     assert (report.verdict, report.num_requests) == ("insufficient", 499)
     assert {feature.severity for feature in report.features} == {"insufficient"}
     assert (of(report, "item_log_price").psi or 0) > 1
-    assert report.sentence == "499 ranked requests were served, of 500 that are needed to judge."
+    assert report.sentence == "Only 499 ranked requests were served; a verdict needs 500."
     details = {feature.detail.rpartition("; ")[2] for feature in report.features if feature.psi is not None}
-    assert details == {"499 requests are too few to judge by it"}
+    assert details == {"499 requests are too few for a severity"}
     assert look(served, str(tmp_path / "no log")).num_requests == 0
 
 
@@ -254,7 +254,7 @@ def test_few_items_are_no_alarm_unless_chance_alone_cannot_do_it(served: Served,
     assert price.psi is not None
     assert 0.1 < price.psi < chance(11, num, num)
     assert (price.severity, price.units) == ("insufficient", num)
-    assert price.detail.endswith(f"; {num} items are too few to judge by it")
+    assert price.detail.endswith(f"; {num} items are too few for a severity")
 
 
 @pytest.mark.parametrize(("num_users", "severity"), [(4, "insufficient"), (20, "significant")])
@@ -274,7 +274,7 @@ def test_a_few_busy_users_are_no_alarm_unless_chance_alone_cannot_do_it(
     assert (sessions.psi > limit) is (severity == "significant")
     assert sessions.psi > 0.2
     assert (sessions.severity, sessions.alarms, sessions.units) == (severity, True, NUM)
-    few = "; requests of few users, equivalent to 80, are too few to judge by it"
+    few = "; requests of few users, equivalent to 80, are too few for a severity"
     assert sessions.detail.endswith(few) is (severity == "insufficient"), sessions.detail
 
 

@@ -78,7 +78,7 @@ def test_verdict_and_worst_feature_come_first() -> None:
     [
         ("none", "No drift", "Nothing has to be done."),
         ("moderate", "Moderate drift", "Check whether the same features were moderate"),
-        ("insufficient", "Too little to judge", "The window stays open."),
+        ("insufficient", "Too little data", "The window stays open."),
     ],
 )
 def test_every_verdict_says_what_to_do(verdict: Severity, title: str, advice: str) -> None:
@@ -108,7 +108,7 @@ def test_the_page_says_what_was_done_and_that_a_retraining_was_refused() -> None
     answer = DriftAnswer(retrain=True, sentence="price drifted", latest=refused)
     text = drift_page(report(answer=answer))
     assert "A retraining was started:</b> price drifted" in text
-    assert "was refused, and the old bundle stays served:</b> quality 71 % is below 95 %" in text
+    assert "was refused, and the previous bundle stays in service:</b> quality 71 % is below 95 %" in text
     assert "was refused" not in drift_page(report(answer=answer, bundle_version="trained by hand since"))
 
 

@@ -82,7 +82,7 @@ def test_a_namespace_and_a_token_are_sent(server: KfpServer, tmp_path: Path) -> 
     cluster.submit(greet, {"name": "x"}, name="one", experiment="shop")
     assert server.experiments[0]["namespace"] == "team"
     assert cluster.find("one") is not None
-    with pytest.raises(ClusterError, match=r"answers 400: a namespace is required in multi-user mode\): check KUB"):
+    with pytest.raises(ClusterError, match=r"answer is 400: a namespace is required in multi-user mode\): check KUB"):
         Cluster(ClusterSettings(endpoint=server.url, token_file=str(token))).find("one")
 
 
@@ -93,10 +93,10 @@ def test_what_cannot_be_used_is_a_sentence(
     away = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ClusterError, match=rf"at {away} cannot be used \(.*refused.*\): check KUBEREC_KFP_ENDPOINT"):
         Cluster(ClusterSettings(endpoint=away)).find("one")
-    with pytest.raises(ClusterError, match=r"answers 404 .*: check KUBEREC_KFP_NAMESPACE and the version"):
+    with pytest.raises(ClusterError, match=r"answer is 404 .*: check KUBEREC_KFP_NAMESPACE and the version"):
         Cluster(ClusterSettings(endpoint=f"{server.url}/elsewhere")).find("one")
     server.token = "secret"
-    with pytest.raises(ClusterError, match=r"answers 401 .*: check KUBEREC_KFP_TOKEN_FILE"):
+    with pytest.raises(ClusterError, match=r"answer is 401 .*: check KUBEREC_KFP_TOKEN_FILE"):
         Cluster(ClusterSettings(endpoint=server.url)).find("one")
     with pytest.raises(SettingsError, match=r"KUBEREC_KFP_TOKEN_FILE is /nowhere/token"):
         Cluster(ClusterSettings(endpoint=server.url, token_file="/nowhere/token")).find("one")
@@ -114,7 +114,7 @@ def test_a_run_that_was_made_without_an_answer_is_found(server: KfpServer) -> No
 
 
 def test_a_page_to_log_in_is_no_answer(server: KfpServer) -> None:
-    words = r"such as a page to log in\): check KUBEREC_KFP_TOKEN_FILE"
+    words = r"such as a login page\): check KUBEREC_KFP_TOKEN_FILE"
     server.mood = "page"
     with pytest.raises(ClusterError, match=words):
         Cluster(ClusterSettings(endpoint=server.url)).find("one")

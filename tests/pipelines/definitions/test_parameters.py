@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_one_sentence(pair: str, named: str) -> None:
     message = str(caught.value)
     assert named in message
     assert "\n" not in message
-    assert message.endswith("(parameters are gate, refit, ranker_rows, reference_days, recipe, seed)")
+    assert message.endswith("(known parameters: gate, refit, ranker_rows, reference_days, recipe, seed).")
 
 
 def test_settings_come_from_the_environment(tmp_path: Path) -> None:
@@ -154,7 +154,7 @@ def test_a_setting_that_is_not_of_its_form(name: str, value: str, words: str) ->
 
 
 def test_an_absent_interpreter_is_refused() -> None:
-    with pytest.raises(SettingsError, match=r"/nowhere/python, .* is not there: run `make setup`"):
+    with pytest.raises(SettingsError, match=r"/nowhere/python, does not exist: run `make setup`"):
         PipelineSettings.from_environment({"KUBEREC_VALIDATION_PYTHON": "/nowhere/python"})
 
 
@@ -171,7 +171,7 @@ def test_a_log_that_ended_long_ago_is_served_by_its_own_clock(tmp_path: Path) ->
 
 def test_the_help_of_a_command_names_every_parameter_and_its_value() -> None:
     parser = Command("shop.train", "Trains.", print, TrainingParameters.take).parser()
-    lines = [line.split() for line in parser.format_help().split("left out:")[1].splitlines()]
+    lines = [line.split() for line in parser.format_help().split("defaults:")[1].splitlines()]
     assert {line[0] for line in lines if line} == {
         "gate=refuse", "refit=false", "ranker_rows=1000000", "reference_days=7", "recipe=fast", "seed=0"
     }  # fmt: skip

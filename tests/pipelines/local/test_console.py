@@ -46,7 +46,7 @@ LOG = """\
 02:03:55.000 - INFO - Task \x1b[96m'fit-towers-op-2'\x1b[0m finished with status \x1b[91mFAILURE\x1b[0m
 """
 SHOWN = [
-    "== ingest-dataset: done before, kept",
+    "== ingest-dataset: finished earlier, result reused.",
     "== check-rows-op (at 0 s)",
     "   reading interactions: 5253 rows",
     "   quality 98.59% (minimum 95.00%)",
@@ -98,4 +98,8 @@ def test_a_log_that_cannot_be_written_does_not_end_the_run() -> None:
     with RunConsole(terminal, full) as console:
         console.write("    all\n")
         console.write("    is well\n")
-    assert terminal.getvalue().splitlines() == ["/dev/full ends here: No space left on device", "   all", "   is well"]
+    assert terminal.getvalue().splitlines() == [
+        "The log /dev/full ends here: No space left on device.",
+        "   all",
+        "   is well",
+    ]

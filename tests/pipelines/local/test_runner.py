@@ -93,8 +93,8 @@ def settings(tmp_path: Path) -> PipelineSettings:
 @pytest.mark.parametrize(
     ("pipeline", "words"),
     [
-        (crash, "step crash-op crashed with ValueError: the tower leans; all it printed is in {log}"),
-        (vanish, "step vanish-op was killed, perhaps because memory ran out; all it printed is in {log}"),
+        (crash, "The step crash-op crashed with ValueError: the tower leans; its output is in {log}."),
+        (vanish, "The step vanish-op was killed, perhaps because memory ran out; its output is in {log}."),
         (
             fill_disk,
             "/data/table.parquet: No space left on device; make room on the disk or open the folder, and run the same "
@@ -150,7 +150,7 @@ def test_a_folder_is_one_process_s_and_free_after_it(tmp_path: Path) -> None:
 def test_a_file_in_the_place_of_the_build_folder(tmp_path: Path) -> None:
     (tmp_path / "build").touch()
     with (
-        pytest.raises(StorageError, match="build is no folder: name one in KUBEREC_BUILD"),
+        pytest.raises(StorageError, match="build is not a folder: set KUBEREC_BUILD"),
         fresh_folder(tmp_path / "build" / "run"),
     ):
         pass

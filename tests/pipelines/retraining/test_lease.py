@@ -86,7 +86,7 @@ def wait_until(true: Callable[[], bool]) -> None:
 def test_one_holder_at_a_time(place: Place) -> None:
     with place.lease(60) as lease:
         lease.require()
-        words = rf"a retraining of {place.dataset} is under way: process \d+ on .* holds it for \d+ s yet"
+        words = rf"A retraining of {place.dataset} is running already: process \d+ on .* holds the lease for \d+ s"
         with pytest.raises(LeaseTaken, match=words), place.lease(60):
             pass
     with place.lease(60):
@@ -151,7 +151,7 @@ def test_a_lost_lease_interrupts_the_work(place: Place) -> None:
             time.sleep(60)
 
     began = time.monotonic()
-    with pytest.raises(LeaseLost, match="another process may have started one"):
+    with pytest.raises(LeaseLost, match="another process may have started a retraining"):
         work()
     assert time.monotonic() - began < 50
     assert place.until() > time.time() + 300  # the other one's is left alone
@@ -171,5 +171,5 @@ def test_a_redis_that_is_away_is_a_sentence(tmp_path: Path, free_port: Callable[
 
 def test_a_damaged_lease_file_is_a_sentence(tmp_path: Path) -> None:
     (tmp_path / "lease.json").write_text("{}")
-    with pytest.raises(StorageError, match="is no lease: remove it if no retraining runs"):
+    with pytest.raises(StorageError, match="is not a lease: remove it if no retraining runs"):
         FileLease(tmp_path, "me").acquire(1)

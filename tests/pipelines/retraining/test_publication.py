@@ -129,7 +129,7 @@ def test_a_pushgateway_gets_the_same(tmp_path: Path, gateway: Gateway, free_port
     text = (tmp_path / "build" / "drift" / "recs_drift.prom").read_text()
     assert gateway.pushed == [("/metrics/job/kuberec-drift/dataset/shop", text)]
     gateway.status = 400
-    with pytest.raises(StorageError, match=r"does not take the figures \(.*400.*\): check KUBEREC_PUSHGATEWAY"):
+    with pytest.raises(StorageError, match=r"does not accept the metrics \(.*400.*\): check KUBEREC_PUSHGATEWAY"):
         expose(report(), state, MonitoringSettings(pushgateway=gateway.url))
     away = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(StorageError, match="check KUBEREC_PUSHGATEWAY"):

@@ -88,7 +88,7 @@ def test_a_crash_before_submitting_counts_for_nothing(shop: Shop, job: Job, serv
 def test_a_run_that_the_cluster_made_without_saying_so_is_the_one(shop: Shop, job: Job, server: KfpServer) -> None:
     shop.serve(hours(0), dearer=DEARER)
     server.mood = "breaks"
-    with pytest.raises(ClusterError, match="it answers 503"):
+    with pytest.raises(ClusterError, match="the answer is 503"):
         run(job)
     server.mood = "well"
     assert not retrained(run(job))
@@ -114,7 +114,7 @@ def test_a_refusal_is_told_until_a_release(shop: Shop, job: Job, server: KfpServ
     report = run(job)
     (entry,) = shop.ledger.retrainings
     assert entry.outcome == "refused"
-    assert entry.sentence == f"step refuse-op-2 refused it: see run {entry.run_id} of Kubeflow Pipelines"
+    assert entry.sentence == f"The step refuse-op-2 refused the release: see run {entry.run_id} in Kubeflow Pipelines."
     assert report.answer is not None
     assert report.answer.latest == entry
     assert read_json(shop.build / "drift" / "drift.json")["answer"]["latest"]["outcome"] == "refused"
@@ -142,7 +142,7 @@ def test_a_failure_is_no_refusal(shop: Shop, job: Job, server: KfpServer) -> Non
     run(job)
     (entry,) = shop.ledger.retrainings
     assert (entry.outcome, entry.lost) == ("failed", False)
-    assert entry.sentence.startswith("out of memory: see run")
+    assert entry.sentence.startswith("The run failed (out of memory): see run")
     assert shop.gauges["recs_retraining_refused"] == 1
 
 
@@ -187,7 +187,7 @@ def test_while_another_holds_the_lease_nothing_is_started(shop: Shop, job: Job, 
     with retraining_lease(job.state, NAME, "", 60):
         report = run(job)
     assert not retrained(report)
-    assert told(report).startswith(f"a retraining of {NAME} is under way: process")
+    assert told(report).startswith(f"A retraining of {NAME} is running already: process")
     assert server.runs == []
     assert shop.ledger == Ledger()
     assert retrained(run(job))  # the window was not used up: the other job might have been lost
@@ -200,7 +200,7 @@ def test_a_bundle_that_was_replaced_meanwhile_is_not_retrained(shop: Shop, job: 
     answered, settled = answer(report, job)
     assert not answered.retrain
     assert not settled
-    assert "is served by now" in answered.sentence
+    assert "is in service now" in answered.sentence
     assert server.runs == []
 
 
@@ -216,7 +216,7 @@ def test_two_jobs_at_once_start_one_retraining(shop: Shop, server: KfpServer) ->
     assert [process.returncode for process in jobs] == [0, 0], said
     assert len(server.runs) == 1
     assert len(shop.ledger.retrainings) == 1
-    assert sorted(line.split(":")[0] for out, _ in said for line in out.splitlines() if "retrained: " in line) == [
-        "not retrained",
-        "retrained",
+    assert sorted(line.split(":")[0] for out, _ in said for line in out.splitlines() if "etrained: " in line) == [
+        "Not retrained",
+        "Retrained",
     ]
