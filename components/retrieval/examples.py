@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from components.retrieval.log import IndexArray, PositiveLog
+from feature_repo.dataset.repeats import least_ruled_out
 from feature_repo.features.state import IntArray, OffsetArray, TimeArray
 
 
@@ -58,10 +59,7 @@ class Examples:
         cells = log.cells[at]
         same_pair = np.diff(pair, prepend=-1) == 0
         kept = ~(same_pair & (np.diff(cells, prepend=-1) == 0))
-        if repeats == "never":
-            kept &= ~same_pair
-        elif repeats == "until-converted":
-            kept &= ~_converted_before(pair, cells, log.grades[at] >= log.num_grades)
+        kept &= ~_ruled_out_before(pair, cells, log.grades[at] >= least_ruled_out(repeats, log.num_grades))
         at = at[kept]
         at = at[np.lexsort((at, log.users[at], log.cells[at]))]
         key = log.cells[at].astype(np.int64) * len(log.user_ids) + log.users[at]
@@ -102,11 +100,11 @@ class Examples:
                 start = end
 
 
-def _converted_before(pair: IndexArray, cells: IntArray, converted: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Whether the pair of an event was converted in an earlier cell; events are sorted by pair and cell."""
+def _ruled_out_before(pair: IndexArray, cells: IntArray, reached: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Whether an earlier event of the pair ruled it out, in an earlier cell; events are sorted by pair and cell."""
     never = np.iinfo(np.int32).max
     starts = np.flatnonzero(np.diff(pair, prepend=-1) != 0)
-    first = np.minimum.reduceat(np.where(converted, cells, never), starts) if len(starts) else np.zeros(0, np.int32)
+    first = np.minimum.reduceat(np.where(reached, cells, never), starts) if len(starts) else np.zeros(0, np.int32)
     lengths = np.diff(np.append(starts, len(pair)))
     before: npt.NDArray[np.bool_] = np.repeat(first, lengths) < cells
     return before

@@ -16,6 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from feature_repo.dataset.repeats import least_ruled_out
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables, unix_seconds
 from feature_repo.features.feature_set import FeatureSet
@@ -136,11 +137,7 @@ class PositiveLog:
 
     def ruled_out(self, repeats: str, before: float) -> tuple[IntArray, IntArray]:
         """Users and item rows of the pairs that `repeats` excludes, given the events before a time."""
-        kept = self.times < before
-        if repeats == "always":
-            kept[:] = False
-        elif repeats == "until-converted":
-            kept &= self.grades >= self.num_grades
+        kept = (self.times < before) & (self.grades >= least_ruled_out(repeats, self.num_grades))
         return self.users[kept], self.rows[kept]
 
 

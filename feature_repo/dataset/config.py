@@ -10,11 +10,12 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RESERVED_COLUMNS, TABLES
+from feature_repo.dataset.repeats import Repeats
 from feature_repo.errors import DatasetError
 
 CONFIG_FILE = "dataset.toml"
@@ -69,7 +70,7 @@ class Features(_Section):
 class Recommend(_Section):
     """Which of the user's own items may be recommended again."""
 
-    repeats: Literal["never", "until-converted", "always"] = "never"
+    repeats: Repeats = "never"
 
 
 class Quality(_Section):

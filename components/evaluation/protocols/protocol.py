@@ -7,15 +7,13 @@ the span are relevant. Defines the queries, the excluded own items, and the slic
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from components.evaluation.protocols.log import EventLog, Ragged
+from feature_repo.dataset.repeats import Repeats, least_ruled_out
 from feature_repo.features.state import IntArray
-
-Repeats = Literal["never", "until-converted", "always"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +66,7 @@ def ruled_out(history: EventLog, repeats: Repeats, strongest: int) -> Ragged:
         repeats: The dataset's rule.
         strongest: Grade of the strongest objective.
     """
-    least = {"never": 1, "until-converted": strongest}.get(repeats)
-    reached = history.grades >= least if least is not None else np.zeros(len(history), dtype=bool)
+    reached = history.grades >= least_ruled_out(repeats, strongest)
     return Ragged.from_pairs(history.users[reached], history.rows[reached], len(history.user_ids))
 
 

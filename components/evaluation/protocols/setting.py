@@ -13,7 +13,8 @@ import numpy as np
 
 from components.evaluation.baselines.method import Training
 from components.evaluation.protocols.log import EventLog, ObjectArray, microseconds
-from components.evaluation.protocols.protocol import Repeats, Task, Tasks, make_task, make_tasks, ruled_out
+from components.evaluation.protocols.protocol import Task, Tasks, make_task, make_tasks, ruled_out
+from feature_repo.dataset.repeats import Repeats
 from feature_repo.dataset.tables import PreparedTables, item_universe
 
 Protocol = Literal["temporal", "leave-one-out"]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.evaluation.protocols.protocol import Repeats, make_tasks
+from components.evaluation.protocols.protocol import make_tasks
+from feature_repo.dataset.repeats import Repeats
 from tests.components.evaluation.logs import at, log
 
 EVENTS = [
