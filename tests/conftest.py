@@ -6,29 +6,17 @@ import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import prometheus_client  # noqa: F401 - before Feast, whose import makes counters of all registries share one file
 import pytest
 
-from tests import object_store
+from tests.kit import object_store
+from tests.kit.checkout import ROOT
+from tests.kit.ports import free_port
 
-ROOT = Path(__file__).resolve().parent.parent
 REDIS_START_SECONDS = 10.0
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-@pytest.fixture
-def free_port() -> Callable[[], int]:
-    """A function that finds a TCP port of the loopback nobody listens on."""
-    return _free_port
 
 
 @pytest.fixture
@@ -51,7 +39,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     executable = shutil.which("redis-server")
     if executable is None:
         pytest.skip("redis-server is not installed, and this user cannot install it through apt")
-    port = _free_port()
+    port = free_port()
     folder = tmp_path_factory.mktemp("redis")
     options = ["--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder)]
     with (folder / "log").open("wb") as log:
@@ -67,7 +55,7 @@ def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def s3_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object_store.ObjectStore]:
     """An S3 server on a free port of the loopback; the session's tests share it, each with buckets of its own."""
-    with object_store.started(_free_port, tmp_path_factory.mktemp("s3") / "log") as made:
+    with object_store.started(tmp_path_factory.mktemp("s3") / "log") as made:
         yield made
 
 

@@ -23,7 +23,7 @@ from inference.recommender import Recommender
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
 from inference.stages import Stages
-from tests.inference import world
+from tests.kit import world
 
 MOMENT = datetime.fromtimestamp(world.NOW, UTC).isoformat()
 HEADERS = {"kuberec-time": MOMENT}  # ages, and with them scores, are those of one moment

@@ -21,6 +21,7 @@ from components.marketplace.dataset.directory import make_dataset
 from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundles.store import BundleStore
 from tests.e2e import main_job
+from tests.kit.checkout import ROOT
 
 pytestmark = pytest.mark.timeout(1800)  # three trainings on two cores that others may use too
 
@@ -180,7 +181,7 @@ def test_a_run_releases_into_a_bucket_and_serves_from_it(
     assert set(RemoteFolder(remote.url).names()) == {"bundles", "current", "released", "schema"}
     assert (trained.build / "cache" / version).is_dir()
     assert trained.store.current() == local
-    assert not list(main_job.ROOT.glob("s3:*"))
+    assert not list(ROOT.glob("s3:*"))
 
 
 def test_lost_user_ids_stop_the_run_at_the_gate(tmp_path: Path) -> None:

@@ -21,13 +21,13 @@ from components.features.refresh import refresh_features
 from feature_repo.storage.files import read_json
 from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings
-from tests.components.features import shop
-from tests.components.ingest.parts import event, slate, write_part
-from tests.conftest import _free_port
-from tests.e2e import servers
-from tests.e2e.main_job import ROOT, validation_python
+from tests.e2e.main_job import validation_python
+from tests.kit import released_shop, servers
+from tests.kit.checkout import ROOT
+from tests.kit.log_parts import event, slate, write_part
+from tests.kit.ports import free_port
 
-LATER = shop.END + timedelta(hours=2)
+LATER = released_shop.END + timedelta(hours=2)
 
 
 @dataclass
@@ -66,9 +66,9 @@ def running(
     tmp_path: Path, dataset: Path, store: BundleStore, redis_server: str
 ) -> Iterator[tuple[Transformer, Transformer]]:
     """Transformers that read SQLite and Redis, both filled."""
-    shop.write_dataset(dataset)
+    released_shop.write_dataset(dataset)
     addresses = ("", redis_server)
-    shop.release(dataset, tmp_path / "release", store, *(online(store, address) for address in addresses))
+    released_shop.release(dataset, tmp_path / "release", store, *(online(store, address) for address in addresses))
     made = [_transformer(tmp_path, store, address) for address in addresses]
     try:
         for one in made:  # one by one: a start is ten seconds of imports
@@ -85,12 +85,12 @@ def online(store: BundleStore, redis: str) -> StoreSettings:
 
 
 def _transformer(path: Path, store: BundleStore, redis: str) -> Transformer:
-    port = _free_port()
+    port = free_port()
     environment = {
         "KUBEREC_STORE": store.url,
         "KUBEREC_HOST": "127.0.0.1",
         "KUBEREC_HTTP_PORT": str(port),
-        "KUBEREC_PREDICTOR": f"127.0.0.1:{_free_port()}",
+        "KUBEREC_PREDICTOR": f"127.0.0.1:{free_port()}",
         "KUBEREC_CLOCK": "log",
         "KUBEREC_REDIS": redis,
         "KUBEREC_ITEMS_SECONDS": "0.3",
@@ -115,7 +115,7 @@ def test_running_servers_show_what_was_refreshed(
 
     # SQLite by the command, Redis by what its step calls.
     _refresh_and_read_the_report(tmp_path, dataset, store)
-    tables = shop.clean_tables(dataset, tmp_path / "now", tmp_path / "build" / "log" / "shop")
+    tables = released_shop.clean_tables(dataset, tmp_path / "now", tmp_path / "build" / "log" / "shop")
     refresh_features(tables, store, lambda _facts: online(store, redis_server))
 
     for one in running:
@@ -139,7 +139,7 @@ def _go_on(dataset: Path, log: Path) -> None:
     write_part(log, "interactions", "a", clicks)
     changes: dict[str, dict[str, Any]] = {"i1": {"price": 77.5}, "i3": {"in_stock": False}}
     items = pq.read_table(dataset / "items.parquet").to_pylist()
-    shop.write_table(dataset, "items", [{**row, **changes.get(row["item_id"], {})} for row in items])
+    released_shop.write_table(dataset, "items", [{**row, **changes.get(row["item_id"], {})} for row in items])
 
 
 def _refresh_and_read_the_report(path: Path, dataset: Path, store: BundleStore) -> None:

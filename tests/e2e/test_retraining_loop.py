@@ -29,7 +29,8 @@ from feature_repo.dataset.split import DAY
 from inference.bundles.store import BundleStore
 from pipelines.local.servers import serve
 from tests.e2e import main_job
-from tests.e2e.servers import wait_for
+from tests.kit.checkout import ROOT
+from tests.kit.servers import wait_for
 
 pytestmark = pytest.mark.timeout(1800)  # two trainings on two cores that others may use too
 
@@ -76,7 +77,7 @@ class Shop:
         return subprocess.Popen(
             [sys.executable, "-m", module, "--dataset", str(self.dataset), *options],
             env={**os.environ, **self.environment},
-            cwd=main_job.ROOT,
+            cwd=ROOT,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -12,10 +12,8 @@ import pytest
 from kserve.protocol.grpc import grpc_predict_v2_pb2 as pb
 from kserve.protocol.grpc.grpc_predict_v2_pb2_grpc import GRPCInferenceServiceStub
 
-from tests.conftest import _free_port
-from tests.e2e import servers
-from tests.inference import world
-from tests.inference.bundle_factory import make_bundle
+from tests.kit import servers, world
+from tests.kit.bundle_factory import make_bundle
 
 PROBLEM = "application/problem+json"
 
@@ -24,7 +22,7 @@ PROBLEM = "application/problem+json"
 def serving(tmp_path_factory):
     directory = tmp_path_factory.mktemp("serving")
     bundles = [make_bundle(directory / "one"), make_bundle(directory / "two", seed=1)]
-    with servers.ended(servers.make(directory, _free_port, bundles)) as made:
+    with servers.ended(servers.make(directory, bundles)) as made:
         made.predictor.start()
         made.transformer.start()
         servers.wait_ready(made.predictor_url, made.predictor)

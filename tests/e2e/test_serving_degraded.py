@@ -12,10 +12,9 @@ import pytest
 
 from feature_repo.storage.files import write_json
 from inference.bundles.manifest import Manifest
-from tests.conftest import _free_port
-from tests.e2e import servers
-from tests.inference import world
-from tests.inference.bundle_factory import make_bundle
+from tests.kit import servers, world
+from tests.kit.bundle_factory import make_bundle
+from tests.kit.ports import free_port
 
 
 @pytest.fixture(scope="module")
@@ -25,15 +24,15 @@ def bundles(tmp_path_factory):
 
 
 @pytest.fixture
-def serving(tmp_path, free_port, bundles):
-    with servers.ended(servers.make(tmp_path, free_port, bundles[:2])) as made:
+def serving(tmp_path, bundles):
+    with servers.ended(servers.make(tmp_path, bundles[:2])) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory, bundles):
     """One pair for tests that leave it as they found it."""
-    with servers.ended(servers.make(tmp_path_factory.mktemp("running"), _free_port, bundles[:2])) as made:
+    with servers.ended(servers.make(tmp_path_factory.mktemp("running"), bundles[:2])) as made:
         start(made)
         yield made
 
@@ -134,7 +133,7 @@ def test_a_damaged_bundle_is_refused_and_the_served_one_stays(running, bundles):
     servers.wait_for(lambda: running.feed()["bundle_version"] == bundles[0].version, "the first is not taken again")
 
 
-def test_redis_killed(tmp_path, free_port, bundles):
+def test_redis_killed(tmp_path, bundles):
     executable = shutil.which("redis-server")
     if executable is None:
         pytest.skip("redis-server is not installed")
@@ -144,7 +143,7 @@ def test_redis_killed(tmp_path, free_port, bundles):
     serving = None
     try:
         time.sleep(1)
-        serving = servers.make(tmp_path, free_port, bundles[:1], redis=f"127.0.0.1:{port}")
+        serving = servers.make(tmp_path, bundles[:1], redis=f"127.0.0.1:{port}")
         start(serving)
         personal = serving.feed("u1")
         assert {item["source"] for item in personal["items"]} != {"popular"}

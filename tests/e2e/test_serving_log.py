@@ -18,11 +18,9 @@ import pytest
 from inference.log.impressions import impressions_table
 from inference.log.reader import latest, read_impressions, read_interactions
 from inference.scorers.local import LocalScorer
-from tests.conftest import _free_port
-from tests.e2e import servers
-from tests.inference import world
-from tests.inference.bundle_factory import make_bundle
-from tests.inference.log import logs
+from tests.kit import served_log, servers, world
+from tests.kit.bundle_factory import make_bundle
+from tests.kit.ports import free_port
 
 FLUSH_SECONDS = 1.0
 TIME = datetime.fromtimestamp(world.NOW + 600.125, UTC)
@@ -41,7 +39,7 @@ def serving(tmp_path_factory):
         "KUBEREC_LOG_QUEUE": "500",
         "KUBEREC_CLOCK": "request",
     }
-    with servers.ended(servers.make(directory, _free_port, [make_bundle(directory / "one")], **settings)) as made:
+    with servers.ended(servers.make(directory, [make_bundle(directory / "one")], **settings)) as made:
         made.client.headers.update(AT)
         made.predictor.start()
         start(made)
@@ -251,7 +249,7 @@ def test_kill_loses_no_event_and_at_most_a_flush_of_slates(serving, log):
     kept = {name for name, at in served.items() if not 0 <= killed - at <= margin}
     assert len([name for name in kept if served[name] < killed]) > 20
     servers.wait_for(lambda: not missing(), f"lost: {sorted(missing())[:9]}", 10)
-    assert logs.num_rows(log, "interactions") > 0  # every part can be read
+    assert served_log.num_rows(log, "interactions") > 0  # every part can be read
 
 
 def test_a_log_in_a_bucket_that_comes_late(serving, bucket, s3_server, tmp_path):
@@ -263,7 +261,7 @@ def test_a_log_in_a_bucket_that_comes_late(serving, bucket, s3_server, tmp_path)
         "KUBEREC_LOG": f"s3://{name}/log",
         "KUBEREC_CACHE": str(tmp_path / "cache"),
         "KUBEREC_LOG_FLUSH_SECONDS": "0.2",
-        "KUBEREC_HTTP_PORT": str(_free_port()),
+        "KUBEREC_HTTP_PORT": str(free_port()),
     }
     process = servers.Process("transformer", settings, tmp_path / "transformer.log")
     url = f"http://127.0.0.1:{settings['KUBEREC_HTTP_PORT']}"

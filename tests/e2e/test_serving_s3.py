@@ -7,10 +7,8 @@ from pathlib import Path
 import pytest
 
 from inference.bundles.store import BundleStore
-from tests import object_store
-from tests.conftest import _free_port
-from tests.e2e import servers
-from tests.inference.bundle_factory import make_bundle
+from tests.kit import object_store, servers
+from tests.kit.bundle_factory import make_bundle
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +20,7 @@ def bundles(tmp_path_factory):
 @pytest.fixture
 def server(tmp_path, monkeypatch):
     """An S3 server of this test's own: it is ended on the way."""
-    with object_store.started(_free_port, tmp_path / "s3.log") as made:
+    with object_store.started(tmp_path / "s3.log") as made:
         for name, value in made.environment.items():
             monkeypatch.setenv(name, value)
         yield made
@@ -37,10 +35,10 @@ def failures(log: Path) -> list[str]:
     return [line for line in log.read_text().splitlines() if "`current` cannot be read" in line]
 
 
-def test_the_servers_follow_a_bucket(tmp_path, free_port, bundles, server):
+def test_the_servers_follow_a_bucket(tmp_path, bundles, server):
     one, two, three = bundles
     url = f"s3://{server.make_bucket()}/stores/world"
-    with servers.ended(servers.make(tmp_path, free_port, [one, two], url=url)) as serving:
+    with servers.ended(servers.make(tmp_path, [one, two], url=url)) as serving:
         for process, address in ((serving.predictor, serving.predictor_url), (serving.transformer, serving.url)):
             process.start()
             servers.wait_ready(address, process)
@@ -64,7 +62,7 @@ def test_the_servers_follow_a_bucket(tmp_path, free_port, bundles, server):
             assert url in failures(log)[0]
 
         port = int(server.endpoint.rsplit(":", 1)[1])
-        with object_store.started(lambda: port, tmp_path / "again.log") as again:
+        with object_store.started(tmp_path / "again.log", port) as again:
             again.client().create_bucket(Bucket=url.split("/")[2])
             store = BundleStore(url)
             store.publish(two)

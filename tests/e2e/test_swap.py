@@ -24,11 +24,11 @@ from inference.bundles.bundle import Bundle
 from inference.feature_store import StoreSettings
 from inference.models.neighbours import Neighbours
 from inference.models.towers import Towers
-from tests.conftest import ROOT, _free_port
-from tests.e2e import servers
 from tests.e2e.clients import HEADERS, Clients, Items, Question, book, expected, questions, same
-from tests.inference import editions
-from tests.inference.features import fill_store
+from tests.kit import editions, servers
+from tests.kit.checkout import ROOT
+from tests.kit.online_store import fill_store
+from tests.kit.ports import free_port
 
 NUM_EDITIONS = 5
 
@@ -69,7 +69,7 @@ def stage(tmp_path_factory) -> Iterator[Stage]:
     made = [editions.make_edition(directory / str(number), number, place) for number in range(NUM_EDITIONS)]
     asked = questions()
     settings = {"KUBEREC_CLOCK": "request", "KUBEREC_ITEMS_SECONDS": "2"}
-    with servers.ended(servers.make(directory, _free_port, made[:1], **settings)) as serving:
+    with servers.ended(servers.make(directory, made[:1], **settings)) as serving:
         serving.predictor.start()
         serving.transformer.start()
         books = {bundle.version: book(bundle, asked, place) for bundle in made}
@@ -82,7 +82,7 @@ def stage(tmp_path_factory) -> Iterator[Stage]:
 @contextmanager
 def replica(stage: Stage) -> Iterator[Stage]:
     """The stage with another transformer, which looks at the store less often."""
-    port = str(_free_port())
+    port = str(free_port())
     late = {**stage.serving.transformer.environment, "KUBEREC_HTTP_PORT": port, "KUBEREC_POLL_SECONDS": "1.7"}
     process = servers.Process("transformer", late, stage.serving.transformer.log.with_name("replica.log"))
     url = f"http://127.0.0.1:{port}"
@@ -195,13 +195,13 @@ def test_many_swaps_under_load(stage):
 
 
 @pytest.mark.long
-def test_the_memory_of_earlier_releases_is_freed(tmp_path, free_port):
+def test_the_memory_of_earlier_releases_is_freed(tmp_path):
     """Twenty turns between two bundles whose vectors and index take 18 MB of memory each time they are loaded."""
     place = StoreSettings(tmp_path / "store" / "online", "world")
     for number in range(2):
         fill_store(tmp_path / f"features{number}", place, editions.edition_features(number))
     made = [editions.make_edition(tmp_path / str(number), number, place, dimension=8_192) for number in range(2)]
-    with servers.ended(servers.make(tmp_path, free_port, made, KUBEREC_CLOCK="request")) as serving:
+    with servers.ended(servers.make(tmp_path, made, KUBEREC_CLOCK="request")) as serving:
         serving.predictor.start()
         serving.transformer.start()
         servers.wait_ready(serving.url, serving.transformer)

@@ -12,13 +12,13 @@ from components.features.build import build_features
 from feature_repo.definitions import feature_objects, project_name
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
-from tests.feature_repo import logs
+from tests.kit import random_log
 
 
 @pytest.fixture(scope="module")
 def features(tmp_path_factory: pytest.TempPathFactory) -> FeaturesDirectory:
     folder = tmp_path_factory.mktemp("features")
-    logs.write(folder / "tables", logs.rows(seed=2, num_events=60))
+    random_log.write(folder / "tables", random_log.rows(seed=2, num_events=60))
     build_features(folder / "tables", folder / "features")
     return FeaturesDirectory(folder / "features")
 

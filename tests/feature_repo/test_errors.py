@@ -6,7 +6,7 @@ from collections import Counter
 
 from feature_repo import errors
 from feature_repo.errors import KuberecError, RequestError
-from tests.packages import classes
+from tests.kit.checkout import classes
 
 LINE = re.compile(r"^(?P<branch>[│├└─ ]*)(?P<name>[A-Z]\w+) +(?P<code>\d+)  \S")
 SHARED = 1  # the code of every failure that callers need not distinguish

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import pytest
 
-from tests.inference.log import logs
+from tests.kit import served_log
 
 
 @pytest.fixture
 def counted():
-    return logs.Counted()
+    return served_log.Counted()
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from inference.recommender import Recommender
 from inference.scorers.protocol import Scorer
 from inference.sources.covisitation import CovisitationSource
 from inference.stages import Stages
-from tests.inference import world
+from tests.kit import world
 
 
 class SumScorer(Scorer):

@@ -19,7 +19,7 @@ from inference.scorers.protocol import Scorer
 from inference.selectors.protocol import Selector
 from inference.sources.popular import PopularSource
 from inference.stages import Stages
-from tests.inference import world
+from tests.kit import world
 
 QUERIES = [world.query("u1"), world.query("u2", surface="email"), world.query("u3")]
 

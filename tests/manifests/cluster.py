@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.kit.checkout import ROOT
+
 OVERLAYS = sorted(path.name for path in (ROOT / "manifests" / "overlays").iterdir())
 NAMESPACE = "kuberec"
 Document = dict[str, Any]

@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.manifests.cluster import OVERLAYS, ROOT, Document, read
+from tests.kit.checkout import ROOT
+from tests.manifests.cluster import OVERLAYS, Document, read
 
 
 @pytest.fixture(scope="session")

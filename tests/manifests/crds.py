@@ -13,7 +13,8 @@ from typing import Any
 
 from jsonschema import Draft202012Validator
 
-from tests.manifests.cluster import ROOT, Document, read
+from tests.kit.checkout import ROOT
+from tests.manifests.cluster import Document, read
 
 FOLDER = Path(os.environ.get("KUBEREC_CRDS") or ROOT.parent / "shared" / "crds")
 Schema = dict[str, Any]

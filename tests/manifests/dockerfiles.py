@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.manifests.cluster import ROOT
+from tests.kit.checkout import ROOT
 
 IMAGES = ROOT / "manifests" / "images"
 

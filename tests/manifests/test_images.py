@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.manifests.cluster import ROOT, Document, of_kind, pods
+from tests.kit.checkout import ROOT
+from tests.manifests.cluster import Document, of_kind, pods
 from tests.manifests.dockerfiles import IMAGES, Image, images
 from tests.test_packaging import PROJECT
 

@@ -11,7 +11,8 @@ import pytest
 
 from monitoring.dashboards import kuberec_dashboard
 from monitoring.rules import rule_file
-from tests.manifests.cluster import OVERLAYS, ROOT, Document, of_kind, pods, read
+from tests.kit.checkout import ROOT
+from tests.manifests.cluster import OVERLAYS, Document, of_kind, pods, read
 
 LARGEST = 128 << 10  # half of what all annotations of an object may take
 

@@ -13,8 +13,9 @@ import httpx
 from feature_repo.storage.files import write_text
 from monitoring.rules import __main__ as rules
 from pipelines.serve import TARGETS_FILE, write_targets
-from tests.e2e.servers import wait_for
-from tests.monitoring.conftest import ROOT, installed
+from tests.kit.checkout import ROOT
+from tests.kit.servers import wait_for
+from tests.monitoring.conftest import installed
 
 SECONDS = 20.0  # until a process of the system answers
 

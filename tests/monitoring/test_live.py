@@ -19,10 +19,9 @@ from monitoring.drift.report import DriftReport, FeatureDrift, worst_first
 from monitoring.ledger import Ledger, Outcome, Retraining
 from monitoring.ledger_metrics import ledger_metrics
 from monitoring.rules import ALERTS, PREDICTOR, RECORDINGS, TRANSFORMER
-from tests.conftest import _free_port
-from tests.e2e import servers
-from tests.inference import world
-from tests.inference.bundle_factory import make_bundle
+from tests.kit import servers, world
+from tests.kit.bundle_factory import make_bundle
+from tests.kit.ports import free_port
 from tests.monitoring.prometheus import Prometheus, prometheus, textfile_exporter
 
 # Expressions without any value in a healthy system of a minute, and why.
@@ -47,15 +46,15 @@ def live(tmp_path_factory) -> Iterator[Live]:
     drift.mkdir()
     write_drift(drift)
     bundles = [make_bundle(directory / "one")]
-    serving = servers.make(directory, _free_port, bundles, KUBEREC_LOG=str(directory / "log"))
-    with servers.ended(serving), textfile_exporter(drift, _free_port()) as exporter:
+    serving = servers.make(directory, bundles, KUBEREC_LOG=str(directory / "log"))
+    with servers.ended(serving), textfile_exporter(drift, free_port()) as exporter:
         serving.predictor.start()
         serving.transformer.start()
         servers.wait_ready(serving.predictor_url, serving.predictor)
         servers.wait_ready(serving.url, serving.transformer)
         addresses = {"transformer": serving.url, "predictor": serving.predictor_url}
         addresses = {name: url.removeprefix("http://") for name, url in addresses.items()}
-        with prometheus(directory, _free_port(), addresses, exporter) as running:
+        with prometheus(directory, free_port(), addresses, exporter) as running:
             load(serving, until=lambda: len(running.values("rate(recs_requests_total[5m]) > 0")) == 4)
             serving.predictor.end(signal.SIGKILL)
             load(serving, until=lambda: len(running.values("recs:degraded:ratio_rate5m > 0")) == 1)

@@ -11,8 +11,6 @@ import yaml
 from monitoring.rules import ALERTS, RECORDINGS, __main__, rule_file
 from tests.monitoring.alert_cases import CASES, Case
 
-ROOT = Path(__file__).resolve().parents[2]
-
 
 @pytest.fixture(scope="module")
 def rules(tmp_path_factory) -> Path:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from monitoring.rules import ALERTS, GROUPS, RECORDINGS, RUNBOOKS, rule_file
-from tests.monitoring.conftest import ROOT
+from tests.kit.checkout import ROOT
 from tests.monitoring.test_dashboards import EXPRESSIONS, metrics
 
 FOLDER = ROOT / RUNBOOKS

@@ -28,19 +28,19 @@ from inference.feature_store import (
     redis_connection,
 )
 from inference.feature_store.historical import HistoricalFeatures
-from tests.components.validation.prepared import START
-from tests.feature_repo import logs
+from tests.kit import random_log
+from tests.kit.checkout import ROOT
+from tests.kit.prepared_tables import START
 
 DAY = 86400.0
-ROOT = Path(__file__).resolve().parents[2]
 CANDIDATES = 12
-USERS = [*(f"u{number}" for number in range(logs.NUM_USERS + 3)), "nobody"]
+USERS = [*(f"u{number}" for number in range(random_log.NUM_USERS + 3)), "nobody"]
 
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("parity")
-    logs.write(folder / "tables", logs.rows(seed=3))
+    random_log.write(folder / "tables", random_log.rows(seed=3))
     build_features(folder / "tables", folder / "features")
     return folder
 
@@ -173,8 +173,8 @@ def test_the_store_says_when_its_features_were_computed(
     feature_set, settings = features.feature_set(), StoreSettings(tmp_path, "shop", "freshness", address)
     other = feature_set.model_copy(update={"request_numeric": ()})
     written = materialize(features.path, feature_set, settings, 3e9, computed_at=5e8)
-    assert written["item_stats"] == logs.NUM_ITEMS + 2
-    assert written["user_stats"] == logs.NUM_USERS + 3
+    assert written["item_stats"] == random_log.NUM_ITEMS + 2
+    assert written["user_stats"] == random_log.NUM_USERS + 3
     online = OnlineFeatures(feature_set, features.item_ids(), settings)
     assert online.freshness() == Freshness(computed_at=5e8, as_of=3e9)
     materialize(features.path, other, settings, 4e9)

@@ -35,8 +35,8 @@ from monitoring.ledger import Ledger, read_ledger
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.retraining.ledger_book import Job
 from pipelines.settings import PipelineSettings
-from tests.inference import world
-from tests.inference.bundle_factory import content_of, fit_ranker
+from tests.kit import world
+from tests.kit.bundle_factory import content_of, fit_ranker
 
 NAME = "simulated-tiny"
 PRICE = "feature_item_log_price"

@@ -22,8 +22,8 @@ from pipelines.definitions.drift import drift
 from pipelines.drift import run
 from pipelines.local.runner import run_pipeline
 from pipelines.retraining.ledger_book import LOST
-from tests.conftest import ROOT
-from tests.inference import world
+from tests.kit import world
+from tests.kit.checkout import ROOT
 from tests.pipelines.drifting import NAME, Shop, make_shop
 
 

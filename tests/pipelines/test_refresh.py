@@ -13,11 +13,11 @@ from inference.bundles.store import BundleStore
 from inference.feature_store import OnlineFeatures, StoreSettings
 from pipelines.refresh import main, run_refresh
 from pipelines.settings import PipelineSettings
-from tests.components.features import shop
+from tests.kit import released_shop
 
 
 def test_nothing_is_refreshed_before_the_first_bundle(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    shop.write_dataset(tmp_path / "dataset")
+    released_shop.write_dataset(tmp_path / "dataset")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("KUBEREC_BUILD", str(tmp_path / "build"))
         patch.setenv("KUBEREC_VALIDATION_PYTHON", sys.executable)
@@ -28,15 +28,15 @@ def test_nothing_is_refreshed_before_the_first_bundle(tmp_path: Path, capsys: py
 
 
 def test_the_data_gate_refuses_bad_rows(tmp_path: Path) -> None:
-    rows = shop.write_dataset(tmp_path / "dataset")
+    rows = released_shop.write_dataset(tmp_path / "dataset")
     settings = PipelineSettings(build=tmp_path / "build", validation_python=sys.executable)
     store = BundleStore(settings.store("shop"))
     online = StoreSettings(Path(store.url) / "online", "shop")
-    bundle = shop.release(tmp_path / "dataset", tmp_path / "release", store, online)
+    bundle = released_shop.release(tmp_path / "dataset", tmp_path / "release", store, online)
     reader = OnlineFeatures(bundle.feature_set, np.array(["i1"], dtype=object), online)
     before = reader.freshness()
     broken = [{**row, "price": -1.0} for row in rows["interactions"]]
-    shop.write_table(tmp_path / "dataset", "interactions", [*rows["interactions"], *broken])
+    released_shop.write_table(tmp_path / "dataset", "interactions", [*rows["interactions"], *broken])
     with pytest.raises(RunFailed) as caught:
         run_refresh(tmp_path / "dataset", settings)
     message = str(caught.value)

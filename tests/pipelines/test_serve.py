@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
 
 import httpx
 
 from feature_repo.storage.files import read_json
 from tests.e2e import main_job
+from tests.kit.checkout import ROOT
+from tests.kit.ports import free_port
 from tests.pipelines.drifting import Shop
 
-ROOT = Path(__file__).resolve().parents[2]
 ASKED = "/api/v1/recommendations?user_id=somebody&count=5"
 
 
-def test_a_replay_brings_its_own_time(shop: Shop, free_port: Callable[[], int]) -> None:
+def test_a_replay_brings_its_own_time(shop: Shop) -> None:
     address = f"127.0.0.1:{free_port()}"
     command = [sys.executable, "-m", "pipelines.serve", "--dataset", str(shop.dataset), "--clock", "request"]
     with subprocess.Popen(

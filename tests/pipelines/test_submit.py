@@ -1,6 +1,6 @@
 """The submitter as a CronJob calls it: one run of the compiled definition, or one sentence."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -8,6 +8,7 @@ import pytest
 from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
 from pipelines.submit import main
+from tests.kit.ports import free_port
 from tests.pipelines.kfp_server import KfpServer, started
 
 NAME = "simulated-tiny"
@@ -74,7 +75,6 @@ def test_a_pod_that_starts_again_submits_no_second_run(
 def test_an_endpoint_that_is_away_or_not_named(
     server: KfpServer,
     dataset: Path,
-    free_port: Callable[[], int],
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:

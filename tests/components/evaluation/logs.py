@@ -12,6 +12,7 @@ from components.evaluation.protocols.log import EventLog, Ragged
 from feature_repo.dataset.split import DAY_MICROSECONDS
 
 START = 1_700_000_000 * 1_000_000
+ABOUT = {"dataset": "taste", "protocol": "temporal", "recipe": "fast", "seconds": {"total": 1.0}, "from_slates": 0.0}
 
 
 def ragged(sets: Sequence[Sequence[int]]) -> Ragged:

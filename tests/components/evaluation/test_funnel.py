@@ -36,7 +36,7 @@ from inference.recommender import Recommender
 from inference.scorers.lightgbm import LightGbmRanker
 from inference.stages import Stages
 from tests.components.evaluation.logs import Taste
-from tests.components.validation.prepared import START, config, make_served, write_prepared
+from tests.kit.prepared_tables import START, config, make_served, write_prepared
 
 NUM_ITEMS = 60
 SETTINGS = config(recommend={"repeats": "until-converted"}, split={"validation_days": 5, "test_days": 5})

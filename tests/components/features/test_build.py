@@ -12,13 +12,13 @@ from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.storage.files import sha256
-from tests.components.validation.prepared import START, config, event, write_prepared
-from tests.feature_repo import logs
+from tests.kit import random_log
+from tests.kit.prepared_tables import START, config, event, write_prepared
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return logs.write(tmp_path_factory.mktemp("tables"), logs.rows(seed=4, num_events=120))
+    return random_log.write(tmp_path_factory.mktemp("tables"), random_log.rows(seed=4, num_events=120))
 
 
 def test_two_builds_are_the_same_bytes(tables: Path, tmp_path: Path) -> None:

@@ -7,8 +7,7 @@ from kfp.dsl import Dataset
 
 from components.features.component import build_feature_snapshots
 from feature_repo.features.directory import FeaturesDirectory
-from tests.components.retrieval import shop
-from tests.feature_repo import logs
+from tests.kit import random_log, shop
 
 
 def test_the_step_writes_features_and_their_hash(tmp_path: Path) -> None:
@@ -24,8 +23,8 @@ def test_the_step_writes_features_and_their_hash(tmp_path: Path) -> None:
 def test_a_log_that_no_ranker_can_learn_from_ends_before_the_long_steps(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = logs.rows(seed=6, num_events=40)
-    logs.write(tmp_path / "tables", rows)
+    rows = random_log.rows(seed=6, num_events=40)
+    random_log.write(tmp_path / "tables", rows)
     tables = Dataset(name="tables", uri=str(tmp_path / "tables"), metadata={})
     with pytest.raises(SystemExit):
         build_feature_snapshots.python_func(tables, "v1", Dataset(name="made", uri=str(tmp_path / "made"), metadata={}))

@@ -23,23 +23,23 @@ from feature_repo.storage.files import read_json, write_json
 from inference.bundles.manifest import MANIFEST_FILE, Facts, Manifest
 from inference.bundles.store import BundleStore
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize
-from tests.components.features import shop
-from tests.components.ingest.parts import event, slate, write_part
+from tests.kit import released_shop
+from tests.kit.log_parts import event, slate, write_part
 
 USERS = [*(f"u{number}" for number in range(15)), "newcomer", "nobody"]
-LATER = shop.END + timedelta(hours=2)
+LATER = released_shop.END + timedelta(hours=2)
 
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A released dataset, and clean tables of it with a served log that goes on for two hours."""
     path = tmp_path_factory.mktemp("world")
-    shop.write_dataset(path / "dataset")
-    shop.release(path / "dataset", path / "release", BundleStore(str(path / "store")), place(path))
+    released_shop.write_dataset(path / "dataset")
+    released_shop.release(path / "dataset", path / "release", BundleStore(str(path / "store")), place(path))
     write_part(path / "log", "impressions", "a", slate("s1", "newcomer", ["i1", "i2", "i3"], LATER))
     seen = event("n1", "newcomer", "i2", "click", LATER + timedelta(minutes=1), request_id="s1", price=7.0)
     write_part(path / "log", "interactions", "a", [seen])
-    shop.clean_tables(path / "dataset", path / "after", path / "log")
+    released_shop.clean_tables(path / "dataset", path / "after", path / "log")
     return path
 
 
@@ -102,7 +102,7 @@ def _trained_on(feature_set: FeatureSet, clean: Path, out: Path) -> Path:
     import components.features.build as build
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(build, "choose_features", lambda _tables: feature_set)
+        patch.setattr(build, "choose_features", lambda _tables, _sources: feature_set)
         build_features(clean, out)
     return out
 
@@ -137,8 +137,8 @@ def test_a_log_that_goes_on_is_refreshed_as_of_now(copied: Path) -> None:
     for hours, price in ((3, 11.0), (9, 12.0)):
         items.append({"item_id": "i1", "price": price, "valid_from": LATER + timedelta(hours=hours)})
     rows = [{**row, "weight": 1.0, "colour": "red"} for row in items]
-    shop.write_table(copied / "dataset", "items", rows)
-    shop.clean_tables(copied / "dataset", copied / "after", copied / "log")
+    released_shop.write_table(copied / "dataset", "items", rows)
+    released_shop.clean_tables(copied / "dataset", copied / "after", copied / "log")
     done = refresh(copied, now)
     assert done.as_of == pytest.approx(now, abs=1e-3)
     place_of = {item: row for row, item in enumerate(reader(copied).items(now).item_ids)}
@@ -206,7 +206,7 @@ def test_what_cannot_be_refreshed_is_refused_in_a_sentence(copied: Path) -> None
 def _configure(path: Path, old: str, new: str) -> None:
     """Makes the clean tables those of a `dataset.toml` with another line."""
     (path / "changed").mkdir(exist_ok=True)
-    (path / "changed" / "dataset.toml").write_text(shop.CONFIG.replace(old, new))
+    (path / "changed" / "dataset.toml").write_text(released_shop.CONFIG.replace(old, new))
     config = DatasetConfig.load(path / "changed")
     clean = path / "after" / "clean" / "dataset.json"
     write_json(clean, read_json(clean) | {"config": config.model_dump(mode="json")})

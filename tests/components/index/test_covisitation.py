@@ -24,7 +24,7 @@ from inference.models.index import IndexConfig, ItemIndex
 from inference.models.neighbours import Neighbours
 from inference.models.popularity import Popularity
 from inference.models.towers import Towers
-from tests.components.retrieval import shop
+from tests.kit import shop
 
 DAY = 86_400.0
 

@@ -1,21 +1,17 @@
 """Ingest keeps the contract: what an owner's columns become."""
 
 import json
-import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import pyarrow as pa
-import pyarrow.parquet as pq
+import pytest
 
-from components.ingest import dataset_fingerprint, ingest
-from components.ingest.preparation import connect
+from components.ingest import ingest
 from feature_repo.dataset.tables import item_universe, table_schema
+from feature_repo.errors import DatasetError
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
-from tests.components.ingest.tables import column, prepared, with_column
-
-MICROSECONDS = pa.timestamp("us", tz="UTC")
+from tests.components.ingest.tables import MICROSECONDS, column, impressions, prepared, with_column
 
 
 def test_every_table_and_column_exists_with_the_documented_types(dataset: DatasetFactory) -> None:
@@ -76,106 +72,6 @@ def test_surfaces_are_named_as_the_dataset_says_and_others_stay(dataset: Dataset
     assert column(tables, "interactions", "surface") == ["home", "home", "7", None]
 
 
-def impressions(**columns: object) -> pa.Table:
-    return pa.table(
-        {
-            "request_id": ["r1", "r1", "r2", "r3"],
-            "user_id": ["u0", "u0", "u1", "u2"],
-            "item_id": ["i0", "i1", "i0", "i2"],
-            "timestamp": pa.array([START + timedelta(days=1)] * 4, MICROSECONDS),
-            **columns,
-        }
-    )
-
-
-def test_labels_of_own_columns_mean_any_of_a_list(dataset: DatasetFactory) -> None:
-    shown = impressions(
-        is_click=pa.array([1, 0, None, 1], pa.int8()),
-        liked=[True, False, False, None],
-        followed=pa.array([0.0, 1.0, 0.0, math.nan]),
-        position=pa.array([0.0, 1.0, math.nan, -1.0]),
-        propensity=[0.5, 0.0, 1.5, math.nan],
-    )
-    config = CONFIG + '[columns.impressions]\nclick = "is_click"\nconvert = ["liked", "followed"]\n'
-    tables = prepared(dataset(config, impressions=shown))
-    assert column(tables, "impressions", "label_click") == [1, 0, 0, 1]
-    assert column(tables, "impressions", "label_convert") == [1, 1, 0, 0]
-    assert column(tables, "impressions", "grade") == [2, 2, 0, 1]
-    assert column(tables, "impressions", "position") == [0, 1, None, None]
-    assert column(tables, "impressions", "propensity") == [0.5, None, None, None]
-    assert tables.has_slates
-    assert tables.has_positions
-    assert tables.description["label_sources"] == {"click": "column", "convert": "column"}
-
-
-def test_labels_are_joined_through_request_and_item(dataset: DatasetFactory) -> None:
-    log = pa.table(
-        {
-            "user_id": ["u0", "u0", "u1", "u2", "u2"],
-            "item_id": ["i0", "i0", "i0", "i2", "i9"],
-            "event_type": ["view", "purchase", "view", "return", "view"],
-            "timestamp": pa.array([START + timedelta(days=1, minutes=5)] * 5, MICROSECONDS),
-            "request_id": ["r1", "r1", None, "r3", "r3"],
-        }
-    )
-    tables = prepared(dataset(interactions=log, impressions=impressions()))
-    assert column(tables, "impressions", "label_click") == [1, 0, 0, 0]
-    assert column(tables, "impressions", "label_convert") == [1, 0, 0, 0]
-    assert column(tables, "impressions", "grade") == [2, 0, 0, -1]
-    assert tables.description["label_sources"] == {"click": "joined", "convert": "joined"}
-
-
-def test_labels_that_nothing_tells_are_null(dataset: DatasetFactory) -> None:
-    tables = prepared(dataset(impressions=impressions()))
-    assert column(tables, "impressions", "label_click") == [None] * 4
-    assert column(tables, "impressions", "grade") == [0] * 4
-    assert tables.description["label_sources"] == {"click": "absent", "convert": "absent"}
-
-
-def test_directories_of_files_and_hive_folders_are_one_table(dataset: DatasetFactory) -> None:
-    directory = dataset()
-    (directory / "interactions.parquet").unlink()
-    whole = interactions(30)
-    for place, (kind, rows) in enumerate((("view", whole.slice(0, 10)), ("purchase", whole.slice(10)))):
-        folder = directory / "interactions" / f"event_type={kind}" / f"date=2024-03-0{place + 1}"
-        folder.mkdir(parents=True)
-        pq.write_table(rows.drop_columns(["event_type"]), folder / "part-0.parquet")
-    mixed = directory / "interactions" / "event_type=view" / "date=2024-03-09"
-    mixed.mkdir()
-    pq.write_table(
-        with_column(whole.slice(0, 2).drop_columns(["event_type"]), "user_id", pa.array([7, 8])), mixed / "p.parquet"
-    )
-    (directory / "interactions" / "_temporary").mkdir()
-    (directory / "interactions" / "_temporary" / "half.parquet").write_bytes(b"PAR1")
-    tables = prepared(directory)
-    assert sorted(tables.interactions["row"].to_pylist()) == list(range(32))
-    assert column(tables, "interactions", "event_type") == ["purchase"] * 20 + ["view"] * 12
-    assert column(tables, "interactions", "user_id")[-2:] == ["7", "8"]
-
-
-def test_hive_folders_are_those_inside_the_table(dataset: DatasetFactory) -> None:
-    """A folder above the table may have the same key, and a key may hold what a pattern would read otherwise."""
-    config = CONFIG + '[columns.interactions]\nevent_type = "a.type(1)"\ndevice = "on"\n'
-    directory = dataset(config, interactions=interactions(4).drop_columns(["event_type"]))
-    above = directory.parent / "a.type(1)=search" / "on=nothing"
-    above.parent.mkdir()
-    directory = directory.rename(above)
-    for number, device in enumerate(("a%20b", "__HIVE_DEFAULT_PARTITION__")):
-        folder = directory / "interactions" / "a.type(1)=view" / f"on={device}"
-        folder.mkdir(parents=True)
-        pq.write_table(pq.read_table(directory / "interactions.parquet"), folder / f"{number}.parquet")
-    (directory / "interactions.parquet").unlink()
-    tables = prepared(directory)
-    assert column(tables, "interactions", "event_type") == ["view"] * 8
-    assert column(tables, "interactions", "device") == [None] * 4 + ["a b"] * 4
-
-
-def test_names_of_files_with_pattern_characters_are_read_literally(dataset: DatasetFactory) -> None:
-    directory = dataset()
-    odd = directory.rename(directory.parent / "it's [1]*?")
-    assert prepared(odd).num_rows["interactions"] == 60
-
-
 def test_exact_duplicates_share_a_hash_over_every_source_column(dataset: DatasetFactory) -> None:
     row = interactions(1)
     table = pa.concat_tables([row] * 4).append_column("not_prepared", pa.array([1, 1, 2, None]))
@@ -219,15 +115,6 @@ def test_source_columns_may_have_any_other_name(dataset: DatasetFactory) -> None
     assert column(tables, "items", "row_hash") != [1]
 
 
-def test_the_fingerprint_follows_content_and_nothing_else(dataset: DatasetFactory) -> None:
-    directory = dataset()
-    before = dataset_fingerprint(directory)
-    (directory / "notes.txt").write_text("not part of it")
-    assert dataset_fingerprint(directory.rename(directory.parent / "moved")) == before
-    assert dataset_fingerprint(dataset(interactions=interactions(59))) != before
-    assert dataset_fingerprint(dataset(CONFIG + "[quality]\nminimum_rate = 0.5\n")) != before
-
-
 def test_a_second_run_gives_the_same_bytes(dataset: DatasetFactory) -> None:
     directory = dataset(impressions=impressions())
     out = directory.parent / "tables"
@@ -242,12 +129,15 @@ def test_a_second_run_gives_the_same_bytes(dataset: DatasetFactory) -> None:
     assert json.loads(before["dataset.json"])["num"]["impressions"] == 4
 
 
-def test_the_engine_spills_instead_of_growing(tmp_path: Path) -> None:
-    with connect(tmp_path) as connection:
-        limit, zone = connection.execute(
-            "SELECT current_setting('memory_limit'), current_setting('TimeZone')"
-        ).fetchone() or ("", "")
-    assert limit.endswith("GiB")
-    assert float(limit.split()[0]) < 2
-    assert zone == "UTC"
-    assert duckdb.__version__
+def test_an_empty_optional_table_is_an_absent_one(dataset: DatasetFactory, tmp_path: Path) -> None:
+    directory = dataset(items=pa.table({"item_id": pa.array([], pa.string())}))
+    assert ingest(directory, tmp_path / "tables")["num"]["items"] == 0
+
+
+def test_what_was_there_stays_when_a_dataset_is_refused(dataset: DatasetFactory, tmp_path: Path) -> None:
+    out = tmp_path / "tables"
+    ingest(dataset(), out)
+    before = {file.name: file.read_bytes() for file in out.iterdir()}
+    with pytest.raises(DatasetError):
+        ingest(dataset(interactions=interactions().drop_columns(["user_id"])), out)
+    assert {file.name: file.read_bytes() for file in out.iterdir()} == before

@@ -16,7 +16,7 @@ from components.replay.groups import Groups
 from components.replay.replay import Replay
 from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from inference.candidates.query import Query
-from tests.inference import world
+from tests.kit import world
 
 NAMES = world.feature_set().ranker_features
 PRICE = NAMES.index("item_log_price")

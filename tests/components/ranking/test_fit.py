@@ -12,7 +12,7 @@ from components.ranking.fit import RankerConfig, fit_ranker
 from components.ranking.rows import RankingRows
 from feature_repo.storage.files import read_json
 from inference.scorers.lightgbm import LightGbmRanker
-from tests.inference import world
+from tests.kit import world
 
 FEATURES = world.feature_set()
 NAMES = FEATURES.ranker_features

@@ -15,7 +15,7 @@ from components.ranking.heads import HeadConfig, calibrate, fit_probabilities
 from components.ranking.rows import RankingRows
 from feature_repo.errors import BundleError
 from inference.scorers.lightgbm import LightGbmRanker, head_file
-from tests.inference import world
+from tests.kit import world
 
 FEATURES = world.feature_set()
 NAMES = FEATURES.ranker_features

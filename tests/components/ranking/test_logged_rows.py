@@ -45,7 +45,7 @@ from inference.recommender import Recommender
 from inference.scorers.protocol import Scorer
 from inference.sources import configured
 from inference.stages import Stages
-from tests.inference.log import logs
+from tests.kit import served_log
 
 NUM_REQUESTS = 60
 COUNT = 12
@@ -130,7 +130,7 @@ def asked(tables: PreparedTables, end: float) -> list[Query]:
 
 def write(log: Path, slates: list[Slate], artifacts: Artifacts) -> None:
     """Logs the slates, and of every other one an event on the third item and a stronger one on the fifth."""
-    writer = logs.writer(log, log / ".spool", logs.Counted())
+    writer = served_log.writer(log, log / ".spool", served_log.Counted())
     writer.start()
     writer.record(slates, artifacts)
     for number, slate in enumerate(slates):

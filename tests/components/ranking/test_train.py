@@ -16,8 +16,8 @@ from components.validation.spans import require_positives
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
 from inference.scorers.lightgbm import LightGbmRanker
-from tests.components.retrieval import shop
-from tests.components.validation.prepared import write_prepared
+from tests.kit import shop
+from tests.kit.prepared_tables import write_prepared
 
 TREES = RankerConfig(num_trees=10, num_threads=1)
 

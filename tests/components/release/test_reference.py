@@ -21,7 +21,7 @@ from inference.drift.reference import Reference, ReferenceColumn
 from inference.drift.watched import counted_tables, effective_requests, num_units, ranked_rows, watched
 from inference.log.impressions import impressions_table
 from inference.scorers.protocol import Scorer
-from tests.inference import world
+from tests.kit import world
 
 DAYS = np.array([world.NOW - 2 * world.DAY, world.NOW - world.DAY])
 

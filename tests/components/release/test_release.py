@@ -11,7 +11,7 @@ from components.release.release import made_of_the_same, refuse, release_facts
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import NotReleased
 from feature_repo.storage.files import write_json
-from tests.components.validation.prepared import config, event, write_prepared
+from tests.kit.prepared_tables import config, event, write_prepared
 
 GATE = {"passed": True, "release": True, "evidence": "strong", "sentence": "released: all is well"}
 

@@ -18,10 +18,10 @@ from feature_repo.storage.files import read_json, write_json
 from inference.bundles.bundle import Bundle
 from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings
-from tests.conftest import ROOT
-from tests.inference import editions
-from tests.inference.bundle_factory import make_bundle
-from tests.inference.features import fill_store
+from tests.kit import editions
+from tests.kit.bundle_factory import make_bundle
+from tests.kit.checkout import ROOT
+from tests.kit.online_store import fill_store
 
 
 @pytest.fixture(scope="module")

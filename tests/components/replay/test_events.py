@@ -16,7 +16,7 @@ from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
 from components.replay.events import Events
 from feature_repo.dataset.tables import PreparedTables, item_universe
-from tests.components.validation.prepared import START, config, event, write_prepared
+from tests.kit.prepared_tables import START, config, event, write_prepared
 
 DAY = 86_400.0
 NUM_ITEMS = 12

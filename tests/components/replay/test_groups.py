@@ -13,8 +13,8 @@ import pytest
 
 from components.replay.groups import Groups, read_groups
 from feature_repo.dataset.tables import PreparedTables
-from tests.components.validation.prepared import START, config, event, write_prepared
-from tests.feature_repo import logs
+from tests.kit import random_log
+from tests.kit.prepared_tables import START, config, event, write_prepared
 
 DAY = 86_400.0
 EVERYTHING: dict[str, Any] = {"start": -math.inf, "end": math.inf, "limit": 10_000, "seed": 0}
@@ -110,10 +110,10 @@ def test_a_single_shown_item_is_no_slate_but_counts_as_shown(tmp_path: Path) -> 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_groups_agree_with_a_plain_reading(tmp_path: Path, seed: int) -> None:
-    rows = logs.rows(seed, 300)
+    rows = random_log.rows(seed, 300)
     if seed % 2:
         rows["impressions"] = []
-    tables = PreparedTables.open(logs.write(tmp_path / "tables", rows))
+    tables = PreparedTables.open(random_log.write(tmp_path / "tables", rows))
     start, end = tables.split.rank_start, tables.split.test_start
     groups = read_groups(tables, start, end, limit=10_000, seed=0)
     expected = plain(rows, tables, start, end)

@@ -21,8 +21,7 @@ from inference.feature_store.historical import HistoricalFeatures
 from inference.models.artifacts import Artifacts
 from inference.models.neighbours import Neighbours
 from inference.models.popularity import Popularity
-from tests.components.retrieval import shop
-from tests.inference import world
+from tests.kit import shop, world
 
 
 @dataclass

@@ -12,7 +12,7 @@ from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from inference.models.artifacts import Artifacts
 from inference.models.neighbours import Neighbours
 from inference.recommender import BATCH
-from tests.inference import world
+from tests.kit import world
 
 CUTS = world.NOW + world.DAY * np.array([-2.0, -1.0, 0.0])
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.components.retrieval import shop
+from tests.kit import shop
 
 
 @pytest.fixture(scope="session")

@@ -10,8 +10,8 @@ from components.retrieval.log import Cells, PositiveLog, codes_of, ragged
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
 from feature_repo.features.choice import choose_features
 from feature_repo.features.state import HISTORY_LENGTH
-from tests.components.retrieval import shop
-from tests.components.validation.prepared import write_prepared
+from tests.kit import shop
+from tests.kit.prepared_tables import write_prepared
 
 SOURCES = ("near", "popular")
 

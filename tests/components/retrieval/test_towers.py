@@ -23,8 +23,8 @@ from feature_repo.features.directory import FeaturesDirectory
 from inference.candidates.query import Query
 from inference.feature_store.historical import HistoricalFeatures
 from inference.models.encoder import UserEncoder
-from tests.components.retrieval import shop
-from tests.components.validation.prepared import START, config, event, write_prepared
+from tests.kit import shop
+from tests.kit.prepared_tables import START, config, event, write_prepared
 
 CONFIG = TrainingConfig(dimension=16, hidden=32, batch=64, num_uniform=64, chunk=512, max_epochs=10)
 

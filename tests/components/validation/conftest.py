@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[3]
+from tests.kit.checkout import ROOT
 
 
 @pytest.fixture(scope="session")

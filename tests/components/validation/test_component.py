@@ -14,7 +14,7 @@ from components.validation.component import require_quality_op
 from components.validation.environment import ROOT
 from components.validation.rows.checks import check_rows
 from feature_repo.errors import QualityError
-from tests.components.validation.prepared import config, event, write_prepared
+from tests.kit.prepared_tables import config, event, write_prepared
 
 PIPELINE = """
 import sys

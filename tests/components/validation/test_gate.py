@@ -8,7 +8,7 @@ from components.validation.gate import require_quality, require_schema
 from components.validation.rows.checks import check_rows
 from feature_repo.errors import QualityError
 from feature_repo.storage.files import write_json
-from tests.components.validation.prepared import config, event, write_prepared
+from tests.kit.prepared_tables import config, event, write_prepared
 
 
 def test_thirty_percent_of_null_users_stop_the_run_with_a_report(tmp_path: Path) -> None:

@@ -12,15 +12,15 @@ from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError, DatasetError
 from feature_repo.features.choice import choose_features
 from feature_repo.features.feature_set import FeatureSet
-from tests.components.validation.prepared import config, event, write_prepared
-from tests.feature_repo import logs
+from tests.kit import random_log
+from tests.kit.prepared_tables import config, event, write_prepared
 
 SOURCES = ("near", "popular")
 
 
 @pytest.fixture(scope="module")
 def tables(tmp_path_factory: pytest.TempPathFactory) -> PreparedTables:
-    return PreparedTables.open(logs.write(tmp_path_factory.mktemp("tables"), logs.rows(seed=1)))
+    return PreparedTables.open(random_log.write(tmp_path_factory.mktemp("tables"), random_log.rows(seed=1)))
 
 
 @pytest.fixture(scope="module")

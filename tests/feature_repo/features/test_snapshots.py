@@ -22,9 +22,9 @@ from feature_repo.features.snapshots.calendar import Calendar
 from feature_repo.features.snapshots.history import user_history
 from feature_repo.features.snapshots.items import item_stats
 from feature_repo.features.snapshots.users import user_stats
-from tests.components.validation.prepared import START, config, write_prepared
-from tests.components.validation.prepared import event as make_event
-from tests.feature_repo import logs
+from tests.kit import random_log
+from tests.kit.prepared_tables import START, config, write_prepared
+from tests.kit.prepared_tables import event as make_event
 
 SOURCES = ("near", "popular")
 
@@ -33,7 +33,7 @@ Snapshots = dict[str, dict[tuple[str, float], dict[str, Any]]]
 
 
 def _built(directory: Path, tables: dict[str, list[dict[str, Any]]], since: float | None = None) -> Snapshots:
-    logs.write(directory / "tables", tables)
+    random_log.write(directory / "tables", tables)
     build_features(directory / "tables", directory / "features", since)
     return _read(FeaturesDirectory(directory / "features").snapshots)
 
@@ -48,7 +48,7 @@ def _read(snapshots: Path) -> Snapshots:
 
 @pytest.fixture(scope="module")
 def tables() -> dict[str, list[dict[str, Any]]]:
-    return logs.rows(seed=1)
+    return random_log.rows(seed=1)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +65,7 @@ class Log:
     """The log as a list, read without any cleverness."""
 
     def __init__(self, tables: dict[str, list[dict[str, Any]]], stamp: float) -> None:
-        grades = logs.SETTINGS.event_grades
+        grades = random_log.SETTINGS.event_grades
         self.stamp = stamp
         events = sorted(tables["interactions"], key=lambda row: row["timestamp"])
         self.events = [{**row, "grade": grades.get(row["event_type"], 0)} for row in events if self._before(row)]
@@ -204,7 +204,7 @@ def test_price_to_category_is_against_the_days_mean(
     compared = 0
     for item, stamp in _sampled(snapshots["item_stats"]):
         log = Log(tables, stamp)
-        content = [log.content("items", "item_id", f"i{number}") for number in range(logs.NUM_ITEMS)]
+        content = [log.content("items", "item_id", f"i{number}") for number in range(random_log.NUM_ITEMS)]
         own = log.content("items", "item_id", item)
         if own.get("category") and own.get("price"):
             same = [row["price"] for row in content if row["category"] == own["category"] and row["price"]]
@@ -225,7 +225,7 @@ def test_quality_of_sellers_is_of_all_their_items(
         if seller is None:
             assert row["seller_rate_click_30d"] is None
             continue
-        whose = {f"i{number}": f"s{number % 4}" for number in range(logs.NUM_ITEMS)}  # see `logs.rows`
+        whose = {f"i{number}": f"s{number % 4}" for number in range(random_log.NUM_ITEMS)}  # see `random_log.rows`
         everyone = log.within(log.shown, 30)
         shown = [other for other in everyone if whose.get(other["item_id"]) == seller]
         prior = sum(other["label_click"] for other in everyone) / len(everyone)
@@ -271,13 +271,13 @@ def test_rows_stay_until_windows_have_run_out(snapshots: Snapshots) -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_the_future_changes_nothing(tmp_path: Path, seed: int) -> None:
-    tables = logs.rows(seed=seed, num_events=150)
+    tables = random_log.rows(seed=seed, num_events=150)
     before = _built(tmp_path / "before", tables)
     cut = sorted({stamp for _, stamp in before["item_stats"]})[4]
     first_day = (cut - START.timestamp()) / DAY
     rng = random.Random(seed)
-    tables["interactions"] += [logs.interaction(rng, 1000 + n, first_day) for n in range(300)]
-    tables["impressions"] += [logs.impression(rng, 1000 + n, first_day) for n in range(300)]
+    tables["interactions"] += [random_log.interaction(rng, 1000 + n, first_day) for n in range(300)]
+    tables["impressions"] += [random_log.impression(rng, 1000 + n, first_day) for n in range(300)]
     late = START.fromtimestamp(cut + 3600, START.tzinfo)
     tables["items"].append({"item_id": "i0", "category": "z", "price": 1.0, "valid_from": late})
     after = _built(tmp_path / "after", tables)
@@ -289,7 +289,7 @@ def test_the_future_changes_nothing(tmp_path: Path, seed: int) -> None:
 
 
 def test_an_event_at_a_cut_belongs_to_the_next_day(tmp_path: Path) -> None:
-    tables = logs.rows(seed=5, num_events=20)
+    tables = random_log.rows(seed=5, num_events=20)
     end = tables["interactions"][-1]["timestamp"].timestamp()
     at_cut = START.fromtimestamp(end - 3 * DAY, START.tzinfo)
     tables["interactions"].append({**tables["interactions"][0], "user_id": "fresh", "timestamp": at_cut})

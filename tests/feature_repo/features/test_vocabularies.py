@@ -14,7 +14,7 @@ from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.choice import choose_features
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.vocabularies import vocabulary_of
-from tests.feature_repo import logs
+from tests.kit import random_log as logs
 
 columns = st.lists(st.one_of(st.none(), st.text(max_size=3)), max_size=30)
 

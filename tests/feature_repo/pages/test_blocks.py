@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
-from pathlib import Path
 
 from feature_repo.pages.blocks import (
     badge,
@@ -27,8 +26,8 @@ from feature_repo.pages.blocks import (
 from feature_repo.pages.markup import Markup, element, escaped, joined
 from feature_repo.pages.style import STYLE
 from tests.feature_repo.pages.tags import read_tags
+from tests.kit.checkout import ROOT
 
-ROOT = Path(__file__).resolve().parents[3]
 ODD = '<b>&"odd"\'</b>'
 ESCAPED = "&lt;b&gt;&amp;&quot;odd&quot;&#x27;&lt;/b&gt;"
 

@@ -17,8 +17,8 @@ from inference.bundles.manifest import MANIFEST_FILE, Facts
 from inference.bundles.store import BundleStore
 from inference.scorers.lightgbm import LightGbmRanker
 from inference.scorers.local import LocalScorer
-from tests.inference import world
-from tests.inference.bundle_factory import FACTS, content_of, make_bundle
+from tests.kit import world
+from tests.kit.bundle_factory import FACTS, content_of, make_bundle
 
 
 @pytest.fixture(scope="module")

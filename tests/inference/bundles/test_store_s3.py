@@ -18,10 +18,11 @@ from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundles.bundle import Bundle
 from inference.bundles.manifest import MANIFEST_FILE
 from inference.bundles.store import BundleStore
-from tests import object_store
-from tests.conftest import ROOT, _free_port
-from tests.inference.bundle_factory import make_bundle
-from tests.relay import relay
+from tests.kit import object_store
+from tests.kit.bundle_factory import make_bundle
+from tests.kit.checkout import ROOT
+from tests.kit.ports import free_port
+from tests.kit.relay import relay
 
 
 @pytest.fixture(scope="module")
@@ -188,7 +189,7 @@ def test_files_travel_side_by_side(remote, bundles, s3_server, monkeypatch):
 
 
 def test_a_server_that_is_down_is_a_sentence_soon(remote, bundles, monkeypatch):
-    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{_free_port()}")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{free_port()}")
     started = time.monotonic()
     for work in (
         remote.current,
@@ -219,7 +220,7 @@ def test_a_silent_server_is_given_up(remote, monkeypatch):
 
 
 def test_a_server_that_dies_and_comes_back(tmp_path, monkeypatch, bundles):
-    with object_store.started(_free_port, tmp_path / "log") as server:
+    with object_store.started(tmp_path / "log") as server:
         for name, value in server.environment.items():
             monkeypatch.setenv(name, value)
         store = BundleStore(f"s3://{server.make_bucket()}/world", tmp_path / "cache")
@@ -229,7 +230,7 @@ def test_a_server_that_dies_and_comes_back(tmp_path, monkeypatch, bundles):
         with pytest.raises(BundleError, match="`current` cannot be read"):
             store.current()
         port = int(server.endpoint.rsplit(":", 1)[1])
-        with object_store.started(lambda: port, tmp_path / "log2") as again:
+        with object_store.started(tmp_path / "log2", port) as again:
             again.client().create_bucket(Bucket=store.url.split("/")[2])
             assert store.current() is None  # it lost everything, and answers
             store.publish(bundles[1])

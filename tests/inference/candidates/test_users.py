@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 
 from inference.candidates.users import span
-from tests.inference import world
+from tests.kit import world
 
 
 def test_spans_of_users_are_the_users_asked_alone():

@@ -12,9 +12,9 @@ import pytest
 from feature_repo.errors import FeatureStoreError, KuberecError
 from inference.feature_store import StoreSettings, materialize
 from inference.feature_store.catalogue_process import CatalogueKey, CatalogueProcess, Reading
-from tests.inference import world
-from tests.inference.bundle_factory import make_bundle
-from tests.inference.features import fill_store
+from tests.kit import world
+from tests.kit.bundle_factory import make_bundle
+from tests.kit.online_store import fill_store
 
 
 def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path):

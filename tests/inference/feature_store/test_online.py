@@ -11,8 +11,9 @@ import pytest
 from feature_repo.errors import FeatureStoreError
 from inference.feature_store import OnlineFeatures, StoreSettings
 from inference.feature_store.late_reader import LateReader
-from tests.inference import world
-from tests.inference.features import fill_store
+from tests.kit import world
+from tests.kit.online_store import fill_store
+from tests.kit.ports import free_port
 
 
 def test_late_reader_opens_later_and_does_not_hammer():
@@ -70,7 +71,7 @@ def test_a_replaced_sqlite_store_is_noticed(tmp_path):
         reader.items(world.NOW)
 
 
-def test_an_absent_redis_fails_at_once(tmp_path, free_port):
+def test_an_absent_redis_fails_at_once(tmp_path):
     place = StoreSettings(tmp_path, "world", redis=f"127.0.0.1:{free_port()}")
     reader = OnlineFeatures(world.feature_set(), world.items().item_ids, place)
     start = time.perf_counter()

@@ -8,7 +8,7 @@ import pytest
 
 from feature_repo.errors import SettingsError
 from inference.feature_store import online_settings
-from tests.inference.bundle_factory import FACTS
+from tests.kit.bundle_factory import FACTS
 
 
 def test_features_go_next_to_the_bundles_of_a_directory_or_to_redis(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from inference.candidates.batch import Batch
 from inference.candidates.users import cold_users
 from inference.filters.availability import AvailabilityFilter, least_age
 from inference.flow.merge import bare, with_rows
-from tests.inference import world
+from tests.kit import world
 
 
 @pytest.mark.parametrize(

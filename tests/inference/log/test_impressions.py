@@ -16,7 +16,7 @@ from inference.candidates.query import Slate
 from inference.flow.executor import Executor
 from inference.log.impressions import impressions_schema, impressions_table
 from inference.scorers.protocol import Scorer
-from tests.inference import world
+from tests.kit import world
 
 
 class PriceScorer(Scorer):

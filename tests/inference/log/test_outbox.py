@@ -9,17 +9,18 @@ from inference.log.impressions import impressions_table
 from inference.log.interactions import events_table
 from inference.log.outbox import Outbox
 from inference.log.spool import Spool
-from tests.e2e.servers import wait_for
-from tests.inference import world
-from tests.inference.log import logs
+from tests.kit import served_log, world
+from tests.kit.servers import wait_for
 
 
 def test_undelivered_impressions_are_bounded_and_events_are_not_given_up(tmp_path, counted):
     (tmp_path / "log").write_text("in the way")
     spool = Spool.open(tmp_path / "spool")
     outbox = Outbox(spool.directory, str(tmp_path / "log"), counted.metrics, max_bytes=60_000)
-    made, artifacts = logs.slates(40)
-    outbox.put("interactions", events_table([event.model_dump() for event in logs.events("e1")]), "part-e.parquet")
+    made, artifacts = served_log.slates(40)
+    outbox.put(
+        "interactions", events_table([event.model_dump() for event in served_log.events("e1")]), "part-e.parquet"
+    )
     for number in range(8):
         outbox.put("impressions", impressions_table(made, artifacts), f"part-{number}.parquet")
     assert outbox.full
@@ -35,42 +36,42 @@ def test_undelivered_impressions_are_bounded_and_events_are_not_given_up(tmp_pat
     assert "part-7.parquet" in left
     (tmp_path / "log").unlink()
     outbox.deliver()
-    assert logs.num_rows(tmp_path / "log", "impressions") == 8 * 800 - lost
-    assert logs.num_rows(tmp_path / "log", "interactions") == 1
+    assert served_log.num_rows(tmp_path / "log", "impressions") == 8 * 800 - lost
+    assert served_log.num_rows(tmp_path / "log", "interactions") == 1
 
 
 def test_a_spool_that_is_full_takes_no_events(tmp_path, counted):
     (tmp_path / "log").write_text("in the way")
-    writer = logs.writer(tmp_path / "log", tmp_path / "spool", counted)
+    writer = served_log.writer(tmp_path / "log", tmp_path / "spool", counted)
     writer.start()
     assert writer._opened is not None
     outbox = writer._opened.outbox
     outbox._max_bytes = 1
-    writer.accept(logs.events("e1")).result(timeout=10)
+    writer.accept(served_log.events("e1")).result(timeout=10)
     writer._flush.set()
     wait_for(lambda: outbox.full, "the event does not come into the outbox")
     with pytest.raises(StorageError, match=r"is full, since .*log cannot be written"):
-        writer.accept(logs.events("e2")).result(timeout=10)
+        writer.accept(served_log.events("e2")).result(timeout=10)
     assert counted.events("failed") == 1
     writer.stop()
 
 
 def test_a_damaged_part_is_set_aside_and_the_others_arrive(log, counted, caplog):
-    one = logs.writer(log, log / ".spool", logs.Counted())
+    one = served_log.writer(log, log / ".spool", served_log.Counted())
     log.mkdir()
     (log / "impressions").write_text("in the way")
     one.start()
-    one.record(*logs.slates(3))
-    one.record(*logs.slates(3, 3, world.NOW + 3600))
+    one.record(*served_log.slates(3))
+    one.record(*served_log.slates(3, 3, world.NOW + 3600))
     one.stop()
     (log / "impressions").unlink()
     damaged, _ = sorted((log / ".spool").rglob("outbox-*"))
     damaged.write_bytes(damaged.read_bytes()[:-9])
-    two = logs.writer(log, log / ".spool", counted)
+    two = served_log.writer(log, log / ".spool", counted)
     two.start()
     two.stop()
-    assert logs.num_rows(log, "impressions") == 60
-    assert logs.leftovers(log / ".spool") == [f"damaged-{damaged.name}"]
+    assert served_log.num_rows(log, "impressions") == 60
+    assert served_log.leftovers(log / ".spool") == [f"damaged-{damaged.name}"]
     assert "set aside as" in caplog.text
     assert counted.lost("impressions", "damaged") == 1  # how many rows it had cannot be told
 
@@ -78,12 +79,15 @@ def test_a_damaged_part_is_set_aside_and_the_others_arrive(log, counted, caplog)
 def test_a_part_that_somebody_removed_is_counted_and_holds_up_no_other(tmp_path, counted):
     spool = Spool.open(tmp_path / "spool")
     outbox = Outbox(spool.directory, str(tmp_path / "log"), counted.metrics)
-    made, artifacts = logs.slates(2)
+    made, artifacts = served_log.slates(2)
     for number in range(3):
         outbox.put("impressions", impressions_table(made, artifacts), f"part-{number}.parquet")
     next(spool.directory.glob("outbox-*part-1*")).unlink()
     outbox.deliver()
-    assert [path.name for path in logs.parts(tmp_path / "log", "impressions")] == ["part-0.parquet", "part-2.parquet"]
+    assert [path.name for path in served_log.parts(tmp_path / "log", "impressions")] == [
+        "part-0.parquet",
+        "part-2.parquet",
+    ]
     assert (counted.rows("impressions"), counted.lost("impressions", "damaged"), outbox.num_rows) == (80, 40, 0)
 
 
@@ -91,7 +95,7 @@ def test_what_waits_is_counted_once(tmp_path, counted):
     """A journal that is made into parts twice replaces them; requests ask whether the outbox is full."""
     spool = Spool.open(tmp_path / "spool")
     outbox = Outbox(spool.directory, str(tmp_path / "log"), counted.metrics, max_bytes=1)
-    rows = [event.model_dump() for event in logs.events("e1", "e2")]
+    rows = [event.model_dump() for event in served_log.events("e1", "e2")]
     assert (outbox.num_rows, outbox.full) == (0, False)
     for number in (1, 2):
         outbox.put("interactions", events_table(rows[:number]), "part-e.parquet")
@@ -107,7 +111,7 @@ def test_an_outbox_that_cannot_be_opened_is_opened_later_with_all_that_waited(lo
     (dead / "outbox-impressions@damaged").write_text("no Parquet")
     blocked = log / ".spool" / "damaged-outbox-impressions@damaged"
     blocked.mkdir()
-    writer = logs.writer(log, log / ".spool", counted)
+    writer = served_log.writer(log, log / ".spool", counted)
     writer.start()
     assert writer._opened is None
     assert len(list((log / ".spool").glob("worker-*"))) == 1
@@ -115,4 +119,4 @@ def test_an_outbox_that_cannot_be_opened_is_opened_later_with_all_that_waited(lo
     writer._flush.set()
     wait_for(lambda: writer._opened is not None, "the spool is not opened")
     writer.stop()
-    assert logs.leftovers(log / ".spool") == [blocked.name]
+    assert served_log.leftovers(log / ".spool") == [blocked.name]

@@ -12,54 +12,53 @@ import pytest
 from feature_repo.errors import StorageError
 from inference.log.impressions import impressions_table
 from inference.log.reader import read_impressions, read_interactions
-from tests.e2e.servers import wait_for
-from tests.inference import editions, world
-from tests.inference.log import logs
+from tests.kit import editions, served_log, world
+from tests.kit.servers import wait_for
 
 
 def test_recorded_slates_and_accepted_events_are_in_the_log_at_stop(log, counted):
-    writer = logs.writer(log, log / ".spool", counted)
+    writer = served_log.writer(log, log / ".spool", counted)
     writer.start()
-    made, artifacts = logs.slates(30)
+    made, artifacts = served_log.slates(30)
     writer.record(made[:10], artifacts)
     writer.record(made[10:], artifacts)
-    writer.accept(logs.events("e1", "e2")).result(timeout=10)
+    writer.accept(served_log.events("e1", "e2")).result(timeout=10)
     assert counted.waiting() == 600
     writer.stop()
     found = read_impressions(str(log), 0, world.NOW)
     expected = impressions_table(made, artifacts).sort_by([("request_id", "ascending"), ("position", "ascending")])
     assert found.sort_by([("request_id", "ascending"), ("position", "ascending")]).equals(expected)
-    assert len(logs.parts(log, "impressions")) == 1  # one part a flush, worker, hour and feature set
+    assert len(served_log.parts(log, "impressions")) == 1  # one part a flush, worker, hour and feature set
     assert read_interactions(str(log), 0, world.NOW + 1)["event_id"].to_pylist() == ["e1", "e2"]
     assert (counted.rows("impressions"), counted.rows("interactions"), counted.waiting()) == (600, 2, 0)
-    assert logs.leftovers(log / ".spool") == []
+    assert served_log.leftovers(log / ".spool") == []
 
 
 def test_rows_lie_in_the_folders_of_their_hours(log, counted):
-    writer = logs.writer(log, log / ".spool", counted)
+    writer = served_log.writer(log, log / ".spool", counted)
     writer.start()
     for hours in range(3):
-        writer.record(*logs.slates(2, 10 * hours, world.NOW + 3600 * hours))
+        writer.record(*served_log.slates(2, 10 * hours, world.NOW + 3600 * hours))
     writer.stop()
-    folders = [path.parent.relative_to(log / "impressions").as_posix() for path in logs.parts(log, "impressions")]
+    folders = [path.parent.relative_to(log / "impressions").as_posix() for path in served_log.parts(log, "impressions")]
     assert folders == [f"date=2023-11-{day}/hour={hour}" for day, hour in (("14", "22"), ("14", "23"), ("15", "00"))]
-    assert logs.num_rows(log, "impressions") == 120
+    assert served_log.num_rows(log, "impressions") == 120
 
 
 def test_flushes_come_by_themselves(log, counted):
-    writer = logs.writer(log, log / ".spool", counted, flush_seconds=0.05)
+    writer = served_log.writer(log, log / ".spool", counted, flush_seconds=0.05)
     writer.start()
     for start in (0, 5):
-        writer.record(*logs.slates(5, start))
+        writer.record(*served_log.slates(5, start))
         wait_for(lambda: counted.rows("impressions") == 20 * (start + 5), "no flush")  # noqa: B023
-    assert len(logs.parts(log, "impressions")) >= 2
+    assert len(served_log.parts(log, "impressions")) >= 2
     writer.stop()
 
 
 def test_two_bundles_of_one_feature_set_share_a_part_and_keep_their_items(log, counted):
-    writer = logs.writer(log, log / ".spool", counted)
+    writer = served_log.writer(log, log / ".spool", counted)
     writer.start()
-    made, artifacts = logs.slates(2)
+    made, artifacts = served_log.slates(2)
     turned = world.artifacts(
         version="v2", items=world.items(item_ids=np.array([f"j{n:04d}" for n in range(300)], object))
     )
@@ -73,24 +72,24 @@ def test_two_bundles_of_one_feature_set_share_a_part_and_keep_their_items(log, c
     found = read_impressions(str(log), 0, world.NOW, ["item_id", "bundle_version"])
     firsts = {(row["bundle_version"], row["item_id"][0]) for row in found.to_pylist()}
     assert firsts == {("v1", "i"), ("v2", "j")}
-    assert len(logs.parts(log, "impressions")) == 1
+    assert len(served_log.parts(log, "impressions")) == 1
 
 
 def test_a_full_queue_loses_and_counts(log, counted):
-    writer = logs.writer(log, log / ".spool", counted, max_slates=10)
-    made, artifacts = logs.slates(25)  # not started: nothing empties the queue
+    writer = served_log.writer(log, log / ".spool", counted, max_slates=10)
+    made, artifacts = served_log.slates(25)  # not started: nothing empties the queue
     for slate in made:
         writer.record([slate], artifacts)
     assert counted.lost("impressions", "queue_full") == 15 * 20
     assert counted.waiting() == 10 * 20
     writer.start()
     writer.stop()
-    assert logs.num_rows(log, "impressions") == counted.rows("impressions") == 10 * 20
+    assert served_log.num_rows(log, "impressions") == counted.rows("impressions") == 10 * 20
 
 
 def test_recording_costs_microseconds(log, counted):
-    writer = logs.writer(log, log / ".spool", counted, max_slates=100_000)
-    made, artifacts = logs.slates(1)
+    writer = served_log.writer(log, log / ".spool", counted, max_slates=100_000)
+    made, artifacts = served_log.slates(1)
     start = time.perf_counter()
     for _ in range(5000):
         writer.record(made, artifacts)
@@ -103,11 +102,11 @@ def test_what_cannot_be_written_waits_is_said_once_and_comes_later(tmp_path, cou
     spool = tmp_path / "spool"
     blocked = tmp_path / place
     blocked.write_text("in the way")
-    writer = logs.writer(tmp_path / "log", spool, counted, flush_seconds=0.02, max_slates=20)
+    writer = served_log.writer(tmp_path / "log", spool, counted, flush_seconds=0.02, max_slates=20)
     with caplog.at_level(logging.WARNING, logger="kuberec"):
         writer.start()
-        writer.record(*logs.slates(12))
-        accepted = writer.accept(logs.events("e1"))
+        writer.record(*served_log.slates(12))
+        accepted = writer.accept(served_log.events("e1"))
         if place == "spool":
             with pytest.raises(StorageError, match="post the events again"):
                 accepted.result(timeout=10)
@@ -115,38 +114,38 @@ def test_what_cannot_be_written_waits_is_said_once_and_comes_later(tmp_path, cou
             accepted.result(timeout=10)
         wait_for(lambda: len(caplog.records) > 0, "nobody says that the log cannot be written")
         time.sleep(0.2)
-        writer.record(*logs.slates(12, 12))
+        writer.record(*served_log.slates(12, 12))
         if place == "spool":
             assert counted.lost("impressions", "queue_full") == 4 * 20
         blocked.unlink()
         total = (20 if place == "spool" else 24) * 20
         wait_for(lambda: counted.rows("impressions") == total, "the rows do not come")
-        writer.accept(logs.events("e2")).result(timeout=10)
+        writer.accept(served_log.events("e2")).result(timeout=10)
     writer.stop()
     said = [record.getMessage() for record in caplog.records]
     assert [("tried again" in line, "works again" in line) for line in said] == [(True, False), (False, True)], said
     assert str(blocked) in said[0]
-    assert logs.num_rows(tmp_path / "log", "impressions") == total
-    assert logs.num_rows(tmp_path / "log", "interactions") == (1 if place == "spool" else 2)
+    assert served_log.num_rows(tmp_path / "log", "impressions") == total
+    assert served_log.num_rows(tmp_path / "log", "interactions") == (1 if place == "spool" else 2)
 
 
 def test_slates_that_cannot_be_written_cost_no_others(log, counted, caplog):
-    writer = logs.writer(log, log / ".spool", counted)
+    writer = served_log.writer(log, log / ".spool", counted)
     writer.start()
-    writer.record(*logs.slates(2, time=4e11))  # no calendar has such a year
-    made, artifacts = logs.slates(3)
+    writer.record(*served_log.slates(2, time=4e11))  # no calendar has such a year
+    made, artifacts = served_log.slates(3)
     writer.record(made, replace(artifacts, feature_set=editions.edition_features(1)))
     writer.stop()
-    assert logs.num_rows(log, "impressions") == 60
+    assert served_log.num_rows(log, "impressions") == 60
     assert counted.lost("impressions", "error") == 40
     assert "logging failed" in caplog.text
 
 
 def test_the_end_waits_only_so_long(log, counted, monkeypatch):
     monkeypatch.setattr("inference.log.writer.STOP_SECONDS", 0.3)
-    writer = logs.writer(log, log / ".spool", counted)
+    writer = served_log.writer(log, log / ".spool", counted)
     writer.start()
-    writer.record(*logs.slates(2))
+    writer.record(*served_log.slates(2))
     assert writer._opened is not None
     with writer._opened.outbox._lock:  # both threads hang, as on a disk that does
         start = time.monotonic()

@@ -12,8 +12,8 @@ from fastapi.testclient import TestClient
 from inference.api import problems
 from inference.api.clock import Clock
 from inference.server.events_route import EVENTS_PATH, events_route
-from tests.inference.log import logs
-from tests.inference.server.test_service import EVENT, service
+from tests.inference.server.bare_service import EVENT, service
+from tests.kit import served_log
 
 
 def test_a_disk_that_does_not_answer_is_a_503_that_counts(log, counted, monkeypatch):
@@ -25,7 +25,7 @@ def test_a_disk_that_does_not_answer_is_a_503_that_counts(log, counted, monkeypa
         real(descriptor)
 
     monkeypatch.setattr(os, "fdatasync", hanging)
-    writer = logs.writer(log, log / ".spool", counted)
+    writer = served_log.writer(log, log / ".spool", counted)
     writer.start()
     app = FastAPI()
     problems.install(app)
@@ -37,4 +37,4 @@ def test_a_disk_that_does_not_answer_is_a_503_that_counts(log, counted, monkeypa
     assert counted.events("failed") == 2
     answers.set()
     writer.stop()
-    assert logs.num_rows(log, "interactions") == 2  # kept after all: posted again, they would be known
+    assert served_log.num_rows(log, "interactions") == 2  # kept after all: posted again, they would be known

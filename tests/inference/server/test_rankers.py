@@ -15,7 +15,7 @@ from inference.bundles.manifest import describe as describe_files
 from inference.bundles.store import BundleStore
 from inference.metrics import Metrics
 from inference.server.rankers import Rankers
-from tests.inference.bundle_factory import make_bundle
+from tests.kit.bundle_factory import make_bundle
 
 
 @pytest.fixture(scope="module")

@@ -28,8 +28,8 @@ from inference.metrics import Metrics
 from inference.models.neighbours import Neighbours
 from inference.scorers.local import LocalScorer
 from inference.server.releases import Release, Releases
-from tests.inference import world
-from tests.inference.bundle_factory import make_bundle
+from tests.kit import world
+from tests.kit.bundle_factory import make_bundle
 
 
 @pytest.fixture(scope="module")

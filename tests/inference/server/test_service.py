@@ -2,38 +2,24 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
-
 import pytest
 
 from feature_repo.errors import RequestError
 from inference.api.clock import Clock
-from inference.server.service import Service
-from tests.inference.log import logs
-
-EVENT = {"event_id": "e1", "user_id": "u1", "item_id": "i1", "event_type": "click"}
-
-
-class NoRelease:
-    """A server that has just started."""
-
-    def current(self):
-        return None
-
-
-def service(clock: Clock, counted: logs.Counted, writer=None) -> Service:
-    return Service(cast(Any, NoRelease()), clock, counted.metrics, 1.0, writer)
+from inference.server.service import request_ids, sent_id
+from tests.inference.server.bare_service import EVENT, service
+from tests.kit import served_log
 
 
 def test_without_a_log_events_are_not_offered():
     with pytest.raises(RequestError, match="KUBEREC_LOG is not set") as caught:
-        service(Clock(), logs.Counted()).accept(EVENT, {})
+        service(Clock(), served_log.Counted()).accept(EVENT, {})
     assert caught.value.status == 501
 
 
 def test_events_need_a_bundle_only_where_the_clock_follows_its_log(tmp_path):
-    counted = logs.Counted()
-    writer = logs.writer(tmp_path, tmp_path / ".spool", counted)
+    counted = served_log.Counted()
+    writer = served_log.writer(tmp_path, tmp_path / ".spool", counted)
     writer.start()
     num, kept = service(Clock("wall"), counted, writer).accept([EVENT, {**EVENT, "event_id": "e2"}], {})
     kept.result(timeout=10)
@@ -47,4 +33,21 @@ def test_events_need_a_bundle_only_where_the_clock_follows_its_log(tmp_path):
         )
     assert counted.events("refused") == 3
     writer.stop()
-    assert logs.num_rows(tmp_path, "interactions") == 2
+    assert served_log.num_rows(tmp_path, "interactions") == 2
+
+
+def test_no_two_slates_share_a_request_id():
+    (first,), (second,) = request_ids("abc", 1), request_ids("abc", 1)
+    assert first != second
+    assert all(made.startswith("abc-") for made in (first, second))
+    several = request_ids("abc", 2)
+    assert [made[-2:] for made in several] == ["-0", "-1"]
+    assert len({made[:-2] for made in several}) == 1
+    assert [len(made) for made in request_ids("", 1)] == [32]
+
+
+def test_an_id_that_cannot_be_logged_is_not_taken():
+    assert sent_id({"x-request-id": "page-7"}) == "page-7"
+    assert sent_id({}) == ""
+    for unusable in ("", "a\nb", "é", "x" * 200):
+        assert sent_id({"x-request-id": unusable}) == ""

@@ -7,7 +7,7 @@ import numpy as np
 from inference.candidates.batch import Batch
 from inference.candidates.users import cold_users
 from inference.sources.own import OwnSource
-from tests.inference import world
+from tests.kit import world
 
 
 def test_own_source_prefers_often_and_lately():

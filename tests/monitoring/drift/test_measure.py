@@ -28,8 +28,8 @@ from monitoring.drift import window as windows
 from monitoring.drift.measure import measure
 from monitoring.drift.psi import chance, psi
 from monitoring.drift.report import ENOUGH_UNITS, DriftReport, FeatureDrift
-from tests.inference import world
-from tests.inference.bundle_factory import content_of, fit_ranker
+from tests.kit import world
+from tests.kit.bundle_factory import content_of, fit_ranker
 
 NUM = 600
 START = float(world.NOW // HOUR * HOUR)

@@ -3,7 +3,6 @@
 import socket
 import threading
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from kfp import dsl
 from feature_repo.errors import ClusterError, SettingsError
 from pipelines.cluster.client import Cluster
 from pipelines.settings import ClusterSettings
+from tests.kit.ports import free_port
 from tests.pipelines.kfp_server import KfpServer
 
 
@@ -86,9 +86,7 @@ def test_a_namespace_and_a_token_are_sent(server: KfpServer, tmp_path: Path) -> 
         Cluster(ClusterSettings(endpoint=server.url, token_file=str(token))).find("one")
 
 
-def test_what_cannot_be_used_is_a_sentence(
-    server: KfpServer, tmp_path: Path, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_cannot_be_used_is_a_sentence(server: KfpServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", str(tmp_path))
     away = f"http://127.0.0.1:{free_port()}"
     with pytest.raises(ClusterError, match=rf"at {away} cannot be used \(.*refused.*\): check KUBEREC_KFP_ENDPOINT"):

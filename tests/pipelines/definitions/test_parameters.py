@@ -13,7 +13,7 @@ from feature_repo.errors import SettingsError
 from inference.bundles.store import BundleStore
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.settings import ClusterSettings, MonitoringSettings, PipelineSettings
-from tests.inference.bundle_factory import make_bundle
+from tests.kit.bundle_factory import make_bundle
 
 
 def test_defaults() -> None:

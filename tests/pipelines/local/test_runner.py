@@ -13,7 +13,7 @@ from feature_repo.errors import Busy, RunFailed, Stopped, StorageError
 from pipelines.local.run_folder import fresh_folder
 from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
-from tests.conftest import ROOT
+from tests.kit.checkout import ROOT
 
 PYTHON = "python:3.11"  # names an image; the step runs in this interpreter
 

@@ -16,7 +16,7 @@ from pipelines.drift import run
 from pipelines.retraining import drift_tasks
 from pipelines.retraining.drift_window import WINDOWS_FILE
 from pipelines.retraining.ledger_book import Job
-from tests.inference import world
+from tests.kit import world
 from tests.pipelines.drifting import DEARER, Shop, hours
 from tests.pipelines.kfp_server import KfpServer
 

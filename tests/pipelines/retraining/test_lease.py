@@ -22,7 +22,8 @@ from monitoring.state import StateFolder
 from pipelines.retraining.lease.file import FileLease
 from pipelines.retraining.lease.lease import Lease, retraining_lease
 from pipelines.retraining.lease.redis import RedisLease
-from tests.conftest import ROOT
+from tests.kit.checkout import ROOT
+from tests.kit.ports import free_port
 
 HOLDER = """
 import sys, time
@@ -164,7 +165,7 @@ def test_nothing_is_written_with_a_lost_lease(place: Place) -> None:
             lease.require()
 
 
-def test_a_redis_that_is_away_is_a_sentence(tmp_path: Path, free_port: Callable[[], int]) -> None:
+def test_a_redis_that_is_away_is_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="check KUBEREC_REDIS"):
         Place(tmp_path, f"127.0.0.1:{free_port()}").one("me").acquire(1)
 

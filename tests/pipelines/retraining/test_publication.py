@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -17,6 +17,7 @@ from monitoring.ledger import Ledger, Retraining, write_ledger
 from monitoring.state import StateFolder
 from pipelines.retraining.publication import expose, publish
 from pipelines.settings import MonitoringSettings
+from tests.kit.ports import free_port
 
 STAMP = "20231114T192640Z-20231114T221320Z"
 
@@ -122,7 +123,7 @@ def test_a_collector_reads_drift_and_retrainings_in_one_file(tmp_path: Path) -> 
     assert samples((tmp_path / "build" / "drift" / "recs_drift.prom").read_text()) == found
 
 
-def test_a_pushgateway_gets_the_same(tmp_path: Path, gateway: Gateway, free_port: Callable[[], int]) -> None:
+def test_a_pushgateway_gets_the_same(tmp_path: Path, gateway: Gateway) -> None:
     state = StateFolder(str(tmp_path / "store"))
     publish(report(), state, tmp_path / "build")
     expose(report(), state, MonitoringSettings(pushgateway=gateway.url + "/"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable
 
 import pytest
 
@@ -18,7 +17,8 @@ from pipelines.retraining.drift_window import WINDOWS_FILE
 from pipelines.retraining.lease.lease import retraining_lease
 from pipelines.retraining.ledger_book import LOST, Job
 from pipelines.retraining.response import answer
-from tests.conftest import ROOT
+from tests.kit.checkout import ROOT
+from tests.kit.ports import free_port
 from tests.pipelines.drifting import DEARER, NAME, Shop, hours, release
 from tests.pipelines.kfp_server import KfpServer
 
@@ -160,9 +160,7 @@ def test_after_one_the_next_waits_for_the_cool_down(shop: Shop, job: Job, server
     assert len(server.runs) == 2
 
 
-def test_a_cluster_that_is_away_uses_no_window_up(
-    shop: Shop, job: Job, server: KfpServer, free_port: Callable[[], int]
-) -> None:
+def test_a_cluster_that_is_away_uses_no_window_up(shop: Shop, job: Job, server: KfpServer) -> None:
     shop.serve(hours(0), dearer=DEARER)
     away = shop.job(KUBEREC_KFP_ENDPOINT=f"http://127.0.0.1:{free_port()}", KUBEREC_COOLDOWN_SECONDS="0")
     with pytest.raises(ClusterError, match="check KUBEREC_KFP_ENDPOINT"):
@@ -172,9 +170,7 @@ def test_a_cluster_that_is_away_uses_no_window_up(
     assert len(server.runs) == 1
 
 
-def test_a_pushgateway_that_is_away_stops_no_retraining(
-    shop: Shop, job: Job, server: KfpServer, free_port: Callable[[], int]
-) -> None:
+def test_a_pushgateway_that_is_away_stops_no_retraining(shop: Shop, job: Job, server: KfpServer) -> None:
     shop.serve(hours(0), dearer=DEARER)
     silent = shop.job(KUBEREC_KFP_ENDPOINT=server.url, KUBEREC_PUSHGATEWAY=f"http://127.0.0.1:{free_port()}")
     with pytest.raises(StorageError, match="check KUBEREC_PUSHGATEWAY"):

@@ -13,7 +13,7 @@ from components.evaluation.protocols.log import microseconds
 from components.evaluation.protocols.setting import Setting
 from feature_repo.dataset.tables import PreparedTables, item_universe
 from tests.components.evaluation.logs import ragged
-from tests.components.validation.prepared import START, config, event, make_served, write_prepared
+from tests.kit.prepared_tables import START, config, event, make_served, write_prepared
 
 OWN = [event(number) for number in range(40)]
 SERVED = START + timedelta(days=20)

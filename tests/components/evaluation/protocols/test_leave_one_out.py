@@ -17,7 +17,7 @@ from components.evaluation.protocols.setting import Setting
 from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.errors import DatasetError
 from tests.components.evaluation.logs import log
-from tests.components.validation.prepared import START, config, write_prepared
+from tests.kit.prepared_tables import START, config, write_prepared
 
 
 def test_the_last_event_is_test_and_the_last_but_one_validation() -> None:

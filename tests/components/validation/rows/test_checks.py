@@ -15,7 +15,7 @@ from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import TABLES
 from feature_repo.dataset.tables import TIMESTAMP, PreparedTables
 from feature_repo.errors import DatasetError
-from tests.components.validation.prepared import START, Row, config, event, write_prepared
+from tests.kit.prepared_tables import START, Row, config, event, write_prepared
 
 NOW = (START + timedelta(days=30)).timestamp()
 

@@ -15,7 +15,7 @@ from components.validation.tfdv.drift import Spans
 from components.validation.tfdv.schema import kept_schemas
 from components.validation.tfdv.summary import bars
 from feature_repo.storage.files import write_parquet
-from tests.components.validation.prepared import START
+from tests.kit.prepared_tables import START
 
 
 def test_times_become_numbers_and_empty_columns_go() -> None:

@@ -11,7 +11,7 @@ from components.validation.tfdv.schema import kept_schemas, schema_version
 from feature_repo.errors import QualityError, StorageError
 from feature_repo.storage.files import read_json
 from feature_repo.storage.remote_folder import RemoteFolder
-from tests.components.validation.prepared import config, event, write_prepared
+from tests.kit.prepared_tables import config, event, write_prepared
 
 
 @pytest.fixture(scope="module")

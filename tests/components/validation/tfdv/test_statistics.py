@@ -17,7 +17,7 @@ from components.validation.gate import require_schema
 from components.validation.tfdv.schema import schema_version
 from feature_repo.errors import QualityError, SettingsError
 from feature_repo.storage.files import read_json
-from tests.components.validation.prepared import START, config, event, write_prepared
+from tests.kit.prepared_tables import START, config, event, write_prepared
 
 NUM_EVENTS = 6_000
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tests.components.validation.prepared import START, config, write_prepared
+from tests.kit.prepared_tables import START, config, write_prepared
 
 DAYS = 45
 NUM_USERS = 12

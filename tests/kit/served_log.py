@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from inference.api.events import Event, checked
 from inference.log.writer import LogWriter
 from inference.metrics import Metrics
-from tests.inference import world
+from tests.kit import world
 
 
 class Counted:

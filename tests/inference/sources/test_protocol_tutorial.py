@@ -22,7 +22,7 @@ from inference.models.part import Part, PositiveEvents
 from inference.recommender import Recommender
 from inference.sources.protocol import Source
 from inference.stages import Stages
-from tests.inference import world
+from tests.kit import world
 
 
 # 1. The data of the source: the items first taken last, fitted from the log, saved in the bundle as one file.

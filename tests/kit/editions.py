@@ -26,8 +26,8 @@ from inference.models.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOW
 from inference.models.index import ItemIndex
 from inference.models.popularity import Popularity
 from inference.models.towers import Towers
-from tests.inference import world
-from tests.inference.bundle_factory import FACTS, content_of, fit_ranker
+from tests.kit import world
+from tests.kit.bundle_factory import FACTS, content_of, fit_ranker
 
 EVERY = 11  # edition k lacks the items k, k + 11, ...
 

@@ -12,7 +12,7 @@ from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import HISTORY_ARRAYS, FeatureSet
 from feature_repo.storage.files import write_parquet
 from inference.feature_store import StoreSettings, materialize
-from tests.inference import world
+from tests.kit import world
 
 STAMP = datetime.fromtimestamp(world.NOW - world.DAY, UTC)
 

@@ -12,7 +12,6 @@ import pytest
 
 from components.features.build import connect, read_log
 from feature_repo.dataset.tables import PreparedTables
-from feature_repo.features.ages import moment_of
 from feature_repo.features.choice import choose_features
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.groups.cross import CROSS_GROUPS
@@ -25,10 +24,11 @@ from feature_repo.features.snapshots.assembly import active_groups, snapshot_row
 from feature_repo.features.snapshots.calendar import Calendar, Column, LogTables
 from feature_repo.features.snapshots.intervals import attributes
 from feature_repo.features.snapshots.labels import outcomes
-from tests.components.validation.prepared import config, event, write_prepared
-from tests.feature_repo import logs
+from tests.kit import random_log
+from tests.kit.prepared_tables import config, event, write_prepared
 
 SOURCES = ("near", "popular")
+
 
 World = tuple[LogTables, Calendar, FeatureSet]
 
@@ -36,7 +36,7 @@ World = tuple[LogTables, Calendar, FeatureSet]
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     directory = tmp_path_factory.mktemp("world")
-    tables = PreparedTables.open(logs.write(directory, logs.rows(seed=2, num_events=150)))
+    tables = PreparedTables.open(random_log.write(directory, random_log.rows(seed=2, num_events=150)))
     connection = connect(directory)
     yield read_log(connection, tables), Calendar.of(tables.split), choose_features(tables, SOURCES)
     connection.disconnect()
@@ -143,20 +143,6 @@ def test_impressions_without_columns_still_make_rows(world: World) -> None:
 
     bare = tuple(name for name in chosen.user_numeric if "impressions" not in name and name != "ctr_30d")
     assert days(bare) == days(chosen.user_numeric)
-
-
-def test_ages_are_stored_as_moments() -> None:
-    assert moment_of("days_since_signup") == "signup_at"
-    assert moment_of("age_days") == "created_at"
-    assert moment_of("num_click_7d") is None
-    owned = FeatureSet(
-        objectives=("click",),
-        user_numeric=("days_since_last_event", "days_since_visit"),
-        user_extras=("days_since_visit",),
-        item_numeric=("age_days", "log_price"),
-    )
-    assert owned.user_ages == {"days_since_last_event": "last_event_at"}
-    assert owned.item_ages == {"age_days": "created_at"}
 
 
 def test_serving_needs_no_ibis() -> None:

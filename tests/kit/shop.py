@@ -10,7 +10,7 @@ import numpy as np
 
 from components.features import build_features
 from feature_repo.dataset.config import DatasetConfig
-from tests.components.validation.prepared import START, config, event, write_prepared
+from tests.kit.prepared_tables import START, config, event, write_prepared
 
 DAY = 86_400.0
 DAYS = 40

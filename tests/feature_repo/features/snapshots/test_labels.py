@@ -1,10 +1,9 @@
-"""What a log says later than it happened: labels that events bring, and orders of several lines."""
+"""A label that an event brings counts from the day of the event."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -12,8 +11,8 @@ import pyarrow.parquet as pq
 from components.features.build import build_features
 from components.ingest import ingest
 from feature_repo.dataset.tables import TIMESTAMP
-from feature_repo.features.directory import FeaturesDirectory
-from tests.components.validation.prepared import START, config, event, write_prepared
+from tests.feature_repo.features.snapshot_rows import rows_of
+from tests.kit.prepared_tables import START
 
 CONFIG = """
 name = "shop"
@@ -21,12 +20,6 @@ name = "shop"
 click = ["view", "purchase"]
 convert = ["purchase"]
 """
-
-
-def rows_of(features: Path, view: str, key: str, entity: str) -> dict[datetime, dict[str, Any]]:
-    """Snapshot rows of an entity by their stamp."""
-    rows = pq.read_table(FeaturesDirectory(features).snapshots / f"{view}.parquet").to_pylist()
-    return {row["event_timestamp"]: row for row in rows if row[key] == entity}
 
 
 def test_a_joined_label_counts_from_the_day_it_was_known(tmp_path: Path) -> None:
@@ -61,17 +54,3 @@ def test_a_joined_label_counts_from_the_day_it_was_known(tmp_path: Path) -> None
     user = rows_of(tmp_path / "features", "user_stats", "user_id", "u2")
     assert {user[stamp]["ctr_30d"] for stamp in before} == {0.0}
     assert all(user[stamp]["ctr_30d"] > 0.0 for stamp in after)
-
-
-def test_an_order_counts_though_its_first_line_has_no_price(tmp_path: Path) -> None:
-    def line(number: int, session: str, price: float | None) -> dict[str, Any]:
-        changes = {"event_type": "purchase", "user_id": "buyer", "session_id": session, "price": price}
-        return event(number, timestamp=START + timedelta(hours=number - 1000), **changes)
-
-    lines = [line(1000, "a", None), line(1001, "a", 10.0), line(1002, "a", 4.0), line(1003, "b", 20.0)]
-    tables = write_prepared(
-        tmp_path / "tables", config(), interactions=[*(event(number) for number in range(400)), *lines]
-    )
-    build_features(tables, tmp_path / "features")
-    rows = rows_of(tmp_path / "features", "user_stats", "user_id", "buyer")
-    assert {row["mean_order_value"] for row in rows.values()} == {17.0}

@@ -1,10 +1,10 @@
-"""The classes of every package, read from the sources without importing them."""
+"""The checkout: its root, its packages, and their classes, read from the sources without importing them."""
 
 import ast
 from collections.abc import Iterator
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("feature_repo", "inference", "components", "pipelines", "monitoring")
 
 

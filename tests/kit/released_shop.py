@@ -24,10 +24,10 @@ from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings, materialize
 from inference.feature_store.historical import HistoricalFeatures
 from inference.sources import configured
-from tests.components.validation.prepared import START
-from tests.feature_repo import logs
+from tests.kit import random_log
+from tests.kit.prepared_tables import START
 
-END = START + timedelta(days=logs.DAYS)
+END = START + timedelta(days=random_log.DAYS)
 CONFIG = """
 name = "shop"
 [objectives]
@@ -55,7 +55,7 @@ def write_table(directory: Path, table: str, rows: list[dict[str, Any]]) -> None
 
 def write_dataset(directory: Path, seed: int = 5) -> dict[str, list[dict[str, Any]]]:
     """Writes a dataset without impressions and returns its rows; every item has been in stock all along."""
-    rows = logs.rows(seed)
+    rows = random_log.rows(seed)
     rows.pop("impressions")
     rows["items"] = [{**row, "in_stock": True, "regions": None} for row in rows["items"] if "valid_from" not in row]
     directory.mkdir(parents=True)

@@ -17,10 +17,11 @@ import httpx
 from inference.bundles.bundle import Bundle
 from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings
-from tests.inference.features import fill_store
+from tests.kit.checkout import ROOT
+from tests.kit.online_store import fill_store
+from tests.kit.ports import free_port
 
 START_SECONDS = 120.0
-ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass
@@ -89,9 +90,7 @@ class Serving:
         return self.client.get("/metrics").text
 
 
-def make(
-    directory: Path, free_port, bundles: list[Bundle], *, redis: str = "", url: str = "", **settings: str
-) -> Serving:
+def make(directory: Path, bundles: list[Bundle], *, redis: str = "", url: str = "", **settings: str) -> Serving:
     """Servers over a store with the bundles published, the first of them current, and its features online.
 
     The store is at `url`, or a directory; its features are in a directory or in Redis.

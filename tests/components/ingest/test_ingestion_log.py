@@ -16,8 +16,8 @@ from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
-from tests.components.ingest.parts import event, slate, write_part
-from tests.object_store import ObjectStore
+from tests.kit.log_parts import event, slate, write_part
+from tests.kit.object_store import ObjectStore
 
 END = START + timedelta(hours=8 * 59)  # of the dataset
 SERVED = END + timedelta(minutes=10)

@@ -14,7 +14,7 @@ from inference.bundles.manifest import Facts
 from inference.hydrators.protocol import UserReader
 from inference.models.artifacts import Artifacts
 from inference.models.towers import Towers
-from tests.inference import world
+from tests.kit import world
 
 FACTS = Facts(
     dataset="world",

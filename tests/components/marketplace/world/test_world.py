@@ -14,7 +14,6 @@ from components.marketplace.world.events import CLICK, PURCHASE
 from components.marketplace.world.vocabulary import CATEGORIES
 from components.marketplace.world.world import World, sigmoid
 from feature_repo.dataset.split import DAY
-from feature_repo.errors import SettingsError
 
 NOON = LOG_START + 8 * DAY + 43_200.0
 
@@ -136,17 +135,3 @@ def test_a_sold_out_category_leaves_the_shelf_and_the_items_table() -> None:
     assert set(changed["item_id"].to_pylist()) == set(market.catalogue.item_ids)
     sold_out = changed.filter(pc.invert(changed["in_stock"]))["category"].to_pylist()
     assert sold_out.count("Tea") == tea.sum()
-
-
-@pytest.mark.parametrize(
-    ("size", "changes", "named"),
-    [
-        ("huge", {}, "huge"),
-        ("tiny", {"shift": {"from_day": 1, "category_boost": {"Cheese": 1}}}, "Cheese"),
-        ("tiny", {"shift": {"from_day": 1, "sold_out": ["Cheese"]}}, "Cheese"),
-        ("tiny", {"defects": {"null_users": 3}}, "null_users"),
-    ],
-)
-def test_an_unusable_configuration_is_refused_in_a_sentence(size: str, changes: dict, named: str) -> None:
-    with pytest.raises(SettingsError, match=named):
-        config_for(size, **changes)

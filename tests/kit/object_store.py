@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +16,8 @@ from typing import Any
 from uuid import uuid4
 
 import botocore.session
+
+from tests.kit.ports import free_port
 
 START_SECONDS = 60.0
 REGION = "us-east-1"
@@ -83,9 +85,9 @@ class ObjectStore:
 
 
 @contextmanager
-def started(free_port: Callable[[], int], log: Path) -> Iterator[ObjectStore]:
-    """A server on a free port of the loopback, ended with the block."""
-    port = free_port()
+def started(log: Path, port: int = 0) -> Iterator[ObjectStore]:
+    """A server on a port of the loopback (0: a free port), ended with the block."""
+    port = port or free_port()
     command = [sys.executable, "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
     with log.open("wb") as output:
         process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT)
