@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packages import PACKAGES, ROOT
+from tests.kit.checkout import PACKAGES, ROOT
 
 FOLDER_PAGES = tuple(ROOT / folder / "README.md" for folder in (*PACKAGES, "manifests", "tests"))
 PAGES = (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *FOLDER_PAGES)

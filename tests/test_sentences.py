@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from tests.packages import PACKAGES, ROOT, classes
+from tests.kit.checkout import PACKAGES, ROOT, classes
 
 ERRORS = ROOT / "feature_repo" / "errors.py"
 BEGINNING = re.compile(r"[A-Z0-9\"'`]")

@@ -65,7 +65,9 @@ class Split(BaseModel):
         """
         step = step or self.step
         steps = math.ceil((self.log_end - self.log_start) / step - 1e-9)
-        return np.round(self.log_end - np.arange(max(steps, 1))[::-1] * step, 6)
+        exact = self.log_end - np.arange(max(steps, 1))[::-1] * step
+        # The boundaries of the spans are rounded like this: numpy's `round` may differ from it in the last bit.
+        return np.array([round(cut, 6) for cut in exact.tolist()])
 
     def cuts_within(self, start: float, end: float) -> npt.NDArray[np.float64]:
         """The cuts at or after `start` and before `end`, ascending unix seconds."""

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feature_repo.dataset.config import DatasetConfig
@@ -43,6 +43,7 @@ def test_days_are_kept_where_they_fit_and_scaled_down_where_not(
     assert days_back(make_split(config(**declared), END - span_days * DAY, END)) == expected
 
 
+@example(span=1.41796875, days={})
 @given(span=st.floats(1e-3, 4000 * DAY), days=st.sampled_from([{}, {"test_days": 1}, {"validation_days": 30}]))
 def test_boundaries_are_in_order_and_lie_on_cuts(span: float, days: dict[str, int]) -> None:
     split = make_split(config(**days), END - span, END)

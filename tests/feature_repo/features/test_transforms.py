@@ -75,7 +75,9 @@ class User:
     country: str = ""
 
 
-events = st.tuples(st.integers(0, len(ITEMS) - 1), st.integers(1, 2), st.floats(0, 90, width=32))
+# Days ago; times of a log are whole microseconds.
+ages = st.floats(0, 90, width=32).map(lambda days: round(days * DAY * 1e6) / 1e6 / DAY)
+events = st.tuples(st.integers(0, len(ITEMS) - 1), st.integers(1, 2), ages)
 users = st.builds(
     User,
     history=st.lists(events, max_size=12).map(lambda found: tuple(sorted(found, key=lambda event: -event[2]))),
