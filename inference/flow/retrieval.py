@@ -100,11 +100,12 @@ class Retrieval:
         """Returns the candidates that every filter keeps; removed candidates are counted by filter."""
         for rule in self._filters:
             judged = rule.applies(batch)
-            if not judged.any():
+            if judged.all():
+                mask = rule(batch, candidates)
+            elif judged.any():
+                mask = rule(batch, candidates) | ~judged[candidates.query_index]
+            else:
                 continue
-            mask = rule(batch, candidates)
-            if not judged.all():
-                mask = mask | ~judged[candidates.query_index]
             removed = len(mask) - int(np.count_nonzero(mask))
             if removed:
                 candidates = candidates.keep(mask)

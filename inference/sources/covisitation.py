@@ -62,12 +62,12 @@ class CovisitationSource(Source):
         words = Wording(self.artifacts)
         query = batch.queries[place]
         if surface_of(batch.queries[place].surface).seeded:
-            seed = int(self.artifacts.seed_rows([query])[0])
+            seed = self.artifacts.row_of(query.item_id)
             return [f"Others who chose {words.title(seed)} chose this too" if seed >= 0 else None] * len(rows)
         history = batch.users.history
         first, stop = int(history.offsets[place]), int(history.offsets[place + 1])
         seeds, grades = history.rows[first:stop], history.grades[first:stop].astype(np.int64)
-        last = int(self.artifacts.last_rows([query])[0])
+        last = self.artifacts.row_of(query.last_item_id)
         if last >= 0:
             seeds, grades = np.append(seeds, np.int32(last)), np.append(grades, 1)
         if len(seeds) == 0:

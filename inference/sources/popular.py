@@ -54,7 +54,7 @@ class PopularSource(FallbackSource):
     def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
         """Names where the item is popular: in the country, on a seeded surface in the category, else everywhere."""
         if surface_of(batch.queries[place].surface).seeded:
-            seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
+            seed = self.artifacts.row_of(batch.queries[place].item_id)
             if seed < 0:
                 return ["Popular right now"] * len(rows)
             category = Wording(self.artifacts).category(seed)

@@ -62,7 +62,7 @@ class TwoTowerSource(Source):
         """Names the seed, or the category or brand that the user's history shares with the item."""
         words = Wording(self.artifacts)
         if surface_of(batch.queries[place].surface).seeded:
-            seed = int(self.artifacts.seed_rows([batch.queries[place]])[0])
+            seed = self.artifacts.row_of(batch.queries[place].item_id)
             return [f"Similar to {words.title(seed)}" if seed >= 0 else None] * len(rows)
         tastes = self._tastes(batch, place)
         return [self._picked(int(row), tastes, words) for row in rows]
