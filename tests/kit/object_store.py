@@ -102,9 +102,11 @@ def started(log: Path, port: int = 0) -> Iterator[ObjectStore]:
 def _wait_for(made: ObjectStore) -> None:
     deadline = time.monotonic() + START_SECONDS
     while made.process.poll() is None and time.monotonic() < deadline:
-        try:
-            urllib.request.urlopen(f"{made.endpoint}/moto-api/", timeout=2).close()
-            return
-        except urllib.error.URLError:
-            time.sleep(0.05)
+        if "Running on" in made.log.read_text():  # else a server of another process may answer on the port
+            try:
+                urllib.request.urlopen(f"{made.endpoint}/moto-api/", timeout=2).close()
+                return
+            except urllib.error.URLError:
+                pass
+        time.sleep(0.05)
     raise AssertionError(f"the S3 server did not answer:\n{made.log.read_text()}")

@@ -33,7 +33,7 @@ def image(request: pytest.FixtureRequest) -> Image:
 
 def test_there_are_the_images_that_pods_and_steps_name(documents: list[Document]) -> None:
     named = {one["image"] for pod in pods(documents) for one in pod.containers if one["image"].startswith("kuberec/")}
-    steps = "\n".join(path.read_text() for path in (ROOT / "components").rglob("component.py"))
+    steps = "\n".join(path.read_text() for path in (ROOT / "components").rglob("*.py"))
     named |= set(re.findall(r'"(kuberec/[a-z]+:[0-9.]+)"', steps))
     assert named == {f"kuberec/{name}:{PROJECT['version']}" for name in images()}
 
@@ -82,7 +82,7 @@ def test_a_job_starts_what_its_image_has(documents: list[Document]) -> None:
 def test_the_transformer_starts_with_the_arguments_that_kserve_adds(serving_python: Path) -> None:
     added = ["--model_name", "recommender", "--predictor_host", "recommender-predictor.kuberec", "--http_port", "8080"]
     done = _run(serving_python, images()["serving"].command, added, ROOT)
-    assert done.stderr.strip() == "error: KUBEREC_STORE cannot be used: field required."
+    assert done.stderr.strip() == "error: KUBEREC_STORE is not set, and it has no default: set it."
 
 
 @pytest.mark.long
@@ -102,7 +102,7 @@ def test_the_entry_point_runs_on_the_packages_of_the_image_alone(name: str, tmp_
     if name == "pipeline":
         assert done.returncode == 0, done.stderr
     else:
-        assert done.stderr.strip() == "error: KUBEREC_STORE cannot be used: field required."
+        assert done.stderr.strip() == "error: KUBEREC_STORE is not set, and it has no default: set it."
 
 
 def _run(python: Path, command: list[str], arguments: list[str], code: Path) -> subprocess.CompletedProcess[str]:
