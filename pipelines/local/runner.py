@@ -95,6 +95,7 @@ def run_pipeline(
     for name_of, value in STEP_ENVIRONMENT.items():
         os.environ.setdefault(name_of, value)
     console = RunConsole(sys.stdout, run_dir / "pipeline.log")
+    started_before = _children()
     try:
         with contextlib.redirect_stdout(console), _kept_steps_logged(console), warnings.catch_warnings():
             # The local runner warns that it ignores resource requests and images, which only matter in a cluster.
@@ -107,7 +108,7 @@ def run_pipeline(
             raise
         raise RunFailed(_failure_sentence(console, run_dir), console.step) from failure
     except KeyboardInterrupt as stop:
-        _end_children()
+        _end_processes(started_before)
         kept = "; finished steps are kept, and the same command resumes after them" if keep else ""
         raise Stopped(f"The run was stopped{kept}.") from stop
     finally:
@@ -126,9 +127,18 @@ def _failure_sentence(console: RunConsole, run_dir: Path) -> str:
     return f"The step {console.step} {ended}; its output is in {run_dir / 'pipeline.log'}."
 
 
-def _end_children() -> None:
-    """Ends the process of the step, because an interrupt may have reached only this process."""
-    children = psutil.Process().children(recursive=True)
+def _children() -> set[psutil.Process]:
+    """All processes that this process or one of its children started and that still run."""
+    return set(psutil.Process().children(recursive=True))
+
+
+def _end_processes(started_before: set[psutil.Process]) -> None:
+    """Ends the process of the step, because an interrupt may have reached only this process.
+
+    Args:
+        started_before: Processes that the run did not start; they keep running.
+    """
+    children = list(_children() - started_before)
     for child in children:
         with contextlib.suppress(psutil.NoSuchProcess):
             child.terminate()

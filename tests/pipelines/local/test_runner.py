@@ -115,12 +115,18 @@ def test_a_step_that_fails_ends_the_run_with_a_sentence(
         assert log.read_text().count("Traceback") == 2
 
 
-def test_an_interrupted_run_leaves_no_step(settings: PipelineSettings, tmp_path: Path) -> None:
+def test_an_interrupted_run_leaves_no_step_and_ends_no_other_process(
+    settings: PipelineSettings, tmp_path: Path
+) -> None:
     mark = tmp_path / "mark"
     arguments = {"run_pid": os.getpid(), "mark": str(mark)}
-    with pytest.raises(Stopped, match="finished steps are kept"):
-        run_pipeline(wait, arguments, settings, name="shop", run_dir=tmp_path / "run")
-    assert not psutil.pid_exists(int(mark.read_text()))
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+        with pytest.raises(Stopped, match="finished steps are kept"):
+            run_pipeline(wait, arguments, settings, name="shop", run_dir=tmp_path / "run")
+        assert not psutil.pid_exists(int(mark.read_text()))
+        assert other.poll() is None
+        other.communicate(b"\n", timeout=30)
+    assert other.returncode == 0
 
 
 def test_a_folder_is_one_process_s_and_free_after_it(tmp_path: Path) -> None:
