@@ -23,7 +23,7 @@ from inference.bundles.manifest import Facts
 from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings, materialize
 from inference.feature_store.historical import HistoricalFeatures
-from inference.sources import configured
+from inference.sources import configured, parts_of
 from tests.kit import random_log
 from tests.kit.prepared_tables import START
 
@@ -87,6 +87,10 @@ def release(dataset: Path, out: Path, store: BundleStore, *online: StoreSettings
         parts.mkdir(parents=True)
         fit_neighbours(events, len(item_ids), end, CovisitationConfig()).save(parts)
         fit_popularity(events, len(item_ids), end, 7.0).save(parts)
+        for kind in parts_of(feature_set.sources):
+            part = kind.fit_from(events, len(item_ids), end)
+            if part is not None:
+                part.save(parts)
         content = BundleContent(
             feature_set=feature_set,
             items=reader.items(end),

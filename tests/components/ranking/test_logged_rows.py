@@ -43,7 +43,7 @@ from inference.models.artifacts import Artifacts
 from inference.models.contents import Contents
 from inference.recommender import Recommender
 from inference.scorers.protocol import Scorer
-from inference.sources import configured
+from inference.sources import configured, parts_of
 from inference.stages import Stages
 from tests.kit import served_log
 
@@ -97,6 +97,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
     online = OnlineFeatures(feature_set, features.item_ids(), online_place)
     with HistoricalFeatures(features.path) as reader:
         events = Events.read(tables, features.item_ids())
+        light = [kind.fit_from(events, len(features.item_ids()), end) for kind in parts_of(feature_set.sources)]
         offline = Artifacts(
             version="v1",
             feature_set=feature_set,
@@ -107,6 +108,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
         ).with_parts(
             fit_neighbours(events, len(features.item_ids()), end, CovisitationConfig()),
             fit_popularity(events, len(features.item_ids()), end, 7.0),
+            *[part for part in light if part is not None],
         )
         served = Artifacts(**{**vars(offline), "items": online.items(end)})
         slates = Recommender(served, Stages.of(served, online, PriceScorer())).recommend(asked(tables, end))
