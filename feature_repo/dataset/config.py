@@ -6,6 +6,7 @@ contradictory settings raise an error of one sentence that names the file and th
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Mapping
 from functools import cached_property
@@ -116,10 +117,13 @@ class DatasetConfig(_Section):
         if not path.parent.is_dir():
             raise DatasetError(f"{path.parent} is not a directory: name the folder that holds {CONFIG_FILE}.")
         try:
-            content = tomllib.loads(path.read_text(encoding="utf-8"))
+            content = tomllib.loads(_read_text(path))
         except FileNotFoundError as error:
-            raise DatasetError(f"{path} is missing: a dataset needs it to name its objectives.") from error
-        except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+            problem = f"is a link to {path.readlink()}, which does not exist" if path.is_symlink() else "is missing"
+            raise DatasetError(f"{path} {problem}: a dataset needs it to name its objectives.") from error
+        except OSError as error:
+            raise DatasetError(f"{path} cannot be read: {error.strerror}.") from error
+        except tomllib.TOMLDecodeError as error:
             raise DatasetError(f"{path} cannot be read as TOML: {error}.") from error
         try:
             return cls.model_validate(content)
@@ -201,6 +205,8 @@ class DatasetConfig(_Section):
             for name, mapped in getattr(self.columns, table).items():
                 if name not in allowed:
                     raise ValueError(f"unknown key 'columns.{table}.{name}'; known are {', '.join(allowed)}")
+                if not all((mapped,) if isinstance(mapped, str) else mapped):
+                    raise ValueError(f"columns.{table}.{name} names a column without a name; name the column first")
                 if not isinstance(mapped, str) and name not in labels:
                     raise ValueError(
                         f"columns.{table}.{name} is a list, which only label columns of impressions may be"
@@ -214,6 +220,8 @@ class DatasetConfig(_Section):
             names = [*extras.categorical, *extras.numerical]
             taken = {name.lower(): name for name in (*CONTRACT_COLUMNS[table], *RESERVED_COLUMNS)}
             for name in names:
+                if not name:
+                    raise ValueError(f"features.{table} lists a column without a name; name the column first")
                 if INVALID_CHARACTERS.intersection(name):
                     raise ValueError(
                         f"features.{table} lists {name!r}, which is not a valid name in a model; "
@@ -234,6 +242,21 @@ class DatasetConfig(_Section):
             for value in values:
                 if seen.setdefault(value, surface) != surface:
                     raise ValueError(f"surfaces.{surface} lists '{value}', which surfaces.{seen[value]} lists too")
+
+
+def _read_text(path: Path) -> str:
+    """The text of a file in UTF-8, with or without a byte order mark; another encoding raises DatasetError."""
+    content = path.read_bytes()
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in content:
+        raise DatasetError(f"{path} cannot be read as TOML: it is written in UTF-16 or UTF-32; save it as UTF-8.")
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise DatasetError(
+            f"{path} cannot be read as TOML: line {line} holds the byte 0x{content[error.start]:02x}, which is not "
+            "UTF-8; save it as UTF-8."
+        ) from error
 
 
 def _sentence(error: ValidationError) -> str:

@@ -117,3 +117,43 @@ def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:
     (tmp_path / "dataset.toml").write_bytes(b"name = '\xff'")
     with pytest.raises(DatasetError, match="cannot be read as TOML"):
         DatasetConfig.load(tmp_path)
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_byte_order_mark_and_line_ends_of_windows_are_read(tmp_path: Path, encoding: str, end: str) -> None:
+    text = MINIMAL.replace("view", "vué").replace("\n", end)
+    (tmp_path / "dataset.toml").write_bytes(text.encode(encoding))
+    assert DatasetConfig.load(tmp_path).event_grades == {"vué": 1, "purchase": 2}
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-16-le", "utf-16-be", "utf-32"])
+def test_other_encodings_are_refused_in_words(tmp_path: Path, encoding: str) -> None:
+    (tmp_path / "dataset.toml").write_bytes(MINIMAL.encode(encoding))
+    with pytest.raises(DatasetError, match=r"dataset\.toml .* UTF-16 or UTF-32; save it as UTF-8\.$"):
+        DatasetConfig.load(tmp_path)
+
+
+def test_a_byte_of_another_encoding_is_named_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").write_bytes(MINIMAL.replace("view", "vué").encode("latin-1"))
+    with pytest.raises(DatasetError, match=r"line 3 holds the byte 0xe9, which is not UTF-8"):
+        DatasetConfig.load(tmp_path)
+
+
+def test_a_broken_link_is_not_a_missing_file(tmp_path: Path) -> None:
+    (tmp_path / "dataset.toml").symlink_to("/nowhere")
+    with pytest.raises(DatasetError, match=r"dataset\.toml is a link to /nowhere, which does not exist"):
+        DatasetConfig.load(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[columns.items]\nbrand = ""\n',
+        '[columns.impressions]\nclick = ["a", ""]\n',
+        '[features.items]\ncategorical = [""]\n',
+    ],
+)
+def test_a_column_without_a_name_cannot_be_read(tmp_path: Path, text: str) -> None:
+    with pytest.raises(DatasetError, match="a column without a name"):
+        load(tmp_path, MINIMAL + text)
