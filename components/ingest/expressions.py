@@ -6,12 +6,17 @@ the contract does not allow has no expression. Values that cannot be read are fo
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 import pyarrow as pa
 from pyarrow import types
 
 LARGEST_EXACT = 2**53  # a float cannot distinguish larger whole numbers
+MOST_DIGITS = 38  # DuckDB reads longer decimals as floats
+# Years of a time, first and last. Outside of them a time is missing: Python and RFC 3339 end at the year 9999, and a
+# `since` beyond these years stands for an unknown date, such as 9999-12-31.
+YEARS = {"time": (1, 9999), "since": (1900, 2199)}
 
 # Way of reading -> SQL type of the prepared column.
 SQL_TYPES = {
@@ -20,6 +25,7 @@ SQL_TYPES = {
     "text!": "VARCHAR",
     "regions": "VARCHAR",
     "time": "TIMESTAMPTZ",
+    "since": "TIMESTAMPTZ",
     "number": "DOUBLE",
     "propensity": "DOUBLE",
     "flag": "BOOLEAN",
@@ -33,6 +39,7 @@ EXPECTED = {
     "text!": "text",
     "regions": "text or lists of text",
     "time": "timestamps or dates; text is not read as time",
+    "since": "timestamps or dates; text is not read as time",
     "number": "numbers",
     "propensity": "numbers",
     "flag": "true/false or 0/1",
@@ -49,38 +56,45 @@ class Expression:
         sql: The value, of the type in SQL_TYPES.
         bad: SQL condition under which a source value cannot be read; None if every value can be read.
         source: The source value in SQL, shown in errors.
+        missing: SQL condition under which a source value is read as missing and reported; None if that cannot happen.
+        words: What such a value is, in words.
     """
 
     sql: str
     bad: str | None = None
     source: str = ""
+    missing: str | None = None
+    words: str = ""
 
 
 def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | None:
     """The expression that reads `source` (SQL) of an Arrow type in a way of SQL_TYPES; None if the type is invalid."""
-    kind = kind.value_type if types.is_dictionary(kind) else kind
     if types.is_null(kind):
         return Expression(f"CAST(NULL AS {SQL_TYPES[reading]})")
+    value = _plain(source, kind)
     expression = {
         "id": _id,
         "text": _text,
         "text!": _strict_text,
         "regions": _regions,
         "time": _time,
+        "since": _since,
         "number": _number,
         "propensity": _propensity,
         "flag": _flag,
         "position": _position,
         "label": _label,
-    }[reading](source, kind)
-    return None if expression is None else Expression(expression.sql, expression.bad, source)
+    }[reading](value.sql, value.kind)
+    if expression is None:
+        return None
+    return replace(expression, bad=value.bad or expression.bad, source=source)
 
 
 def read_folder(value: str, reading: str) -> Expression | None:
     """The expression that reads the value of a hive folder (SQL text); None if a folder cannot be read this way."""
     if reading in ("id", "text", "text!", "regions"):
         return Expression(value)
-    if reading in ("time", "number"):
+    if reading in ("time", "since", "number"):
         cast = f"TRY_CAST({value} AS {SQL_TYPES[reading]})"
         return Expression(cast, f"{value} IS NOT NULL AND {cast} IS NULL", value)
     return None
@@ -96,8 +110,33 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
-def _is_text(kind: pa.DataType) -> bool:
-    return bool(types.is_string(kind) or types.is_large_string(kind) or types.is_string_view(kind))
+@dataclass(frozen=True)
+class _Plain:
+    """A source value in SQL and its Arrow type, without encodings; `bad` is a condition of values without a text."""
+
+    sql: str
+    kind: pa.DataType
+    bad: str | None = None
+
+
+def _plain(source: str, kind: pa.DataType) -> _Plain:
+    """A value without dictionary, view, extension or binary encoding: UUID and JSON become text, bytes are UTF-8."""
+    if types.is_dictionary(kind):
+        return _plain(source, kind.value_type)
+    if isinstance(kind, pa.UuidType):
+        return _Plain(f"CAST({source} AS VARCHAR)", pa.string())
+    if isinstance(kind, pa.BaseExtensionType):
+        inner = _plain(source, kind.storage_type)
+        is_text = types.is_string(inner.kind) and inner.bad is None
+        return _Plain(f"CAST({inner.sql} AS VARCHAR)", inner.kind) if is_text else inner
+    if types.is_large_string(kind) or types.is_string_view(kind):
+        return _Plain(source, pa.string())
+    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
+        text = f"TRY(decode({source}))"
+        return _Plain(text, pa.string(), f"{source} IS NOT NULL AND {text} IS NULL")
+    if types.is_decimal(kind) and kind.precision > MOST_DIGITS:
+        return _Plain(source, pa.float64())
+    return _Plain(source, kind)
 
 
 def _is_fractional(kind: pa.DataType) -> bool:
@@ -105,7 +144,13 @@ def _is_fractional(kind: pa.DataType) -> bool:
 
 
 def _is_list(kind: pa.DataType) -> bool:
-    return bool(types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind))
+    return bool(
+        types.is_list(kind)
+        or types.is_large_list(kind)
+        or types.is_fixed_size_list(kind)
+        or types.is_list_view(kind)
+        or types.is_large_list_view(kind)
+    )
 
 
 def _finite(source: str) -> str:
@@ -121,7 +166,7 @@ def _whole(source: str) -> str:
 
 
 def _id(source: str, kind: pa.DataType) -> Expression | None:
-    if _is_text(kind):
+    if types.is_string(kind):
         return Expression(f"nullif({source}, '')")
     if types.is_integer(kind) or (types.is_decimal(kind) and kind.scale == 0):
         return Expression(f"CAST({source} AS VARCHAR)")
@@ -136,7 +181,7 @@ def _id(source: str, kind: pa.DataType) -> Expression | None:
 
 
 def _strict_text(source: str, kind: pa.DataType) -> Expression | None:
-    return Expression(f"nullif({source}, '')") if _is_text(kind) else None
+    return Expression(f"nullif({source}, '')") if types.is_string(kind) else None
 
 
 def _text(source: str, kind: pa.DataType) -> Expression | None:
@@ -149,8 +194,8 @@ def _text(source: str, kind: pa.DataType) -> Expression | None:
             f"ELSE CAST({source} AS VARCHAR) END"
         )
     if _is_list(kind):
-        element = _text("element", kind.value_type)
-        return None if element is None else Expression(_joined(source, element.sql))
+        element = read_column("element", kind.value_type, "text")
+        return None if element is None or element.bad else Expression(_joined(source, element.sql))
     return _id(source, kind)
 
 
@@ -162,20 +207,40 @@ def _joined(source: str, element: str) -> str:
 def _regions(source: str, kind: pa.DataType) -> Expression | None:
     if _is_list(kind):
         return _text(source, kind)
-    if _is_text(kind):
+    if types.is_string(kind):
         return Expression(_joined(f"regexp_split_to_array({source}, '[|;,]')", "trim(element)"))
     return None
 
 
 def _time(source: str, kind: pa.DataType) -> Expression | None:
+    return _moment(source, kind, *YEARS["time"])
+
+
+def _since(source: str, kind: pa.DataType) -> Expression | None:
+    return _moment(source, kind, *YEARS["since"])
+
+
+def _moment(source: str, kind: pa.DataType, first: int, last: int) -> Expression | None:
+    """A time between the years `first` and `last`, both included; other times and infinity are missing."""
     if types.is_date(kind):
-        return Expression(f"CAST({source} AS TIMESTAMPTZ)")
-    if not types.is_timestamp(kind):
+        inside = f"{source} BETWEEN DATE '{first:04}-01-01' AND DATE '{last:04}-12-31'"
+        value = f"CAST({source} AS TIMESTAMPTZ)"
+    elif types.is_timestamp(kind):
+        start, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (first, last))
+        end += (datetime(last, 12, 31, tzinfo=UTC) - datetime(last, 1, 1, tzinfo=UTC)).days * 86_400 + 86_400
+        count, unit = ("epoch_ns", 10**9) if kind.unit == "ns" else ("epoch_us", 10**6)
+        inside = f"{count}({source}) BETWEEN {start * unit} AND {end * unit - 1}"
+        micros = f"{count}({source})"
+        if kind.unit == "ns":  # a cast rounds, which can move an event just before midnight to the next day
+            micros = f"({micros} - (({micros} % 1000) + 1000) % 1000) // 1000"
+        value = f"make_timestamptz({micros})"
+    else:
         return None
-    if kind.unit == "ns":  # a cast rounds, which can move an event just before midnight to the next day
-        nanos = f"epoch_ns({source})"
-        return Expression(f"CAST(make_timestamp(({nanos} - (({nanos} % 1000) + 1000) % 1000) // 1000) AS TIMESTAMPTZ)")
-    return Expression(f"CAST({source} AS TIMESTAMPTZ)")
+    return Expression(
+        f"CASE WHEN {inside} THEN {value} END",
+        missing=f"{source} IS NOT NULL AND NOT coalesce({inside}, false)",
+        words=f"outside of the years {first} to {last}",
+    )
 
 
 def _number(source: str, kind: pa.DataType) -> Expression | None:
@@ -198,7 +263,7 @@ def _zero_or_one(source: str, kind: pa.DataType, sql_type: str) -> Expression | 
         value = f"CAST({source} AS DOUBLE)"
         return Expression(
             f"CASE WHEN {value} IN (0, 1) THEN CAST({value} = 1 AS {sql_type}) END",
-            f"NOT isnan({value}) AND {value} NOT IN (0, 1)",
+            f"isfinite({value}) AND {value} NOT IN (0, 1)",
         )
     return None
 

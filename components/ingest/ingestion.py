@@ -18,6 +18,7 @@ import duckdb
 from components.ingest.description import Origin, describe_tables
 from components.ingest.labels import Labels, read_outcomes, with_grades, with_labels
 from components.ingest.preparation import connect, label_columns, prepare, repeated_events
+from components.ingest.remarks import remarks
 from components.ingest.sources import (
     TableSource,
     damaged_file,
@@ -73,14 +74,16 @@ def _ingest(
     """Writes tables and description into `staging`."""
     sources = {table: read_source(dataset_dir, table, log) for table in TABLES}
     interactions = sources["interactions"]
+    for remark in remarks(dataset_dir, sources, config):
+        say(remark)
     if not interactions.own:
         raise DatasetError(f"{interactions.path} is missing: a dataset needs interactions.")
     if not interactions.num_own:
         raise DatasetError(f"{interactions.path} is empty: it has no row to learn from.")
     fingerprint = dataset_fingerprint(dataset_dir)
     if log is not None:  # only of the parts that are read: servers may have added parts since
-        files = [file.path for source in sources.values() for group in source.served for file in group.files]
-        fingerprint += parts_digest({file.relative_to(log).as_posix(): file.stat().st_size for file in files})
+        files = [file for source in sources.values() for group in source.served for file in group.files]
+        fingerprint += parts_digest({str(file.name): file.path.stat().st_size for file in files})
     labels, num_repeated = _prepare_all(sources, config, staging)
     origin = Origin(
         fingerprint=fingerprint,

@@ -7,6 +7,7 @@ names file, column and row.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +15,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from components.ingest.expressions import EXPECTED, Expression, literal, quoted, read_column, read_folder
+from components.ingest.expressions import EXPECTED, literal, quoted, read_column, read_folder
 from components.ingest.sources import FileGroup, TableSource
+from components.ingest.value_checks import Check, check_values
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 from feature_repo.dataset.tables import SORT_KEYS, TIMESTAMP, column_kinds, label_column, table_schema
@@ -32,16 +34,9 @@ SQL_OF_ARROW = {
     pa.int32(): "INTEGER",
     pa.int8(): "TINYINT",
 }
+# Columns that pandas or a CSV file adds to number the rows: rows that are equal but for them are duplicates.
+COUNTER_COLUMN = re.compile(r"__index_level_\d+__|Unnamed: \d+")
 PLACE = "place.first_row + source.file_row_number"
-
-
-@dataclass(frozen=True)
-class Check:
-    """A source column whose values may be unreadable, the expected values, and the expression that finds bad ones."""
-
-    column: str
-    expected: str
-    expression: Expression
 
 
 @dataclass
@@ -80,6 +75,8 @@ def connect(spill: Path) -> duckdb.DuckDBPyConnection:
         "preserve_insertion_order = false",
         "enable_progress_bar_print = false",
         "enable_progress_bar = true",  # for `query_progress`
+        # The statistics of a Parquet file leave out NaN: DuckDB would take `isnan` for false and `value <= 1` for true.
+        "disabled_optimizers = 'statistics_propagation'",
     ):
         connection.execute(f"SET {setting}")
     return connection
@@ -111,8 +108,8 @@ def prepare(
     _check_declared(source, config)
     selects = [_group_select(source.table, group, config) for group in source.groups]
     for select in selects:
-        _check_values(connection, select)
-    hashed = sorted(source.names)
+        check_values(connection, select.relation(), PLACE, select.checks)
+    hashed = sorted(name for name in source.names if not COUNTER_COLUMN.fullmatch(name))
     union = " UNION ALL ".join(select.sql(hashed) for select in selects)
     typed = ", ".join(
         f"CAST({quoted(column.name)} AS {SQL_OF_ARROW[column.type]}) AS {quoted(column.name)}" for column in schema
@@ -230,7 +227,7 @@ def _value(select: GroupSelect, column: str, reading: str) -> str:
         expression, kind = read_folder(_folder_value(group, column), reading), "the name of a folder"
     if expression is None:
         raise DatasetError(f"{group.files[0].path}: column '{column}' is {kind}; it must hold {EXPECTED[reading]}.")
-    if expression.bad is not None:
+    if expression.bad is not None or expression.missing is not None:
         select.checks.append(Check(column, EXPECTED[reading], expression))
     return expression.sql
 
@@ -241,26 +238,6 @@ def _mapped(value: str, config: DatasetConfig) -> str:
         f"WHEN {literal(name)} THEN {literal(surface)}" for surface, names in config.surfaces.items() for name in names
     ]
     return f"CASE {value} {' '.join(cases)} ELSE {value} END"
-
-
-def _check_values(connection: duckdb.DuckDBPyConnection, select: GroupSelect) -> None:
-    """Raises DatasetError for the first value of a checked column that cannot be read."""
-    if not select.checks:
-        return
-    picks = ", ".join(
-        f"arg_min([source.filename, CAST(source.file_row_number AS VARCHAR), "
-        f"CAST({check.expression.source} AS VARCHAR)], {PLACE}) "
-        f"FILTER (WHERE {check.expression.bad})"
-        for check in select.checks
-    )
-    found = connection.execute(f"SELECT {picks} FROM {select.relation()}").fetchone() or ()
-    for check, worst in zip(select.checks, found, strict=True):
-        if worst is not None:
-            file, row, value = worst
-            raise DatasetError(
-                f"{file}: column '{check.column}' holds {value} in row {row} (counted from 0); "
-                f"it must hold {check.expected}."
-            )
 
 
 def _hashable(group: FileGroup, name: str) -> str:

@@ -1,8 +1,8 @@
-"""Finds the files of a dataset's tables and reads their schemas, before any value is read.
+"""Reads the schemas of a table's files, before any value is read, and computes the content fingerprint.
 
-A table is one file or a directory of files with hive folders. The log that servers write has the same layout and uses
-contract names: many small parts that never change. Its rows follow the dataset's rows. This module also computes the
-content fingerprint. A file that is unreadable, ambiguous or not Parquet raises `DatasetError`, which names the file.
+`listing.py` finds the files. The log that servers write has the layout of a dataset and uses contract names: many small
+parts that never change. Its rows follow the dataset's rows. A file that is not complete Parquet, or whose columns
+cannot be distinguished, raises `DatasetError`, which names the file.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from components.ingest.layout.entries import SUFFIX, begins_as_parquet, format_in_words, is_hidden
+from components.ingest.layout.listing import TableFile, find_files
 from feature_repo.dataset.config import CONFIG_FILE
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.errors import DatasetError
@@ -25,8 +27,6 @@ from feature_repo.progress import track
 from feature_repo.storage.files import sha256
 from feature_repo.storage.folder import local_path, open_folder
 
-SUFFIX = ".parquet"
-MAGIC = b"PAR1"
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 SERVED_TABLES = ("interactions", "impressions")  # tables that servers log
 FOOTER_THREADS = 4
@@ -39,11 +39,13 @@ class SourceFile:
 
     Attributes:
         path: The file.
+        name: Its path below the dataset or log.
         first_row: Index of its first row in the table, from 0.
         folders: Values of the group's hive folders; None for a null folder.
     """
 
     path: Path
+    name: PurePosixPath
     first_row: int
     folders: tuple[str | None, ...]
 
@@ -105,30 +107,6 @@ class TableSource:
         return frozenset(name for group in self.own for name in group.names)
 
 
-def find_files(directory: Path, table: str) -> tuple[Path, list[Path]]:
-    """The path of a table and its Parquet files in path order; no files if the table is absent.
-
-    A table is `<table>.parquet` or `<table>/`, either a file or a directory. Files and folders whose names begin with
-    a dot or an underscore are skipped, as other readers do, and so are files of other formats.
-
-    Raises:
-        DatasetError: Both paths exist, or a Parquet file lacks the suffix, so that its rows would be lost.
-    """
-    found = [path for path in (directory / f"{table}.parquet", directory / table) if path.exists()]
-    if len(found) > 1:
-        raise DatasetError(f"{directory} holds both {table}.parquet and {table}/; keep one of them.")
-    if not found:
-        return directory / f"{table}.parquet", []
-    path = found[0]
-    if path.is_file():
-        return path, [path]
-    inside = sorted(file for file in path.rglob("*") if file.is_file() and not _is_hidden(file.relative_to(path)))
-    for file in inside:
-        if file.suffix != SUFFIX and _begins_as_parquet(file):
-            raise DatasetError(f"{file} is a Parquet file without the suffix {SUFFIX}: add it, or move the file away.")
-    return path, [file for file in inside if file.suffix == SUFFIX]
-
-
 def read_source(directory: Path, table: str, log: Path | None = None) -> TableSource:
     """Reads the footers of a table's files.
 
@@ -141,10 +119,10 @@ def read_source(directory: Path, table: str, log: Path | None = None) -> TableSo
         DatasetError: A file is not a complete Parquet file, or two of its columns cannot be distinguished.
     """
     path, files = find_files(directory, table)
-    groups, num_own = _groups(table, path, files, 0, served=False)
+    groups, num_own = _groups(table, files, 0, served=False)
     num_rows = num_own
     if log is not None and table in SERVED_TABLES:
-        served, num_rows = _groups(table, *find_files(log, table), num_own, served=True)
+        served, num_rows = _groups(table, find_files(log, table, served=True)[1], num_own, served=True)
         groups += served
     return TableSource(table, path, groups, num_own, num_rows)
 
@@ -162,15 +140,16 @@ def dataset_fingerprint(directory: Path | str, log: Path | str = "") -> str:
         StorageError: A remote log cannot be reached.
     """
     directory = Path(directory)
-    files = [directory / CONFIG_FILE] if (directory / CONFIG_FILE).is_file() else []
+    config = directory / CONFIG_FILE
+    files = [TableFile(PurePosixPath(CONFIG_FILE), config)] if config.is_file() else []
     for table in TABLES:
         files += find_files(directory, table)[1]
     digest = hashlib.sha256()
     for file in track(files, "fingerprint of the dataset"):
         try:
-            digest.update(f"{file.relative_to(directory).as_posix()}\0{sha256(file)}\n".encode())
+            digest.update(f"{file.name}\0{sha256(file.path)}\n".encode())
         except OSError as error:
-            raise DatasetError(f"{file} cannot be read: {error.strerror}.") from error
+            raise DatasetError(f"{file.path} cannot be read: {error.strerror}.") from error
     return digest.hexdigest() + parts_digest(_log_parts(str(log)))
 
 
@@ -184,36 +163,43 @@ def _log_parts(log: str) -> dict[str, int]:
     """Path of each part in the log -> size in bytes."""
     directory = local_path(log)
     if directory is not None:  # read in place, by the rules for a dataset's tables
-        files = [file for table in SERVED_TABLES for file in find_files(directory, table)[1]] if log else []
-        return {file.relative_to(directory).as_posix(): file.stat().st_size for file in files}
+        listed = [find_files(directory, table, served=True)[1] for table in SERVED_TABLES] if log else []
+        return {str(file.name): file.path.stat().st_size for files in listed for file in files}
     found = {
         f"{table}/{name}": size
         for table in SERVED_TABLES
         for name, size in open_folder(f"{log.rstrip('/')}/{table}").sizes().items()
     }
-    return {name: size for name, size in found.items() if name.endswith(SUFFIX) and not _is_hidden(Path(name))}
+    return {
+        name: size for name, size in found.items() if name.endswith(SUFFIX) and not any(map(is_hidden, name.split("/")))
+    }
 
 
-def _groups(
-    table: str, path: Path, files: list[Path], first_row: int, *, served: bool
-) -> tuple[tuple[FileGroup, ...], int]:
-    """Files grouped by columns and hive folders, and the index after the last row; numbering starts at `first_row`."""
-    groups: dict[tuple[object, ...], tuple[list[SourceFile], dict[str, pa.DataType], tuple[str, ...]]] = {}
+def _groups(table: str, files: list[TableFile], first_row: int, *, served: bool) -> tuple[tuple[FileGroup, ...], int]:
+    """Files grouped by columns and hive folders, and the index after the last row; numbering starts at `first_row`.
+
+    Files without a row are left out if another file has rows: the types of an empty part are often those of no value.
+    """
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
-        footers = pool.map(_read_footer, files)
         what = f"reading the footers of {'the log of ' if served else ''}{table}"
-        for file, (schema, rows) in zip(track(files, what), footers, strict=True):
-            columns = dict(zip(schema.names, schema.types, strict=True))
-            if served:
-                columns = {name: columns[name] for name in CONTRACT_COLUMNS[table] if name in columns}
-            else:
-                _check_names(file, schema.names)
-            folders = _hive_folders(file.relative_to(path).parts[:-1] if file != path and not served else ())
-            keys = tuple(key for key in folders if key not in columns)
-            found = SourceFile(file, first_row, tuple(folders[key] for key in keys))
-            signature = (*((name, str(kind)) for name, kind in columns.items()), keys)
-            groups.setdefault(signature, ([], columns, keys))[0].append(found)
-            first_row += rows
+        footers = list(track(pool.map(_read_footer, [file.path for file in files]), what, len(files)))
+    is_empty = not any(rows for _, rows in footers)
+    groups: dict[tuple[object, ...], tuple[list[SourceFile], dict[str, pa.DataType], tuple[str, ...]]] = {}
+    spellings: dict[str, tuple[str, Path]] = {}
+    for file, (schema, rows) in zip(files, footers, strict=True):
+        if not (rows or is_empty):
+            continue
+        if not served:
+            _check_names(file.path, schema.names, spellings)
+        columns = {name: kind for name, kind in zip(schema.names, schema.types, strict=True) if name}
+        if served:
+            columns = {name: columns[name] for name in CONTRACT_COLUMNS[table] if name in columns}
+        folders = _hive_folders(() if served else file.name.parts[1:-1])
+        keys = tuple(key for key in folders if key not in columns)
+        found = SourceFile(file.path, file.name, first_row, tuple(folders[key] for key in keys))
+        signature = (*((name, str(kind)) for name, kind in columns.items()), keys)
+        groups.setdefault(signature, ([], columns, keys))[0].append(found)
+        first_row += rows
     return tuple(FileGroup(tuple(f), columns, keys, served) for f, columns, keys in groups.values()), first_row
 
 
@@ -223,36 +209,42 @@ def _hive_folders(names: tuple[str, ...]) -> dict[str, str | None]:
     return {key: None if value in ("", HIVE_NULL) else unquote(value) for key, _, value in pairs}
 
 
-def _begins_as_parquet(file: Path) -> bool:
-    try:
-        with file.open("rb") as handle:
-            return handle.read(len(MAGIC)) == MAGIC
-    except OSError as error:
-        raise DatasetError(f"{file} cannot be read: {error.strerror}.") from error
-
-
-def _is_hidden(path: Path) -> bool:
-    return any(part.startswith((".", "_")) for part in path.parts)
+def _open(file: Path) -> pq.ParquetFile:
+    """A Parquet file; times in INT96 are microseconds, as DuckDB reads them, because nanoseconds end in 2262."""
+    return pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
 
 
 def _read_footer(file: Path) -> tuple[pa.Schema, int]:
     try:
-        with pq.ParquetFile(file) as parquet:
+        if not begins_as_parquet(file):
+            raise DatasetError(f"{file} is {format_in_words(file)}: export it as Parquet, or move it away.")
+        with _open(file) as parquet:
             return parquet.schema_arrow, parquet.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
+        if "encrypted" in str(error):
+            raise DatasetError(f"{file} is encrypted: export it without encryption.") from error
         raise DatasetError(f"{file} is not a complete Parquet file: {one_line(error)}.") from error
 
 
-def _check_names(file: Path, names: list[str]) -> None:
-    seen: dict[str, str] = {}
-    for name in names:
-        if name in RESERVED_SOURCE_COLUMNS:
+def _check_names(file: Path, names: list[str], spellings: dict[str, tuple[str, Path]]) -> None:
+    """Refuses columns that DuckDB cannot distinguish, in a file or between the files of a table.
+
+    Args:
+        file: The file.
+        names: Names of its columns; DuckDB calls a column without a name by its place.
+        spellings: Name in lower case -> the name and file in which it appeared first; grows.
+    """
+    seen: set[str] = set()
+    for name in [name or f"C{place}" for place, name in enumerate(names)]:
+        if name.lower() in RESERVED_SOURCE_COLUMNS:
             raise DatasetError(f"{file} has a column '{name}', a reserved name; leave it out or rename it.")
-        other = seen.setdefault(name.lower(), name)
-        if other is not name:
-            raise DatasetError(
-                f"{file} has columns '{other}' and '{name}', which cannot be distinguished; rename one of them."
-            )
+        other, first = spellings.setdefault(name.lower(), (name, file))
+        if other != name or name.lower() in seen:
+            where = f"{file} has columns '{other}' and '{name}'"
+            if first != file:
+                where = f"{first} has a column '{other}' and {file} a column '{name}'"
+            raise DatasetError(f"{where}, which cannot be distinguished; rename one of them.")
+        seen.add(name.lower())
 
 
 def damaged_file(source: TableSource) -> Path | None:
@@ -260,7 +252,7 @@ def damaged_file(source: TableSource) -> Path | None:
     for group in source.groups:
         for file in group.files:
             try:
-                with pq.ParquetFile(file.path) as parquet:
+                with _open(file.path) as parquet:
                     for _ in parquet.iter_batches(columns=list(group.columns)):
                         pass
             except (pa.ArrowException, OSError):

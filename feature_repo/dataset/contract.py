@@ -9,7 +9,8 @@ from collections.abc import Mapping
 
 TABLES = ("interactions", "items", "users", "impressions")
 
-# Contract name -> how a value is read. Ids and text accept whole numbers as their decimal text; `text!` is text only.
+# Contract name -> how a value is read. Ids and text accept whole numbers as their decimal text; `text!` is text only;
+# `since` is a time whose far values stand for an unknown date.
 CONTRACT_COLUMNS: Mapping[str, Mapping[str, str]] = {
     "interactions": {
         "event_id": "id",
@@ -34,7 +35,7 @@ CONTRACT_COLUMNS: Mapping[str, Mapping[str, str]] = {
         "brand": "text",
         "seller_id": "id",
         "price": "number",
-        "created_at": "time",
+        "created_at": "since",
         "in_stock": "flag",
         "rating": "number",
         "num_ratings": "number",
@@ -48,7 +49,7 @@ CONTRACT_COLUMNS: Mapping[str, Mapping[str, str]] = {
         "age_group": "text",
         "gender": "text",
         "language": "text",
-        "signup_at": "time",
+        "signup_at": "since",
         "valid_from": "time",
     },
     "impressions": {

@@ -50,6 +50,7 @@ ARROW_TYPES = {
     "text!": pa.string(),
     "regions": pa.string(),
     "time": TIMESTAMP,
+    "since": TIMESTAMP,
     "number": pa.float64(),
     "propensity": pa.float64(),
     "flag": pa.bool_(),

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
-from tests.components.ingest.tables import column, prepared, with_column
+from tests.components.ingest.tables import column, impressions, prepared, with_column
 
 MICROSECONDS = pa.timestamp("us", tz="UTC")
 few = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -134,3 +134,10 @@ def test_stock_is_a_flag(dataset: DatasetFactory, values: pa.Array, expected: li
     tables = prepared(dataset(items=items))
     assert column(tables, "items", "in_stock") == expected
     assert column(tables, "items", "regions") == ["GB|FR", "GB|FR", None]
+
+
+def test_nan_is_missing_also_where_the_statistics_of_the_file_leave_it_out(dataset: DatasetFactory) -> None:
+    shown = impressions(propensity=[0.5, 0.25, math.nan, 0.5], click=[0.0, 1.0, math.nan, 0.0])
+    tables = prepared(dataset(impressions=shown))
+    assert column(tables, "impressions", "propensity") == [0.5, 0.25, None, 0.5]
+    assert column(tables, "impressions", "label_click") == [0, 1, 0, 0]
