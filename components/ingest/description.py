@@ -109,10 +109,10 @@ USABLE_IMPRESSION = "user_id IS NOT NULL AND item_id IS NOT NULL AND request_id 
 
 
 def _has_slates(which: str = "true") -> str:
-    """Query: does any request among the impressions that match a condition show more than one item?"""
+    """Query: does any request of a user, among the impressions that match a condition, show more than one item?"""
     return (
         f"SELECT EXISTS (SELECT 1 FROM impressions WHERE request_id IS NOT NULL AND item_id IS NOT NULL AND {which} "
-        "GROUP BY request_id HAVING count(DISTINCT item_id) > 1)"
+        "GROUP BY user_id, request_id HAVING count(DISTINCT item_id) > 1)"
     )
 
 

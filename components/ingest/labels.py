@@ -1,8 +1,9 @@
 """Grades of events and labels of impressions, according to the dataset's objectives.
 
-An impression of the dataset takes its labels from label columns if the file has them, else from a join over request_id
-and item_id. Impressions of the served log are always joined. Without either source the label is null in every row of
-the dataset, or of the log.
+An impression of the dataset takes its labels from label columns if the file has them, else from a join over user_id,
+request_id and item_id. Impressions of the served log are always joined. Without either source the label is null in
+every row of the dataset, or of the log. The join includes the user, because some logs number the requests of every user
+from 0.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import duckdb
 from components.ingest.expressions import literal, quoted
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.tables import label_column
+
+JOIN_KEYS = "user_id, request_id, item_id"
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,7 @@ def with_grades(select: str, config: DatasetConfig) -> str:
 
 
 def read_outcomes(connection: duckdb.DuckDBPyConnection, interactions: Path, labels: Labels, num_own: int) -> Labels:
-    """Creates the temporary table `outcomes`: the events of each (request_id, item_id) in prepared interactions.
+    """Creates the temporary table `outcomes`: the events of each (user_id, request_id, item_id) in interactions.
 
     Args:
         connection: Receives the table.
@@ -76,10 +79,10 @@ def read_outcomes(connection: duckdb.DuckDBPyConnection, interactions: Path, lab
         for objective, kinds in labels.config.objectives.items()
     ]
     connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE outcomes AS SELECT request_id, item_id, {', '.join(flags)}, "
+        f"CREATE OR REPLACE TEMP TABLE outcomes AS SELECT {JOIN_KEYS}, {', '.join(flags)}, "
         f"bool_or(grade < 0) AS turned_down, bool_or(row < {num_own}) AS of_own "
         f"FROM read_parquet({literal(str(interactions))}) "
-        "WHERE request_id IS NOT NULL AND item_id IS NOT NULL GROUP BY request_id, item_id"
+        f"WHERE user_id IS NOT NULL AND request_id IS NOT NULL AND item_id IS NOT NULL GROUP BY {JOIN_KEYS}"
     )
     found = connection.execute("SELECT count(*) FILTER (of_own), count(*) FROM outcomes").fetchone() or (0, 0)
     return replace(labels, joined_own=found[0] > 0, joined_served=found[1] > 0)
@@ -98,7 +101,7 @@ def with_labels(select: str, labels: Labels) -> str:
     return (
         f"SELECT * EXCLUDE (turned_down), CASE WHEN turned_down THEN -1 {' '.join(cases)} ELSE 0 END AS grade FROM "
         f"(SELECT shown.* REPLACE ({', '.join(filled)}), outcomes.turned_down FROM ({select}) AS shown "
-        "LEFT JOIN outcomes ON shown.request_id = outcomes.request_id AND shown.item_id = outcomes.item_id)"
+        f"LEFT JOIN outcomes USING ({JOIN_KEYS}))"
     )
 
 

@@ -1,13 +1,16 @@
 """Selects the queries that the ranker learns from, with the outcomes of each.
 
-A group is a request if the log has slates, else a user's session, else a user's day. If only the servers' own log has
-slates, its requests are groups and the rest of the log contributes sessions. The query of a group has the time of its
-first event, and sees the state of the last cut before that time. LambdaMART learns nothing from silent groups, in which
-nothing was liked. Probabilities need them for the true rates, so they are sampled at the same rate.
+A group is a user's request if the log has slates, else a user's session, else a user's day. If only the servers' own
+log has slates, its requests are groups and the rest of the log contributes sessions. A group holds only outcomes within
+the span that is read (`outcomes.py`). Its query has the time of the first of them, and sees the state of the last cut
+before that time. LambdaMART learns nothing from silent groups, in which nothing was liked. Probabilities need them for
+the true rates, so they are sampled at the same rate.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import duckdb
@@ -15,9 +18,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
+from components.replay.outcomes import outcomes_query
 from feature_repo.dataset.tables import PreparedTables, label_column
 from inference.candidates.query import Query
 
+KEYS = "user_id, group_key"
 MOST_DRAWN = 4  # most groups per group that counts: a query costs the same for a silent group
 
 
@@ -60,73 +65,55 @@ def read_groups(
 
     Args:
         tables: Clean prepared tables.
-        start: Unix seconds; a group belongs to the span if start <= time of its first outcome < end.
-        end: Unix seconds.
+        start: Unix seconds; earlier outcomes do not count.
+        end: Unix seconds; outcomes at or after it do not count.
         limit: Maximum number of groups; a hash of the group's key and the seed selects the sample.
         seed: Seed of the sample.
         count_silent: Whether silent groups count towards the limit. If not, they are added at the rate of the others,
             up to `MOST_DRAWN` times the limit in total.
     """
     objectives = tables.objectives
-    keys = "user_id, group_key"
-    with duckdb.connect(config={"threads": 2}) as connection:
-        for table in ("interactions", "impressions"):
-            connection.read_parquet(str(tables.path(table))).create_view(table)
-        connection.execute(f"CREATE TABLE outcomes AS {_outcomes(tables)}")
+    with _outcomes(tables, start, end) as connection:
         connection.execute(
             f"""
             CREATE TABLE picked AS
             FROM (
-                SELECT {keys}, min(time) AS asked, min(surface) AS surface, min(device) AS device,
+                SELECT {KEYS}, min(time) AS asked, min(surface) AS surface, min(device) AS device,
                        min(country) AS country, max(grade) > 0 AS liked,
                        hash(concat_ws('|', user_id, group_key, $seed::VARCHAR)) AS draw
-                FROM outcomes GROUP BY {keys} HAVING asked >= $start AND asked < $end
+                FROM outcomes GROUP BY {KEYS}
             )
             QUALIFY count_if({"true" if count_silent else "liked"})
-                    OVER (ORDER BY draw, {keys} ROWS UNBOUNDED PRECEDING) <= $limit
-            ORDER BY draw, {keys} LIMIT $most
+                    OVER (ORDER BY draw, {KEYS} ROWS UNBOUNDED PRECEDING) <= $limit
+            ORDER BY draw, {KEYS} LIMIT $most
             """,
-            {"start": start, "end": end, "seed": seed, "limit": limit, "most": MOST_DRAWN * limit},
+            {"seed": seed, "limit": limit, "most": MOST_DRAWN * limit},
         )
         rows = connection.sql(
             f"""
-            SELECT asked, {keys}, picked.surface, picked.device, picked.country,
+            SELECT asked, {KEYS}, picked.surface, picked.device, picked.country,
                    item_id, grade, shown, position, {", ".join(map(label_column, objectives))}
-            FROM picked JOIN outcomes USING ({keys}) ORDER BY asked, {keys}, item_id
+            FROM picked JOIN outcomes USING ({KEYS}) ORDER BY asked, {KEYS}, item_id
             """
         ).to_arrow_table()
     return _to_groups(rows, objectives)
 
 
-def _outcomes(tables: PreparedTables) -> str:
-    """SQL with a row per item of every group: shown items and items with an interaction."""
-    labels = {name: label_column(name) for name in tables.objectives}
-    day = "concat('day ', floor(epoch(timestamp) / 86400)::BIGINT::VARCHAR)"
-    session = f"coalesce(session_id, {day})"
-    context = "user_id, item_id, epoch(timestamp) AS time, surface, device, country, grade"
-    shown = ", ".join(labels.values())
-    slates = "SELECT request_id FROM impressions GROUP BY request_id HAVING count(DISTINCT item_id) > 1"
-    key, elsewhere = "request_id", ""
-    if tables.has_sessions:
-        key = session
-        if tables.has_slates:
-            key = f"CASE WHEN request_id IN ({slates}) THEN request_id ELSE {session} END"
-            elsewhere = f" AND coalesce(request_id NOT IN ({slates}), true)"
-    parts = [f"SELECT {context}, {key} AS group_key, {shown}, true AS shown, position FROM impressions"]
-    if tables.has_sessions:
-        acted = ", ".join(f"(grade = {rank})::TINYINT AS {column}" for rank, column in enumerate(labels.values(), 1))
-        parts.append(
-            f"SELECT {context}, {session} AS group_key, {acted}, false AS shown, NULL::INTEGER AS position "
-            f"FROM interactions WHERE grade > 0{elsewhere}"
-        )
-    strongest = ", ".join(f"coalesce(max({column}), 0)::TINYINT AS {column}" for column in labels.values())
-    return f"""
-        SELECT user_id, group_key, item_id, min(time) AS time, min(surface) AS surface, min(device) AS device,
-               min(country) AS country, greatest(max(grade), 0)::TINYINT AS grade, {strongest},
-               bool_or(shown) AS shown, coalesce(min(position), -1)::INTEGER AS position
-        FROM ({" UNION ALL BY NAME ".join(parts)})
-        WHERE group_key IS NOT NULL GROUP BY user_id, group_key, item_id
-    """
+def count_liked(tables: PreparedTables, start: float, end: float) -> int:
+    """Number of groups in which something was liked, among all groups that `read_groups` draws from."""
+    with _outcomes(tables, start, end) as connection:
+        found = connection.execute(f"SELECT count(DISTINCT ({KEYS})) FROM outcomes WHERE grade > 0").fetchone()
+    return int(found[0]) if found else 0
+
+
+@contextmanager
+def _outcomes(tables: PreparedTables, start: float, end: float) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the table `outcomes` of a span."""
+    with duckdb.connect(config={"threads": 2}) as connection:
+        for table in ("interactions", "impressions"):
+            connection.read_parquet(str(tables.path(table))).create_view(table)
+        connection.execute(f"CREATE TABLE outcomes AS {outcomes_query(tables, start, end)}")
+        yield connection
 
 
 def _to_groups(rows: pa.Table, objectives: tuple[str, ...]) -> Groups:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from feature_repo.dataset.tables import PreparedTables, unix_seconds
+from components.replay.groups import count_liked
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
 
 
 def require_positives(tables: PreparedTables) -> None:
-    """Checks that the ranking span and the validation span hold positive events.
+    """Checks that the ranking span and the validation span hold positive events, counted as the training counts them.
 
     Args:
         tables: Clean prepared tables.
@@ -18,16 +19,13 @@ def require_positives(tables: PreparedTables) -> None:
         DatasetError: A span holds no positive event; names the span and its dates.
     """
     split = tables.split
-    names = ("impressions", "interactions") if tables.has_sessions else ("impressions",)
-    found = [tables.read(name, ["timestamp", "grade"]) for name in names]
-    times = np.concatenate([unix_seconds(table["timestamp"])[table["grade"].to_numpy() > 0] for table in found])
     spans = {
         "rank": (split.rank_start, split.validation_start),
         "validation": (split.validation_start, split.test_start),
     }
     for name, (start, end) in spans.items():
         require(
-            ((times >= start) & (times < end)).any(),
+            count_liked(tables, start, end),
             f"the {name} span of the log ({_day(start)} to {_day(end)}) holds no positive event",
         )
 

@@ -22,6 +22,7 @@ from inference.drift.watched import ranked_rows
 from inference.log.impressions import FEATURE_PREFIX, impressions_schema
 from inference.log.reader import read_impressions, read_interactions
 
+LABEL_KEYS = ("user_id", "request_id", "item_id")
 MOST_REQUESTS = 2_500  # 50,000 rows; more rows do not make PSI more precise
 
 Labels = dict[str, npt.NDArray[np.float64]]
@@ -110,18 +111,23 @@ def _labels(
         log,
         start,
         end + DAY,
-        ["request_id", "item_id", "event_type"],
+        [*LABEL_KEYS, "event_type"],
         lambda part: part.filter(pc.is_in(part["request_id"], requests)),
     )
     if not events.num_rows:
         return "no events were reported for these requests"
-    pairs = list(zip(shown["request_id"].to_pylist(), shown["item_id"].to_pylist(), strict=True))
+    asked = _keys(shown)
     labels = {}
     for objective, types in objectives.items():
         done = events.filter(pc.is_in(events["event_type"], pa.array(types, pa.string())))
-        happened = set(zip(done["request_id"].to_pylist(), done["item_id"].to_pylist(), strict=True))
-        labels[label_column(objective)] = np.array([pair in happened for pair in pairs], dtype=np.float64)
+        happened = set(_keys(done))
+        labels[label_column(objective)] = np.array([key in happened for key in asked], dtype=np.float64)
     return labels
+
+
+def _keys(rows: pa.Table) -> list[tuple[str, ...]]:
+    """`LABEL_KEYS` of every row: an event labels what its own user was shown."""
+    return list(zip(*(rows[name].to_pylist() for name in LABEL_KEYS), strict=True))
 
 
 def _mask(values: pa.ChunkedArray) -> npt.NDArray[np.bool_]:

@@ -99,12 +99,14 @@ def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragg
         start: Start of the span, unix microseconds.
     """
     own = tables.description["num_own"]
-    shown = dataset(tables.path("impressions")).to_table(["request_id"], filter=field("row") >= own["impressions"])
-    events = tables.read("interactions", ["row", "request_id"])
+    keys = ["user_id", "request_id"]
+    shown = dataset(tables.path("impressions")).to_table(keys, filter=field("row") >= own["impressions"])
+    events = tables.read("interactions", ["row", *keys])
     # A slate may be missing from the log, but an event never is. So an event with a request id answers a slate.
     logged = pc.and_(pc.greater_equal(events["row"], own["interactions"]), pc.is_valid(events["request_id"]))
-    answers = pc.or_(logged, pc.is_in(events["request_id"], pc.unique(shown["request_id"]), skip_nulls=True))
-    caused = log.where(answers.to_numpy() & (log.times >= start))
+    answers = events.join(shown, keys, join_type="left semi")["row"]
+    answered = pc.or_(logged, pc.is_in(events["row"], answers))
+    caused = log.where(answered.to_numpy() & (log.times >= start))
     return Ragged.from_pairs(caused.users, caused.rows, len(log.user_ids))
 
 

@@ -21,24 +21,25 @@ def with_label_times(
     Args:
         shown: Impressions with time_us.
         events: Interactions with time_us.
-        joined: Objective -> event types that fulfil it, for the objectives whose labels ingest joined through request
-            and item. A label from a column has no time and counts as known at once. The same holds for labels from
-            events that the row rules removed.
+        joined: Objective -> event types that fulfil it, for the objectives whose labels ingest joined through user,
+            request and item. A label from a column has no time and counts as known at once. The same holds for labels
+            from events that the row rules removed.
         columns: The objectives of `joined` whose labels are columns in the dataset, joined in the served log only.
         num_own: Impressions with a smaller `row` are the dataset's.
     """
     if not joined:
         return shown
     requested = events.filter(events.request_id.notnull())
-    known = requested.group_by(_request="request_id", _item="item_id").agg(
+    known = requested.group_by(_user="user_id", _request="request_id", _item="item_id").agg(
         **{f"known_{name}_us": requested.time_us.min(where=requested.event_type.isin(joined[name])) for name in joined}
     )
-    found = shown.left_join(known, [shown.request_id == known["_request"], shown.item_id == known["_item"]])
+    keys = {"_user": "user_id", "_request": "request_id", "_item": "item_id"}
+    found = shown.left_join(known, [shown[name] == known[key] for key, name in keys.items()])
     moments = {name: found[f"known_{name}_us"].fill_null(found.time_us) for name in joined}
     for name in columns:
         moments[name] = (found.row < num_own).ifelse(found.time_us, moments[name])
     later = {f"known_{name}_us": ibis.greatest(moment, found.time_us) for name, moment in moments.items()}
-    return found.drop("_request", "_item").mutate(**later)
+    return found.drop(*keys).mutate(**later)
 
 
 def outcomes(shown: Table, objectives: Sequence[str], calendar: Calendar) -> Table:

@@ -29,14 +29,14 @@ def test_labels_of_own_columns_mean_any_of_a_list(dataset: DatasetFactory) -> No
     assert tables.description["label_sources"] == {"click": "column", "convert": "column"}
 
 
-def test_labels_are_joined_through_request_and_item(dataset: DatasetFactory) -> None:
+def test_labels_are_joined_through_user_request_and_item(dataset: DatasetFactory) -> None:
     log = pa.table(
         {
-            "user_id": ["u0", "u0", "u1", "u2", "u2"],
-            "item_id": ["i0", "i0", "i0", "i2", "i9"],
-            "event_type": ["view", "purchase", "view", "return", "view"],
-            "timestamp": pa.array([START + timedelta(days=1, minutes=5)] * 5, MICROSECONDS),
-            "request_id": ["r1", "r1", None, "r3", "r3"],
+            "user_id": ["u0", "u0", "u1", "u2", "u2", "u1", "u2"],
+            "item_id": ["i0", "i0", "i0", "i2", "i9", "i1", "i0"],
+            "event_type": ["view", "purchase", "view", "return", "view", "view", "return"],
+            "timestamp": pa.array([START + timedelta(days=1, minutes=5)] * 7, MICROSECONDS),
+            "request_id": ["r1", "r1", None, "r3", "r3", "r1", "r1"],
         }
     )
     tables = prepared(dataset(interactions=log, impressions=impressions()))

@@ -129,7 +129,7 @@ def test_groups_agree_with_a_plain_reading(tmp_path: Path, seed: int) -> None:
 def plain(
     rows: dict[str, list[dict[str, Any]]], tables: PreparedTables, start: float, end: float
 ) -> dict[tuple[str, str], tuple[float, dict[str, int]]]:
-    """(user, key) -> first moment, item -> grade: of requests where there are slates, else of sessions and days."""
+    """(user, key) -> first moment, item -> grade, of the rows in the span: of requests, else of sessions and days."""
 
     def key(row: dict[str, Any]) -> str:
         return row.get("session_id") or f"day {int(row['timestamp'].timestamp() // DAY)}"
@@ -144,10 +144,12 @@ def plain(
         outcomes = [(row["user_id"], key(row), row, grade) for row, grade in graded if grade > 0]
     found: dict[tuple[str, str], tuple[float, dict[str, int]]] = {}
     for user, name, row, grade in outcomes:
+        if not start <= row["timestamp"].timestamp() < end:
+            continue
         first, items = found.setdefault((user, name), (math.inf, {}))
         items[row["item_id"]] = max(items.get(row["item_id"], 0), grade)
         found[user, name] = min(first, row["timestamp"].timestamp()), items
-    return {name: group for name, group in found.items() if start <= group[0] < end}
+    return found
 
 
 def test_a_sample_is_drawn_by_the_seed_and_spread_over_the_span(tmp_path: Path) -> None:

@@ -280,14 +280,19 @@ def test_a_few_busy_users_are_no_alarm_unless_chance_alone_cannot_do_it(
 
 def test_labels_are_what_the_events_of_the_requests_say(served: Served, tmp_path: Path) -> None:
     rows = served.shown.slice(0, served.shown.num_rows // 2).to_pylist()
-    event = {"user_id": "u", "timestamp": rows[0]["timestamp"]}
+    keys = ("user_id", "request_id", "item_id")
+    event = {"timestamp": rows[0]["timestamp"]}
     events = [
-        {**event, "event_id": f"e{n}", "event_type": kind, "request_id": row["request_id"], "item_id": row["item_id"]}
+        {**event, "event_id": f"e{n}", "event_type": kind, **{key: row[key] for key in keys}}
         for n, row in enumerate(rows)
         for kind in ("view", "search")
     ]
-    stranger = {**event, "event_id": "x", "event_type": "view", "request_id": "other", "item_id": rows[0]["item_id"]}
-    report = look(served, logged(tmp_path, served.shown, events=[*events, stranger]))
+    of_nobody = served.shown.slice(served.shown.num_rows - 1).to_pylist()[0]
+    others = [
+        {**event, "event_id": "x", "event_type": "view", **{key: rows[0][key] for key in keys}, "request_id": "other"},
+        {**event, "event_id": "y", "event_type": "view", **{key: of_nobody[key] for key in keys}, "user_id": "another"},
+    ]
+    report = look(served, logged(tmp_path, served.shown, events=[*events, *others]))
     click = of(report, "label_click")
     shares = {one.label: (round(one.reference, 6), round(one.current, 6)) for one in click.bins}
     assert shares == {"no": (0.8, 0.5), "yes": (0.2, 0.5)}

@@ -34,7 +34,8 @@ def tables(tmp_path: Path) -> PreparedTables:
         event(102, user_id="u2", item_id="i4", timestamp=LATER, request_id="lost"),  # its slate is not in the log
     ]
     exported = event(103, user_id="u1", item_id="i1", timestamp=LATER, request_id="s1")  # told by the dataset too
-    own = [*OWN[:-1], answered, exported]
+    namesake = event(104, user_id="u3", item_id="i5", timestamp=LATER, request_id="s1")  # a request of another user
+    own = [*OWN[:-1], answered, exported, namesake]
     write_prepared(
         tmp_path,
         config(),

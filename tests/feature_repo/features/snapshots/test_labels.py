@@ -28,6 +28,7 @@ def test_a_joined_label_counts_from_the_day_it_was_known(tmp_path: Path) -> None
     events: list[tuple[str, str, str, datetime, str | None]]
     events = [("u1", f"i{n % 5}", "view", START + timedelta(days=n), None) for n in range(60)]
     events += [("u2", "late", "purchase", bought, "r1")]
+    events += [("u3", "late", "search", shown, "r1"), ("u4", "twin", "purchase", START + timedelta(days=2), "r1")]
     impressions = [("r1", "u2", item, shown) for item in ("late", "twin")]
     names = ("user_id", "item_id", "event_type", "timestamp", "request_id")
     log = dict(zip(names, map(list, zip(*events, strict=True)), strict=True))
