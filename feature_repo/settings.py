@@ -6,9 +6,12 @@ point reads the settings once and passes them on.
 
 from __future__ import annotations
 
+import difflib
+import logging
 import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -16,15 +19,27 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from feature_repo.errors import SettingsError
 
 PREFIX = "KUBEREC_"
+# Every variable of a process of kuberec, for the warning about a misspelt one: a process sees the variables of others.
+_NAMES = """
+    BUILD CACHE CLOCK COOLDOWN_SECONDS CRDS DEADLINE_SECONDS GRACE_SECONDS GRPC_PORT HELD_BUNDLES HOST HTTP_PORT
+    ITEMS_SECONDS KFP_ENDPOINT KFP_NAMESPACE KFP_SECRET KFP_TOKEN_FILE KFP_VOLUME LEASE_SECONDS LOG LOGS
+    LOG_FLUSH_SECONDS LOG_QUEUE ONLINE POLL_SECONDS PREDICTOR PUSHGATEWAY RANKER_SECONDS RANKER_THREADS REDIS
+    REDIS_CA_FILE REDIS_PASSWORD_FILE REQUEST_THREADS SOURCES_SECONDS SPOOL STORE STORES TEXTFILE_DIR TOOLS
+    USERS_SECONDS VALIDATION_PYTHON
+"""
+VARIABLES = frozenset(PREFIX + name for name in _NAMES.split())
+# Variables that Kubernetes adds to every pod for a Service whose name begins with kuberec.
+_SERVICE_LINK = re.compile(r".+_(SERVICE_HOST|SERVICE_PORT\w*|PORT|PORT_\d+_(TCP|UDP)\w*)")
 
 
 class EnvironmentSettings(BaseModel):
     """Base class of all settings. A field whose type is also a subclass is a section, with a separate prefix.
 
-    An empty variable counts as not set. A field with `exclude` is valid on this machine only.
+    An empty variable counts as not set. A field with `exclude` is valid on this machine only. The value of a field with
+    `repr=False` may hold a password, so that no sentence shows it.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     prefix: ClassVar[str] = PREFIX
 
@@ -44,6 +59,7 @@ class EnvironmentSettings(BaseModel):
             SettingsError: A variable is missing or invalid; the sentence names the first such variable.
         """
         env = os.environ if environment is None else environment
+        _warn_of_unknown(frozenset(name for name in env if name.startswith(PREFIX)))
         given: dict[str, Any] = {}
         for name, field in cls.model_fields.items():
             kind = field.annotation
@@ -55,10 +71,13 @@ class EnvironmentSettings(BaseModel):
             return cls.model_validate(given)
         except ValidationError as error:
             first = error.errors()[0]
-            variable = cls.variable(str(first["loc"][0]))
+            field_name = str(first["loc"][0])
+            variable = cls.variable(field_name)
             if first["type"] == "missing":
                 raise SettingsError(f"{variable} is not set, and it has no default: set it.") from error
             fault = re.sub(r"^(Input|String|Value) should ", "it should ", first["msg"].removeprefix("Value error, "))
+            if not cls.model_fields[field_name].repr:
+                raise SettingsError(f"{variable} cannot be used: {fault}.") from None
             raise SettingsError(f"{variable} is {first['input']!r}: {fault}.") from error
 
     def variables(self) -> dict[str, str]:
@@ -71,3 +90,13 @@ class EnvironmentSettings(BaseModel):
             elif not field.exclude and value != "":
                 named[self.variable(name)] = str(value).removesuffix(".0") if isinstance(value, float) else str(value)
         return named
+
+
+@cache
+def _warn_of_unknown(names: frozenset[str]) -> None:
+    """Logs a line for each variable that no process of kuberec reads, once in a process for the same variables."""
+    for name in sorted(names - VARIABLES):
+        if not _SERVICE_LINK.fullmatch(name):
+            close = difflib.get_close_matches(name, VARIABLES, n=1)
+            advice = f"did you mean {close[0]}?" if close else "remove it."
+            logging.getLogger("kuberec").warning("%s is not a setting of kuberec and is ignored: %s", name, advice)

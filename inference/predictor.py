@@ -149,7 +149,7 @@ class RankerGrpcServer:
 
     def __init__(self, servicer: RankerServicer, host: str, port: int, grace_seconds: int) -> None:
         self._servicer = servicer
-        self._address = f"{host}:{port}"
+        self._address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         self._grace_seconds = grace_seconds
         self._server: aio.Server | None = None
 

@@ -5,16 +5,21 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from feature_repo.settings import EnvironmentSettings
+from feature_repo.dataset.split import DAY
+from feature_repo.redis_settings import RedisSettings
+from feature_repo.setting_types import BindAddress, Directory, HostPort, OptionalDirectory, Place
 from feature_repo.storage.folder import local_path
 
+Seconds = Annotated[float, Field(gt=0, le=DAY)]
+Threads = Annotated[int, Field(ge=1, le=1024)]
 
-class ServingSettings(EnvironmentSettings):
-    """Every setting is the environment variable `KUBEREC_<NAME>`.
+
+class ServingSettings(RedisSettings):
+    """Every setting is the environment variable `KUBEREC_<NAME>`; `RedisSettings` has those of the online store.
 
     Attributes:
         store: Bundle store, a local directory or s3://.
@@ -23,7 +28,6 @@ class ServingSettings(EnvironmentSettings):
         host: Address the servers bind to.
         http_port, grpc_port: Ports of the servers (the transformer has no gRPC).
         predictor: `host:port` of the predictor's gRPC server.
-        redis: `host:port` of a Redis online store, "" for SQLite next to the bundles.
         clock: wall, log or request, see `api/clock.py`.
         deadline_seconds: Time limit of a request; stages that would exceed it are cut short.
         users_seconds, sources_seconds, ranker_seconds: Time limits of these stages within the deadline.
@@ -39,29 +43,28 @@ class ServingSettings(EnvironmentSettings):
         log_queue: Maximum number of slates that wait for a flush; further slates are lost and counted.
     """
 
-    store: str = Field(min_length=1)
-    online: str = ""
-    cache: Path = Path(tempfile.gettempdir()) / "kuberec-bundles"
-    host: str = "0.0.0.0"
+    store: Place = Field(min_length=1)
+    online: OptionalDirectory = ""
+    cache: Directory = Path(tempfile.gettempdir()) / "kuberec-bundles"
+    host: BindAddress = "0.0.0.0"
     http_port: int = Field(default=8080, ge=1, le=65535)
     grpc_port: int = Field(default=8081, ge=1, le=65535)
-    predictor: str = Field(default="127.0.0.1:8081", pattern=r"^[^\s/]+:\d+$")
-    redis: str = ""
+    predictor: HostPort = "127.0.0.1:8081"
     clock: Literal["wall", "log", "request"] = "wall"
-    deadline_seconds: float = Field(default=0.15, gt=0)
-    users_seconds: float = Field(default=0.05, gt=0)
-    sources_seconds: float = Field(default=0.05, gt=0)
-    ranker_seconds: float = Field(default=0.06, gt=0)
-    poll_seconds: float = Field(default=1.0, gt=0)
-    items_seconds: float = Field(default=15.0, gt=0)
-    ranker_threads: int = Field(default=1, ge=1)
-    request_threads: int = Field(default=4, ge=1)
-    held_bundles: int = Field(default=2, ge=2)
-    grace_seconds: int = Field(default=10, ge=0)
-    log: str = ""
-    spool: str = ""
-    log_flush_seconds: float = Field(default=5.0, gt=0)
-    log_queue: int = Field(default=10_000, ge=1)
+    deadline_seconds: Seconds = 0.15
+    users_seconds: Seconds = 0.05
+    sources_seconds: Seconds = 0.05
+    ranker_seconds: Seconds = 0.06
+    poll_seconds: Seconds = 1.0
+    items_seconds: Seconds = 15.0
+    ranker_threads: Threads = 1
+    request_threads: Threads = 4
+    held_bundles: int = Field(default=2, ge=2, le=100)
+    grace_seconds: int = Field(default=10, ge=0, le=3600)
+    log: Place = ""
+    spool: OptionalDirectory = ""
+    log_flush_seconds: Seconds = 5.0
+    log_queue: int = Field(default=10_000, ge=1, le=10_000_000)
 
     @property
     def online_dir(self) -> Path:

@@ -51,7 +51,7 @@ def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> d
         "log": log,
         "store": store,
         "fingerprint": dataset_fingerprint(dataset, log),
-        "redis": settings.redis,
+        "redis": settings.redis_parameter,
     }
 
 

@@ -4,25 +4,19 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import Annotated, ClassVar, Self
+from typing import ClassVar, Self
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.dataset.split import DAY
 from feature_repo.errors import SettingsError
+from feature_repo.redis_settings import RedisSettings
+from feature_repo.setting_types import Directory, HttpUrl, OptionalDirectory, Place
 from feature_repo.settings import PREFIX, EnvironmentSettings
 from feature_repo.storage.folder import local_path
+from feature_repo.storage.redis_address import RedisAddress
 from inference.bundles.store import BundleStore
-
-
-def _http(url: str) -> str:
-    if url and not url.startswith(("http://", "https://")):
-        raise ValueError("write it as http://host:port or https://host")
-    return url
-
-
-HttpUrl = Annotated[str, AfterValidator(_http)]
 
 
 class ClusterSettings(EnvironmentSettings):
@@ -73,31 +67,29 @@ class MonitoringSettings(EnvironmentSettings):
         pushgateway: Base URL of a Pushgateway, "" for none.
     """
 
-    cooldown_seconds: float = Field(default=DAY, ge=0, allow_inf_nan=False)
-    lease_seconds: float = Field(default=120.0, ge=1, allow_inf_nan=False)
-    textfile_dir: str = Field(default="", exclude=True)
+    cooldown_seconds: float = Field(default=DAY, ge=0)
+    lease_seconds: float = Field(default=120.0, ge=1, le=DAY)
+    textfile_dir: OptionalDirectory = Field(default="", exclude=True)
     pushgateway: HttpUrl = ""
 
 
-class PipelineSettings(EnvironmentSettings):
+class PipelineSettings(RedisSettings):
     """Where runs keep their files and which interpreter computes the TFDV statistics.
 
     Attributes:
         build: Folder of all generated files.
         validation_python: Interpreter of the validation environment; by default that of `.venv-validation` in the
             repository.
-        redis: Address of a Redis online store, "" for the embedded SQLite.
         stores: Directory or s3:// URL of the stores of all datasets; "" for `store` in `build`.
         logs: Directory or s3:// URL of the servers' logs of all datasets; "" for `log` in `build`.
         cluster: The cluster that runs trainings, if it is configured.
         monitoring: Settings of the drift job.
     """
 
-    build: Path = Field(default=Path("build"), validate_default=True, exclude=True)
+    build: Directory = Field(default=Path("build"), validate_default=True, exclude=True)
     validation_python: str = Field(default=str(DEFAULT_PYTHON), exclude=True)
-    redis: str = ""
-    stores: str = ""
-    logs: str = ""
+    stores: Place = ""
+    logs: Place = ""
     cluster: ClusterSettings = ClusterSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
 
@@ -111,13 +103,18 @@ class PipelineSettings(EnvironmentSettings):
         """Checks settings that depend on each other.
 
         Raises:
-            SettingsError: Steps run here and the validation interpreter is missing, or stores are behind a URL and no
-                Redis is configured.
+            SettingsError: Steps run here and the validation interpreter is missing, stores are behind a URL and no
+                Redis is configured, or a cluster would show the password of the Redis.
         """
         if not self.cluster.endpoint and not Path(self.validation_python).is_file():
             raise SettingsError(
                 f"The interpreter of the validation environment, {self.validation_python}, does not exist: run `make "
                 "setup`, or set KUBEREC_VALIDATION_PYTHON to an interpreter with tensorflow-data-validation."
+            )
+        if self.cluster.endpoint and self.redis and RedisAddress.parse(self.redis).password:
+            raise SettingsError(
+                "KUBEREC_REDIS has a password, which Kubeflow Pipelines would show as a parameter: write it to a file "
+                "and name the file in KUBEREC_REDIS_PASSWORD_FILE."
             )
         if local_path(self.stores) is None and not self.redis:
             raise SettingsError(

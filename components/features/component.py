@@ -42,7 +42,7 @@ def refresh_features_op(
     Args:
         tables: Clean prepared tables of the dataset and the served log.
         store: The dataset's store, a directory or URL.
-        redis: Address of a Redis online store; "" for SQLite in the store, which must then be a directory.
+        redis: Address of a Redis without its password; "" for SQLite in the store, which must then be a directory.
         code_version: Version of the code that computes the features.
         metrics: Numbers of users and items, and the time of the snapshot.
         report_dir: Receives refresh.json with the same numbers; "" for no report.
@@ -53,13 +53,15 @@ def refresh_features_op(
     from components.features.refresh import refresh_features
     from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.redis_settings import redis_of_step
     from feature_repo.storage.files import write_json
     from inference.bundles.store import BundleStore
     from inference.feature_store import online_settings
 
     with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
+        address = redis_of_step(redis)
         done = refresh_features(
-            Path(tables.path), BundleStore(store), lambda facts: online_settings(store, facts, redis, Path(scratch))
+            Path(tables.path), BundleStore(store), lambda facts: online_settings(store, facts, address, Path(scratch))
         )
         if report_dir:
             write_json(Path(report_dir) / "refresh.json", done.model_dump(mode="json"))

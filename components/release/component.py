@@ -76,7 +76,7 @@ def release_op(
         reference: The drift reference.
         evaluation: The evaluation and the gate's decision.
         store: The dataset's store, a directory or URL.
-        redis: Address of a Redis online store; "" for SQLite in the store, which must then be a directory.
+        redis: Address of a Redis without its password; "" for SQLite in the store, which must then be a directory.
         refitted: Whether the towers were fitted again up to the log's end.
         cause: Why the bundle was trained; "" if drift did not start the training.
         reference_days: Number of days that the reference replays.
@@ -92,6 +92,7 @@ def release_op(
     from components.release.release import TrainedParts, release, release_facts
     from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
+    from feature_repo.redis_settings import redis_of_step
     from inference.bundles.store import BundleStore
     from inference.feature_store import online_settings
 
@@ -107,7 +108,7 @@ def release_op(
         made = TrainedParts(
             Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), Path(reference.path), facts
         )
-        online = online_settings(store, facts, redis, Path(scratch))
+        online = online_settings(store, facts, redis_of_step(redis), Path(scratch))
         version = release(made, BundleStore(store), online)
     log_metrics(metrics, {"weights_until": facts.weights_until, "features_as_of": facts.features_as_of})
     return version

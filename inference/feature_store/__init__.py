@@ -11,7 +11,7 @@ from inference.feature_store.filling import materialize
 from inference.feature_store.freshness import Freshness
 from inference.feature_store.history import PointInTimeJoin
 from inference.feature_store.online import FeatureReader, OnlineFeatures
-from inference.feature_store.project import StoreSettings, online_settings, redis_connection
+from inference.feature_store.project import StoreSettings, online_settings
 
 __all__ = [
     "FeatureReader",
@@ -21,5 +21,4 @@ __all__ = [
     "StoreSettings",
     "materialize",
     "online_settings",
-    "redis_connection",
 ]

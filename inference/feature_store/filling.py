@@ -12,7 +12,7 @@ from typing import cast
 import pyarrow as pa
 from feast import FeatureView, RepoConfig
 from feast.data_source import DataSource
-from feast.infra.provider import Provider, get_provider
+from feast.infra.provider import Provider
 
 from feature_repo.definitions import TIMESTAMP_FIELD, feature_objects
 from feature_repo.errors import FeatureStoreError
@@ -20,7 +20,15 @@ from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import track
 from inference.feature_store.freshness import Freshness
-from inference.feature_store.project import NEVER, StoreSettings, applied, drop_engine_at_exit, failures, quiet
+from inference.feature_store.project import (
+    NEVER,
+    StoreSettings,
+    applied,
+    drop_engine_at_exit,
+    failures,
+    online_provider,
+    quiet,
+)
 from inference.feature_store.values import write_rows
 
 WRITE_ROWS = 1_000  # rows per write (one transaction)
@@ -55,7 +63,7 @@ def materialize(
         applied(config, objects)
         if not settings.redis:
             _write_ahead(settings.sqlite_file(feature_set))
-        provider = get_provider(config)
+        provider = online_provider(config, settings)
         for view in objects.views:
             key = "item_id" if view is objects.item_stats else "user_id"
             rows = _latest(config, provider, view, key, as_of)

@@ -10,12 +10,11 @@ import sqlite3
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
-from feast import FeatureView, RepoConfig
-from feast.infra.provider import Provider, get_provider
+from feast import FeatureView
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 
 from feature_repo.definitions import feature_objects
@@ -23,7 +22,7 @@ from feature_repo.errors import FeatureStoreError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from inference.feature_store.freshness import KEY, Freshness
-from inference.feature_store.project import NEVER, StoreSettings, failures
+from inference.feature_store.project import NEVER, StoreSettings, failures, online_provider
 from inference.feature_store.state_columns import (
     ItemRecords,
     RowMap,
@@ -84,13 +83,11 @@ class OnlineFeatures:
         self._feature_set = feature_set
         self._row_map = RowMap(item_ids)
         self._config = settings.config(feature_set)
-        self._provider = get_provider(self._config)
+        self._provider = online_provider(self._config, settings)
         self._objects = feature_objects(feature_set, settings.directory)
         self._failures = failures(settings)
         self._file = None if settings.redis else file
         self._inode = 0 if settings.redis else file.stat().st_ino
-        if settings.redis:
-            _retry_once(self._provider, self._config)
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
         """See `FeatureReader.users`; it reads the store twice, regardless of the number of users."""
@@ -147,15 +144,3 @@ class OnlineFeatures:
             raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}.") from error
         # For an unknown key SQLite returns no timestamp, and Redis returns 1970.
         return [record if stamp is not None and stamp > NEVER else None for stamp, record in answers]
-
-
-def _retry_once(provider: Provider, config: RepoConfig) -> None:
-    """Makes reads fail fast: by default the client tries four times and sleeps for seconds in between.
-
-    It retries once, without a pause, because a connection from before a server restart fails on first use.
-    """
-    from redis.backoff import NoBackoff  # only if Redis is configured
-    from redis.retry import Retry
-
-    client = cast(Any, provider).online_store._get_client(config.online_store)
-    client.set_retry(Retry(NoBackoff(), 1))

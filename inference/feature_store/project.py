@@ -7,19 +7,20 @@ import sqlite3
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
+from typing import Any, cast
 
 from feast import FeatureStore, RepoConfig
+from feast.infra.provider import Provider, get_provider
 
 from feature_repo.definitions import FeatureObjects, project_name
 from feature_repo.errors import SettingsError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.storage.folder import local_path
+from feature_repo.storage.redis_address import RedisAddress
 from inference.bundles.manifest import Facts
 
 REDIS_TIMEOUT_SECONDS = 1.0
@@ -34,20 +35,27 @@ class StoreSettings:
         directory: Holds the registry and, without Redis, the SQLite files; one folder per project.
         dataset: Name of the dataset.
         stage: Name of the cutoff: rank, test or final.
-        redis: `host:port`, a `redis://` or `rediss://` address, or Feast's own connection string; "" for SQLite.
+        redis: Complete address of a Redis, see `RedisAddress`; "" for SQLite.
     """
 
     directory: Path
     dataset: str
     stage: str = "final"
-    redis: str = ""
+    redis: str = field(default="", repr=False)
 
     def config(self, feature_set: FeatureSet, *, joins: bool = False) -> RepoConfig:
         """Feast's configuration of the project of a feature set; `joins` needs DuckDB, which servers lack."""
         online: dict[str, Any] = {"type": "sqlite", "path": str(self.sqlite_file(feature_set))}
         if self.redis:
             # A single writer writes whole rows, so that a rollback may restore older values.
-            online = {"type": "redis", "connection_string": redis_connection(self.redis), "skip_dedup": True}
+            # Feast's own form of an address has no IPv6; `online_provider` connects, and passes no password to Feast.
+            place = RedisAddress.parse(self.redis).public
+            online = {
+                "type": "redis",
+                "connection_string": place,
+                "skip_dedup": True,
+                "full_scan_for_deletion": False,  # `apply` needs no connection
+            }
         project = project_name(self.dataset, self.stage, feature_set)
         return repo_config(project, (self.directory / project).absolute(), online, joins=joins)
 
@@ -62,7 +70,7 @@ def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> Stor
     Args:
         store: The dataset's store, a directory or URL.
         facts: Facts of the release, which name the features.
-        redis: Address of a Redis, "" for SQLite in the store.
+        redis: Complete address of a Redis, "" for SQLite in the store.
         scratch: Holds Feast's registry if the store is not a directory; readers create their own registry.
 
     Raises:
@@ -76,20 +84,21 @@ def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> Stor
     return StoreSettings(scratch, facts.dataset, facts.stage, redis)
 
 
-def redis_connection(address: str) -> str:
-    """Feast's connection string of a Redis address, with timeouts so that an unresponsive server counts as down.
+def online_provider(config: RepoConfig, settings: StoreSettings) -> Provider:
+    """Feast's provider of a project.
 
-    Args:
-        address: `host:port`, `redis://[user:password@]host[:port][/db]`, `rediss://...`, or Feast's own string.
+    A Redis that does not answer counts as down after `REDIS_TIMEOUT_SECONDS`. A failed call is repeated once without a
+    pause, because a connection from before a server restart fails on first use. By default the client tries four times
+    and sleeps for seconds in between.
     """
-    if "://" in address:
-        parts = urlsplit(address)
-        options = {"db": parts.path.strip("/"), "username": parts.username, "password": parts.password}
-        named = [f"{name}={value}" for name, value in options.items() if value]
-        secure = ["ssl=true"] if parts.scheme == "rediss" else []
-        address = ",".join([f"{parts.hostname}:{parts.port or 6379}", *named, *secure])
-    timeouts = {"socket_timeout": REDIS_TIMEOUT_SECONDS, "socket_connect_timeout": REDIS_TIMEOUT_SECONDS}
-    return ",".join([address, *(f"{name}={value}" for name, value in timeouts.items() if f"{name}=" not in address)])
+    provider = get_provider(config)
+    if settings.redis:
+        from redis.backoff import NoBackoff  # only if Redis is configured
+        from redis.retry import Retry
+
+        client = RedisAddress.parse(settings.redis).client(REDIS_TIMEOUT_SECONDS, Retry(NoBackoff(), 1))
+        cast(Any, provider).online_store._client = client
+    return provider
 
 
 def repo_config(project: str, folder: Path, online: Mapping[str, Any] | None, *, joins: bool) -> RepoConfig:

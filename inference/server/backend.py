@@ -117,7 +117,7 @@ def _served_end(settings: ServingSettings) -> float | None:
 def _place(bundle: Bundle, settings: ServingSettings) -> StoreSettings:
     """Returns the location of a bundle's online features."""
     facts = bundle.manifest.facts
-    return StoreSettings(settings.online_dir, facts.dataset, facts.stage, settings.redis)
+    return StoreSettings(settings.online_dir, facts.dataset, facts.stage, settings.redis_url)
 
 
 def _open_reader(bundle: Bundle, artifacts: Artifacts, settings: ServingSettings) -> UserReader:

@@ -38,7 +38,7 @@ def training_arguments(
         "fingerprint": dataset_fingerprint(dataset, log),
         "schema_version": schema_version(store),
         "served_version": BundleStore(store).current() or "",
-        "redis": settings.redis,
+        "redis": settings.redis_parameter,
         "cause": cause,
         **parameters.model_dump(),
     }

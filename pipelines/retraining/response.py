@@ -38,7 +38,7 @@ def answer(report: DriftReport, job: Job) -> tuple[DriftAnswer, bool]:
     """
     settings = job.settings
     try:
-        with retraining_lease(job.state, job.name, settings.redis, settings.monitoring.lease_seconds) as lease:
+        with retraining_lease(job.state, job.name, settings.redis_url, settings.monitoring.lease_seconds) as lease:
             book = Book(job.state, lease)
             _update_running(book, job)
             served = BundleStore(job.store).current()

@@ -52,3 +52,22 @@ def test_what_cannot_be_used_is_one_sentence(given: dict[str, str], sentence: st
     with pytest.raises(SettingsError) as caught:
         HouseSettings.from_environment(environment)
     assert str(caught.value) == sentence
+
+
+def test_a_secret_is_in_no_sentence() -> None:
+    class SafeSettings(EnvironmentSettings):
+        code: int = Field(default=0, repr=False)
+
+    with pytest.raises(SettingsError, match=r"^KUBEREC_CODE cannot be used: it should be a valid integer") as caught:
+        SafeSettings.from_environment({"KUBEREC_CODE": "hunter2"})
+    assert "hunter2" not in str(caught.value)
+    assert caught.value.__cause__ is None
+
+
+def test_a_misspelt_variable_is_named_with_the_closest_one(caplog: pytest.LogCaptureFixture) -> None:
+    links = {"KUBEREC_SERVICE_HOST": "10.0.0.1", "KUBEREC_PORT_80_TCP_ADDR": "10.0.0.1", "KUBEREC_PORT": "tcp://1"}
+    given = {"KUBEREC_STREET": "Elm", "KUBEREC_REDDIS": "x", "KUBEREC_STORES": "of another process", **links}
+    for _ in range(2):
+        HouseSettings.from_environment(given)
+    said = [record.message for record in caplog.records if "STREET" not in record.message]
+    assert said == ["KUBEREC_REDDIS is not a setting of kuberec and is ignored: did you mean KUBEREC_REDIS?"]

@@ -25,7 +25,6 @@ from inference.feature_store import (
     OnlineFeatures,
     StoreSettings,
     materialize,
-    redis_connection,
 )
 from inference.feature_store.historical import HistoricalFeatures
 from tests.kit import random_log
@@ -204,22 +203,6 @@ def test_a_store_that_is_not_there_is_said_so(features: FeaturesDirectory, tmp_p
         OnlineFeatures(features.feature_set(), features.item_ids(), gone).users(["u1"], np.array([0.0]))
     with pytest.raises(FeatureStoreError, match="cannot be filled"):
         materialize(features.path, features.feature_set(), gone, 4e9)
-
-
-@pytest.mark.parametrize(
-    ("address", "expected"),
-    [
-        ("cache:6379", "cache:6379,socket_timeout=1.0,socket_connect_timeout=1.0"),
-        ("redis://cache", "cache:6379,socket_timeout=1.0,socket_connect_timeout=1.0"),
-        (
-            "rediss://me:secret@cache:7000/2",
-            "cache:7000,db=2,username=me,password=secret,ssl=true,socket_timeout=1.0,socket_connect_timeout=1.0",
-        ),
-        ("a:1,ssl=true,socket_timeout=9", "a:1,ssl=true,socket_timeout=9,socket_connect_timeout=1.0"),
-    ],
-)
-def test_addresses_become_feasts(address: str, expected: str) -> None:
-    assert redis_connection(address) == expected
 
 
 def test_servers_read_without_the_packages_of_training(features: FeaturesDirectory, tmp_path: Path) -> None:

@@ -6,14 +6,13 @@ import contextlib
 from collections.abc import Iterator
 from typing import Any
 
-import redis
 from redis.backoff import ConstantBackoff
 from redis.exceptions import LockError, RedisError
 from redis.lock import Lock
 from redis.retry import Retry
 
 from feature_repo.errors import StorageError
-from inference.feature_store import redis_connection
+from feature_repo.storage.redis_address import RedisAddress
 
 TIMEOUT_SECONDS = 5.0
 
@@ -22,14 +21,14 @@ class RedisLease:
     """The lease of a dataset's retraining.
 
     Args:
-        address: Address of the Redis, in any form that the online store accepts.
+        address: Complete address of the Redis, see `RedisAddress`.
         dataset: Name of the dataset.
         token: Identifies the process that takes the lease.
     """
 
     def __init__(self, address: str, dataset: str, token: str) -> None:
         self._token = token
-        self._client = _client(address)
+        self._client = RedisAddress.parse(address).client(TIMEOUT_SECONDS, Retry(ConstantBackoff(0.2), 2))
         # thread_local=False: the thread that renews the lease is not the thread that took it.
         self._lock = Lock(self._client, f"kuberec:{dataset}:retraining", thread_local=False)
 
@@ -62,21 +61,3 @@ class RedisLease:
             raise StorageError(
                 f"The lease of the retraining cannot be read from Redis ({error}): check KUBEREC_REDIS and the server."
             ) from error
-
-
-def _client(address: str) -> redis.Redis:
-    """A client of the online store's Redis server."""
-    host, *options = redis_connection(address).split(",")
-    given = dict(option.split("=", 1) for option in options)
-    name, _, port = host.rpartition(":")
-    return redis.Redis(
-        host=name,
-        port=int(port),
-        db=int(given.get("db", 0)),
-        username=given.get("username"),
-        password=given.get("password"),
-        ssl=given.get("ssl", "false").lower() == "true",
-        socket_timeout=TIMEOUT_SECONDS,
-        socket_connect_timeout=TIMEOUT_SECONDS,
-        retry=Retry(ConstantBackoff(0.2), 2),
-    )

@@ -1,0 +1,93 @@
+"""Types of settings that several processes share: addresses, URLs and folders, checked when a process starts."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from pathlib import Path
+from typing import Annotated
+from urllib.parse import urlsplit
+
+import fsspec
+from pydantic import AfterValidator
+
+from feature_repo.storage.folder import local_path
+
+_HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
+
+
+def is_host(text: str) -> bool:
+    """Whether a text is a host name or an IP address (without brackets)."""
+    if _HOST.fullmatch(text):
+        return True
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _has_host_and_port(url: str, *, port_required: bool) -> bool:
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError:
+        return False
+    has_port = port is not None and port > 0
+    return is_host(host) and (has_port or (port is None and not port_required and not parts.netloc.endswith(":")))
+
+
+def _bind_address(text: str) -> str:
+    if not is_host(text):
+        raise ValueError("write an IP address or a host name")
+    return text
+
+
+def _host_port(text: str) -> str:
+    if re.search(r"[\s@/?#]", text) or not _has_host_and_port(f"//{text}", port_required=True):
+        raise ValueError("write host:port, with a port from 1 to 65535 and an IPv6 address in brackets")
+    return text
+
+
+def _http_url(text: str) -> str:
+    if not text:
+        return text
+    is_url = text.startswith(("http://", "https://")) and not re.search(r"\s", text)
+    if not is_url or not _has_host_and_port(text, port_required=False):
+        raise ValueError("write it as http://host:port or https://host")
+    return text
+
+
+def _place(text: str) -> str:
+    folder = local_path(text)
+    if folder is not None:
+        _directory(folder)
+        return text
+    scheme, _, rest = text.partition("://")
+    if scheme not in fsspec.available_protocols() or not rest.strip("/"):
+        raise ValueError("write a directory or s3://bucket/folder")
+    return text
+
+
+def _directory(path: Path) -> Path:
+    try:
+        existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
+    except OSError as error:
+        raise ValueError(f"it cannot be opened ({error.strerror})") from error
+    if not existing.is_dir():
+        raise ValueError(f"{existing} is a file, not a directory")
+    return path
+
+
+def _optional_directory(text: str) -> str:
+    if text:
+        _directory(Path(text))
+    return text
+
+
+BindAddress = Annotated[str, AfterValidator(_bind_address)]
+HostPort = Annotated[str, AfterValidator(_host_port)]
+HttpUrl = Annotated[str, AfterValidator(_http_url)]
+Place = Annotated[str, AfterValidator(_place)]  # a directory or URL of a store or log; "" stays ""
+Directory = Annotated[Path, AfterValidator(_directory)]
+OptionalDirectory = Annotated[str, AfterValidator(_optional_directory)]  # "" stays ""
