@@ -10,8 +10,7 @@ reads and writes. The model holds no state of a request.
 from __future__ import annotations
 
 import asyncio
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Annotated, Any
@@ -24,6 +23,7 @@ from pydantic import ValidationError
 
 from feature_repo.errors import RequestError, exit_with_sentence
 from inference.api import problems, tensors
+from inference.api.payload import refuse_repeats
 from inference.api.requests import Instances, RecommendationRequest, from_tensors
 from inference.api.responses import server_timing
 from inference.metrics import Metrics
@@ -81,7 +81,7 @@ class RecommenderModel(Model):
 
     def _answer(self, payload: Any, headers: Mapping[str, str]) -> Any:
         if isinstance(payload, InferRequest):
-            _refuse_twice([tensor.name for tensor in payload.inputs])
+            refuse_repeats([tensor.name for tensor in payload.inputs])
             asked = from_tensors({tensor.name: tensors.values(tensor) for tensor in payload.inputs})
             answers = self._service.answer(asked, headers)
             slates, bodies = [answer.slate for answer in answers], [answer.body for answer in answers]
@@ -96,11 +96,12 @@ def routes(service: Service, model_server: ModelServer, pool: ThreadPoolExecutor
 
     @router.get(API_PATH, response_class=Response)
     async def recommendations(asked: Annotated[RecommendationRequest, Query()], request: Request) -> Response:
-        """Returns a slate."""
-        _refuse_twice([name for name, _ in request.query_params.multi_items()])
+        """Returns a slate. A HEAD request gets the headers; its slate is not logged, because no user sees it."""
+        refuse_repeats([name for name, _ in request.query_params.multi_items()])
         request.scope["surface"] = asked.surface
         loop = asyncio.get_running_loop()
-        (answer,) = await loop.run_in_executor(pool, service.answer, [asked], request.headers)
+        shown = not problems.is_head(request)
+        (answer,) = await loop.run_in_executor(pool, partial(service.answer, [asked], request.headers, shown=shown))
         query = answer.slate.query
         headers = {
             "Server-Timing": server_timing({**answer.slate.stage_seconds, "total": answer.seconds}),
@@ -157,7 +158,7 @@ def _serve(settings: ServingSettings) -> None:
         backend.close()
         pool.shutdown(wait=False, cancel_futures=True)
 
-    hosting.run(http, settings.host, on_stop=stop)
+    hosting.run(http, settings.host, on_stop=stop, on_refused=partial(metrics.request, ""))
 
 
 def _count_error(metrics: Metrics, scope: Mapping[str, Any], status: int) -> None:
@@ -175,13 +176,6 @@ async def _inferred(server: ModelServer, content: Any, request: Request) -> Any:
         return await server.dataplane.infer(model_name=MODEL, request=content, headers=dict(request.headers))
     except ValidationError as error:
         raise problems.InvalidFields(error.errors()) from error
-
-
-def _refuse_twice(names: Sequence[str]) -> None:
-    """Rejects names that are given more than once, because one of the values would be ignored."""
-    for name, times in Counter(names).items():
-        if times > 1:
-            raise RequestError(f"{name[:64]} is given {times} times; give it once.", field=name)
 
 
 if __name__ == "__main__":

@@ -8,9 +8,10 @@ request  the header `Kuberec-Time` (RFC 3339); for replay and tests
 from __future__ import annotations
 
 import math
+import re
 import threading
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from feature_repo.errors import RequestError
@@ -18,6 +19,8 @@ from feature_repo.errors import RequestError
 HEADER = "kuberec-time"
 # Bounds of the header. They leave a margin to the range of `datetime`, because the log's folders are named by date.
 EARLIEST, LATEST = (datetime(year, 1, 1, tzinfo=UTC).timestamp() for year in (2, 9999))
+# Date, hours and minutes, seconds, fraction, zone. RFC 3339 allows lower-case letters, and a space before the time.
+RFC_3339 = re.compile(r"(\d{4}-\d\d-\d\d)[Tt ](\d\d:\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:[0-5]\d)?", re.ASCII)
 
 ClockKind = Literal["wall", "log", "request"]
 
@@ -70,13 +73,25 @@ class Clock:
 def parse_moment(text: str) -> float:
     """Parses an RFC 3339 time into unix seconds.
 
+    A leap second counts as the first second after it, as in POSIX time. Digits beyond microseconds are cut off.
+
     Raises:
         ValueError: The text is not an RFC 3339 time, or has no time zone; the message says which.
     """
-    try:
-        moment = datetime.fromisoformat(text.strip())
-    except ValueError as error:
-        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time") from error
-    if moment.tzinfo is None:
+    found = RFC_3339.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time")
+    date, clock, second, fraction, zone = found.groups()
+    if zone is None:
         raise ValueError(f"{text[:40]!r} has no time zone; write Z for UTC")
-    return moment.timestamp()
+    is_leap = second == "60"
+    try:
+        moment = datetime.fromisoformat(
+            f"{date}T{clock}:{59 if is_leap else second}.{(fraction or '')[:6]:0<6}{zone.upper()}"
+        )
+        following = moment.astimezone(UTC) + timedelta(minutes=1) if is_leap else None
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time") from error
+    if following is not None and (following.day, following.hour, following.minute) != (1, 0, 0):
+        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time: only the last minute of a month has a second 60")
+    return moment.timestamp() + is_leap

@@ -2,7 +2,7 @@
 
 KServe installs its own error handlers when it starts; they answer {"error": ...}. The middleware rewrites every error
 that is not a problem yet, so the order of installation does not matter. Texts of unexpected failures are logged and not
-sent to the client.
+sent to the client. Requests that the HTTP parser rejects never come here; `server/http_protocol.py` answers them.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from feature_repo.errors import KuberecError, RequestError
+from inference.api import payload
 
 MEDIA_TYPE = "application/problem+json"
 MAX_ERRORS = 20  # reported per request; a list of invalid events can have thousands
-MAX_BODY = 1 << 20  # bytes of a request body; enough for tens of thousands of users
 CLIENT_GONE = 499  # status counted for a client that disconnected; not a server error
 log = logging.getLogger("kuberec")
 
@@ -34,12 +34,13 @@ TITLES: Mapping[int, tuple[str, str]] = {
     404: ("not-found", "The resource was not found"),
     405: ("method-not-allowed", "The method is not allowed for this path"),
     413: ("too-large", "The request is too large"),
+    415: ("unsupported-coding", "The coding of the body is not supported"),
     422: ("invalid-field", "A field of the request is invalid"),
+    431: ("head-too-large", "The request line and headers are too large"),
     500: ("internal-error", "The server failed"),
     501: ("not-offered", "The function is not enabled"),
     503: ("not-ready", "The server is not ready"),
 }
-TOO_LARGE = f"The body has more than {MAX_BODY} bytes; split it into several requests."
 INTERNAL_ERROR = "The server failed unexpectedly; see the server's log for the cause."
 
 
@@ -96,7 +97,10 @@ def install(app: FastAPI, observe: Callable[[Scope, int], None] | None = None) -
 
 
 class ProblemMiddleware:
-    """Rewrites errors as problems, limits the body size, and answers uncaught exceptions with a 500."""
+    """Rewrites errors as problems, reads bodies with limits, and answers uncaught exceptions with a 500.
+
+    HEAD runs the route of GET, and the server leaves out the body; a route can ask `is_head`.
+    """
 
     def __init__(self, app: ASGIApp, observe: Callable[[Scope, int], None] | None = None) -> None:
         self.app = app
@@ -109,10 +113,11 @@ class ProblemMiddleware:
             return
         rewriter = _Rewriter(scope, receive, send)
         try:
-            if _too_large(scope):
-                await problem(413, TOO_LARGE)(scope, receive, rewriter)
-            else:
-                await self.app(scope, _bounded(receive), rewriter)
+            coding = payload.check_headers(scope)
+            asked = {**scope, "method": "GET", "head": True} if scope["method"] == "HEAD" else scope
+            await self.app(asked, payload.bounded(receive, coding), rewriter)
+        except HTTPException as error:
+            await _of_http_error(error)(scope, receive, rewriter)
         except ClientDisconnect:  # while it sent the request body
             rewriter.status = CLIENT_GONE
         except Exception:
@@ -156,23 +161,9 @@ class _Rewriter:
         await send(message)
 
 
-def _bounded(receive: Receive) -> Receive:
-    read = 0
-
-    async def bounded() -> Message:
-        nonlocal read
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > MAX_BODY:
-            raise HTTPException(413, TOO_LARGE)  # FastAPI does not convert this one
-        return message
-
-    return bounded
-
-
-def _too_large(scope: Scope) -> bool:
-    length = Headers(scope=scope).get("content-length", "")
-    return length.isdigit() and int(length) > MAX_BODY
+def is_head(request: Request) -> bool:
+    """Whether the client asked for the headers only."""
+    return bool(request.scope.get("head"))
 
 
 def _of_request_error(error: RequestError) -> Response:
@@ -189,7 +180,14 @@ async def _on_kuberec_error(_request: Request, error: Exception) -> Response:
 
 async def _on_http_error(_request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return problem(error.status_code, _sentence(error.detail, error.status_code), headers=error.headers)
+    return _of_http_error(error)
+
+
+def _of_http_error(error: HTTPException) -> Response:
+    headers = dict(error.headers or {})
+    if "GET" in headers.get("Allow", "").split(", "):
+        headers["Allow"] += ", HEAD"
+    return problem(error.status_code, _sentence(error.detail, error.status_code), headers=headers)
 
 
 async def _on_validation_error(_request: Request, error: Exception) -> Response:

@@ -17,10 +17,10 @@ from kserve import InferOutput, InferRequest, InferResponse
 from kserve.errors import InferenceError, InvalidInput
 from kserve.protocol.rest.v2_datamodels import InferenceRequest
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from feature_repo.errors import RequestError
 from inference.api import problems
+from inference.api.payload import parsed_json
 from inference.candidates.query import Slate
 
 BINARY_HEADER = "inference-header-content-length"
@@ -30,11 +30,8 @@ _UNREADABLE = (
 
 
 def parsed(content: bytes) -> dict[str, Any]:
-    """Parses a JSON object; rejects NaN and lone surrogates, because no response can echo them."""
-    try:
-        parsed = from_json(content, allow_inf_nan=False)
-    except ValueError as error:
-        raise RequestError(f"The body is not JSON: {error}.", status=400) from error
+    """Parses a JSON object, see `payload.parsed_json`."""
+    parsed = parsed_json(content)
     if not isinstance(parsed, dict):
         raise RequestError("The body is not a JSON object.", status=400)
     return parsed

@@ -9,10 +9,10 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 from pydantic import ValidationError
-from pydantic_core import from_json
 
 from feature_repo.errors import RequestError, StorageError
 from inference.api import problems
+from inference.api.payload import parsed_json
 from inference.metrics import Metrics
 from inference.server.service import Service
 
@@ -56,11 +56,8 @@ def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -
 
 
 def _parsed(body: bytes) -> Any:
-    """Parses a JSON object or list; rejects NaN and lone surrogates, because no table can store them."""
-    try:
-        content = from_json(body, allow_inf_nan=False)
-    except ValueError as error:
-        raise RequestError(f"The body is not JSON: {error}.", status=400) from error
+    """Parses a JSON object or list, see `payload.parsed_json`."""
+    content = parsed_json(body)
     if not isinstance(content, dict | list):
         raise RequestError("The body is not a JSON object or a list of objects.", status=400)
     return content

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 from fastapi import APIRouter, Request, Response
 
 from inference.api.problems import problem
+from inference.server import http_protocol
 
 SWITCH_SECONDS = 0.001  # how long a background thread may hold the interpreter while a request waits
 
@@ -78,7 +79,13 @@ def guard_routes(is_ready: Callable[[], bool], why_not: str) -> APIRouter:
     return router
 
 
-def run(http: HttpServer, host: str, grpc: GrpcServer | None = None, on_stop: Callable[[], None] | None = None) -> None:
+def run(
+    http: HttpServer,
+    host: str,
+    grpc: GrpcServer | None = None,
+    on_stop: Callable[[], None] | None = None,
+    on_refused: Callable[[int], None] = lambda _status: None,
+) -> None:
     """Serves until a signal arrives, then stops in order: HTTP, gRPC, `on_stop`.
 
     Args:
@@ -86,8 +93,10 @@ def run(http: HttpServer, host: str, grpc: GrpcServer | None = None, on_stop: Ca
         host: Address it binds to.
         grpc: The gRPC server, if any.
         on_stop: Closes the other parts of the process.
+        on_refused: Called with the status of each answer to bytes that are not a request.
     """
     http.config.host = host
+    http_protocol.configure(http.config, on_refused)
     sys.setswitchinterval(SWITCH_SECONDS)
     # A full garbage collection visits several hundred thousand objects that the imports created, and blocks every
     # request meanwhile. Loading a bundle would trigger it, so these objects are frozen.

@@ -71,12 +71,15 @@ class Service:
         """Whether a release is loaded."""
         return self._releases.current() is not None
 
-    def answer(self, asked: Sequence[RecommendationRequest], headers: Mapping[str, str]) -> list[Answer]:
+    def answer(
+        self, asked: Sequence[RecommendationRequest], headers: Mapping[str, str], *, shown: bool = True
+    ) -> list[Answer]:
         """Answers requests in their order; all get the same query time.
 
         Args:
             asked: Validated requests.
             headers: HTTP headers, lower-case names.
+            shown: Whether users see the slates; only these are logged.
 
         Raises:
             RequestError: If a cursor or the time is invalid, or no release is loaded yet (503).
@@ -85,12 +88,13 @@ class Service:
         release = self._current()
         moment = self._clock.now(release.bundle.manifest.facts.log_end, headers.get(HEADER))
         ids = request_ids(sent_id(headers), len(asked))
-        shown = [one.shown() for one in asked]
+        earlier = [one.shown() for one in asked]
         queries = [one.query(moment, request_id) for one, request_id in zip(asked, ids, strict=True)]
         deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
         slates = release.recommender.recommend(queries, deadline)
-        bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, shown, strict=True)]
-        release.recommender.record(slates)
+        bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, earlier, strict=True)]
+        if shown:
+            release.recommender.record(slates)
         seconds = time.monotonic() - start
         for slate in slates:
             self._metrics.request(slate.query.surface, 200, seconds)

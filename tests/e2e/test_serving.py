@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import struct
 
 import grpc
@@ -188,6 +189,8 @@ V1, V2, API = "/v1/models/recommender:predict", "/v2/models/recommender/infer", 
         ("POST", V2, b'{"id": "\\ud800", "inputs": []}', 400, None),
         ("POST", V2, tensor("user_id", 1, "BYTES", '"a"')[:-2] + b", " + tensor("user_id", 1, "BYTES", '"b"')[12:],
          422, "user_id"),
+        ("POST", V1, b'{"instances": [{"user_id": "u1", "user_id": "u2"}]}', 422, "user_id"),
+        ("POST", V2, b'{"inputs": [{"name": "user_id", "shape": [1], "shape": [1]}]}', 422, "shape"),
         ("GET", "/nowhere", None, 404, None),
         ("GET", "/v1/models/other", None, 404, None),
         ("POST", "/v1/models/other:predict", b"{}", 404, None),
@@ -229,6 +232,31 @@ def test_kserve_routes_work(serving):
                  "/v2/models/recommender/ready", "/v1/models", "/v1/models/recommender", "/openapi.json"):  # fmt: skip
         answer = serving.client.get(path)
         assert answer.status_code == 200, (path, answer.text)
+
+
+@pytest.mark.parametrize("path", ["/v2/health/live", "/v2/health/ready", "/metrics", f"{API}?user_id=u1"])
+def test_head_has_the_headers_of_get(serving, path):
+    asked = {"x-request-id": "head"}
+    head, get = (serving.client.request(method, path, headers=asked) for method in ("HEAD", "GET"))
+    assert (head.status_code, head.content) == (get.status_code, b"") == (200, b"")
+    assert [*head.headers] == [*get.headers]
+    assert path == "/metrics" or head.headers["content-length"] == get.headers["content-length"]
+    wrong = serving.client.delete(path)
+    assert (wrong.status_code, wrong.headers["allow"]) == (405, "GET, HEAD")
+
+
+def test_what_is_no_request_is_counted_and_not_logged(serving):
+    host, _, port = serving.url.removeprefix("http://").partition(":")
+    for url in (serving.url, serving.predictor_url):
+        port = url.rpartition(":")[2]
+        with socket.create_connection((host, int(port)), timeout=5) as client:
+            client.sendall(f"GET {API}?user_id=zoë HTTP/1.1\r\n\r\n".encode())
+            answer = client.makefile("rb").read()
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert f"content-type: {PROBLEM}".encode() in answer
+    assert 'recs_requests_total{code="400",surface=""}' in serving.metrics()
+    for process in (serving.transformer, serving.predictor):
+        assert "Invalid HTTP request" not in process.log.read_text()
 
 
 def test_metrics(serving):

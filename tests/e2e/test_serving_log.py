@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import signal
 import threading
@@ -69,6 +70,27 @@ def event(name: str, **fields) -> dict:
 def impressions(log: Path, requests: list[str]):
     table = read_impressions(str(log), 0, world.NOW * 2)
     return table.filter(np.isin(table["request_id"].to_numpy(zero_copy_only=False), requests))
+
+
+def test_a_slate_of_head_is_not_logged(serving, log):
+    for method in ("HEAD", "GET"):
+        asked = {"x-request-id": f"asked-by-{method}"}
+        answer = serving.client.request(method, "/api/v1/recommendations?user_id=u1&count=7", headers=asked)
+        assert answer.status_code == 200
+    logged = lambda: read_impressions(str(log), 0, world.NOW * 2)["request_id"].to_pylist()  # noqa: E731
+    servers.wait_for(lambda: any(name.startswith("asked-by-GET") for name in logged()), "the slate is not in the log")
+    assert not any(name.startswith("asked-by-HEAD") for name in logged())
+
+
+def test_events_come_compressed_and_no_field_twice(serving, log):
+    packed = gzip.compress(json.dumps(event("packed")).encode())
+    answer = serving.client.post(EVENTS, content=packed, headers={"content-encoding": "gzip"})
+    assert (answer.status_code, answer.json()) == (202, {"accepted": 1})
+    servers.wait_for(lambda: "packed" in read_interactions(str(log), 0, world.NOW * 2)["event_id"].to_pylist(), "lost")
+    for content in (b'{"event_id": "e", "event_id": "e"}', b'[{"event_id": "e", "price": 1, "price": 2}]'):
+        answer = serving.client.post(EVENTS, content=content)
+        assert (answer.status_code, answer.headers["content-type"]) == (422, PROBLEM)
+        assert answer.json()["field"] in ("event_id", "price")
 
 
 def test_slates_are_logged_as_they_were_ranked(serving, log):

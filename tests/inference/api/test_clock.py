@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from feature_repo.errors import RequestError
-from inference.api.clock import Clock
+from inference.api.clock import Clock, parse_moment
 
 
 def test_clocks():
@@ -32,3 +32,46 @@ def test_the_clock_of_a_log_never_turns_back_and_counts_time_once(monkeypatch):
     assert clock.now(4000.0) == 4600.0  # a bundle from a log that ends within the hour that passed
     assert clock.now(1000.0) == 4601.0  # a rollback
     assert clock.now(9000.0) == 9000.0  # a bundle from a log that was extended
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2024-05-01T00:00:00Z", 1714521600.0),
+        ("2024-05-01t00:00:00z", 1714521600.0),
+        ("2024-05-01 00:00:00Z", 1714521600.0),
+        ("2024-05-01T05:30:00+05:30", 1714521600.0),
+        ("2024-05-01T00:00:00-00:00", 1714521600.0),
+        ("2024-05-01T00:00:00.5Z", 1714521600.5),
+        ("2024-05-01T00:00:00.1234567891234Z", 1714521600.123456),
+        ("2016-12-31T23:59:60Z", 1483228800.0),  # leap seconds
+        ("2016-12-31T15:59:60.25-08:00", 1483228800.25),
+    ],
+)
+def test_every_form_of_rfc_3339_is_read(text, seconds):
+    assert parse_moment(text) == seconds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "2024-05-01T00:00:60Z",  # not at the end of a month
+        "9999-12-31T23:59:60Z",
+        "2024-W18-3T00:00:00Z",
+        "20240501T000000Z",
+        "2024-05-01T00:00Z",
+        "2024-05-01T24:00:00Z",
+        "2024-05-01T00:00:00,5Z",
+        "2024-05-01T00:00:00.Z",
+        "2024-05-01T00:00:00+0100",
+        "2024-05-01T00:00:00+01:60",
+        "2024-05-01T00:00:00+24:00",
+        "2024-02-30T00:00:00Z",
+        " 2024-05-01T00:00:00Z",
+        "2024-05-01T00:00:00Z\n",
+        "\u0662024-05-01T00:00:00Z",
+    ],
+)
+def test_other_forms_are_refused(text):
+    with pytest.raises(ValueError, match="is not an RFC 3339 time"):
+        parse_moment(text)

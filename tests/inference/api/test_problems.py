@@ -11,7 +11,7 @@ from fastapi import FastAPI, HTTPException, Request
 from fastapi.testclient import TestClient
 
 from feature_repo.errors import FeatureStoreError, RequestError
-from inference.api import problems
+from inference.api import payload, problems
 
 
 @pytest.fixture(scope="module")
@@ -97,7 +97,7 @@ def test_every_error_is_a_problem(client, path, status, field, detail):
 
 
 def test_large_bodies_are_refused_however_they_come(client):
-    big = b'{"a": "' + b"x" * problems.MAX_BODY + b'"}'
+    big = b'{"a": "' + b"x" * payload.MAX_BODY + b'"}'
     assert client.post("/echo", content=big).status_code == 413
     answer = client.post("/echo", content=iter([big[: len(big) // 2], big[len(big) // 2 :]]))
     assert answer.status_code == 413
