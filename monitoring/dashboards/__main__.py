@@ -15,11 +15,12 @@ FILE = "dashboard.json"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder that gets dashboard.json")
+    parser.add_argument("--namespace", default="", help="namespace of the installation in a cluster; all by default")
 
 
 def work(options: argparse.Namespace) -> None:
     """Writes the file and prints its path."""
-    write_json(options.out / FILE, kuberec_dashboard())
+    write_json(options.out / FILE, kuberec_dashboard(options.namespace))
     print(options.out / FILE)
 
 

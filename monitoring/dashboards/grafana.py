@@ -10,20 +10,23 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from monitoring.dashboards.model import Panel, Row, Series
+from monitoring.rules.scope import scoped
 
 SCHEMA_VERSION = 38  # of Grafana 10.0; later versions convert it when they load it
 COLUMNS, HEIGHT = 24, 8
 _DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 _COLORS = ("yellow", "red")
+_CHOSEN = "namespace=~'$namespace'"  # also series without the label, if all are chosen
 
 
-def dashboard(title: str, uid: str, rows: Sequence[Row]) -> dict[str, Any]:
+def dashboard(title: str, uid: str, rows: Sequence[Row], namespace: str = "") -> dict[str, Any]:
     """The JSON model of a dashboard.
 
     Args:
         title: Name of the dashboard.
         uid: Id of the dashboard in URLs; a later import with the same id replaces it.
         rows: From top to bottom.
+        namespace: The namespace that is shown first; "" for all.
     """
     return {
         "uid": uid,
@@ -37,10 +40,31 @@ def dashboard(title: str, uid: str, rows: Sequence[Row]) -> dict[str, Any]:
         "time": {"from": "now-6h", "to": "now"},
         "timezone": "utc",
         "templating": {
-            "list": [{"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"}]
+            "list": [
+                {"name": "datasource", "label": "Prometheus", "type": "datasource", "query": "prometheus"},
+                _namespaces(namespace),
+            ]
         },
         "annotations": {"list": []},
         "panels": list(_placed(rows)),
+    }
+
+
+def _namespaces(first: str) -> dict[str, Any]:
+    """The choice of a namespace; outside of a cluster there is only "All"."""
+    query = "label_values(recs_bundle_info, namespace)"
+    return {
+        "name": "namespace",
+        "label": "Namespace",
+        "type": "query",
+        "datasource": _DATASOURCE,
+        "definition": query,
+        "query": {"query": query, "refId": "namespace"},
+        "refresh": 2,  # whenever the time range changes
+        "sort": 1,
+        "includeAll": True,
+        "allValue": ".*",
+        "current": {"text": first, "value": first} if first else {"text": "All", "value": "$__all"},
     }
 
 
@@ -89,7 +113,7 @@ def _target(series: Series, place: int, *, instant: bool) -> dict[str, Any]:
         "refId": chr(ord("A") + place),
         "datasource": _DATASOURCE,
         "editorMode": "code",
-        "expr": series.expression,
+        "expr": scoped(series.expression, _CHOSEN),
         "legendFormat": series.legend,
         "instant": instant,
         "range": not instant,

@@ -13,6 +13,7 @@ from monitoring.rules.data import DATA
 from monitoring.rules.drift import DRIFT
 from monitoring.rules.model import Alert, Recording, Severity
 from monitoring.rules.recording import RECORDINGS
+from monitoring.rules.redis import REDIS, REDIS_JOB
 from monitoring.rules.serving import PREDICTOR, SERVING, TRANSFORMER
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "GROUPS",
     "PREDICTOR",
     "RECORDINGS",
+    "REDIS_JOB",
     "RUNBOOKS",
     "TRANSFORMER",
     "Alert",
@@ -30,18 +32,20 @@ __all__ = [
 
 RUNBOOKS = "monitoring/runbooks"
 # Name of a group, and of its folder of runbooks -> its alerts.
-GROUPS: Mapping[str, tuple[Alert, ...]] = {"serving": SERVING, "data": DATA, "drift": DRIFT}
+GROUPS: Mapping[str, tuple[Alert, ...]] = {"serving": SERVING, "data": DATA, "redis": REDIS, "drift": DRIFT}
 ALERTS: tuple[Alert, ...] = tuple(chain(*GROUPS.values()))
 
 
-def rule_file(runbooks: str = RUNBOOKS) -> dict[str, Any]:
+def rule_file(runbooks: str = RUNBOOKS, namespace: str = "") -> dict[str, Any]:
     """All rules as the content of a Prometheus rule file, which is also the `spec` of a PrometheusRule.
 
     Args:
         runbooks: Folder or URL of the runbooks, for the links of notifications.
+        namespace: Namespace of the installation in a cluster: the rules read its series only, and recorded series and
+            alerts have the label `namespace`. "" outside of a cluster.
     """
-    groups = {"kuberec-recording": [recording.rendered() for recording in RECORDINGS]}
+    groups = {"kuberec-recording": [recording.rendered(namespace) for recording in RECORDINGS]}
     for group, alerts in GROUPS.items():
         folder = f"{runbooks.rstrip('/')}/{group}"
-        groups[f"kuberec-{group}"] = [alert.rendered(folder) for alert in alerts]
+        groups[f"kuberec-{group}"] = [alert.rendered(folder, namespace) for alert in alerts]
     return {"groups": [{"name": name, "rules": rules} for name, rules in groups.items()]}

@@ -17,12 +17,15 @@ FILE = "rules.yaml"
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's arguments."""
     parser.add_argument("--out", type=Path, default=Path("build/monitoring"), help="folder that gets rules.yaml")
+    parser.add_argument("--namespace", default="", help="namespace of the installation in a cluster; all by default")
     parser.add_argument("--runbooks", default=RUNBOOKS, help="folder or URL that notifications link the runbooks in")
 
 
 def work(options: argparse.Namespace) -> None:
     """Writes the file and prints its path."""
-    write_text(options.out / FILE, yaml.safe_dump(rule_file(options.runbooks), sort_keys=False, width=1000))
+    write_text(
+        options.out / FILE, yaml.safe_dump(rule_file(options.runbooks, options.namespace), sort_keys=False, width=1000)
+    )
     print(options.out / FILE)
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from monitoring.rules.scope import of_namespace, scoped
+
 Severity = Literal["page", "ticket"]
 
 
@@ -20,9 +22,10 @@ class Recording:
     name: str
     expression: str
 
-    def rendered(self) -> dict[str, Any]:
-        """The rule as Prometheus reads it."""
-        return {"record": self.name, "expr": self.expression}
+    def rendered(self, namespace: str = "") -> dict[str, Any]:
+        """The rule as Prometheus reads it, for one namespace of a cluster or for all series."""
+        rule: dict[str, Any] = {"record": self.name, "expr": scoped(self.expression, of_namespace(namespace))}
+        return rule | {"labels": {"namespace": namespace}} if namespace else rule
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,20 +55,22 @@ class Alert:
         """File name of the runbook."""
         return f"{self.name}.md"
 
-    def rendered(self, runbooks: str) -> dict[str, Any]:
+    def rendered(self, runbooks: str, namespace: str = "") -> dict[str, Any]:
         """The rule as Prometheus reads it.
 
         Args:
             runbooks: Folder or URL of the group's runbooks, for the link of the notification.
+            namespace: The namespace of a cluster whose series count; "" for all series.
         """
+        matcher = of_namespace(namespace)
         return {
             "alert": self.name,
-            "expr": f"{self.value} {self.condition}",
+            "expr": scoped(f"{self.value} {self.condition}", matcher),
             "for": self.lasting,
-            "labels": {"severity": self.severity},
+            "labels": {"severity": self.severity} | ({"namespace": namespace} if namespace else {}),
             "annotations": {
                 "summary": self.summary,
-                "description": self.description,
+                "description": scoped(self.description, matcher),
                 "runbook_url": f"{runbooks}/{self.page}",
             },
         }

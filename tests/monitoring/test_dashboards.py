@@ -27,7 +27,7 @@ def dashboard(tmp_path_factory) -> dict:
 
 def metrics(expression: str) -> set[str]:
     """Names of what is scraped for an expression, through the series recorded ahead."""
-    names = set(re.findall(r"\brecs[:_][a-z0-9_:]+", expression))
+    names = set(re.findall(r"\b(?:recs[:_][a-z0-9_:]+|redis_[a-z_]+)", expression))
     recorded = names & set(RECORDED)
     scraped = {name.removesuffix("_bucket") for name in names - recorded}
     return scraped.union(*(metrics(RECORDED[name]) for name in recorded if RECORDED[name] != expression))

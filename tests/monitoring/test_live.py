@@ -14,11 +14,12 @@ from uuid import uuid4
 import pytest
 
 from monitoring.dashboards import ROWS
+from monitoring.dashboards.redis import REDIS
 from monitoring.drift.figures import drift_figures
 from monitoring.drift.report import DriftReport, FeatureDrift, worst_first
 from monitoring.ledger import Ledger, Outcome, Retraining
 from monitoring.ledger_metrics import ledger_metrics
-from monitoring.rules import ALERTS, PREDICTOR, RECORDINGS, TRANSFORMER
+from monitoring.rules import ALERTS, GROUPS, PREDICTOR, RECORDINGS, TRANSFORMER
 from tests.kit import servers, world
 from tests.kit.bundle_factory import make_bundle
 from tests.kit.ports import free_port
@@ -31,6 +32,9 @@ EMPTY = {
     "recs:requests:rate1h offset 1w or recs:requests:rate1h offset 1d": "there is no yesterday yet",
     'recs:degraded:ratio_rate5m{reason="features"}': "the online store has not failed",
 }
+OF_REDIS = [series.expression for panel in REDIS.panels for series in panel.series]
+OF_REDIS += [alert.value for alert in GROUPS["redis"]]
+EMPTY |= dict.fromkeys(OF_REDIS, "the features are in SQLite")
 
 
 @dataclass(frozen=True)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import yaml
 
 from monitoring.rules import ALERTS, RECORDINGS, __main__, rule_file
+from monitoring.rules.scope import scoped
 from tests.monitoring.alert_cases import CASES, Case
 
 
@@ -76,6 +79,56 @@ def test_every_alert_fires_and_stays_silent(promtool, rules, tmp_path):
         path = tmp_path / f"{minutes}.yaml"
         path.write_text(yaml.safe_dump(tests, sort_keys=False))
         run(promtool, "test", "rules", path)
+
+
+ABSENCE = {"KuberecDown", "KuberecDriftJobLate"}  # they fire where there is no series
+SELECTORS = re.compile(r"(?<![\w:\"'-])(?:recs[_:][\w:]+|redis_\w+|up)\b(.{0,40})")
+
+
+def test_every_selector_of_a_namespace_names_it():
+    rules = [rule for group in rule_file(namespace="shop-b")["groups"] for rule in group["rules"]]
+    texts = [text for rule in rules for text in (rule["expr"], rule.get("annotations", {}).get("description", ""))]
+    found = [rest for text in texts for rest in SELECTORS.findall(text)]
+    assert len(found) > len(rules)
+    assert [rest for rest in found if not rest.startswith("{namespace='shop-b'")] == []
+    assert all(rule["labels"]["namespace"] == "shop-b" for rule in rules)
+    assert '"' not in scoped("up", "namespace='shop-b'"), "templates hold PromQL in double quotes"
+
+
+def test_without_a_namespace_nothing_is_limited():
+    assert "namespace" not in yaml.safe_dump(rule_file())
+
+
+def in_namespace(case: Case, namespace: str) -> Case:
+    """The history as a cluster scrapes it."""
+    series = {
+        f"{name[:-1]},namespace={namespace!r}}}" if name.endswith("}") else f"{name}{{namespace={namespace!r}}}": values
+        for name, values in case.series.items()
+    }
+    return replace(case, series=series)
+
+
+def test_two_installations_raise_only_their_own_alerts(promtool, tmp_path):
+    """The rules of one installation, over its own histories and over those of another one."""
+    __main__.main(["--out", str(tmp_path), "--namespace", "one"])
+    rules = [rule for group in rule_file(namespace="one")["groups"] for rule in group["rules"]]
+    tests = []
+    for case in (case for case in CASES if interval(case) == 1 and case.says is not None):
+        (rule,) = (rule for rule in rules if rule.get("alert") == case.alert)
+        own = promtool_test(in_namespace(case, "one"))
+        fires = {
+            "exp_labels": {**rule["labels"], **case.labels},
+            "exp_annotations": {**rule["annotations"], "description": case.says},
+        }
+        own["alert_rule_test"][-1]["exp_alerts"] = [fires]
+        tests.append(own)
+        if case.alert not in ABSENCE:
+            tests.append(promtool_test(replace(in_namespace(case, "two"), says=None)))
+    path = tmp_path / "tests.yaml"
+    order = [group["name"] for group in rule_file()["groups"]]
+    content = {"rule_files": [str(tmp_path / "rules.yaml")], "group_eval_order": order, "tests": tests}
+    path.write_text(yaml.safe_dump(content, sort_keys=False))
+    run(promtool, "test", "rules", path)
 
 
 def test_traffic_is_compared_with_last_week_first(promtool, rules, tmp_path):

@@ -100,9 +100,9 @@ def test_queries_are_promql_about_what_is_measured(promtool, tmp_path):
 
 def test_what_kubectl_names_is_in_the_manifests():
     """KServe names what it makes of an InferenceService after it and the component."""
-    texts = [
-        path.read_text() for path in (ROOT / "manifests" / "base").rglob("*.yaml") if path.name != "kustomization.yaml"
-    ]
+    folders = [ROOT / "manifests" / "base", ROOT / "manifests" / "components"]
+    paths = [path for folder in folders for path in folder.rglob("*.yaml") if path.name != "kustomization.yaml"]
+    texts = [path.read_text() for path in paths]
     objects = [found for text in texts for found in yaml.safe_load_all(text) if isinstance(found, dict)]
     names = {(found["kind"].lower(), found["metadata"]["name"]) for found in objects if "metadata" in found}
     made = {("svc", f"{name}-{part}") for kind, name in names if kind == "inferenceservice" for part in PARTS}
