@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +10,7 @@ from typing import Any
 
 import yaml
 
-from tests.kit.checkout import ROOT
-
-OVERLAYS = sorted(path.name for path in (ROOT / "manifests" / "overlays").iterdir())
-NAMESPACE = "kuberec"
+CLUSTER_SCOPED = {"Namespace"}
 Document = dict[str, Any]
 
 
@@ -58,6 +56,32 @@ def read(path: Path) -> list[Document]:
 def of_kind(documents: list[Document], kind: str) -> list[Document]:
     """Those of one kind."""
     return [document for document in documents if document["kind"] == kind]
+
+
+def namespace_of(documents: list[Document]) -> str:
+    """The namespace of an installation."""
+    (found,) = {one["metadata"]["namespace"] for one in documents if one["kind"] not in CLUSTER_SCOPED}
+    return str(found)
+
+
+def config(documents: list[Document], name: str) -> dict[str, str]:
+    """Content of a ConfigMap; `name` is without the hash."""
+    names = re.compile(rf"{name}(-[0-9a-z]{{10}})?")
+    (found,) = [one["data"] for one in of_kind(documents, "ConfigMap") if names.fullmatch(one["metadata"]["name"])]
+    return dict(found)
+
+
+def variables(documents: list[Document], container: dict[str, Any]) -> dict[str, str]:
+    """Environment of a container without what Secrets add, as the kubelet makes it."""
+    found: dict[str, str] = {}
+    known = {"NAMESPACE": namespace_of(documents)}
+    for source in container.get("envFrom", []):
+        if "configMapRef" in source:
+            found |= config(documents, source["configMapRef"]["name"])
+    for entry in container.get("env", []):
+        if "value" in entry:
+            found[entry["name"]] = re.sub(r"\$\((\w+)\)", lambda name: {**found, **known}[name[1]], entry["value"])
+    return found
 
 
 def pods(documents: list[Document]) -> Iterator[Pod]:

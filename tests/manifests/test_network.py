@@ -2,109 +2,180 @@
 
 from __future__ import annotations
 
+import ipaddress
+from dataclasses import dataclass
 from typing import Any
 
-import pytest
+import yaml
 
-from tests.manifests.cluster import NAMESPACE, Document, matches, of_kind, pods
+from tests.kit.checkout import ROOT
+from tests.manifests.cluster import Document, config, matches, namespace_of, of_kind, pods
 
 NAMES = {
-    "transformer": "InferenceService/recommender/transformer",
-    "predictor": "InferenceService/recommender/predictor",
-    "redis": "StatefulSet/redis",
-    "pushgateway": "StatefulSet/pushgateway",
-    "submitter": "CronJob/drift",
+    "InferenceService/recommender/transformer": "transformer",
+    "InferenceService/recommender/predictor": "predictor",
+    "StatefulSet/redis": "redis",
+    "StatefulSet/pushgateway": "pushgateway",
+    "CronJob/drift": "submitter",
 }
-# Namespace labels and pod labels of those outside.
-OUTSIDE = {
-    "gateway": ({"kubernetes.io/metadata.name": "gateway", "kuberec-client": "true"}, {"app": "envoy"}),
-    "stranger": ({"kubernetes.io/metadata.name": "default"}, {"component": "transformer"}),
-    "prometheus": ({"kubernetes.io/metadata.name": "monitoring"}, {"app.kubernetes.io/name": "prometheus"}),
-    "grafana": ({"kubernetes.io/metadata.name": "monitoring"}, {"app.kubernetes.io/name": "grafana"}),
-    "step": ({"kubernetes.io/metadata.name": "kubeflow"}, {"pipeline/runid": "7e1c"}),
-    "kfp-api": ({"kubernetes.io/metadata.name": "kubeflow"}, {"app": "ml-pipeline"}),
-    "dns": ({"kubernetes.io/metadata.name": "kube-system"}, {"k8s-app": "kube-dns"}),
-}
-ALLOWED = {
-    ("gateway", "transformer", 8080),
-    ("prometheus", "transformer", 8080),
-    ("prometheus", "predictor", 8080),
-    ("prometheus", "pushgateway", 9091),
-    ("transformer", "predictor", 8081),
-    ("transformer", "redis", 6379),
-    ("step", "redis", 6379),
-    ("step", "pushgateway", 9091),
-    ("submitter", "kfp-api", 8888),
-    *((name, "dns", 53) for name in NAMES),
-}
-PORTS = (53, 6379, 8080, 8081, 8888, 9091)
+USERS_OF_THE_BUCKET = ("transformer", "predictor", "submitter")
+PORTS = (53, 80, 443, 988, 5353, 6379, 8080, 8081, 8333, 8888, 9000, 9091, 9121, 9444)
+
+
+@dataclass(frozen=True)
+class Peer:
+    """An end of a connection.
+
+    Attributes:
+        labels: Of a pod; empty for an address.
+        namespace: Labels of its namespace.
+        address: Of something that is not a pod.
+        listens: Ports of a pod of ours; None if any port counts.
+    """
+
+    labels: dict[str, str]
+    namespace: dict[str, str]
+    address: str = ""
+    listens: frozenset[int] | None = None
+
+
+def _pod(namespace: str, labels: dict[str, str], **more: str) -> Peer:
+    return Peer(labels, {"kubernetes.io/metadata.name": namespace, **more})
+
+
+def _ours(documents: list[Document]) -> dict[str, Peer]:
+    namespace = {"kubernetes.io/metadata.name": namespace_of(documents)}
+    return {
+        NAMES[pod.owner]: Peer(pod.labels, namespace, listens=frozenset(pod.ports))
+        for pod in pods(documents)
+        if pod.owner in NAMES
+    }
+
+
+def _others(site: dict[str, str]) -> dict[str, Peer]:
+    return {
+        "gateway": _pod("gateway", {"app": "envoy"}, **{"kuberec-client": site["CLIENT_LABEL"]}),
+        "client of another installation": _pod("shop-c", {"app": "web"}, **{"kuberec-client": "shop-c"}),
+        "stranger": _pod("default", {"component": "transformer"}),
+        "prometheus": _pod(site["MONITORING_NAMESPACE"], {"app.kubernetes.io/name": "prometheus"}),
+        "grafana": _pod(site["MONITORING_NAMESPACE"], {"app.kubernetes.io/name": "grafana"}),
+        "step": _pod(site["STEPS_NAMESPACE"], {"pipeline/runid": "7e1c"}),
+        "step elsewhere": _pod("team-z", {"pipeline/runid": "7e1c"}),
+        "kfp-api": _pod(site["KUBEFLOW_NAMESPACE"], {"app": "ml-pipeline"}),
+        "store": _pod(site["OBJECT_STORE_NAMESPACE"], {"app": "minio"}),
+        "dns": _pod("kube-system", {"k8s-app": "kube-dns"}),
+        "openshift dns": _pod("openshift-dns", {"dns.operator.openshift.io/daemonset-dns": "default"}),
+        "node's dns": Peer({}, {}, "169.254.20.10"),
+        "internet": Peer({}, {}, "203.0.113.7"),
+        "internet 6": Peer({}, {}, "2001:db8::7"),
+        "eks agent": Peer({}, {}, "169.254.170.23"),
+        "metadata": Peer({}, {}, "169.254.169.254"),
+        "metadata 6": Peer({}, {}, "fd00:ec2::254"),
+        "gke metadata": Peer({}, {}, "169.254.169.252"),
+    }
+
+
+def _expected(documents: list[Document], site: dict[str, str]) -> set[tuple[str, str, int]]:
+    """Connections that are wanted: source, target, port."""
+    ours = _ours(documents)
+    wanted = {
+        ("gateway", "transformer", 8080),
+        ("prometheus", "transformer", 8080),
+        ("prometheus", "predictor", 8080),
+        ("transformer", "predictor", 8081),
+        ("submitter", "kfp-api", 8888),
+    }
+    for name in ours:
+        wanted |= {(name, "dns", 53), (name, "node's dns", 53), (name, "openshift dns", 5353)}
+    for name in USERS_OF_THE_BUCKET:
+        wanted |= {(name, target, int(site["BUCKET_PORT"])) for target in ("internet", "internet 6")}
+        # An object store may be in the namespace of Kubeflow Pipelines: then every pod there is reached on its ports.
+        inside = [one for one, peer in _others(site).items() if _in(peer, site["OBJECT_STORE_NAMESPACE"])]
+        wanted |= {(name, one, port) for one in inside for port in (int(site["OBJECT_STORE_PORT"]), 8333)}
+    if "redis" in ours:
+        wanted |= {("transformer", "redis", 6379), ("step", "redis", 6379), ("prometheus", "redis", 9121)}
+        wanted |= {("step", "pushgateway", 9091), ("prometheus", "pushgateway", 9091)}
+    else:  # the installation `cloud`
+        wanted |= {("transformer", one, 6379) for one, peer in _others(site).items() if peer.labels}
+        wanted |= {("transformer", target, 6379) for target in ("internet", "internet 6")}
+        for name in USERS_OF_THE_BUCKET:
+            wanted |= {(name, target, 80) for target in ("eks agent", "metadata", "metadata 6")}
+            wanted.add((name, "gke metadata", 988))
+    return wanted
+
+
+def _in(peer: Peer, namespace: str) -> bool:
+    return peer.namespace.get("kubernetes.io/metadata.name") == namespace
 
 
 def test_nothing_else_gets_through(documents: list[Document]) -> None:
-    labels = {pod.owner: pod.labels for pod in pods(documents)}
-    inside = {name: ({"kubernetes.io/metadata.name": NAMESPACE}, labels[owner]) for name, owner in NAMES.items()}
-    everybody = {**inside, **OUTSIDE}
+    site = config(documents, "site")
+    ours = _ours(documents)
+    everybody = {**_others(site), **ours}
     policies = [policy["spec"] for policy in of_kind(documents, "NetworkPolicy")]
     through = set()
-    for source, sent_by in everybody.items():
-        for target, met in everybody.items():
-            if source == target or not {source, target} & inside.keys():
+    for source, sends in everybody.items():
+        for target, receives in everybody.items():
+            if source == target or not {source, target} & ours.keys() or sends.address:
                 continue
-            leaves = source not in inside or _opens(policies, "egress", sent_by[1], met)
-            arrives = target not in inside or _opens(policies, "ingress", met[1], sent_by)
-            through |= {(source, target, port) for port in PORTS if _both(leaves, port) and _both(arrives, port)}
-    assert through == ALLOWED
+            leaves = _opens(policies, "egress", sends, receives) if source in ours else set(PORTS)
+            arrives = _opens(policies, "ingress", receives, sends) if target in ours else set(PORTS)
+            ports = set(PORTS) if receives.listens is None else receives.listens
+            through |= {(source, target, port) for port in leaves & arrives & ports}
+    assert through == _expected(documents, site)
 
 
-@pytest.mark.parametrize(
-    ("name", "reaches"),
-    [("transformer", True), ("predictor", True), ("submitter", True), ("redis", False), ("pushgateway", False)],
-)
-def test_who_reaches_the_bucket(documents: list[Document], name: str, reaches: bool) -> None:
-    labels = {pod.owner: pod.labels for pod in pods(documents)}[NAMES[name]]
-    blocks = [
-        (peer["ipBlock"]["cidr"], port["port"])
-        for policy in of_kind(documents, "NetworkPolicy")
-        if matches(policy["spec"]["podSelector"], labels)
-        for rule in policy["spec"].get("egress", [])
-        for peer in rule["to"]
-        if "ipBlock" in peer
-        for port in rule["ports"]
-    ]
-    assert sorted(blocks) == ([("0.0.0.0/0", 443), ("::/0", 443)] if reaches else [])
+def test_every_pod_of_ours_is_isolated(documents: list[Document]) -> None:
     policies = [policy["spec"] for policy in of_kind(documents, "NetworkPolicy")]
-    # Kubeflow Pipelines brings one of two object stores; a policy is about ports of pods, which differ.
-    for store, port in (("minio", 9000), ("seaweedfs", 8333)):
-        beside = ({"kubernetes.io/metadata.name": "kubeflow"}, {"app": store})
-        assert _both(_opens(policies, "egress", labels, beside), port) == reaches, store
+    for pod in pods(documents):
+        for way in ("Ingress", "Egress"):
+            assert any(matches(one["podSelector"], pod.labels) and way in one["policyTypes"] for one in policies)
 
 
-def _both(opened: bool | set[int], port: int) -> bool:
-    return opened if isinstance(opened, bool) else port in opened
+def test_pods_of_others_in_a_profile_keep_their_network(documents: list[Document]) -> None:
+    """A policy that selects a pod isolates it: a step or a notebook would lose its network."""
+    if of_kind(documents, "PodDefault"):
+        for policy in of_kind(documents, "NetworkPolicy"):
+            assert not matches(policy["spec"]["podSelector"], {"pipeline/runid": "7e1c"}), policy["metadata"]["name"]
 
 
-def _opens(
-    policies: list[dict[str, Any]], way: str, own: dict[str, str], other: tuple[dict[str, str], dict[str, str]]
-) -> bool | set[int]:
+def test_the_object_store_of_pipelines_admits_every_namespace_that_is_rendered(documents: list[Document]) -> None:
+    (policy,) = yaml.safe_load_all((ROOT / "manifests" / "kubeflow" / "object-store.yaml").read_text())
+    ((peer,),) = [rule["from"] for rule in policy["spec"]["ingress"]]
+    for namespace in of_kind(documents, "Namespace"):
+        assert matches(peer["namespaceSelector"], namespace["metadata"]["labels"])
+
+
+def _opens(policies: list[dict[str, Any]], way: str, own: Peer, other: Peer) -> set[int]:
     """Ports that the policies of a pod open towards another; all of them where no policy selects it."""
-    selected = [one for one in policies if matches(one["podSelector"], own) and way.title() in one["policyTypes"]]
+    selected = [
+        one for one in policies if matches(one["podSelector"], own.labels) and way.title() in one["policyTypes"]
+    ]
     if not selected:
-        return True
+        return set(PORTS)
     return {
         port["port"]
         for policy in selected
         for rule in policy.get(way, [])
         for peer in rule["from" if way == "ingress" else "to"]
-        if _meets(peer, other)
+        if _meets(peer, own, other)
         for port in rule["ports"]
     }
 
 
-def _meets(peer: dict[str, Any], other: tuple[dict[str, str], dict[str, str]]) -> bool:
-    """Whether a peer of a policy means a pod of a namespace."""
+def _meets(peer: dict[str, Any], own: Peer, other: Peer) -> bool:
+    """Whether a peer of a policy of `own` means the other one."""
     if "ipBlock" in peer:
+        return bool(other.address) and _within(other.address, peer["ipBlock"])
+    if other.address:
         return False
-    namespace, labels = other
     if "namespaceSelector" in peer:
-        return matches(peer["namespaceSelector"], namespace) and matches(peer.get("podSelector"), labels)
-    return namespace["kubernetes.io/metadata.name"] == NAMESPACE and matches(peer["podSelector"], labels)
+        return matches(peer["namespaceSelector"], other.namespace) and matches(peer.get("podSelector"), other.labels)
+    return own.namespace == other.namespace and matches(peer["podSelector"], other.labels)
+
+
+def _within(address: str, block: dict[str, Any]) -> bool:
+    found = ipaddress.ip_address(address)
+    return found in ipaddress.ip_network(block["cidr"]) and not any(
+        found in ipaddress.ip_network(cidr) for cidr in block.get("except", [])
+    )

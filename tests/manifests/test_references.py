@@ -3,24 +3,31 @@
 from __future__ import annotations
 
 from pathlib import PurePosixPath
-from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 
 from inference.settings import ServingSettings
-from monitoring.rules import PREDICTOR, TRANSFORMER
+from inference.transformer import API_PATH
+from monitoring.rules import PREDICTOR, REDIS_JOB, TRANSFORMER
 from pipelines.settings import ClusterSettings, MonitoringSettings, PipelineSettings
 from pipelines.submit import SUBMISSIONS
-from tests.manifests.cluster import NAMESPACE, Document, Pod, kserve_labels, matches, of_kind, pods, services
+from tests.manifests.cluster import (
+    Document,
+    Pod,
+    config,
+    kserve_labels,
+    matches,
+    namespace_of,
+    of_kind,
+    pods,
+    services,
+    variables,
+)
 
-OWNERS_SECRETS, OWNERS_CLAIMS = {"bucket"}, {"datasets"}  # made by hand: README says how
-# Labels of pods elsewhere: kube-prometheus, the cluster's DNS, Kubeflow Pipelines (its API, and the pods of runs).
-ELSEWHERE = {
-    "kube-system": [{"k8s-app": "kube-dns"}],
-    "monitoring": [{"app.kubernetes.io/name": "prometheus"}],
-    "kubeflow": [{"app": "ml-pipeline"}, {"pipeline/runid": "any"}],
-}
-CLIENT = {"kuberec-client": "true"}
+OWNERS_SECRETS, OWNERS_CLAIMS = {"bucket", "redis"}, {"datasets"}  # made by hand: README says how
+PROFILES_ACCOUNT = "default-editor"
+PASSWORD = {"KUBEREC_REDIS_PASSWORD_FILE"}
 
 
 @pytest.fixture
@@ -29,45 +36,59 @@ def every_pod(documents: list[Document]) -> dict[str, Pod]:
     return {pod.owner: pod for pod in pods(documents)}
 
 
-def _config(documents: list[Document], name: str) -> dict[str, str]:
-    (found,) = [
-        one["data"] for one in of_kind(documents, "ConfigMap") if one["metadata"]["name"].startswith(f"{name}-")
-    ]
-    return dict(found)
+def _jobs(documents: list[Document]) -> list[Pod]:
+    return [pod for pod in pods(documents) if not pod.serves]
+
+
+def _serving(documents: list[Document], part: str = "transformer") -> dict[str, str]:
+    (found,) = [pod for pod in pods(documents) if pod.owner == f"InferenceService/recommender/{part}"]
+    return variables(documents, found.containers[0])
+
+
+def _pipelines(documents: list[Document]) -> dict[str, str]:
+    """Environment of the submitting jobs, which is the same for all of them."""
+    first, *others = (variables(documents, pod.containers[0]) for pod in _jobs(documents))
+    assert all(one == first for one in others)
+    return first
 
 
 def test_the_servers_accept_their_settings(documents: list[Document]) -> None:
-    given = _config(documents, "serving")
+    given = _serving(documents)
+    assert given == _serving(documents, "predictor")
     settings = ServingSettings.from_environment(given)
-    assert given.keys() <= {ServingSettings.variable(name) for name in ServingSettings.model_fields}
+    assert given.keys() - PASSWORD <= {ServingSettings.variable(name) for name in ServingSettings.model_fields}
     assert settings.clock == "wall"
     assert settings.store.startswith("s3://")
     assert settings.log.startswith("s3://")
 
 
 def test_pipelines_accept_their_settings(documents: list[Document]) -> None:
-    given = _config(documents, "pipelines")
+    given = _pipelines(documents)
     settings = PipelineSettings.from_environment(given)
     sections = (PipelineSettings, ClusterSettings, MonitoringSettings)
     read = {section.variable(name) for section in sections for name in section.model_fields}
-    assert given.keys() - {"DATASET"} <= read
-    assert settings.cluster.endpoint
-    assert settings.cluster.secret in OWNERS_SECRETS
-    assert settings.cluster.claim in OWNERS_CLAIMS
+    assert given.keys() - {"DATASET"} - PASSWORD <= read
+    assert settings.cluster.claim in OWNERS_CLAIMS | {""}
     assert settings.monitoring.pushgateway
+    host = (urlsplit(settings.cluster.endpoint).hostname or "").split(".")
+    assert host == ["ml-pipeline", config(documents, "site")["KUBEFLOW_NAMESPACE"], "svc"]
+    by_identity = any(one["metadata"]["name"] == "cloud-identity" for one in of_kind(documents, "NetworkPolicy"))
+    assert bool(settings.cluster.secret) != by_identity
 
 
 def test_servers_and_pipelines_mean_the_same_places(documents: list[Document]) -> None:
-    serving = ServingSettings.from_environment(_config(documents, "serving"))
-    pipelines = PipelineSettings.from_environment(_config(documents, "pipelines"))
+    serving = ServingSettings.from_environment(_serving(documents))
+    pipelines = PipelineSettings.from_environment(_pipelines(documents))
     name = serving.store.rsplit("/", 1)[1]
     assert pipelines.store(name) == serving.store
     assert pipelines.log(name) == serving.log
-    assert _address(pipelines.redis) == _address(serving.redis)
+    host, _, port = serving.redis.partition(":")
+    inside = "." not in host  # then steps, which run in another namespace, need its full name
+    assert pipelines.redis == (f"{host}.{namespace_of(documents)}.svc:{port}" if inside else serving.redis)
 
 
 def test_writable_places_are_volumes(documents: list[Document], every_pod: dict[str, Pod]) -> None:
-    settings = ServingSettings.from_environment(_config(documents, "serving"))
+    settings = ServingSettings.from_environment(_serving(documents))
     transformer = every_pod["InferenceService/recommender/transformer"]
     mounted = {mount["mountPath"] for mount in transformer.containers[0]["volumeMounts"]}
     assert {"/tmp", str(settings.cache), str(settings.spool)} <= mounted
@@ -75,8 +96,10 @@ def test_writable_places_are_volumes(documents: list[Document], every_pod: dict[
 
 
 def test_configuration_and_accounts_that_pods_name_are_there(documents: list[Document]) -> None:
-    configs = {one["metadata"]["name"] for one in of_kind(documents, "ConfigMap")} - {"kuberec"}  # that is Grafana's
+    configs = {one["metadata"]["name"] for one in of_kind(documents, "ConfigMap")}
     accounts = {one["metadata"]["name"] for one in of_kind(documents, "ServiceAccount")}
+    if of_kind(documents, "PodDefault"):
+        accounts.add(PROFILES_ACCOUNT)
     read = set()
     for pod in pods(documents):
         assert pod.spec["serviceAccountName"] in accounts
@@ -86,41 +109,58 @@ def test_configuration_and_accounts_that_pods_name_are_there(documents: list[Doc
                     read.add(source["configMapRef"]["name"])
                 else:
                     assert source["secretRef"]["name"] in OWNERS_SECRETS
+            for entry in container.get("env", []):
+                if "secretKeyRef" in entry.get("valueFrom", {}):
+                    assert entry["valueFrom"]["secretKeyRef"]["name"] in OWNERS_SECRETS
         for volume in pod.spec.get("volumes", []):
-            assert "emptyDir" in volume or volume["persistentVolumeClaim"]["claimName"] in OWNERS_CLAIMS
-    assert read == configs
+            if "secret" in volume:
+                assert volume["secret"]["secretName"] in OWNERS_SECRETS
+            if "persistentVolumeClaim" in volume:
+                assert volume["persistentVolumeClaim"]["claimName"] in OWNERS_CLAIMS
+    assert configs - read == {"dashboard", "site"}, "Grafana's, and the settings of the overlay"
 
 
 def test_jobs_submit_pipelines_there_are_for_a_dataset_that_steps_see(documents: list[Document]) -> None:
-    config = _config(documents, "pipelines")
-    settings = PipelineSettings.from_environment(config)
+    given = _pipelines(documents)
+    settings = PipelineSettings.from_environment(given)
     submitted = []
-    for job in of_kind(documents, "CronJob"):
-        pod = job["spec"]["jobTemplate"]["spec"]["template"]["spec"]
-        (container,) = pod["containers"]
+    for pod in _jobs(documents):
+        (container,) = pod.containers
         pipeline, *options = container["args"]
         submitted.append(pipeline)
         assert options == ["--dataset", "$(DATASET)", "--key", "$(JOB)-$(JOB_UID)"]
         # The name is for people: a Job that is made again under it is another one.
-        labels = {one["name"]: one["valueFrom"]["fieldRef"]["fieldPath"] for one in container["env"]}
-        assert labels == {
+        fields = {one["name"]: one["valueFrom"]["fieldRef"] for one in container["env"] if "value" not in one}
+        assert {name: field["fieldPath"] for name, field in fields.items()} == {
+            "NAMESPACE": "metadata.namespace",
             "JOB": "metadata.labels['batch.kubernetes.io/job-name']",
             "JOB_UID": "metadata.labels['batch.kubernetes.io/controller-uid']",
         }
         mounts = {mount["name"]: mount["mountPath"] for mount in container["volumeMounts"]}
-        assert mounts[settings.cluster.claim] == settings.cluster.claim_path
+        assert mounts.get("datasets", "") == settings.cluster.claim_path
     assert sorted(submitted) == sorted(SUBMISSIONS)
-    dataset = PurePosixPath(config["DATASET"])
-    assert str(dataset.parent) == settings.cluster.claim_path
-    assert settings.store(dataset.name) == _config(documents, "serving")["KUBEREC_STORE"]
+    dataset = PurePosixPath(given["DATASET"])
+    assert given["DATASET"].startswith("s3://") != (str(dataset.parent) == settings.cluster.claim_path)
+    assert settings.store(dataset.name) == _serving(documents)["KUBEREC_STORE"]
+
+
+def test_a_variable_is_expanded_after_those_that_it_names(documents: list[Document]) -> None:
+    for pod in _jobs(documents):
+        names = [entry["name"] for entry in pod.containers[0]["env"]]
+        assert names[0] == "NAMESPACE"
+        assert len(set(names)) == len(names), "the last one would win"
+        assert not set(names) & config(documents, "pipelines").keys(), "the setting of the overlay would have no effect"
 
 
 def test_addresses_lead_to_ports_of_services(documents: list[Document], every_pod: dict[str, Pod]) -> None:
     offered = {one["metadata"]["name"]: {port["port"] for port in one["spec"]["ports"]} for one in services(documents)}
-    serving, pipelines = _config(documents, "serving"), _config(documents, "pipelines")
-    for address in (serving["KUBEREC_PREDICTOR"], serving["KUBEREC_REDIS"], pipelines["KUBEREC_REDIS"],
-                    pipelines["KUBEREC_PUSHGATEWAY"].removeprefix("http://")):  # fmt: skip
-        name, port = _address(address)
+    serving, pipelines = _serving(documents), _pipelines(documents)
+    addresses = [serving["KUBEREC_PREDICTOR"], serving["KUBEREC_REDIS"], pipelines["KUBEREC_REDIS"]]
+    addresses.append(pipelines["KUBEREC_PUSHGATEWAY"].removeprefix("http://"))
+    inside = [address for address in addresses if ".example.com" not in address]
+    assert len(inside) == (4 if "redis" in offered else 1)
+    for address in inside:
+        name, port = _address(address, namespace_of(documents))
         assert port in offered[name], address
     predictor = every_pod["InferenceService/recommender/predictor"]
     assert predictor.ports[int(serving["KUBEREC_GRPC_PORT"])] == "grpc"
@@ -152,29 +192,84 @@ def test_prometheus_scrapes_each_server_under_the_name_of_the_rules(documents: l
         assert endpoint["port"] in [port["name"] for port in met[0]["spec"]["ports"]]
         named = [rule["replacement"] for rule in endpoint.get("relabelings", []) if rule["targetLabel"] == "job"]
         jobs[met[0]["metadata"]["name"]] = named
-    assert jobs == {"recommender-transformer": [TRANSFORMER], "recommender-predictor": [PREDICTOR], "pushgateway": []}
+    own = {"redis": [REDIS_JOB], "pushgateway": []} if of_kind(documents, "StatefulSet") else {}
+    assert jobs == {"recommender-transformer": [TRANSFORMER], "recommender-predictor": [PREDICTOR], **own}
+
+
+def test_what_monitoring_selects_by_has_the_settings_of_the_overlay(documents: list[Document]) -> None:
+    site = config(documents, "site")
+    for one in (*of_kind(documents, "ServiceMonitor"), *of_kind(documents, "PrometheusRule")):
+        assert one["metadata"]["labels"]["release"] == site["PROMETHEUS_RELEASE"]
+    (role,) = of_kind(documents, "Role")
+    assert {verb for rule in role["rules"] for verb in rule["verbs"]} == {"get", "list", "watch"}
+    (binding,) = of_kind(documents, "RoleBinding")
+    assert binding["roleRef"]["name"] == role["metadata"]["name"]
+    assert binding["subjects"] == [
+        {"kind": "ServiceAccount", "name": site["PROMETHEUS_ACCOUNT"], "namespace": site["MONITORING_NAMESPACE"]}
+    ]
+
+
+def test_outside_of_the_cluster_only_feeds_are_served(documents: list[Document]) -> None:
+    (service,) = of_kind(documents, "InferenceService")
+    assert service["metadata"]["labels"]["networking.kserve.io/visibility"] == "cluster-local"
+    offered = {one["metadata"]["name"]: {port["port"] for port in one["spec"]["ports"]} for one in services(documents)}
+    site = config(documents, "site")
+    for route in of_kind(documents, "HTTPRoute"):
+        assert route["spec"]["parentRefs"] == [{"name": site["GATEWAY"], "namespace": site["GATEWAY_NAMESPACE"]}]
+        assert route["spec"]["hostnames"] == [site["GATEWAY_HOST"]]
+        (rule,) = route["spec"]["rules"]
+        assert rule["matches"] == [{"method": "GET", "path": {"type": "Exact", "value": API_PATH}}]
+        assert [one["port"] in offered[one["name"]] for one in rule["backendRefs"]] == [True]
+
+
+def test_a_profile_shows_its_token_to_pipelines(documents: list[Document]) -> None:
+    """Jobs mount the token, and the webhook gives it to steps at the same path."""
+    source = {"path": "token", "audience": "pipelines.kubeflow.org", "expirationSeconds": 7200}
+    for default in of_kind(documents, "PodDefault"):
+        assert matches(default["spec"]["selector"], {"pipeline/runid": "7e1c"})
+        given = _pipelines(documents)
+        assert given["KUBEREC_KFP_NAMESPACE"] == namespace_of(documents)
+        for volumes, mounts in [
+            (default["spec"]["volumes"], default["spec"]["volumeMounts"]),
+            *((pod.spec["volumes"], pod.containers[0]["volumeMounts"]) for pod in _jobs(documents)),
+        ]:
+            (volume,) = [one for one in volumes if one["name"] == "pipelines-token"]
+            assert volume["projected"]["sources"] == [{"serviceAccountToken": source}]
+            (mount,) = [one for one in mounts if one["name"] == "pipelines-token"]
+            assert given["KUBEREC_KFP_TOKEN_FILE"] == f"{mount['mountPath']}/token"
+        for pod in pods(documents):
+            assert pod.labels["sidecar.istio.io/inject"] == "false", "a sidecar needs rights that `restricted` refuses"
+
+
+def test_a_password_is_read_where_it_is_mounted(documents: list[Document], every_pod: dict[str, Pod]) -> None:
+    asked = "KUBEREC_REDIS_PASSWORD_FILE" in _pipelines(documents)
+    for name, pod in every_pod.items():
+        mounted = [one["mountPath"] for one in pod.containers[0]["volumeMounts"] if one["name"] == "redis-password"]
+        connects = name == "InferenceService/recommender/transformer" or not pod.serves
+        if asked and connects:
+            path = variables(documents, pod.containers[0])["KUBEREC_REDIS_PASSWORD_FILE"]
+            assert [f"{folder}/password" for folder in mounted] == [path], name
+        else:
+            assert bool(mounted) == (asked and name == "StatefulSet/redis"), name
 
 
 def test_disruption_budgets_and_spreading_meet_one_kind_of_pod(documents: list[Document]) -> None:
     budgets = of_kind(documents, "PodDisruptionBudget")
+    assert all(budget["spec"]["unhealthyPodEvictionPolicy"] == "AlwaysAllow" for budget in budgets)
     assert {one["metadata"]["name"] for one in budgets} == {"transformer", "predictor"}
     for budget in budgets:
         assert budget["spec"]["maxUnavailable"] == 1, "a budget that lets nothing go blocks the drain of a node"
         met = [pod.owner for pod in pods(documents) if matches(budget["spec"]["selector"], pod.labels)]
         assert met == [f"InferenceService/recommender/{budget['metadata']['name']}"]
     for pod in pods(documents):
+        assert bool(pod.spec.get("topologySpreadConstraints")) == pod.owner.startswith("InferenceService/"), pod.owner
         for spread in pod.spec.get("topologySpreadConstraints", []):
             assert matches(spread["labelSelector"], pod.labels)
 
 
-def test_policies_select_pods_and_peers_that_exist(documents: list[Document]) -> None:
+def test_policies_select_pods_that_exist(documents: list[Document]) -> None:
     for policy in of_kind(documents, "NetworkPolicy"):
-        spec = policy["spec"]
-        assert any(matches(spec["podSelector"], pod.labels) for pod in pods(documents)), policy["metadata"]["name"]
-        peers = [peer for rule in spec.get("ingress", []) for peer in rule["from"]]
-        peers += [peer for rule in spec.get("egress", []) for peer in rule["to"]]
-        for peer in peers:
-            assert "ipBlock" in peer or _labels_met(documents, peer), f"{policy['metadata']['name']}: {peer}"
+        assert any(matches(policy["spec"]["podSelector"], pod.labels) for pod in pods(documents)), policy["metadata"]
 
 
 def test_kserve_gives_the_labels_that_policies_ask_for(documents: list[Document]) -> None:
@@ -183,24 +278,15 @@ def test_kserve_gives_the_labels_that_policies_ask_for(documents: list[Document]
         "app": "isvc.recommender-predictor",
         "app.kubernetes.io/part-of": "kuberec",
         "component": "predictor",
+        "networking.kserve.io/visibility": "cluster-local",
+        **service["spec"]["predictor"].get("labels", {}),
         "serving.kserve.io/inferenceservice": "recommender",
     }
 
 
-def _labels_met(documents: list[Document], peer: dict[str, Any]) -> list[dict[str, str]]:
-    """Labels of the pods that a peer of a policy means."""
-    if "namespaceSelector" not in peer:
-        return [pod.labels for pod in pods(documents) if matches(peer["podSelector"], pod.labels)]
-    wanted = peer["namespaceSelector"]["matchLabels"]
-    if wanted == CLIENT:
-        return [CLIENT]
-    (name,) = wanted.values()
-    return [labels for labels in ELSEWHERE[name] if matches(peer.get("podSelector"), labels)]
-
-
-def _address(text: str) -> tuple[str, int]:
-    """Service and port of `service[.namespace]:port`."""
+def _address(text: str, namespace: str) -> tuple[str, int]:
+    """Service and port of `service[.namespace.svc]:port`."""
     host, _, port = text.partition(":")
-    name, _, namespace = host.partition(".")
-    assert namespace in ("", NAMESPACE)
+    name, _, rest = host.partition(".")
+    assert rest in ("", f"{namespace}.svc")
     return name, int(port)

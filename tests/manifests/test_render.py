@@ -12,20 +12,21 @@ import pytest
 from monitoring.dashboards import kuberec_dashboard
 from monitoring.rules import rule_file
 from tests.kit.checkout import ROOT
-from tests.manifests.cluster import OVERLAYS, Document, of_kind, pods, read
+from tests.manifests.cluster import Document, namespace_of, of_kind, pods, read
+from tests.manifests.installations import ALL, SHIPPED
 
 LARGEST = 128 << 10  # half of what all annotations of an object may take
 
 
 def test_one_file_an_overlay(rendered: Path) -> None:
-    assert sorted(path.name for path in rendered.iterdir()) == [f"{name}.yaml" for name in OVERLAYS]
+    assert sorted(path.name for path in rendered.iterdir()) == [f"{name}.yaml" for name in ALL]
 
 
 def test_the_same_every_time_and_over_what_was_there(rendered: Path, tmp_path: Path) -> None:
     (tmp_path / "gone.yaml").write_text("kind: Overlay that is no more\n")
     subprocess.run([ROOT / ".ci" / "render", tmp_path], check=True, capture_output=True, timeout=300)
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == {
-        path.name: path.read_bytes() for path in rendered.iterdir()
+        f"{name}.yaml": (rendered / f"{name}.yaml").read_bytes() for name in SHIPPED
     }
 
 
@@ -44,14 +45,16 @@ def test_a_machine_without_kustomize_is_told_so(tmp_path: Path) -> None:
 
 def test_the_rules_are_those_of_monitoring(documents: list[Document]) -> None:
     (rules,) = of_kind(documents, "PrometheusRule")
-    assert rules["spec"] == rule_file()
+    assert rules["spec"] == rule_file(namespace=namespace_of(documents))
 
 
 def test_grafana_gets_the_dashboard_of_monitoring(documents: list[Document]) -> None:
     marked = [one for one in documents if one["metadata"].get("labels", {}).get("grafana_dashboard") == "1"]
-    assert [(one["kind"], one["metadata"]["name"]) for one in marked] == [("ConfigMap", "kuberec")]
-    ((_, content),) = marked[0]["data"].items()
-    assert json.loads(content) == kuberec_dashboard()
+    assert [(one["kind"], one["metadata"]["name"]) for one in marked] == [("ConfigMap", "dashboard")]
+    ((file, content),) = marked[0]["data"].items()
+    namespace = namespace_of(documents)
+    assert file == f"kuberec-{namespace}.json"
+    assert json.loads(content) == kuberec_dashboard(namespace)
     assert len(content) < LARGEST, "kubectl keeps a copy of what it applies in an annotation"
 
 
