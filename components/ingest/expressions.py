@@ -7,13 +7,15 @@ the contract does not allow has no expression. Values that cannot be read are fo
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import date
 
 import pyarrow as pa
 from pyarrow import types
 
+from components.ingest.encodings import plain_value
+
 LARGEST_EXACT = 2**53  # a float cannot distinguish larger whole numbers
-MOST_DIGITS = 38  # DuckDB reads longer decimals as floats
+NO_DATE = "a time out of range"
 # Years of a time, first and last. Outside of them a time is missing: Python and RFC 3339 end at the year 9999, and a
 # `since` beyond these years stands for an unknown date, such as 9999-12-31.
 YEARS = {"time": (1, 9999), "since": (1900, 2199)}
@@ -71,7 +73,7 @@ def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | No
     """The expression that reads `source` (SQL) of an Arrow type in a way of SQL_TYPES; None if the type is invalid."""
     if types.is_null(kind):
         return Expression(f"CAST(NULL AS {SQL_TYPES[reading]})")
-    value = _plain(source, kind)
+    value = plain_value(source, kind)
     expression = {
         "id": _id,
         "text": _text,
@@ -87,7 +89,7 @@ def read_column(source: str, kind: pa.DataType, reading: str) -> Expression | No
     }[reading](value.sql, value.kind)
     if expression is None:
         return None
-    return replace(expression, bad=value.bad or expression.bad, source=source)
+    return replace(expression, bad=value.bad or expression.bad, source=expression.source or source)
 
 
 def read_folder(value: str, reading: str) -> Expression | None:
@@ -108,35 +110,6 @@ def literal(text: str) -> str:
 def quoted(name: str) -> str:
     """A name as an SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
-
-
-@dataclass(frozen=True)
-class _Plain:
-    """A source value in SQL and its Arrow type, without encodings; `bad` is a condition of values without a text."""
-
-    sql: str
-    kind: pa.DataType
-    bad: str | None = None
-
-
-def _plain(source: str, kind: pa.DataType) -> _Plain:
-    """A value without dictionary, view, extension or binary encoding: UUID and JSON become text, bytes are UTF-8."""
-    if types.is_dictionary(kind):
-        return _plain(source, kind.value_type)
-    if isinstance(kind, pa.UuidType):
-        return _Plain(f"CAST({source} AS VARCHAR)", pa.string())
-    if isinstance(kind, pa.BaseExtensionType):
-        inner = _plain(source, kind.storage_type)
-        is_text = types.is_string(inner.kind) and inner.bad is None
-        return _Plain(f"CAST({inner.sql} AS VARCHAR)", inner.kind) if is_text else inner
-    if types.is_large_string(kind) or types.is_string_view(kind):
-        return _Plain(source, pa.string())
-    if types.is_binary(kind) or types.is_large_binary(kind) or types.is_binary_view(kind):
-        text = f"TRY(decode({source}))"
-        return _Plain(text, pa.string(), f"{source} IS NOT NULL AND {text} IS NULL")
-    if types.is_decimal(kind) and kind.precision > MOST_DIGITS:
-        return _Plain(source, pa.float64())
-    return _Plain(source, kind)
 
 
 def _is_fractional(kind: pa.DataType) -> bool:
@@ -223,24 +196,32 @@ def _since(source: str, kind: pa.DataType) -> Expression | None:
 def _moment(source: str, kind: pa.DataType, first: int, last: int) -> Expression | None:
     """A time between the years `first` and `last`, both included; other times and infinity are missing."""
     if types.is_date(kind):
-        inside = f"{source} BETWEEN DATE '{first:04}-01-01' AND DATE '{last:04}-12-31'"
+        count, a_day = f"({source} - DATE '1970-01-01')", 1
         value = f"CAST({source} AS TIMESTAMPTZ)"
+    elif types.is_timestamp(kind) and kind.unit == "ns":
+        count, a_day = f"epoch_ns({source})", 86_400 * 10**9
+        # A cast rounds, which can move an event just before midnight to the next day.
+        value = f"make_timestamptz(({count} - (({count} % 1000) + 1000) % 1000) // 1000)"
     elif types.is_timestamp(kind):
-        start, end = (int(datetime(year, 1, 1, tzinfo=UTC).timestamp()) for year in (first, last))
-        end += (datetime(last, 12, 31, tzinfo=UTC) - datetime(last, 1, 1, tzinfo=UTC)).days * 86_400 + 86_400
-        count, unit = ("epoch_ns", 10**9) if kind.unit == "ns" else ("epoch_us", 10**6)
-        inside = f"{count}({source}) BETWEEN {start * unit} AND {end * unit - 1}"
-        micros = f"{count}({source})"
-        if kind.unit == "ns":  # a cast rounds, which can move an event just before midnight to the next day
-            micros = f"({micros} - (({micros} % 1000) + 1000) % 1000) // 1000"
-        value = f"make_timestamptz({micros})"
+        count, a_day = f"epoch_us({source})", 86_400 * 10**6
+        value = f"make_timestamptz({count})"
     else:
         return None
+    inside, known = _between(count, first, last, a_day), _between(count, *YEARS["time"], a_day)
     return Expression(
         f"CASE WHEN {inside} THEN {value} END",
+        # DuckDB fails on the text of a time beyond the range of its calendar.
+        source=f"CASE WHEN {known} THEN CAST({source} AS VARCHAR) ELSE '{NO_DATE}' END",
         missing=f"{source} IS NOT NULL AND NOT coalesce({inside}, false)",
         words=f"outside of the years {first} to {last}",
     )
+
+
+def _between(count: str, first: int, last: int, a_day: int) -> str:
+    """SQL condition: a count since 1970, `a_day` in a day, lies in the years `first` to `last`."""
+    start, end = ((date(year, 1, 1) - date(1970, 1, 1)).days for year in (first, last))
+    end += (date(last, 12, 31) - date(last, 1, 1)).days + 1
+    return f"{count} BETWEEN {start * a_day} AND {end * a_day - 1}"
 
 
 def _number(source: str, kind: pa.DataType) -> Expression | None:

@@ -36,6 +36,7 @@ SQL_OF_ARROW = {
 }
 # Columns that pandas or a CSV file adds to number the rows: rows that are equal but for them are duplicates.
 COUNTER_COLUMN = re.compile(r"__index_level_\d+__|Unnamed: \d+")
+MOST_NAMES = 12  # columns that an error sentence lists
 PLACE = "place.first_row + source.file_row_number"
 
 
@@ -146,7 +147,11 @@ def _check_declared(source: TableSource, config: DatasetConfig) -> None:
             for column in (name,) if group.served else config.file_columns(source.table, name):
                 if column not in group.names:
                     renamed = "" if column == name else f" ({name} by dataset.toml)"
-                    raise DatasetError(f"{group.files[0].path} has no column '{column}'{renamed}, which is required.")
+                    there = ", ".join(repr(each) for each in sorted(group.names)[:MOST_NAMES]) or "none"
+                    raise DatasetError(
+                        f"{group.files[0].path} has no column '{column}'{renamed}, which is required; "
+                        f"its columns are {there}."
+                    )
 
 
 def repeated_events(connection: duckdb.DuckDBPyConnection, source: TableSource, config: DatasetConfig) -> int:

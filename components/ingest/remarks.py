@@ -18,7 +18,7 @@ def remarks(directory: Path, sources: dict[str, TableSource], config: DatasetCon
     for table, source in sources.items():
         for contract_name, name in similar_columns(source, config).items():
             yield (
-                f"{source.path}: column {name!a} is not read as {contract_name}; "
+                f"{source.path}: column {name!r} is not read as {contract_name}; "
                 f'[columns.{table}] {contract_name} = "..." with its name reads it'
             )
 
