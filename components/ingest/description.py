@@ -17,6 +17,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from components.ingest.expressions import literal
+from components.ingest.usability import unusable_values
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import REQUIRED_COLUMNS, TABLES
 from feature_repo.dataset.split import clean_span, make_split
@@ -105,7 +106,10 @@ def describe_tables(
     return description
 
 
-USABLE_IMPRESSION = "user_id IS NOT NULL AND item_id IS NOT NULL AND request_id IS NOT NULL AND timestamp IS NOT NULL"
+USABLE_IMPRESSION = (
+    "user_id IS NOT NULL AND item_id IS NOT NULL AND request_id IS NOT NULL AND timestamp IS NOT NULL "
+    f"AND NOT coalesce({' OR '.join(unusable_values('impressions').values())}, false)"
+)
 
 
 def _has_slates(which: str = "true") -> str:
@@ -120,16 +124,17 @@ def _usable_interaction(config: DatasetConfig) -> str:
     """SQL condition of interactions that the row rules keep, apart from duplicates and outlying times."""
     known = config.known_event_types
     kept = "" if known is None else f" AND event_type IN ({', '.join(map(literal, sorted(known)))})"
+    bad = " OR ".join(unusable_values("interactions").values())
     return (
         "user_id IS NOT NULL AND item_id IS NOT NULL AND event_type IS NOT NULL AND timestamp IS NOT NULL "
-        f"AND (price IS NULL OR price >= 0){kept}"
+        f"AND NOT coalesce({bad}, false){kept}"
     )
 
 
 def _refuse_all(connection: duckdb.DuckDBPyConnection, config: DatasetConfig) -> NoReturn:
     """Raises an error that lists the faults of unusable interactions, most frequent fault first."""
     faults = {f"{column} is missing": f"{column} IS NULL" for column in REQUIRED_COLUMNS["interactions"]}
-    faults["price is below zero"] = "price < 0"
+    faults |= unusable_values("interactions")
     if config.known_event_types is not None:
         kinds = sorted(config.known_event_types)
         words = f"event_type is not one of {', '.join(kinds)} (the types that dataset.toml names)"

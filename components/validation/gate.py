@@ -37,7 +37,7 @@ def require_quality(quarantine_dir: Path | str, page_path: Path | str) -> Qualit
         named = f", most of all {subject} {worst.rule} in {worst.count:,} ({worst.count / events.rows:.1%})"
     rate, minimum = _apart(report.rate, report.minimum_rate)
     raise QualityError(
-        f"Only {rate} of the {events.rows:,} interactions of '{report.dataset}' are "
+        f"Only {rate} of the {events.rows - events.served_rows:,} interactions of '{report.dataset}' are "
         f"clean, below the minimum of {minimum} (quality.minimum_rate of dataset.toml){named}; "
         f"see the report {page_path}."
     )

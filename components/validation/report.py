@@ -54,6 +54,7 @@ class Finding(Value):
         rule: The rule in words.
         count: Rows that break the rule; a row may break several rules.
         examples: Columns of example rows as text, `row` (source file order) first.
+        value_only: Whether the value is read as missing and the row stays.
     """
 
     reason: str
@@ -61,14 +62,21 @@ class Finding(Value):
     rule: str
     count: int
     examples: tuple[dict[str, str | None], ...] = ()
+    value_only: bool = False
 
 
 class TableQuality(Value):
-    """One table: `rows` = `clean` + rows with a reason; `kept` = clean rows that do not belong to a bot."""
+    """One table: `rows` = `clean` + rows with a reason; `kept` = clean rows that do not belong to a bot.
+
+    Attributes:
+        served_rows, served_clean: The rows of the served log among `rows` and `clean`.
+    """
 
     rows: int
     clean: int
     kept: int
+    served_rows: int = 0
+    served_clean: int = 0
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -80,13 +88,18 @@ class TableQuality(Value):
         return self.clean - self.kept
 
     @property
+    def has_missing_values(self) -> bool:
+        """Whether a rule read a value as missing."""
+        return any(finding.count and finding.value_only for finding in self.findings)
+
+    @property
     def rate(self) -> float:
         return self.clean / self.rows if self.rows else 1.0
 
     @property
     def worst(self) -> Finding | None:
-        """The rule that most rows break."""
-        broken = [finding for finding in self.findings if finding.count]
+        """The rule that most of the bad rows break."""
+        broken = [finding for finding in self.findings if finding.count and not finding.value_only]
         return max(broken, key=lambda finding: finding.count, default=None)
 
 
@@ -142,8 +155,13 @@ class QualityReport(Value):
 
     @property
     def rate(self) -> float:
-        """Clean rows of interactions over all rows of interactions; the only figure that the gate checks."""
-        return self.tables["interactions"].rate
+        """Clean rows of the dataset's interactions over all their rows; the only figure that the gate checks.
+
+        Rows of the served log are reported and not gated, because otherwise any client could stop the training.
+        """
+        events = self.tables["interactions"]
+        own_rows, own_clean = events.rows - events.served_rows, events.clean - events.served_clean
+        return own_clean / own_rows if own_rows else 1.0
 
     @property
     def passed(self) -> bool:
@@ -161,13 +179,28 @@ class QualityReport(Value):
         return figures | {"num_bots": self.num_bots, "num_spikes": len(self.spikes)}
 
     def summary(self) -> str:
-        """One line: the rate, and the quarantined rows by table and reason."""
-        aside = []
+        """One line: the rate, the quarantined rows and the values read as missing, by table and reason."""
+        aside = "; ".join(self._named(value_only=False)) or "none"
+        missing = "; ".join(self._named(value_only=True))
+        rate = f"quality {self.rate:.2%} (minimum {self.minimum_rate:.2%}); quarantined: {aside}"
+        served = [
+            f"{name}: {table.served_rows - table.served_clean:,} of {table.served_rows:,}"
+            for name, table in self.tables.items()
+            if table.served_rows > table.served_clean
+        ]
+        found = [f"quarantined rows of the log: {'; '.join(served)}"] if served else []
+        found += [f"values read as missing: {missing}"] if missing else []
+        return "; ".join([rate, *found])
+
+    def _named(self, *, value_only: bool) -> list[str]:
+        """Each table with its reasons and counts, for rows that were set aside or for values read as missing."""
+        named = []
         for name, table in self.tables.items():
-            reasons = [f"{finding.reason} {finding.count:,}" for finding in table.findings if finding.count]
-            reasons += [f"bot {table.bots:,}"] if table.bots else []
-            aside += [f"{name}: {', '.join(reasons)}"] if reasons else []
-        return f"quality {self.rate:.2%} (minimum {self.minimum_rate:.2%}); quarantined: {'; '.join(aside) or 'none'}"
+            found = [finding for finding in table.findings if finding.count and finding.value_only == value_only]
+            reasons = [f"{finding.reason} {finding.count:,}" for finding in found]
+            reasons += [f"bot {table.bots:,}"] if table.bots and not value_only else []
+            named += [f"{name}: {', '.join(reasons)}"] if reasons else []
+        return named
 
     def write(self, directory: Path) -> None:
         """Writes `report.json`, including the rate and the verdict."""

@@ -10,7 +10,7 @@ Guarantees of the columns beyond their types:
 - `row_hash`: equal for rows that are equal in every column of the source, including unprepared columns; never a
   feature. Two rows are exact duplicates if `row_hash` and all prepared columns except `row` are equal.
 - Text is never empty and numbers are finite; empty, NaN and infinite values are null. Ids may be null until row rules
-  have removed such rows, and so may timestamps.
+  have removed such rows, and so may timestamps. The row rules also enforce the bounds and forms of `values.py`.
 - `grade`: 1..n of the strongest objective that the event fulfils (n is the strongest), 0 context, -1 negative. For
   impressions the strongest label, or -1 if a negative event has the same request and item.
 - interactions and impressions are sorted by (timestamp, row), items and users by (id, valid_from, row) with null

@@ -2,7 +2,8 @@
 
 A cursor is opaque text for the client. It holds item ids, so it stays valid under a new bundle, and any replica can
 continue a feed. A cursor belongs to one user, surface and seed. The server stores nothing. A feed ends after
-`MAX_ITEMS` items, which bounds the cursor's size.
+`MAX_ITEMS` items, which bounds the cursor's size; with long ids it ends where the cursor would exceed `MAX_LENGTH`.
+Ids are joined by line breaks, which no id contains (`feature_repo/dataset/values.py`).
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import binascii
 import hashlib
 import zlib
 
+from feature_repo.dataset.values import ID_LENGTH
 from feature_repo.errors import RequestError
 
 MAX_ITEMS = 400
 MAX_LENGTH = 24_000  # characters; 400 ids of 36 characters that do not compress take 20,000
-MAX_BYTES = 256 * 1024
+MAX_BYTES = MAX_ITEMS * (4 * ID_LENGTH + 1)  # unpacked; a character has at most four bytes
 _VERSION = b"1"
 _BINDING_BYTES = 8
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter
 from pydantic_core import PydanticCustomError
 
 from feature_repo.dataset.split import DAY
+from feature_repo.dataset.values import number_bounds
 from feature_repo.errors import RequestError
 from inference.api.clock import parse_moment
 from inference.api.requests import Id, Word
@@ -31,7 +32,11 @@ def _micros(value: object) -> int:
     return micros
 
 
+_BOUNDS = number_bounds("interactions")
 Number = Annotated[float, Field(strict=True, allow_inf_nan=False)]
+Value = Annotated[Number, Field(ge=_BOUNDS["value"].least, le=_BOUNDS["value"].greatest)]
+Price = Annotated[Number, Field(ge=_BOUNDS["price"].least, le=_BOUNDS["price"].greatest)]
+Quantity = Annotated[Number, Field(ge=_BOUNDS["quantity"].least, le=_BOUNDS["quantity"].greatest)]
 
 
 class Event(BaseModel):
@@ -53,9 +58,9 @@ class Event(BaseModel):
     item_id: Id
     event_type: Word
     timestamp: Annotated[int, BeforeValidator(_micros)] | None = None
-    value: Number | None = None
-    price: Annotated[Number | None, Field(ge=0)] = None
-    quantity: Number | None = None
+    value: Value | None = None
+    price: Price | None = None
+    quantity: Quantity | None = None
     session_id: Id | None = None
     request_id: Id | None = None
     device: Word | None = None

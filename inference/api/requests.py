@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any
 
@@ -19,6 +18,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from feature_repo.dataset.values import CONTEXT_LENGTH, ID_LENGTH, has_control_character
 from feature_repo.errors import RequestError
 from inference.api import cursor as cursors
 from inference.candidates.query import Query
@@ -26,21 +26,23 @@ from inference.candidates.surfaces import SURFACES, surface_of
 
 MAX_COUNT = 100
 MAX_INSTANCES = 1024
-CONTROL_CHARACTERS = re.compile(r"[\x00-\x1f\x7f]")
+LEAST_TOO_LONG = 10**ID_LENGTH  # the least whole number with too many digits for an id
 
 
 def _as_text(value: object) -> object:
     """Converts integer ids to their decimal text, as the dataset contract does."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+    if isinstance(value, int) and not isinstance(value, bool) and abs(value) < LEAST_TOO_LONG:
+        return str(value)
+    return value
 
 
 def _plain(text: str) -> str:
-    if CONTROL_CHARACTERS.search(text):
+    if has_control_character(text):
         raise PydanticCustomError("control_character", "It contains a control character; remove it")
     return text
 
 
-Id = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_plain), BeforeValidator(_as_text)]
+Id = Annotated[str, Field(min_length=1, max_length=ID_LENGTH), AfterValidator(_plain), BeforeValidator(_as_text)]
 
 
 def _known_surface(name: str) -> str:
@@ -51,7 +53,7 @@ def _known_surface(name: str) -> str:
     return name
 
 
-Word = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_plain)]
+Word = Annotated[str, Field(min_length=1, max_length=CONTEXT_LENGTH), AfterValidator(_plain)]
 
 
 class RecommendationRequest(BaseModel):

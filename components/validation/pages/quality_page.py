@@ -29,6 +29,7 @@ def quality_page(report: QualityReport) -> str:
         _headline(report),
         section("Tables", _tables(report)),
         *(_broken_rules(name, quality) for name, quality in report.tables.items() if quality.bad),
+        *(_missing_values(name, quality) for name, quality in report.tables.items() if quality.has_missing_values),
         *(_volumes(name, days) for name, days in report.volumes.items() if days),
         *_bots(report),
         *_outliers(report),
@@ -94,21 +95,32 @@ def _subject(finding: Finding) -> str:
 
 
 def _broken_rules(name: str, quality: TableQuality) -> Markup:
-    broken = sorted((finding for finding in quality.findings if finding.count), key=lambda finding: -finding.count)
+    rules = [finding for finding in quality.findings if not finding.value_only]
+    passed = ", ".join(finding.reason for finding in rules if not finding.count)
+    note = "A row may break several rules." + (f" No row breaks: {passed}." if passed else "")
+    return section(f"Put aside from {name}", _findings(rules, quality.rows), note=note)
+
+
+def _missing_values(name: str, quality: TableQuality) -> Markup:
+    found = [finding for finding in quality.findings if finding.value_only and finding.count]
+    note = "The rows stay, without these values."
+    return section(f"Values of {name} read as missing", _findings(found, quality.rows), note=note)
+
+
+def _findings(findings: Sequence[Finding], num_rows: int) -> Markup:
+    """The broken rules, most frequent first, with their first rows."""
     rows = [
         (
-            badge(finding.reason, "bad"),
+            badge(finding.reason, "warn" if finding.value_only else "bad"),
             f"{_subject(finding)} {finding.rule}",
             f"{finding.count:,}",
-            percent(finding.count / quality.rows),
+            percent(finding.count / num_rows),
             _examples(finding.examples, finding.column),
         )
-        for finding in broken
+        for finding in sorted(findings, key=lambda finding: -finding.count)
+        if finding.count
     ]
-    passed = ", ".join(finding.reason for finding in quality.findings if not finding.count)
-    note = "A row may break several rules." + (f" No row breaks: {passed}." if passed else "")
-    headers = ["Reason", "Rule", "Rows", "Share", "First rows"]
-    return section(f"Put aside from {name}", table(headers, rows, numeric=(2, 3)), note=note)
+    return table(["Reason", "Rule", "Rows", "Share", "First rows"], rows, numeric=(2, 3))
 
 
 def _volumes(name: str, days: Sequence[DayVolume]) -> Markup:

@@ -22,7 +22,16 @@ from components.ingest.description import Origin, describe_tables
 from components.validation.pages.quality_page import quality_page
 from components.validation.report import BotDay, Finding, QualityReport, TableQuality, rows_as_text
 from components.validation.rows.oddities import daily_volumes, outliers
-from components.validation.rows.rules import BOT, FLAG, TIMED_TABLES, Rule, bot_days, flagged, table_rules
+from components.validation.rows.rules import (
+    BOT,
+    FLAG,
+    TIMED_TABLES,
+    Rule,
+    bot_days,
+    flagged,
+    table_rules,
+    without_unusable,
+)
 from feature_repo.dataset.contract import TABLES
 from feature_repo.dataset.split import clean_span
 from feature_repo.dataset.tables import SORT_KEYS, PreparedTables, unix_seconds
@@ -46,7 +55,9 @@ class Checked:
 
     @property
     def kept(self) -> Table:
-        return self.rows.filter(~self.rows.bad & ~self.rows.bot).select(*self.columns)
+        """Rows that are learned from, without their unusable values."""
+        rows = self.rows.filter(~self.rows.bad & ~self.rows.bot)
+        return without_unusable(rows, self.rules).select(*self.columns)
 
 
 def check_rows(
@@ -128,7 +139,7 @@ def _report(tables: PreparedTables, checked: Sequence[Checked], bots: Table) -> 
         dataset=config.name,
         minimum_rate=config.quality.minimum_rate,
         maximum_daily_events=config.quality.maximum_daily_events,
-        tables={table.name: _quality(table) for table in checked},
+        tables={table.name: _quality(table, int(tables.description["num_own"][table.name])) for table in checked},
         bots=tuple(
             BotDay(user_id=row["user_id"], day=row["day"].date().isoformat(), events=row["events"]) for row in worst
         ),
@@ -148,12 +159,15 @@ def _at_plausible_times(table: Checked) -> Table:
     return rows.filter(~rows[FLAG + "outlying_time"])
 
 
-def _quality(table: Checked) -> TableQuality:
+def _quality(table: Checked, num_own: int) -> TableQuality:
     rows = table.rows
+    served = rows.row >= num_own
     totals = rows.aggregate(
         num_rows=rows.count(),
         num_bad=rows.bad.sum().fill_null(0),
         num_bots=rows.bot.sum().fill_null(0),
+        num_served=served.sum().fill_null(0),
+        num_served_bad=(served & rows.bad).sum().fill_null(0),
         **{rule.reason: rows[FLAG + rule.reason].sum().fill_null(0) for rule in table.rules},
     )
     counts: dict[str, int] = totals.to_pyarrow().to_pylist()[0]
@@ -165,10 +179,18 @@ def _quality(table: Checked) -> TableQuality:
             rule=rule.words,
             count=counts[rule.reason],
             examples=_examples(table, rule) if counts[rule.reason] else (),
+            value_only=rule.value_only,
         )
         for rule in table.rules
     )
-    return TableQuality(rows=counts["num_rows"], clean=clean, kept=clean - counts["num_bots"], findings=findings)
+    return TableQuality(
+        rows=counts["num_rows"],
+        clean=clean,
+        kept=clean - counts["num_bots"],
+        served_rows=counts["num_served"],
+        served_clean=counts["num_served"] - counts["num_served_bad"],
+        findings=findings,
+    )
 
 
 def _examples(table: Checked, rule: Rule) -> tuple[dict[str, str | None], ...]:

@@ -1,0 +1,30 @@
+"""SQL conditions of the values that set a row aside, for figures that ingest needs before the row rules run.
+
+`components/validation/rows/rules.py` applies the same bounds and forms (`feature_repo/dataset/values.py`).
+"""
+
+from __future__ import annotations
+
+from components.ingest.expressions import literal, quoted
+from feature_repo.dataset.contract import REQUIRED_COLUMNS
+from feature_repo.dataset.values import CONTROL_CHARACTERS, number_bounds, text_lengths
+
+TIMED_TABLES = ("interactions", "impressions")
+
+
+def unusable_values(table: str) -> dict[str, str]:
+    """The fault in words -> SQL condition, null for a null value; without missing values and unknown event types."""
+    faults = {}
+    for column, most in text_lengths(table).items():
+        if column in REQUIRED_COLUMNS[table]:
+            name = quoted(column)
+            bad = f"length({name}) > {most} OR regexp_matches({name}, {literal(CONTROL_CHARACTERS)})"
+            faults[f"{column} has over {most} characters or a control character"] = f"({bad})"
+    for column, bounds in number_bounds(table).items() if table in TIMED_TABLES else ():
+        name = quoted(column)
+        if bounds.least == 0:
+            faults[f"{column} is below zero"] = f"{name} < 0"
+            faults[f"{column} is above {bounds.greatest:g}"] = f"{name} > {bounds.greatest}"
+        else:
+            faults[f"{column} is not {bounds}"] = f"({name} < {bounds.least} OR {name} > {bounds.greatest})"
+    return faults
