@@ -7,7 +7,7 @@ overwritten; columns that are new to it are appended. Runs in the TFDV environme
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -158,6 +158,16 @@ def anomalies(table: str, statistics: Any, schema: Any) -> list[Anomaly]:
 def known_columns(schema: Any) -> frozenset[str]:
     """The columns that the schema contains."""
     return frozenset(feature.name for feature in schema.feature)
+
+
+def without_columns(schema: Any, names: Collection[str]) -> Any:
+    """A copy of a schema that says nothing about some columns."""
+    kept = type(schema)()
+    kept.CopyFrom(schema)
+    features = [feature for feature in kept.feature if feature.name not in names]
+    del kept.feature[:]
+    kept.feature.extend(features)
+    return kept
 
 
 def append_columns(table: str, names: Iterable[str], statistics: Any, directory: Path) -> None:

@@ -12,6 +12,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow as pa
+
 from components.validation.pages.statistics_page import statistics_page
 from components.validation.tfdv.columns import EVENT_TIME, present, read_sample, record_batch, unix_seconds
 from components.validation.tfdv.drift import Drift, Spans, measure_drift
@@ -24,6 +27,7 @@ from components.validation.tfdv.schema import (
     keep_schema,
     kept_schemas,
     known_columns,
+    without_columns,
 )
 from components.validation.tfdv.summary import summarise
 from feature_repo.command import Command
@@ -60,7 +64,8 @@ def run_statistics(
     with kept_schemas(str(store)) as schema_dir:
         for table in TABLES:
             say(f"statistics of {table}: {description['num'][table]:,} rows")
-            tables[table], broken, moved = _one_table(table, tables_dir, schema_dir, spans)
+            num_own = int(description["num_own"][table])
+            tables[table], broken, moved = _one_table(table, tables_dir, schema_dir, spans, num_own)
             found += broken
             drift += moved
     content = {
@@ -80,9 +85,13 @@ def run_statistics(
 
 
 def _one_table(
-    table: str, tables_dir: Path, schema_dir: Path, spans: Spans
+    table: str, tables_dir: Path, schema_dir: Path, spans: Spans, num_own: int
 ) -> tuple[dict[str, Any], list[Anomaly], list[Drift]]:
-    """The entry of a table in statistics.json, its anomalies, and its drift."""
+    """The entry of a table in statistics.json, its anomalies, and its drift.
+
+    Only the dataset's own rows are compared with the schema, if there are any: a client of the servers could otherwise
+    post rows that stop each training.
+    """
     path = schema_dir / f"{table}.pbtxt"
     sample, num_rows = read_sample(tables_dir / f"{table}.parquet")
     facts: dict[str, Any] = {
@@ -97,15 +106,27 @@ def _one_table(
         return facts, [Anomaly(table, "*", "error", "EMPTY", gone)] if path.is_file() else [], []
     columns = present(sample, spans.end)
     statistics = generate(record_batch(columns))
-    schema, is_new = keep_schema(table, statistics, schema_dir)
-    found = anomalies(table, statistics, schema)
-    unseen = [name for name in columns if name not in known_columns(schema)]
+    own_columns, own_statistics = _own(sample, columns, statistics, spans, num_own)
+    schema, is_new = keep_schema(table, own_statistics, schema_dir)
+    found = anomalies(table, own_statistics, without_columns(schema, columns.keys() - own_columns.keys()))
+    unseen = [name for name in own_columns if name not in known_columns(schema)]
     if unseen:
-        append_columns(table, unseen, statistics, schema_dir)
+        append_columns(table, unseen, own_statistics, schema_dir)
     drift = (
         measure_drift(table, columns, unix_seconds(sample), spans, schema) if EVENT_TIME in sample.column_names else []
     )
     return facts | {"schema_is_new": is_new, "columns": summarise(statistics, columns)}, found, drift
+
+
+def _own(
+    sample: pa.Table, columns: dict[str, pa.Array], statistics: Any, spans: Spans, num_own: int
+) -> tuple[dict[str, pa.Array], Any]:
+    """Columns and statistics of the dataset's own rows; those of all rows if the log has all or none of them."""
+    own = np.asarray(sample["row"].to_numpy()) < num_own
+    if own.all() or not own.any():
+        return columns, statistics
+    own_columns = present(sample.filter(pa.array(own)), spans.end)
+    return own_columns, generate(record_batch(own_columns))
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
