@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 RECENCY_DAYS = (0.1, 1.0, 7.0, 30.0)  # time constants of the recency of an event
 _MASKED = -1e9
+_WIDE = 1e12  # squares of greater numbers, summed over the rows, exceed the range of float32
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,7 @@ class Standardise(nn.Module):
 
     def fit(self, values: Tensor) -> None:
         """Sets mean and deviation from values [n, num_columns]; NaN is missing, a constant column becomes 0."""
+        values = values.double() if bool((values.abs() > _WIDE).any()) else values
         mean = torch.nan_to_num(values.nanmean(dim=0))
         spread = torch.nan_to_num((values - mean).square().nanmean(dim=0)).sqrt()
         self.mean.copy_(mean)

@@ -94,6 +94,14 @@ def test_items_are_unit_vectors_and_unknown_content_adds_nothing(items: ItemTowe
     torch.testing.assert_close(vectors[1], vectors[2])  # codes without training start at zero
 
 
+def test_standardise_does_not_overflow_at_the_bounds_of_numbers() -> None:
+    values = torch.tensor([[1e38], [-1e38], [1e38], [0.0], [torch.nan]])
+    standardise = Standardise(1)
+    standardise.fit(values)
+    assert torch.isfinite(standardise.std).all()
+    assert standardise(values).squeeze(1).tolist() == pytest.approx([0.905, -1.508, 0.905, -0.302, 0.0], abs=1e-3)
+
+
 def test_standardise_ignores_what_is_missing_or_constant() -> None:
     values = torch.tensor([[1.0, 5.0, torch.nan], [3.0, 5.0, torch.nan], [torch.nan, 5.0, torch.nan]])
     standardise = Standardise(3)

@@ -12,6 +12,7 @@ from feature_repo.features.snapshots.expressions import FIXED_POINT, log_price_o
 from feature_repo.features.snapshots.intervals import at_day
 
 CENTS = 100
+MOST_CENTS = 10**15  # of a row and of a user's day: more than any order, and sums over years fit into an int64
 SUMS = ("priced", "log_price", "log_price_squared", "order_cents", "orders")
 
 
@@ -41,12 +42,13 @@ class UserPricesGroup(SnapshotGroup):
         bought = (events.grade == len(activity.objectives)) & events.unit_price.notnull()
         log_price = log_price_of(events.unit_price)
         logs = log_price.cast("float64") / FIXED_POINT
-        cents = (events.unit_price * ibis.greatest(events.quantity.fill_null(1.0), 0.0) * CENTS).round().cast("int64")
+        cents = events.unit_price * ibis.greatest(events.quantity.fill_null(1.0), 0.0) * CENTS
+        spent = bought.ifelse(ibis.least(cents, float(MOST_CENTS)).round().cast("int64"), 0).sum()
         return {
             "priced": priced.sum(),
             "log_price": priced.ifelse(log_price, 0).sum(),
             "log_price_squared": priced.ifelse((logs * logs * FIXED_POINT).round().cast("int64"), 0).sum(),
-            "order_cents": bought.ifelse(cents, 0).sum(),
+            "order_cents": ibis.least(spent, MOST_CENTS).cast("int64"),
             "orders": bought.ifelse(events.new_order, 0).sum(),
         }
 

@@ -6,6 +6,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from components.features.build import build_features
 from tests.feature_repo.features.snapshot_rows import rows_of
 from tests.kit.prepared_tables import START, config, event, write_prepared
@@ -23,3 +25,17 @@ def test_an_order_counts_though_its_first_line_has_no_price(tmp_path: Path) -> N
     build_features(tables, tmp_path / "features")
     rows = rows_of(tmp_path / "features", "user_stats", "user_id", "buyer")
     assert {row["mean_order_value"] for row in rows.values()} == {17.0}
+
+
+def test_orders_at_the_bounds_do_not_overflow(tmp_path: Path) -> None:
+    """A price and a quantity may both be the greatest; the sums of many such orders still fit."""
+    greatest = {"event_type": "purchase", "user_id": "buyer", "price": 1e12, "quantity": 1e9, "session_id": None}
+    lines = [event(n, timestamp=START + timedelta(hours=1, seconds=n), **greatest) for n in range(1000, 3000)]
+    settings = config(quality={"maximum_daily_events": 10_000})
+    tables = write_prepared(
+        tmp_path / "tables", settings, interactions=[*(event(number) for number in range(400)), *lines]
+    )
+    build_features(tables, tmp_path / "features")
+    rows = rows_of(tmp_path / "features", "user_stats", "user_id", "buyer")
+    assert [row["mean_order_value"] for row in rows.values()] == pytest.approx([1e13] * len(rows), rel=1e-6)
+    assert {round(row["mean_log_price"], 3) for row in rows.values()} == {27.631}
