@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from components.ingest.description import Origin, describe_tables
 from components.ingest.labels import Labels, read_outcomes, with_grades, with_labels
 from components.ingest.preparation import connect, label_columns, prepare, repeated_events
 from components.ingest.remarks import remarks
+from components.ingest.served_parts import LeftOut
 from components.ingest.sources import (
     TableSource,
     damaged_file,
@@ -35,13 +36,21 @@ from feature_repo.progress import say, waiting
 from inference.log.reader import local_log
 
 
+class _PartDamaged(Exception):
+    """The rows of a part of the log cannot be read."""
+
+    def __init__(self, part: LeftOut) -> None:
+        super().__init__(f"{part.path}: {part.reason}")
+        self.part = part
+
+
 def ingest(
     dataset_dir: Path | str, out_dir: Path | str, now: float | None = None, *, log: Path | str = ""
 ) -> dict[str, Any]:
     """Reads a dataset directory (contract 1), and the log that servers wrote since, into prepared tables.
 
-    Every row is kept, bad rows included: the row rules quarantine them later. Only events that were logged twice are
-    left out.
+    Every row is kept, bad rows included: the row rules quarantine them later. Only events that were logged twice, and
+    rows of the log that cannot be read, are left out and reported.
 
     Args:
         dataset_dir: Holds `dataset.toml` and the tables.
@@ -61,7 +70,13 @@ def ingest(
     config = DatasetConfig.load(dataset_dir)
     with _staging(out_dir) as staging:
         parts = local_log(str(log), staging / "log") if str(log) else None
-        description = _ingest(dataset_dir, parts, config, staging, now)
+        damaged: list[LeftOut] = []
+        while True:  # only reading the rows of a part shows whether they are damaged
+            try:
+                description = _ingest(dataset_dir, parts, config, staging, now, damaged)
+                break
+            except _PartDamaged as error:
+                damaged.append(error.part)
     for kind, count in description["context_event_types"].items():
         fate = "is kept as context" if config.events.allowed is None else "is not in events.allowed"
         say(f"event type '{kind}' ({count} rows) fulfils no objective and {fate}")
@@ -69,10 +84,15 @@ def ingest(
 
 
 def _ingest(
-    dataset_dir: Path, log: Path | None, config: DatasetConfig, staging: Path, now: float | None
+    dataset_dir: Path,
+    log: Path | None,
+    config: DatasetConfig,
+    staging: Path,
+    now: float | None,
+    damaged: Sequence[LeftOut],
 ) -> dict[str, Any]:
     """Writes tables and description into `staging`."""
-    sources = {table: read_source(dataset_dir, table, log) for table in TABLES}
+    sources = {table: read_source(dataset_dir, table, log, damaged) for table in TABLES}
     interactions = sources["interactions"]
     for remark in remarks(dataset_dir, sources, config):
         say(remark)
@@ -128,13 +148,16 @@ def _derivation(table: str, config: DatasetConfig, labels: Labels) -> Callable[[
 
 @contextmanager
 def _named(source: TableSource) -> Iterator[None]:
-    """Turns DuckDB's error about a damaged file into a one-sentence `DatasetError`."""
+    """Turns DuckDB's error about a damaged file into a one-sentence `DatasetError`, or names the part of the log."""
     try:
         yield
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.InternalError):
         raise  # a defect in this code, not in the file
     except duckdb.Error as error:
-        raise DatasetError(f"{damaged_file(source) or source.path} cannot be read: {one_line(error)}.") from error
+        path = damaged_file(source)
+        if path is not None and any(file.path == path for group in source.served for file in group.files):
+            raise _PartDamaged(LeftOut(path, "its rows are damaged")) from error
+        raise DatasetError(f"{path or source.path} cannot be read: {one_line(error)}.") from error
 
 
 @contextmanager

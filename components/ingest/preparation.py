@@ -2,14 +2,14 @@
 
 Maps source columns to prepared columns, and builds the statement that reads, sorts and writes. It drops no row: the row
 rules of `validation` run later. A missing column, or a type or value that cannot be read, raises `DatasetError`, which
-names file, column and row.
+names file, column and row; in the served log such a value is missing.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import duckdb
@@ -232,6 +232,8 @@ def _value(select: GroupSelect, column: str, reading: str) -> str:
         expression, kind = read_folder(_folder_value(group, column), reading), "the name of a folder"
     if expression is None:
         raise DatasetError(f"{group.files[0].path}: column '{column}' is {kind}; it must hold {EXPECTED[reading]}.")
+    if group.served:  # a value of the log that cannot be read is missing
+        expression = replace(expression, bad=None)
     if expression.bad is not None or expression.missing is not None:
         select.checks.append(Check(column, EXPECTED[reading], expression))
     return expression.sql

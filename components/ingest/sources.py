@@ -8,10 +8,10 @@ cannot be distinguished, raises `DatasetError`, which names the file.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote
 
@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from components.ingest.layout.entries import SUFFIX, begins_as_parquet, format_in_words, is_hidden
 from components.ingest.layout.listing import TableFile, find_files
+from components.ingest.served_parts import LeftOut, fault_of, report_left_out
 from feature_repo.dataset.config import CONFIG_FILE
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.errors import DatasetError
@@ -107,22 +108,24 @@ class TableSource:
         return frozenset(name for group in self.own for name in group.names)
 
 
-def read_source(directory: Path, table: str, log: Path | None = None) -> TableSource:
+def read_source(directory: Path, table: str, log: Path | None = None, damaged: Collection[LeftOut] = ()) -> TableSource:
     """Reads the footers of a table's files.
 
     Args:
         directory: The dataset.
         table: interactions, items, users or impressions.
-        log: The log that servers wrote, in the same layout; may be absent. Columns outside the contract are ignored.
+        log: The log that servers wrote, in the same layout; may be absent. Columns outside the contract are ignored,
+            and a part that cannot be read is left out and reported.
+        damaged: Parts of the log whose rows turned out to be unreadable, although their footers are not.
 
     Raises:
-        DatasetError: A file is not a complete Parquet file, or two of its columns cannot be distinguished.
+        DatasetError: A file of the dataset is not complete Parquet, or two of its columns cannot be distinguished.
     """
     path, files = find_files(directory, table)
     groups, num_own = _groups(table, files, 0, served=False)
     num_rows = num_own
     if log is not None and table in SERVED_TABLES:
-        served, num_rows = _groups(table, find_files(log, table, served=True)[1], num_own, served=True)
+        served, num_rows = _groups(table, find_files(log, table, served=True)[1], num_own, served=True, damaged=damaged)
         groups += served
     return TableSource(table, path, groups, num_own, num_rows)
 
@@ -175,18 +178,27 @@ def _log_parts(log: str) -> dict[str, int]:
     }
 
 
-def _groups(table: str, files: list[TableFile], first_row: int, *, served: bool) -> tuple[tuple[FileGroup, ...], int]:
+def _groups(
+    table: str, files: list[TableFile], first_row: int, *, served: bool, damaged: Collection[LeftOut] = ()
+) -> tuple[tuple[FileGroup, ...], int]:
     """Files grouped by columns and hive folders, and the index after the last row; numbering starts at `first_row`.
 
     Files without a row are left out if another file has rows: the types of an empty part are often those of no value.
     """
+    left_out = [part for part in damaged if any(part.path == file.path for file in files)]
+    files = [file for file in files if file.path not in {part.path for part in left_out}]
     with ThreadPoolExecutor(FOOTER_THREADS) as pool:
         what = f"reading the footers of {'the log of ' if served else ''}{table}"
-        footers = list(track(pool.map(_read_footer, [file.path for file in files]), what, len(files)))
-    is_empty = not any(rows for _, rows in footers)
+        read = partial(_served_footer, table) if served else _read_footer
+        footers = list(track(pool.map(read, [file.path for file in files]), what, len(files)))
+    is_empty = not any(footer[1] for footer in footers if not isinstance(footer, LeftOut))
     groups: dict[tuple[object, ...], tuple[list[SourceFile], dict[str, pa.DataType], tuple[str, ...]]] = {}
     spellings: dict[str, tuple[str, Path]] = {}
-    for file, (schema, rows) in zip(files, footers, strict=True):
+    for file, footer in zip(files, footers, strict=True):
+        if isinstance(footer, LeftOut):
+            left_out.append(footer)
+            continue
+        schema, rows = footer
         if not (rows or is_empty):
             continue
         if not served:
@@ -200,6 +212,7 @@ def _groups(table: str, files: list[TableFile], first_row: int, *, served: bool)
         signature = (*((name, str(kind)) for name, kind in columns.items()), keys)
         groups.setdefault(signature, ([], columns, keys))[0].append(found)
         first_row += rows
+    report_left_out(table, left_out)
     return tuple(FileGroup(tuple(f), columns, keys, served) for f, columns, keys in groups.values()), first_row
 
 
@@ -224,6 +237,18 @@ def _read_footer(file: Path) -> tuple[pa.Schema, int]:
         if "encrypted" in str(error):
             raise DatasetError(f"{file} is encrypted: export it without encryption.") from error
         raise DatasetError(f"{file} is not a complete Parquet file: {one_line(error)}.") from error
+
+
+def _served_footer(table: str, file: Path) -> tuple[pa.Schema, int] | LeftOut:
+    """Schema and rows of a part of the log, or why the part is left out; a part that may not be opened is an error."""
+    try:
+        schema, rows = _read_footer(file)
+    except DatasetError as error:
+        if isinstance(error.__cause__, OSError) and error.__cause__.errno is not None:
+            raise
+        return LeftOut(file, "it is not a complete Parquet file")
+    fault = fault_of(table, schema)
+    return LeftOut(file, fault) if fault else (schema, rows)
 
 
 def _check_names(file: Path, names: list[str], spellings: dict[str, tuple[str, Path]]) -> None:

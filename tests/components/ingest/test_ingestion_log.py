@@ -8,13 +8,14 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from components.ingest import dataset_fingerprint, ingest
 from components.replay.groups import read_groups
 from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
-from feature_repo.errors import DatasetError
+from feature_repo.storage.files import write_parquet
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
 from tests.kit.log_parts import event, slate, write_part
 from tests.kit.object_store import ObjectStore
@@ -166,16 +167,37 @@ def test_row_rules_and_their_description_know_the_log(dataset: DatasetFactory, l
         assert clean.description[name] == before.description[name]
 
 
-def test_a_damaged_part_is_named(dataset: DatasetFactory, log: Path) -> None:
+def test_a_damaged_part_is_left_out_and_named(
+    dataset: DatasetFactory, log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     write_part(log, "impressions", "0", slate("s0", "u1", ["i1", "i2"], SERVED))
     part = next((log / "impressions").rglob("part-a.parquet"))
     whole = part.read_bytes()
     part.write_bytes(whole[: len(whole) // 2])
-    with pytest.raises(DatasetError, match=r"part-a\.parquet is not a complete Parquet file"):
-        prepared(dataset(), log)
+    shown = prepared(dataset(), log).impressions["request_id"].to_pylist()
+    assert set(shown) == {"s0"}
+    assert "the log of impressions: 1 part cannot be read" in (said := capfd.readouterr().err)
+    assert f"{part}: it is not a complete Parquet file" in said
     part.write_bytes(whole[:4] + b"\xff" * 200 + whole[204:])  # whole to its end, but not inside
-    with pytest.raises(DatasetError, match=r"part-a\.parquet"):
-        prepared(dataset(), log)
+    assert prepared(dataset(), log).impressions["request_id"].to_pylist() == shown
+    assert f"{part}: its rows are damaged" in capfd.readouterr().err
+
+
+def test_parts_of_other_columns_and_types_are_left_out(
+    dataset: DatasetFactory, log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = prepared(dataset(), log).num_rows
+    part = next((log / "interactions").rglob("part-a.parquet"))
+    good = pq.read_table(part, partitioning=None)
+    price = good.schema.get_field_index("price")
+    write_parquet(part.with_name("part-x.parquet"), good.set_column(price, "price", pa.array(["dear"])))
+    write_parquet(part.with_name("part-y.parquet"), good.drop_columns(["item_id"]))
+    capfd.readouterr()
+    assert prepared(dataset(), log).num_rows == before
+    said = capfd.readouterr().err
+    assert "the log of interactions: 2 parts cannot be read and will be left out" in said
+    assert "part-x.parquet: its column 'price' is of type string, not numbers" in said
+    assert "part-y.parquet: it has no column 'item_id'" in said
 
 
 def test_a_log_in_a_bucket(dataset: DatasetFactory, log: Path, bucket: str, s3_server: ObjectStore) -> None:
