@@ -1,13 +1,14 @@
 """Reads the rows of a span from a log, and the time of its latest row, in a local directory or on s3://.
 
-The reader selects the hour folders of a span and reads an event that was posted twice once. A part that cannot be read
-raises an error that names the part: parts are written as a whole, so a damaged part means a damaged disk.
+The reader selects the hour folders of a span and reads an event that was posted twice once. A part or row that cannot
+be used is left out and reported. A part that may not be opened raises an error that names the part.
 """
 
 from __future__ import annotations
 
 import math
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,6 +21,7 @@ import pyarrow.parquet as pq
 from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import unix_seconds
 from feature_repo.errors import DatasetError
+from feature_repo.progress import say
 from feature_repo.storage.folder import Folder, local_path, open_folder
 from inference.log.layout import (
     HOUR,
@@ -30,6 +32,7 @@ from inference.log.layout import (
     hour_of,
     is_part,
 )
+from inference.log.usability import conformed, in_words, usable
 
 Keep = Callable[[pa.Table], pa.Table]
 
@@ -48,7 +51,7 @@ def read_impressions(
             memory can be read.
 
     Raises:
-        DatasetError: A part cannot be read.
+        DatasetError: A part may not be opened.
         StorageError: A remote log cannot be reached.
     """
     table = _read(log, IMPRESSIONS, start, end, columns, IMPRESSIONS_SCHEMA, keep)
@@ -80,7 +83,7 @@ def latest(log: str) -> float | None:
     Rows more than a day after the wall clock are ignored, as in a dataset, because a clock may have been wrong.
 
     Raises:
-        DatasetError: A part cannot be read.
+        DatasetError: A part may not be opened.
         StorageError: A remote log cannot be reached.
     """
     ends = [_latest(log, table) for table in (IMPRESSIONS, INTERACTIONS)]
@@ -130,11 +133,14 @@ def _read(
     # The columns that every log has come first, even if no part names them.
     empty = (schema if needed is None else pa.schema([_field(schema, name) for name in needed])).empty_table()
     parts = [empty]
+    left_out, unreadable = Counter[str](), list[str]()
     for place in places:
         with _parts(folder, place) as paths:
             for path in paths:
-                part = _span(_part(path, needed), start, end)
+                part = usable(_span(_part(path, needed, schema, unreadable), start, end), table, left_out)
                 parts.append(keep(_joined([empty, part])) if keep else part)
+    if said := in_words(table, left_out, unreadable):
+        say(said)
     whole = _joined(parts)
     return whole if columns is None else whole.select(list(columns))
 
@@ -142,9 +148,11 @@ def _read(
 def _latest(log: str, table: str) -> float | None:
     """Latest time of a table; reads the newest hour first, so that a long log is not read completely."""
     folder, horizon = open_folder(log), time.time() + DAY
+    unreadable: list[str] = []
     for place in reversed(_places(folder, table, -math.inf, horizon)):
         with _parts(folder, place) as paths:
-            times = [unix_seconds(_part(path, ["timestamp"])["timestamp"]) for path in paths]
+            parts = [_part(path, ["timestamp"], IMPRESSIONS_SCHEMA, unreadable) for path in paths]
+            times = [unix_seconds(part["timestamp"]) for part in parts]
         known = np.concatenate([np.zeros(0), *times])
         known = known[known <= horizon]
         if len(known):
@@ -184,17 +192,20 @@ def _meets(hour: int, start: float, end: float) -> bool:
     return hour * HOUR <= end and (hour + 1) * HOUR > start
 
 
-def _part(path: Path, columns: Sequence[str] | None) -> pa.Table:
+def _part(path: Path, columns: Sequence[str] | None, schema: pa.Schema, unreadable: list[str]) -> pa.Table:
+    """The rows of a part with the log's types; no rows, and an entry in `unreadable`, if the part cannot be read."""
     try:
         with pq.ParquetFile(path) as file:
             present = file.schema_arrow.names
             if "timestamp" not in present:
                 raise pa.ArrowInvalid("it has no column timestamp")
-            return file.read(None if columns is None else [name for name in columns if name in present])
+            wanted = None if columns is None else [name for name in columns if name in present]
+            return conformed(file.read(wanted), schema)
     except (OSError, pa.ArrowException) as error:
-        raise DatasetError(
-            f"{path} of the log cannot be read ({error}): restore it, or move it out of the log."
-        ) from error
+        if isinstance(error, OSError) and error.errno is not None:
+            raise DatasetError(f"{path} of the log cannot be opened: {error.strerror}.") from error
+        unreadable.append(f"{path} ({str(error).partition(chr(10))[0].rstrip('.')})")
+        return pa.schema([schema.field("timestamp")]).empty_table()
 
 
 def _joined(parts: Sequence[pa.Table]) -> pa.Table:

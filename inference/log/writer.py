@@ -27,7 +27,7 @@ from feature_repo.errors import StorageError
 from feature_repo.storage.files import sync_directory
 from inference.candidates.query import Slate
 from inference.log.impressions import impressions_table
-from inference.log.interactions import events_table
+from inference.log.interactions import events_table, sound_events
 from inference.log.journal import Journal, JournalEvent, read_journal
 from inference.log.layout import IMPRESSIONS, INTERACTIONS
 from inference.log.outbox import Outbox
@@ -195,8 +195,10 @@ class LogWriter:
     def _put_events(self, opened: _Opened, journal: Path) -> None:
         """Converts a closed journal to parts."""
         events, num_damaged = read_journal(journal)
-        if events:
-            opened.outbox.put(INTERACTIONS, events_table(events), f"part-{journal.stem}.parquet")
+        sound = sound_events(events)
+        num_damaged += len(events) - len(sound)
+        if sound:
+            opened.outbox.put(INTERACTIONS, events_table(sound), f"part-{journal.stem}.parquet")
         # The parts are durable before the journal is removed. If written again, they would have the same names.
         sync_directory(journal.parent)
         journal.unlink()

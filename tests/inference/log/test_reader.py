@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from datetime import UTC, datetime
 from pathlib import Path
@@ -137,12 +138,61 @@ def test_what_is_not_there_is_empty(tmp_path):
         assert read_interactions(log, 0, START).schema == INTERACTIONS_SCHEMA
 
 
-def test_a_damaged_part_is_named(log):
+def test_a_damaged_part_is_left_out_and_named(log, capfd):
+    before = read_impressions(str(log), 0, START * 2)
+    assert capfd.readouterr().err == ""
     path = put(log, "impressions", impressions([START]), "part-c.parquet")
     path.write_bytes(path.read_bytes()[:-20])
-    with pytest.raises(DatasetError, match=r"hour=22/part-c\.parquet of the log cannot be read"):
+    assert read_impressions(str(log), 0, START * 2).equals(before)
+    said = capfd.readouterr().err
+    assert "the log of impressions has rows that are left out: the part cannot be read: " in said
+    assert "hour=22/part-c.parquet (" in said
+    assert latest(str(log)) is not None
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may open every file")
+def test_a_part_that_may_not_be_opened_is_an_error(log):
+    put(log, "impressions", impressions([START]), "part-c.parquet").chmod(0)
+    with pytest.raises(DatasetError, match=r"hour=22/part-c\.parquet of the log cannot be opened: Permission denied"):
         read_impressions(str(log), 0, START * 2)
-    assert read_impressions(str(log), START + 3600, START * 2).num_rows == 4
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"position": ["top"]},
+        {"position": [2**40]},
+        {"timestamp": [7]},
+        {"feature_price": ["dear"]},
+        {"request_id": [["r"]]},
+        {"timestamp": ["2026-03-31T22:00:00Z"]},
+    ],
+)
+def test_a_part_of_other_types_is_left_out(log, change, capfd):
+    table = impressions([START])
+    for name, values in change.items():
+        table = table.set_column(table.schema.get_field_index(name), name, pa.array(values))
+    before = read_impressions(str(log), 0, START * 2)
+    write_parquet(log / "impressions" / hour_folder(int(START // 3600)) / "part-c.parquet", table)
+    assert read_impressions(str(log), 0, START * 2).equals(before)
+    assert "the part cannot be read" in capfd.readouterr().err
+
+
+def test_rows_without_usable_ids_are_left_out_and_counted(log, capfd):
+    table = impressions([START + 1] * 5)
+    ids = pa.array(["u", None, "a\nb", "x" * 257, "x" * 256])
+    table = table.set_column(table.schema.get_field_index("user_id"), "user_id", ids)
+    wide = {"session_id": pa.array(["s"] * 5), "device": pa.array(["phone", "p", "p", "p", "x" * 65])}
+    for name, values in wide.items():
+        table = table.append_column(name, values)
+    before = read_impressions(str(log), 0, START * 2).num_rows
+    put(log, "impressions", table, "part-c.parquet")
+    found = read_impressions(str(log), 0, START * 2)
+    assert found.num_rows == before + 2
+    assert sorted(set(found["user_id"].to_pylist())) == ["u", "x" * 256]
+    assert found["device"].drop_null().to_pylist() == ["phone"]
+    said = capfd.readouterr().err
+    assert "user_id has over 256 characters or a control character in 2; user_id is missing in 1" in said
 
 
 def test_a_bucket_that_is_not_there_is_a_sentence(bucket):
