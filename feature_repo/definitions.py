@@ -20,6 +20,7 @@ with without_extras():
 
 TIMESTAMP_FIELD = "event_timestamp"
 FRESHNESS_KEY, FRESHNESS_RECORD = "record", "features"  # the one key of the view `freshness`
+FRESHNESS_FIELDS = ("computed_at", "as_of", "num_users", "num_items", "num_evicted")
 FEAST_TYPES: dict[str, FeastType] = {"float64": Float64, "string": String, "boolean": Bool}
 
 
@@ -53,9 +54,9 @@ class FeatureObjects:
         return [*self.entities, *self.views, self.freshness, self.users, self.items]
 
 
-def project_name(dataset: str, stage: str, feature_set: FeatureSet) -> str:
-    """Returns the Feast project of a dataset, stage and feature set; the keys of the online store begin with it."""
-    return f"{dataset}_{stage}_{feature_set.hash[:8]}".replace("-", "_")
+def project_name(dataset: str, stage: str, feature_hash: str) -> str:
+    """Returns the Feast project of a dataset, stage and feature set; the keys of the online store end in it."""
+    return f"{dataset}_{stage}_{feature_hash[:8]}".replace("-", "_")
 
 
 def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
@@ -110,8 +111,8 @@ def item_fields(feature_set: FeatureSet) -> list[Field]:
 
 
 def freshness_fields() -> list[Field]:
-    """Returns the columns of `freshness`: wall time of the computation and time of the log, unix seconds."""
-    return [Field(name="computed_at", dtype=Float64), Field(name="as_of", dtype=Float64)]
+    """Returns the columns of `freshness`: times in unix seconds, and what was written."""
+    return [Field(name=name, dtype=Float64) for name in FRESHNESS_FIELDS]
 
 
 def _view(name: str, entity: Entity, fields: list[Field], snapshots: Path) -> FeatureView:

@@ -54,6 +54,10 @@ class Metrics:
         registry.register(self._bundles)
         self._feature_age = Gauge("recs_feature_age_seconds", "Age of the features in use", ["view"], registry=registry)
         self._index_age = Gauge("recs_index_age_seconds", "Age of the item index in use", registry=registry)
+        self._store_complete = Gauge(
+            "recs_store_complete", "0 while the online store is emptied or incomplete", registry=registry
+        )
+        self._store_complete.set(1)
         self._logged = Counter("recs_log_rows", "Rows written to the log", ["table"], registry=registry)
         self._lost = Counter("recs_log_lost_rows", "Rows lost to the log", ["table", "reason"], registry=registry)
         self._waiting = Gauge("recs_log_waiting_rows", "Rows waiting to be written to the log", registry=registry)
@@ -105,6 +109,10 @@ class Metrics:
         """Sets the wall time at which the features in use were computed."""
         for view in FEATURE_VIEWS:
             self._feature_age.labels(view).set_function(_age(at))
+
+    def store_state(self, is_complete: Callable[[], bool]) -> None:
+        """Sets the function that returns whether the online store of the served bundle is complete."""
+        self._store_complete.set_function(lambda: float(is_complete()))
 
     def logged(self, table: str, num: int) -> None:
         """Counts rows that were written to the log."""

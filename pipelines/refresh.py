@@ -44,7 +44,7 @@ def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> d
     Raises:
         KuberecError: The dataset, its store or its log cannot be read, or no bundle is in service.
     """
-    store, log = settings.store(name), settings.log(name)
+    store, log, read_at = settings.store(name), settings.log(name), time.time()
     require_served(BundleStore(store))
     return {
         "dataset": str(dataset.resolve()),
@@ -52,6 +52,7 @@ def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> d
         "store": store,
         "fingerprint": dataset_fingerprint(dataset, log),
         "redis": settings.redis_parameter,
+        "read_at": read_at,
     }
 
 
@@ -77,6 +78,9 @@ def run_refresh(dataset: Path, settings: PipelineSettings) -> Refreshed:
             why = str(failure).removesuffix(".")
             raise RunFailed(f"{why}; bundle {served} keeps its previous features.", failure.step) from failure
         done = Refreshed.model_validate_json((out / "refresh.json").read_text(encoding="utf-8"))
+    if done.overtaken:
+        print(f"A run that read the dataset later has refreshed {done.bundle} already: its features stay.")
+        return done
     as_of = f"{datetime.fromtimestamp(done.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC"
     print(
         f"Refreshed {done.num_users:,} users and {done.num_items:,} items of {' and '.join(done.bundles)} as of "

@@ -35,7 +35,13 @@ def build_feature_snapshots(tables: Input[Dataset], code_version: str, features:
 
 @step()
 def refresh_features_op(
-    tables: Input[Dataset], store: str, redis: str, code_version: str, metrics: Output[Metrics], report_dir: str = ""
+    tables: Input[Dataset],
+    store: str,
+    redis: str,
+    code_version: str,
+    metrics: Output[Metrics],
+    report_dir: str = "",
+    read_at: float = 0.0,
 ) -> None:
     """Writes the current state of users and items to the online store of the served bundle.
 
@@ -46,6 +52,8 @@ def refresh_features_op(
         code_version: Version of the code that computes the features.
         metrics: Numbers of users and items, and the time of the snapshot.
         report_dir: Receives refresh.json with the same numbers; "" for no report.
+        read_at: When the dataset was read, unix seconds, so that of overlapping runs the newest data counts; 0 for the
+            time of the step.
     """
     import tempfile
     from pathlib import Path
@@ -61,7 +69,10 @@ def refresh_features_op(
     with exit_with_sentence(), tempfile.TemporaryDirectory(prefix="kuberec-registry-") as scratch:
         address = redis_of_step(redis)
         done = refresh_features(
-            Path(tables.path), BundleStore(store), lambda facts: online_settings(store, facts, address, Path(scratch))
+            Path(tables.path),
+            BundleStore(store),
+            lambda facts: online_settings(store, facts, address, Path(scratch)),
+            read_at=read_at or None,
         )
         if report_dir:
             write_json(Path(report_dir) / "refresh.json", done.model_dump(mode="json"))

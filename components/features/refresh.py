@@ -34,6 +34,7 @@ class Refreshed(BaseModel):
         num_items: Items in the newest state of the online store.
         as_of: Unix seconds as of which the features were computed.
         seconds: Duration of the refresh.
+        overtaken: Whether the store already had newer features of the served bundle, so that they stayed.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,10 +45,15 @@ class Refreshed(BaseModel):
     num_items: int
     as_of: float
     seconds: float
+    overtaken: bool = False
 
 
 def refresh_features(
-    tables_dir: Path, store: BundleStore, place: Callable[[Facts], StoreSettings], now: float | None = None
+    tables_dir: Path,
+    store: BundleStore,
+    place: Callable[[Facts], StoreSettings],
+    now: float | None = None,
+    read_at: float | None = None,
 ) -> Refreshed:
     """Fills the online store with the state of every user and item as of now.
 
@@ -56,6 +62,7 @@ def refresh_features(
         store: The dataset's bundle store.
         place: Facts of a bundle -> settings of its online store.
         now: The wall clock in unix seconds; None reads the clock.
+        read_at: When the dataset was read, unix seconds; None reads the clock.
 
     Raises:
         BundleError: No bundle is served, or the tables lack a column of the served bundle.
@@ -67,7 +74,7 @@ def refresh_features(
     served, end = require_served(store), newest_moment(tables.split, now)
     done: dict[str, str] = {}  # online keys -> bundle
     bundles = [served]
-    counts: dict[str, int] = {}
+    counts: list[dict[str, int]] = []  # the served bundle first
     as_of = end
     for version in (served, *_before(store)):
         try:
@@ -82,17 +89,17 @@ def refresh_features(
         if key not in done:
             with tempfile.TemporaryDirectory(prefix="kuberec-refresh-") as scratch:
                 as_of = build_newest(tables_dir, Path(scratch), feature_set, end)
-                written = materialize(Path(scratch), feature_set, place(facts), as_of, computed_at=now)
-            counts = counts or written
+                counts.append(materialize(Path(scratch), feature_set, place(facts), as_of, read_at))
             done[key] = version
         bundles += [version] if version != served else []
     return Refreshed(
         bundle=served,
         bundles=tuple(bundles),
-        num_users=counts["user_stats"],
-        num_items=counts["item_stats"],
+        num_users=counts[0].get("user_stats", 0),
+        num_items=counts[0].get("item_stats", 0),
         as_of=as_of,
         seconds=time.monotonic() - started,
+        overtaken=not counts[0],
     )
 
 

@@ -65,6 +65,7 @@ def release_op(
     reference_days: int,
     code_version: str,
     metrics: Output[Metrics],
+    read_at: float = 0.0,
 ) -> str:
     """Fills the online store, publishes the bundle and makes it current.
 
@@ -82,6 +83,8 @@ def release_op(
         reference_days: Number of days that the reference replays.
         code_version: Version of the code that made the bundle.
         metrics: Size of the released version.
+        read_at: When the dataset was read, unix seconds, so that of overlapping runs the newest data counts; 0 for the
+            time of the step.
 
     Returns:
         The version that is now served.
@@ -104,6 +107,7 @@ def release_op(
             refitted=refitted,
             cause=cause,
             reference_days=reference_days,
+            read_at=read_at,
         )
         made = TrainedParts(
             Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path), Path(reference.path), facts

@@ -55,6 +55,14 @@ class Folder(Protocol):
             last: A file of the directory. A reader that sees it sees all other files. After an error it is absent.
         """
 
+    def remove(self, folder: str, first: str) -> None:
+        """Removes a folder with all its files; does nothing if it does not exist.
+
+        Args:
+            folder: Path of the folder.
+            first: The file that is removed before all others, see `last` of `add`.
+        """
+
     def download(self, folder: str, names: Sequence[str], directory: Path) -> None:
         """Copies files of a folder into a local directory, which is created. After an error some may be copied."""
 

@@ -69,6 +69,12 @@ class LocalFolder:
         finally:
             shutil.rmtree(building, ignore_errors=True)
 
+    def remove(self, folder: str, first: str) -> None:
+        path = self._path / folder
+        (path / first).unlink(missing_ok=True)
+        if path.is_dir():
+            shutil.rmtree(path)
+
     def download(self, folder: str, names: Sequence[str], directory: Path) -> None:
         for name in names:
             target = directory / name

@@ -127,6 +127,15 @@ class RemoteFolder:
         self.upload(directory, [file for file in list_files(directory) if file != last], name)
         self.upload(directory, [last], name)
 
+    def remove(self, folder: str, first: str) -> None:
+        """Removes all files of a folder, the file `first` before all others.
+
+        Raises:
+            StorageError: A file cannot be removed; others may be removed.
+        """
+        for name in (posixpath.join(folder, first), folder):
+            self._ask(lambda name=name: self._files.rm(self._path(name), recursive=True))  # type: ignore[misc]
+
     @contextmanager
     def local(self, folder: str, names: Sequence[str]) -> Iterator[Path]:
         """A temporary local directory with these files of a folder.

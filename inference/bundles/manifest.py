@@ -34,6 +34,7 @@ class Facts(BaseModel):
         gate: passed, or warn if the owner released the bundle although the gate failed.
         cause: The drift that started the training; "" if a person or a schedule started it.
         reference_days: Number of last days of the log that the drift reference replays, 0 if none was requested.
+        read_at: Wall time at which the dataset was read, unix seconds; 0 if unknown.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +53,7 @@ class Facts(BaseModel):
     gate: Literal["passed", "warn"] = "passed"
     cause: str = ""
     reference_days: int = 0
+    read_at: float = 0.0
 
 
 class File(BaseModel):

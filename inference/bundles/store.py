@@ -131,6 +131,26 @@ class BundleStore:
         self._write("current", version + "\n")
         return version
 
+    def prune(self, keep: int) -> list[str]:
+        """Removes old bundles, and returns their versions.
+
+        The served bundle, the bundle before it and the newest bundles stay. The records of releases stay too, so that
+        rollbacks still find their way.
+
+        Args:
+            keep: Number of newest bundles that stay in any case, at least 1.
+
+        Raises:
+            BundleError: The store cannot be read, or a bundle cannot be removed.
+        """
+        versions = self.versions()
+        kept = {self.current(), self.previous(), *versions[-max(keep, 1) :]}
+        unused = [version for version in versions if version not in kept]
+        for version in unused:
+            with self._doing(f"The bundle {version} cannot be removed"):
+                self._folder.remove(_place(version), first=MANIFEST_FILE)
+        return unused
+
     def fetch(self, version: str) -> Bundle:
         """Opens a published bundle; a bundle of a remote store is copied to the cache first.
 

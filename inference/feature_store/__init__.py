@@ -8,10 +8,12 @@ import feature_repo.definitions  # noqa: F401 - the quick way to import Feast co
 
 # isort: split
 from inference.feature_store.filling import materialize
+from inference.feature_store.filling_lock import filling_lock
 from inference.feature_store.freshness import Freshness
 from inference.feature_store.history import PointInTimeJoin
 from inference.feature_store.online import FeatureReader, OnlineFeatures
 from inference.feature_store.project import StoreSettings, online_settings
+from inference.feature_store.pruning import prune_features
 
 __all__ = [
     "FeatureReader",
@@ -19,6 +21,8 @@ __all__ = [
     "OnlineFeatures",
     "PointInTimeJoin",
     "StoreSettings",
+    "filling_lock",
     "materialize",
     "online_settings",
+    "prune_features",
 ]

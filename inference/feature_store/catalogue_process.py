@@ -3,7 +3,8 @@
 Reading thousands of items takes seconds of pure Python, which would block the requests in the same interpreter. The
 process starts on the first read, has a low priority and keeps its connection. It writes the snapshot as a file
 (`models/snapshot.py`) and ends with the server. The protocol is one line of JSON for a question and one line for the
-answer. If the store was not refreshed since the catalogue in use was read, the answer says only that.
+answer. If the store was not refreshed since the catalogue in use was read, the answer says only that. A store that was
+emptied, or that went back to older features, leaves the catalogue in use, and an item without a row keeps its values.
 
     python -m inference.feature_store.catalogue_process
 """
@@ -18,10 +19,12 @@ import subprocess
 import sys
 import tempfile
 import threading
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from io import RawIOBase
 from pathlib import Path
 from typing import Any, TextIO, cast
+
+import numpy as np
 
 from feature_repo.command import Command
 from feature_repo.errors import FeatureStoreError, KuberecError
@@ -29,9 +32,11 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from inference.bundles.bundle import FEATURE_SET, ITEM_IDS
 from inference.feature_store import Freshness, OnlineFeatures, StoreSettings
-from inference.models.snapshot import load_item_ids, load_items, save_items
+from inference.feature_store.store_state import missing_items
+from inference.models.snapshot import completed, load_item_ids, load_items, save_items
 
 NICENESS = 10
+HELD_SUFFIX = ".held.npy"  # whether the store has each item
 END_SECONDS = 1.0  # a short wait is safe: files of the process are read only after its answer
 
 
@@ -54,11 +59,15 @@ class Reading:
 
     Attributes:
         items: The catalogue.
-        freshness: When the values were computed, None if the store has no record.
+        freshness: The store's record of the values, None for the snapshot of the bundle.
+        num_missing: Number of items without a row in the store, which have the values of the catalogue before.
+        fault: What is wrong with the store; "" if it is complete.
     """
 
     items: ItemColumns
     freshness: Freshness | None = None
+    num_missing: int = 0
+    fault: str = ""
 
 
 class CatalogueProcess:
@@ -69,12 +78,11 @@ class CatalogueProcess:
         self._folder: tempfile.TemporaryDirectory[str] | None = None
         self._lock = threading.Lock()
 
-    def read(self, key: CatalogueKey, time: float, now: Reading, feature_set: FeatureSet) -> Reading:
-        """Returns the store's current catalogue, or the one in use if the store was not refreshed since.
+    def read(self, key: CatalogueKey, now: Reading, feature_set: FeatureSet) -> Reading:
+        """Returns the store's current catalogue, or the one in use if the store was not refreshed since or was emptied.
 
         Args:
             key: The catalogue to read.
-            time: Unix seconds at which ages end, if the store does not record the time of its values.
             now: The catalogue in use; the new catalogue shares its row map.
             feature_set: Feature set of the bundle.
 
@@ -90,7 +98,6 @@ class CatalogueProcess:
             question = {
                 "bundle": str(key.bundle),
                 "store": [str(key.store.directory), key.store.dataset, key.store.stage, key.store.redis],
-                "time": time,
                 "held": None if now.freshness is None else astuple(now.freshness),
                 "out": str(path),
             }
@@ -98,11 +105,17 @@ class CatalogueProcess:
             if answer["error"]:
                 raise FeatureStoreError(answer["error"])
             if not answer["changed"]:
-                return now
-            freshness = None if answer["freshness"] is None else Freshness(*answer["freshness"])
+                fault = answer["fault"] or missing_items(now.num_missing, len(now.items))
+                return now if fault == now.fault else replace(now, fault=fault)
             items = load_items(path, now.items.item_ids, feature_set)
-            path.unlink()  # a killed server would leave the file
-            return Reading(items, freshness)
+            held = np.load(path.with_suffix(HELD_SUFFIX))
+            for file in (path, path.with_suffix(HELD_SUFFIX)):
+                file.unlink()  # a killed server would leave the file
+            num_missing = int((~held).sum())
+            if num_missing:
+                items = completed(items, held, now.items)
+            fault = answer["fault"] or missing_items(num_missing, len(items))
+            return Reading(items, Freshness(*answer["freshness"]), num_missing, fault)
 
     def close(self) -> None:
         """Ends the process."""
@@ -168,13 +181,17 @@ def _answer(questions: TextIO, channel: RawIOBase) -> None:
             # Read before the items, so that items which a refresh replaces meanwhile are read again next time.
             freshness = opened[2].freshness()
             held = question["held"] and Freshness(*question["held"])
+            is_newer = freshness is not None and (held is None or freshness.computed_at >= held.computed_at)
             answer |= {
-                "changed": freshness is None or freshness != held,
+                "changed": is_newer and freshness != held,
                 "freshness": freshness and astuple(freshness),
+                "fault": opened[2].fault(freshness, held),
             }
-            if answer["changed"]:
-                time = freshness.as_of if freshness else question["time"]
-                save_items(Path(question["out"]), opened[2].items(time))
+            if freshness is not None and answer["changed"]:
+                items, found = opened[2].catalogue(freshness.as_of)
+                out = Path(question["out"])
+                save_items(out, items)
+                np.save(out.with_suffix(HELD_SUFFIX), found)
         except KuberecError as failure:
             opened, answer = None, {"error": str(failure)}  # a replaced store is opened again
         channel.write(json.dumps(answer).encode() + b"\n")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from contextlib import closing
+from contextlib import closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import cast
@@ -14,18 +14,20 @@ from feast import FeatureView, RepoConfig
 from feast.data_source import DataSource
 from feast.infra.provider import Provider
 
-from feature_repo.definitions import TIMESTAMP_FIELD, feature_objects
+from feature_repo.definitions import FRESHNESS_FIELDS, TIMESTAMP_FIELD, feature_objects
 from feature_repo.errors import FeatureStoreError
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
-from feature_repo.progress import track
-from inference.feature_store.freshness import Freshness
+from feature_repo.progress import say, track
+from inference.feature_store.filling_lock import FillingLock, filling_lock
+from inference.feature_store.freshness import KEY, Freshness
 from inference.feature_store.project import (
     NEVER,
     StoreSettings,
     applied,
     drop_engine_at_exit,
     failures,
+    num_evicted,
     online_provider,
     quiet,
 )
@@ -35,46 +37,79 @@ WRITE_ROWS = 1_000  # rows per write (one transaction)
 
 
 def materialize(
-    features_dir: Path, feature_set: FeatureSet, settings: StoreSettings, as_of: float, computed_at: float | None = None
+    features_dir: Path,
+    feature_set: FeatureSet,
+    settings: StoreSettings,
+    as_of: float,
+    computed_at: float | None = None,
+    lock: FillingLock | None = None,
 ) -> dict[str, int]:
     """Fills the online store with the state of every user and item as of a time.
 
     Keys contain dataset, stage and feature hash, so the rows of other bundles stay unchanged. Rows are replaced one by
-    one; the freshness record is written last.
+    one; the freshness record is written last. One process fills a feature set at a time. Of runs that overlap, the run
+    that read the dataset last counts: an older one leaves newer features and says so.
 
     Args:
         features_dir: See `FeaturesDirectory`.
         feature_set: Names the columns.
         settings: Location of the store.
         as_of: Time of the state, unix seconds.
-        computed_at: Wall time of the computation, unix seconds; None means now.
+        computed_at: Wall time at which the dataset was read, unix seconds; None means now.
+        lock: The lock of the feature set, if the caller holds it for longer; None takes it for the call.
 
     Returns:
-        View -> rows written.
+        View -> rows written; empty if the store has newer features.
 
     Raises:
         FeatureStoreError: The store cannot be written.
     """
-    freshness = Freshness(time.time() if computed_at is None else computed_at, as_of)
+    computed_at = time.time() if computed_at is None else computed_at
     config = settings.config(feature_set, joins=True)
+    with nullcontext(lock) if lock else filling_lock(settings, feature_set) as held:
+        try:
+            return _fill(config, features_dir, feature_set, settings, as_of, computed_at, held)
+        except failures(settings) as error:
+            advice = "; `python -m components.release prune` removes unused features" if "OOM" in str(error) else ""
+            raise FeatureStoreError(f"The online store cannot be filled: {str(error).rstrip('.')}{advice}.") from error
+
+
+def _fill(
+    config: RepoConfig,
+    features_dir: Path,
+    feature_set: FeatureSet,
+    settings: StoreSettings,
+    as_of: float,
+    computed_at: float,
+    lock: FillingLock,
+) -> dict[str, int]:
     objects = feature_objects(feature_set, FeaturesDirectory(features_dir).snapshots)
+    applied(config, objects)
+    if not settings.redis:
+        _write_ahead(settings.sqlite_file(feature_set))
+    provider = online_provider(config, settings)
+    answers = provider.online_read(config, objects.freshness, [KEY], list(FRESHNESS_FIELDS))
+    online = Freshness.of([record for _, record in answers])
+    if online is not None and online.computed_at > computed_at:
+        say(
+            f"The online store has features of a dataset that was read {online.computed_at - computed_at:,.0f} s later "
+            "by a run that overtook this run: they stay."
+        )
+        return {}
     written = {}
-    try:
-        applied(config, objects)
-        if not settings.redis:
-            _write_ahead(settings.sqlite_file(feature_set))
-        provider = online_provider(config, settings)
-        for view in objects.views:
-            key = "item_id" if view is objects.item_stats else "user_id"
-            rows = _latest(config, provider, view, key, as_of)
-            starts = range(0, rows.num_rows, WRITE_ROWS)
-            for start in track(starts, f"filling the online store with {view.name} ({rows.num_rows:,} rows)"):
-                batch = rows.slice(start, WRITE_ROWS)
-                provider.online_write_batch(config, view, write_rows(batch, view, key), None)
-            written[view.name] = rows.num_rows
-        provider.online_write_batch(config, objects.freshness, [freshness.row()], None)
-    except failures(settings) as error:
-        raise FeatureStoreError(f"The online store cannot be filled: {error}.") from error
+    for view in objects.views:
+        key = "item_id" if view is objects.item_stats else "user_id"
+        rows = _latest(config, provider, view, key, as_of)
+        starts = range(0, rows.num_rows, WRITE_ROWS)
+        for start in track(starts, f"filling the online store with {view.name} ({rows.num_rows:,} rows)"):
+            lock.keep()
+            batch = rows.slice(start, WRITE_ROWS)
+            provider.online_write_batch(config, view, write_rows(batch, view, key), None)
+        written[view.name] = rows.num_rows
+    lock.keep()
+    counts = written[objects.user_stats.name], written[objects.item_stats.name]
+    record = Freshness(computed_at, as_of, *counts, num_evicted(provider) if settings.redis else 0)
+    provider.online_write_batch(config, objects.freshness, [record.row()], None)
     return written
 
 

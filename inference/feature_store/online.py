@@ -22,7 +22,7 @@ from feature_repo.errors import FeatureStoreError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from inference.feature_store.freshness import KEY, Freshness
-from inference.feature_store.project import NEVER, StoreSettings, failures, online_provider
+from inference.feature_store.project import NEVER, StoreSettings, failures, num_evicted, num_keys, online_provider
 from inference.feature_store.state_columns import (
     ItemRecords,
     RowMap,
@@ -32,6 +32,7 @@ from inference.feature_store.state_columns import (
     stored_item_texts,
     user_columns,
 )
+from inference.feature_store.store_state import fault_of
 from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records
 
 READ_ROWS = 2_000  # keys per read of the item table
@@ -98,13 +99,23 @@ class OnlineFeatures:
 
     def items(self, time: float) -> ItemColumns:
         """See `FeatureReader.items`."""
+        return self.catalogue(time)[0]
+
+    def catalogue(self, time: float) -> tuple[ItemColumns, npt.NDArray[np.bool_]]:
+        """Returns the catalogue as `items` does, and whether the store has a row of each item [m].
+
+        Raises:
+            FeatureStoreError: The store cannot be read.
+        """
         names = stored_item_numbers(self._feature_set), stored_item_texts(self._feature_set)
         numbers: dict[str, list[npt.NDArray[np.float64]]] = {name: [] for name in names[0]}
         texts: dict[str, list[Strings]] = {name: [] for name in names[1]}
         item_ids = self._row_map.item_ids
+        held: list[bool] = []
         for start in range(0, len(item_ids), READ_ROWS):
             keys = [entity_key("item_id", item_id) for item_id in item_ids[start : start + READ_ROWS]]
             records = self._read(self._objects.item_stats, keys)
+            held.extend(record is not None for record in records)
             for name, parts in numbers.items():
                 parts.append(numbers_of(records, name))
             for name, found in texts.items():
@@ -113,7 +124,24 @@ class OnlineFeatures:
             numbers={name: np.concatenate(parts) for name, parts in numbers.items()},
             texts={name: np.concatenate(found) for name, found in texts.items()},
         )
-        return item_columns(record, time, self._feature_set, self._row_map)
+        return item_columns(record, time, self._feature_set, self._row_map), np.array(held, dtype=np.bool_)
+
+    def fault(self, marker: Freshness | None, held: Freshness | None) -> str:
+        """Returns what is wrong with the store as a whole, "" if nothing is.
+
+        Args:
+            marker: The record that `freshness` returned.
+            held: The record of the catalogue in use, None for the snapshot of the bundle.
+
+        Raises:
+            FeatureStoreError: The store cannot be read.
+        """
+        if self._file is not None:
+            return fault_of(marker, held, None, 0)
+        try:
+            return fault_of(marker, held, num_keys(self._provider), num_evicted(self._provider))
+        except self._failures as error:
+            raise FeatureStoreError(f"The keys of the online store cannot be counted: {error}.") from error
 
     def freshness(self) -> Freshness | None:
         """Returns when the stored values were computed and their time; None if there is no record.

@@ -56,12 +56,21 @@ class StoreSettings:
                 "skip_dedup": True,
                 "full_scan_for_deletion": False,  # `apply` needs no connection
             }
-        project = project_name(self.dataset, self.stage, feature_set)
+        project = self.project(feature_set.hash)
         return repo_config(project, (self.directory / project).absolute(), online, joins=joins)
+
+    def project(self, feature_hash: str) -> str:
+        """The Feast project of a feature set."""
+        return project_name(self.dataset, self.stage, feature_hash)
+
+    @property
+    def project_prefix(self) -> str:
+        """The beginning of the names of all projects of this dataset and stage."""
+        return self.project("")
 
     def sqlite_file(self, feature_set: FeatureSet) -> Path:
         """Absolute path of the SQLite file of a feature set."""
-        return (self.directory / project_name(self.dataset, self.stage, feature_set) / "online.db").absolute()
+        return (self.directory / self.project(feature_set.hash) / "online.db").absolute()
 
 
 def online_settings(store: str, facts: Facts, redis: str, scratch: Path) -> StoreSettings:
@@ -99,6 +108,25 @@ def online_provider(config: RepoConfig, settings: StoreSettings) -> Provider:
         client = RedisAddress.parse(settings.redis).client(REDIS_TIMEOUT_SECONDS, Retry(NoBackoff(), 1))
         cast(Any, provider).online_store._client = client
     return provider
+
+
+def num_keys(provider: Provider) -> int:
+    """Number of keys in the database of a Redis."""
+    return int(_client(provider).dbsize())
+
+
+def num_evicted(provider: Provider) -> int:
+    """Number of keys that a Redis server has evicted since its start; 0 if this user may not ask."""
+    from redis.exceptions import NoPermissionError  # only if Redis is configured
+
+    try:
+        return int(_client(provider).info("stats").get("evicted_keys", 0))
+    except NoPermissionError:
+        return 0
+
+
+def _client(provider: Provider) -> Any:
+    return cast(Any, provider).online_store._client
 
 
 def repo_config(project: str, folder: Path, online: Mapping[str, Any] | None, *, joins: bool) -> RepoConfig:

@@ -5,8 +5,10 @@ Reads and writes `items.npz` and the row map `item_ids.parquet`. Row i of every 
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +49,22 @@ def save_items(path: Path, items: ItemColumns) -> None:
     columns["regions"] = items.regions.astype(np.str_)
     with atomic_write(path) as temporary, temporary.open("wb") as file:
         np.savez(file, **columns)
+
+
+def completed(items: ItemColumns, held: npt.NDArray[np.bool_], before: ItemColumns) -> ItemColumns:
+    """Returns a catalogue whose missing rows are those of an earlier catalogue with the same row map.
+
+    Args:
+        items: The catalogue [m].
+        held: Whether each row was read [m].
+        before: The earlier catalogue [m].
+    """
+
+    def column(name: str) -> npt.NDArray[Any]:
+        new, old = getattr(items, name), getattr(before, name)
+        return cast(npt.NDArray[Any], np.where(held.reshape(-1, *[1] * (new.ndim - 1)), new, old))
+
+    return replace(items, **{name: column(name) for name in _COLUMNS})
 
 
 def load_items(path: Path, item_ids: npt.NDArray[np.object_], feature_set: FeatureSet) -> ItemColumns:

@@ -17,6 +17,7 @@ from inference.candidates.timeouts import Timeouts
 from inference.feature_store import OnlineFeatures, StoreSettings
 from inference.feature_store.catalogue_process import CatalogueKey, CatalogueProcess, Reading
 from inference.feature_store.late_reader import LateReader
+from inference.feature_store.store_state import StoreState
 from inference.flow.executor import Executor
 from inference.hydrators.protocol import UserReader
 from inference.log.reader import latest
@@ -120,15 +121,15 @@ def _place(bundle: Bundle, settings: ServingSettings) -> StoreSettings:
     return StoreSettings(settings.online_dir, facts.dataset, facts.stage, settings.redis_url)
 
 
-def _open_reader(bundle: Bundle, artifacts: Artifacts, settings: ServingSettings) -> UserReader:
+def _open_reader(bundle: Bundle, artifacts: Artifacts, state: StoreState, settings: ServingSettings) -> UserReader:
     """Returns a reader of users for a bundle; it opens the online store on first use."""
     place = _place(bundle, settings)
-    return LateReader(partial(OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place))
+    return LateReader(partial(OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place), state)
 
 
 def _read_items(release: Release, catalogue: CatalogueProcess, settings: ServingSettings) -> Reading:
     """Reads the current catalogue of a release from the online store."""
     bundle = release.bundle
     key = CatalogueKey(bundle.path, _place(bundle, settings))
-    now = Reading(release.artifacts.items, release.freshness)
-    return catalogue.read(key, bundle.manifest.facts.features_as_of, now, bundle.feature_set)
+    now = Reading(release.artifacts.items, release.freshness, release.num_missing)
+    return catalogue.read(key, now, bundle.feature_set)

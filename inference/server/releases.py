@@ -28,6 +28,7 @@ from inference.candidates.batch import Trace
 from inference.candidates.timeouts import Timeouts
 from inference.feature_store import Freshness
 from inference.feature_store.catalogue_process import Reading
+from inference.feature_store.store_state import StoreState
 from inference.flow.executor import Executor
 from inference.hydrators.protocol import UserReader
 from inference.metrics import Metrics
@@ -51,13 +52,17 @@ class Release:
         bundle: The bundle that the release was loaded from.
         reader: Reads the users' features from the online store.
         recommender: Answers queries.
+        store: Whether the online store of the bundle is complete.
         freshness: When the catalogue's features were computed, None while they are the bundle's own.
+        num_missing: Number of items whose values are from an earlier catalogue, because the store lacks them.
     """
 
     bundle: Bundle
     reader: UserReader
     recommender: Recommender
+    store: StoreState
     freshness: Freshness | None = None
+    num_missing: int = 0
 
     @property
     def artifacts(self) -> Artifacts:
@@ -90,7 +95,7 @@ class Releases:
     def __init__(
         self,
         store: BundleStore,
-        open_reader: Callable[[Bundle, Artifacts], UserReader],
+        open_reader: Callable[[Bundle, Artifacts, StoreState], UserReader],
         read_items: Callable[[Release], Reading],
         scorer: Scorer,
         holds: Callable[[str], bool],
@@ -226,6 +231,7 @@ class Releases:
         self._waiting = None
         self._metrics.swapped(release.bundle.version, release.bundle.manifest.created())
         self._metrics.refreshed(release.computed_at)
+        self._metrics.store_state(lambda: not release.store.fault)
         log.warning("serving bundle %s", release.bundle.version)
 
     def _load(self, version: str) -> Release:
@@ -239,7 +245,8 @@ class Releases:
         except Exception as error:
             log.exception("the bundle %s failed its trial", version)
             raise BundleError(f"The bundle {version} failed its trial, train again: {error!r}.") from error
-        reader = self._open_reader(bundle, artifacts)
+        state = StoreState()
+        reader = self._open_reader(bundle, artifacts, state)
         # The first read opens the store, which is slow. An unreachable store does not make the bundle invalid.
         self._executor.run(
             Trace(),
@@ -248,7 +255,7 @@ class Releases:
             reason="features",
             timeout=FIRST_READ_SECONDS,
         )
-        return Release(bundle, reader, self._recommender(artifacts, reader))
+        return Release(bundle, reader, self._recommender(artifacts, reader), state)
 
     def _renewed(self, release: Release) -> Release:
         """Returns the release with the online store's current catalogue."""
@@ -261,10 +268,12 @@ class Releases:
             raise FeatureStoreError(
                 f"The catalogue of bundle {release.bundle.version} cannot be read: {error!r}."
             ) from error
+        release.store.report(reading.fault)
         if reading.items is release.artifacts.items:
             return release
         artifacts = replace(release.artifacts, items=reading.items)
-        return replace(release, recommender=self._recommender(artifacts, release.reader), freshness=reading.freshness)
+        recommender = self._recommender(artifacts, release.reader)
+        return replace(release, recommender=recommender, freshness=reading.freshness, num_missing=reading.num_missing)
 
     def _catalogue_failed(self, error: KuberecError) -> None:
         """Counts and logs the failure; the release keeps its old catalogue."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from uuid import uuid4
 
@@ -18,6 +18,7 @@ from inference.api.requests import RecommendationRequest
 from inference.api.responses import body
 from inference.candidates.query import Slate
 from inference.candidates.timeouts import PARALLEL_UP_TO
+from inference.feature_store.store_state import MARK
 from inference.log.writer import LogWriter
 from inference.metrics import Metrics
 from inference.server.releases import Release, Releases
@@ -92,6 +93,9 @@ class Service:
         queries = [one.query(moment, request_id) for one, request_id in zip(asked, ids, strict=True)]
         deadline = start + self._deadline_seconds * max(1.0, len(queries) / PARALLEL_UP_TO)
         slates = release.recommender.recommend(queries, deadline)
+        if release.store.fault:
+            self._metrics.degraded(MARK)
+            slates = [replace(slate, degraded=(*slate.degraded, MARK)) for slate in slates]
         bodies = [body(slate, release.artifacts, seen) for slate, seen in zip(slates, earlier, strict=True)]
         if shown:
             release.recommender.record(slates)

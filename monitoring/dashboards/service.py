@@ -111,6 +111,12 @@ DATA = Row(
             limits=(10_800.0,),
         ),
         Panel(
+            "Online store complete",
+            "0 while a transformer finds the online store emptied, or finds fewer rows than were written.",
+            (Series("min(recs_store_complete)", "complete"),),
+            kind="stat",
+        ),
+        Panel(
             "Rows of the log",
             "Rows written per second, by table. An impression is a shown item, so a request writes about 20.",
             (Series("sum by (table) (rate(recs_log_rows_total[5m]))", "{{table}}"),),

@@ -37,6 +37,18 @@ DATA = (
         ),
     ),
     Alert(
+        name="KuberecStoreEmptied",
+        value="min(recs_store_complete)",
+        condition="== 0",
+        lasting="0m",
+        severity="page",
+        summary="The online store was emptied, or lost rows",
+        description=(
+            "A transformer finds no record of features in the online store, or fewer rows than were written. Users are "
+            "not recognised; prices and stock keep their last known values."
+        ),
+    ),
+    Alert(
         name="KuberecFeaturesOld",
         value="max by (view) (recs_feature_age_seconds)",
         condition="> 3 * 3600",

@@ -22,6 +22,7 @@ def refresh(
     log: str = "",
     redis: str = "",
     report_dir: str = "",
+    read_at: float = 0.0,
 ) -> None:
     """Refreshes the online store.
 
@@ -33,8 +34,10 @@ def refresh(
         fingerprint: Content hash of dataset and log.
         code_version: Version of the code.
         log: Directory or URL of the servers' log, "" for none.
-        redis: Address of a Redis online store, "" for SQLite in the store.
+        redis: Address of a Redis online store without its password, "" for SQLite in the store.
         report_dir: Local folder that receives the quality report and refresh.json, "" for none.
+        read_at: When the dataset was read, unix seconds; of overlapping runs the newest data counts. 0 for the time of
+            the last step.
     """
     ingested = sized(
         ingest_dataset(dataset=dataset, log=log, fingerprint=fingerprint, code_version=code_version), memory="2G"
@@ -44,7 +47,8 @@ def refresh(
         quarantine=checked.outputs["quarantine"], report=checked.outputs["report"], report_dir=report_dir
     )
     refreshed = refresh_features_op(
-        tables=checked.outputs["clean"], store=store, redis=redis, code_version=code_version, report_dir=report_dir
-    )
+        tables=checked.outputs["clean"], store=store, redis=redis, code_version=code_version, report_dir=report_dir,
+        read_at=read_at,
+    )  # fmt: skip
     for task in (ingested, checked, quality, sized(refreshed, memory="4G").after(quality)):
         task.set_caching_options(False)

@@ -36,6 +36,7 @@ def training(
     served_version: str = "",
     report_dir: str = "",
     redis: str = "",
+    read_at: float = 0.0,
     log: str = "",
     cause: str = "",
     gate: str = "refuse",
@@ -55,7 +56,9 @@ def training(
         schema_version: Version of the stored TFDV schemas at the start of the run; a cache key.
         served_version: Version of the served bundle at the start of the run, compared with the new bundle; "" for none.
         report_dir: Local folder that receives copies of reports and figures, "" for none.
-        redis: Address of a Redis online store, "" for SQLite in the store.
+        redis: Address of a Redis online store without its password, "" for SQLite in the store.
+        read_at: When the dataset was read, unix seconds; of overlapping runs the newest data counts. 0 for the time of
+            the last step.
         log: Directory or URL of the servers' log, "" for none; training uses it like the dataset.
         cause: Why drift started the run, "" for other runs; stored in the bundle's manifest.
         gate: refuse or warn, see `TrainingParameters`.
@@ -104,7 +107,7 @@ def training(
         released = release_op(
             **tables, stage=cutoff, ranker=ranker, reference=reference, evaluation=evaluated.outputs["evaluation"],
             store=store, redis=redis, refitted=refitted, cause=cause, reference_days=reference_days,
-            code_version=code_version,
+            code_version=code_version, read_at=read_at,
         )  # fmt: skip
         _never_cached(sized(released, memory="4G").after(publish))
 

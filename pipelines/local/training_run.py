@@ -30,7 +30,7 @@ def training_arguments(
     Raises:
         KuberecError: The dataset or its store cannot be read.
     """
-    store, log = settings.store(name), settings.log(name)
+    store, log, read_at = settings.store(name), settings.log(name), time.time()
     return {
         "dataset": str(dataset.resolve()),
         "log": log,
@@ -39,6 +39,7 @@ def training_arguments(
         "schema_version": schema_version(store),
         "served_version": BundleStore(store).current() or "",
         "redis": settings.redis_parameter,
+        "read_at": read_at,
         "cause": cause,
         **parameters.model_dump(),
     }

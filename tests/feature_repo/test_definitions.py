@@ -40,10 +40,10 @@ def test_sources_are_absolute(features: FeaturesDirectory, monkeypatch: pytest.M
 def test_projects_carry_dataset_stage_and_hash() -> None:
     one, other = FeatureSet(objectives=("click",)), FeatureSet(objectives=("convert",))
     names = {
-        project_name(dataset, stage, feature_set)
+        project_name(dataset, stage, feature_set.hash)
         for dataset in ("my-shop", "shop")
         for stage in ("test", "final")
         for feature_set in (one, other)
     }
     assert len(names) == 8
-    assert project_name("my-shop", "final", one) == f"my_shop_final_{one.hash[:8]}"
+    assert project_name("my-shop", "final", one.hash) == f"my_shop_final_{one.hash[:8]}"

@@ -175,9 +175,11 @@ def test_the_store_says_when_its_features_were_computed(
     assert written["item_stats"] == random_log.NUM_ITEMS + 2
     assert written["user_stats"] == random_log.NUM_USERS + 3
     online = OnlineFeatures(feature_set, features.item_ids(), settings)
-    assert online.freshness() == Freshness(computed_at=5e8, as_of=3e9)
+    counts = written["user_stats"], written["item_stats"]
+    assert online.freshness() == Freshness(5e8, 3e9, *counts)
     materialize(features.path, other, settings, 4e9)
-    assert online.freshness() == Freshness(computed_at=5e8, as_of=3e9)
+    counts = written["user_stats"], written["item_stats"]
+    assert online.freshness() == Freshness(5e8, 3e9, *counts)
     materialize(features.path, feature_set, settings, 2e9, computed_at=6e8)
     assert online.freshness() == Freshness(computed_at=6e8, as_of=2e9)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -145,7 +146,7 @@ def test_a_log_that_goes_on_is_refreshed_as_of_now(copied: Path) -> None:
     assert reader(copied).items(now).price[place_of["i1"]] == 11.0
     freshness = reader(copied).freshness()
     assert freshness is not None
-    assert freshness.computed_at == now
+    assert abs(freshness.computed_at - time.time()) < 600  # the wall clock, not the log's
 
 
 def test_an_event_dated_ahead_counts_and_moves_no_window(copied: Path) -> None:

@@ -25,9 +25,9 @@ def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path):
     try:
         held = Reading(now)
         with pytest.raises(FeatureStoreError, match="missing"):
-            process.read(key, world.NOW, held, bundle.feature_set)
+            process.read(key, held, bundle.feature_set)
         fill_store(tmp_path / "features", place)
-        read = process.read(key, world.NOW, held, bundle.feature_set)
+        read = process.read(key, held, bundle.feature_set)
         for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
             assert np.array_equal(getattr(read.items, name), getattr(now, name), equal_nan=name != "regions"), name
         assert process._folder is not None
@@ -35,15 +35,15 @@ def test_the_catalogue_is_read_by_a_process_of_its_own(tmp_path):
         assert read.freshness is not None
         assert read.freshness.as_of == world.NOW
         assert abs(read.freshness.computed_at - time.time()) < 60
-        assert process.read(key, world.NOW, read, bundle.feature_set) is read  # nothing was refreshed since
+        assert process.read(key, read, bundle.feature_set) is read  # nothing was refreshed since
         materialize(tmp_path / "features", bundle.feature_set, place, world.NOW)
-        again = process.read(key, world.NOW, read, bundle.feature_set)
+        again = process.read(key, read, bundle.feature_set)
         assert again.freshness != read.freshness
         worker = process._process
         assert worker is not None
         worker.kill()
         worker.wait()
-        assert (process.read(key, world.NOW, held, bundle.feature_set).items.price == now.price).all()
+        assert (process.read(key, held, bundle.feature_set).items.price == now.price).all()
     finally:
         process.close()
     assert process._process is not None
@@ -56,7 +56,7 @@ def test_the_process_of_a_killed_server_leaves_without_a_word(tmp_path, capfd):
     key = CatalogueKey(tmp_path / "no bundle", StoreSettings(tmp_path / "online", "world"))
     try:
         with pytest.raises(KuberecError):
-            process.read(key, world.NOW, Reading(world.items()), world.feature_set())
+            process.read(key, Reading(world.items()), world.feature_set())
         worker = process._process
         assert worker is not None
         assert worker.stdin is not None

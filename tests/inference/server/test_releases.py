@@ -50,6 +50,7 @@ class Made:
     opened: list[str] = field(default_factory=list)
     read: Callable[[Release], ItemColumns] = lambda _release: world.items()
     freshness: Freshness | None = None  # of what is read
+    fault: str = ""  # of the online store
     url: str = ""  # of the store; a directory by default
 
     def __post_init__(self) -> None:
@@ -61,7 +62,7 @@ class Made:
         self.releases = Releases(
             self.store,
             self._open,
-            lambda release: Reading(self.read(release), self.freshness),
+            lambda release: Reading(self.read(release), self.freshness, fault=self.fault),
             LocalScorer(self.bundles[0].ranker()),
             self._holds,
             Executor(strict=False),
@@ -88,7 +89,7 @@ class Made:
     def metric(self, name: str, **labels: str) -> float | None:
         return self.registry.get_sample_value(name, labels)
 
-    def _open(self, bundle, artifacts):
+    def _open(self, bundle, artifacts, _state):
         self.opened.append(bundle.version)
         return world.Store(artifacts.feature_set)
 
@@ -298,3 +299,19 @@ def test_a_removed_bundle_stays_out_and_a_served_one_outlives_its_files(made):
     assert (slate.bundle_version, slate.degraded) == (first, ())
     made.turn(third)
     assert made.version == third
+
+
+def test_a_store_that_is_not_complete_is_a_metric_and_a_line_when_it_changes(made, caplog):
+    made.turn(made.versions[0])
+    assert made.metric("recs_store_complete") == 1.0
+    made.fault = "The online store was emptied."
+    for _ in range(3):
+        made.releases.renew()
+    assert made.current.store.fault == made.fault
+    assert made.metric("recs_store_complete") == 0.0
+    made.fault = ""
+    for _ in range(2):
+        made.releases.renew()
+    assert made.metric("recs_store_complete") == 1.0
+    said = [record.message for record in caplog.records if "online store" in record.message]
+    assert said == ["The online store was emptied.", "the online store is complete again"]

@@ -42,6 +42,20 @@ DATA = (
         "30m",
     ),
     Case(
+        "KuberecStoreEmptied",
+        "one of two transformers misses the marker",
+        {'recs_store_complete{instance="t"}': "1x60", 'recs_store_complete{instance="u"}': "1x10 0x50"},
+        "12m",
+        says="A transformer finds no record of features in the online store, or fewer rows than were written. Users "
+        "are not recognised; prices and stock keep their last known values.",
+    ),
+    Case(
+        "KuberecStoreEmptied",
+        "filled again by a refresh",
+        {'recs_store_complete{instance="t"}': "1x10 0x5 1x50"},
+        "20m",
+    ),
+    Case(
         "KuberecFeaturesOld",
         "the last refresh was hours ago",
         {'recs_feature_age_seconds{view="item_stats"}': "7200+60x240"},
