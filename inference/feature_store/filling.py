@@ -70,7 +70,9 @@ def materialize(
         try:
             return _fill(config, features_dir, feature_set, settings, as_of, computed_at, held)
         except failures(settings) as error:
-            advice = "; `python -m components.release prune` removes unused features" if "OOM" in str(error) else ""
+            advice = (
+                "; `python -m components.release prune` removes unused features" if "maxmemory" in str(error) else ""
+            )
             raise FeatureStoreError(f"The online store cannot be filled: {str(error).rstrip('.')}{advice}.") from error
 
 

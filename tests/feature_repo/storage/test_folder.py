@@ -117,6 +117,14 @@ def test_a_directory_is_added_whole(folder: Folder, tree: Path) -> None:
     assert folder.sizes() == {f"bundles/v1/{name}": len(content) for name, content in contents(tree).items()}
 
 
+def test_a_directory_is_removed_whole(folder: Folder, tree: Path) -> None:
+    for name in ("bundles/v1", "bundles/v10"):
+        folder.add(tree, name, last="manifest.json")
+    folder.remove("bundles/v1", first="manifest.json")
+    folder.remove("bundles/v1", first="manifest.json")
+    assert set(folder.sizes()) == {f"bundles/v10/{name}" for name in list_files(tree)}
+
+
 def test_an_addition_that_breaks_off_lacks_the_last_file(folder: Folder, tree: Path) -> None:
     (tree / "items.npz").unlink()
     (tree / "items.npz").symlink_to("/proc/self/mem")  # is a file, and cannot be read

@@ -1,0 +1,88 @@
+"""Old bundles go, and with them the online features that no other bundle refers to; a rollback still works."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from components.release import __main__ as command
+from components.release.pruning import prune
+from feature_repo.errors import BundleError
+from inference.bundles.bundle import Bundle, write_bundle
+from inference.bundles.store import BundleStore
+from inference.feature_store import OnlineFeatures, StoreSettings, online_settings
+from tests.kit import world
+from tests.kit.bundle_factory import FACTS, content_of
+from tests.kit.online_store import fill_store
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> list[Bundle]:
+    """Six bundles of one feature set."""
+    directory, made = tmp_path_factory.mktemp("bundles"), []
+    for number in range(6):
+        prices = np.full(world.NUM_ITEMS, 1.0 + number, np.float32)
+        artifacts = replace(world.artifacts(), items=world.items(price=prices))  # versions carry a hash of the files
+        made.append(write_bundle(content_of(directory / str(number), artifacts), directory / "made", FACTS))
+    return sorted(made, key=lambda bundle: bundle.version)
+
+
+@pytest.fixture(params=["local", "s3"])
+def store(request: pytest.FixtureRequest, tmp_path: Path, bundles: list[Bundle]) -> BundleStore:
+    url = str(tmp_path / "store")
+    if request.param == "s3":
+        url = f"s3://{request.getfixturevalue('bucket')}/stores/world"
+    store = BundleStore(url, tmp_path / "cache")
+    for bundle in bundles:
+        store.publish(bundle)
+        store.set_current(bundle.version)
+    return store
+
+
+def test_served_previous_and_newest_bundles_stay(store: BundleStore, bundles: list[Bundle]) -> None:
+    versions = [bundle.version for bundle in bundles]
+    assert store.prune(4) == versions[:2]
+    assert store.versions() == versions[2:]
+    for version in (versions[4], versions[3], versions[2]):
+        assert store.rollback() == version
+    assert store.prune(1) == versions[3:5]  # the served bundle is the oldest, and has no bundle before it
+    assert store.versions() == [versions[2], versions[5]]
+    assert store.fetch(versions[2]).version == versions[2]
+    assert store.prune(1) == []
+
+
+def test_the_command_says_what_it_removed(
+    tmp_path: Path, bundles: list[Bundle], capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = BundleStore(str(tmp_path / "store"))
+    for bundle in bundles[:4]:
+        store.publish(bundle)
+        store.set_current(bundle.version)
+    used = world.feature_set()
+    unused = used.model_copy(update={"request_numeric": ()})
+    place = online_settings(store.url, FACTS, "", tmp_path)
+    for feature_set in (used, unused):
+        fill_store(tmp_path / "features", place, feature_set)
+    command.main(["prune", "--store", store.url, "--keep", "2"])
+    names = ", ".join(bundle.version for bundle in bundles[:2])
+    assert capsys.readouterr().out == f"removed {names}, and 1 online features that no kept bundle needs\n"
+    assert OnlineFeatures(used, world.items().item_ids, place).freshness() is not None
+    assert not place.sqlite_file(unused).exists()
+    with pytest.raises(SystemExit):
+        command.main(["prune", "--store", store.url, "--keep", "0"])
+
+
+def test_a_damaged_bundle_stops_the_removal_of_features(tmp_path: Path, bundles: list[Bundle]) -> None:
+    store = BundleStore(str(tmp_path / "store"))
+    store.publish(bundles[0])
+    store.set_current(bundles[0].version)
+    unused = world.feature_set().model_copy(update={"request_numeric": ()})
+    place = StoreSettings(tmp_path / "store" / "online", "world")
+    fill_store(tmp_path / "features", place, unused)
+    (tmp_path / "store" / "bundles" / bundles[0].version / "manifest.json").write_text("{}")
+    with pytest.raises(BundleError):
+        prune(store, lambda _facts: place)
+    assert place.sqlite_file(unused).exists()
