@@ -13,7 +13,7 @@ KuberecError              1  base of all
 ├── PredictorError        7  the predictor is down, too slow, or does not hold the bundle
 ├── SettingsError         8  an environment variable or parameter cannot be used
 ├── ServerFailed          9  a server on this machine did not become ready, or exited
-├── StorageError         10  a disk is full, or a folder may not be written
+├── StorageError         10  a disk is full, a folder may not be written, or too many files are open
 ├── Busy                 11  another process writes to the same report folder
 ├── LeaseTaken           12  another process holds the lease of the retraining
 ├── LeaseLost            13  the lease of the retraining expired while the process worked
@@ -28,13 +28,22 @@ KuberecError              1  base of all
 from __future__ import annotations
 
 import errno
+import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NoReturn
 
 INTERRUPTED = 130  # the exit code of a shell: 128 + SIGINT
-STORAGE_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM})
+FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
+STORAGE_ERRORS = FULL_DISK | {errno.EROFS, errno.EACCES, errno.EPERM}
+# How libraries report a full disk: the C library's texts, SQLite's, and DuckDB's if it cannot spill.
+FULL_DISK_TEXT = re.compile(
+    r"No space left on device|Disk quota exceeded|database or disk is full|max_temp_directory_size", re.IGNORECASE
+)
+MAKE_ROOM = "make room on the disk or open the folder, and run the same command again"
+RAISE_LIMIT = "raise the limit of open files (`ulimit -n`), and run the same command again"
 
 
 class KuberecError(Exception):
@@ -92,7 +101,7 @@ class ServerFailed(KuberecError):
 
 
 class StorageError(KuberecError):
-    """Files cannot be written: the disk is full or the folder is not writable."""
+    """Files cannot be written: the disk is full, the folder is not writable, or too many files are open."""
 
     exit_code = 10
 
@@ -174,17 +183,44 @@ def exit_with_sentence() -> Iterator[None]:
     """
     try:
         yield
-    except KuberecError as error:
-        _exit(error)
-    except OSError as error:
-        if error.errno not in STORAGE_ERRORS:
+    except Exception as error:
+        storage = storage_error(error)
+        if storage is not None:
+            _exit(storage)
+        if not isinstance(error, KuberecError):
             raise
-        where = f"{error.filename}: " if error.filename else ""
-        advice = "make room on the disk or open the folder, and run the same command again"
-        _exit(StorageError(f"{where}{error.strerror}; {advice}."))
+        _exit(error)
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr, flush=True)
         raise SystemExit(INTERRUPTED) from None
+
+
+def storage_error(error: BaseException) -> StorageError | None:
+    """The StorageError of an exception; None if it has another cause.
+
+    A full disk is found behind any exception, because libraries report it as text, and our errors may be raised from
+    it. A closed folder is found only in an OSError that no code translated.
+    """
+    if isinstance(error, StorageError):
+        return error
+    if isinstance(error, OSError):
+        where = f"{error.filename2 or error.filename}: " if error.filename else ""
+        if error.errno in STORAGE_ERRORS:
+            return StorageError(f"{where}{os.strerror(error.errno)}; {MAKE_ROOM}.")
+        if error.errno in (errno.EMFILE, errno.ENFILE):
+            return StorageError(f"{where}{os.strerror(error.errno)}; {RAISE_LIMIT}.")
+    cause: BaseException | None = error
+    while cause is not None:
+        if getattr(cause, "errno", None) in FULL_DISK or is_full_disk(str(cause)):
+            said = str(error) if isinstance(error, KuberecError) else f"{os.strerror(errno.ENOSPC)}; {MAKE_ROOM}."
+            return StorageError(said)
+        cause = cause.__cause__
+    return None
+
+
+def is_full_disk(text: str) -> bool:
+    """Whether the text of an error reports a full disk."""
+    return FULL_DISK_TEXT.search(text) is not None
 
 
 def _exit(error: KuberecError) -> NoReturn:

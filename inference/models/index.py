@@ -151,8 +151,9 @@ class ItemIndex:
 
     def save(self, directory: Path) -> None:
         """Writes `index.faiss` and `index.json` into `directory`."""
+        # FAISS ignores an error at closing a file, which leaves a truncated index on a full disk, so Python writes it.
         with atomic_write(directory / "index.faiss") as path:
-            faiss.write_index(self._index, str(path))
+            path.write_bytes(faiss.serialize_index(self._index).data)
         write_json(
             directory / "index.json",
             {

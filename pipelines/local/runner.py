@@ -7,12 +7,14 @@ version), so a stopped run resumes at the first unfinished step.
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import logging
 import os
 import resource
 import shutil
 import sys
+import tempfile
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ import psutil
 from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
-from feature_repo.errors import RunFailed, Stopped
+from feature_repo.errors import RunFailed, Stopped, is_full_disk
 from pipelines.definitions.fitting import STEP_ENVIRONMENT
 from pipelines.local.console import RunConsole
 from pipelines.settings import PipelineSettings
@@ -95,7 +97,7 @@ def run_pipeline(
     for name_of, value in STEP_ENVIRONMENT.items():
         os.environ.setdefault(name_of, value)
     console = RunConsole(sys.stdout, run_dir / "pipeline.log")
-    started_before = _children()
+    started_before, runs_before = _children(), _folders(root / "runs")
     try:
         with contextlib.redirect_stdout(console), _kept_steps_logged(console), warnings.catch_warnings():
             # The local runner warns that it ignores resource requests and images, which only matter in a cluster.
@@ -106,9 +108,11 @@ def run_pipeline(
         # kfp.local raises a bare RuntimeError if a task exits with an error; the task has printed the reason.
         if "FAILURE" not in str(failure):
             raise
-        raise RunFailed(_failure_sentence(console, run_dir), console.step) from failure
+        _remove_outputs(root / "runs", runs_before, console.step)
+        raise RunFailed(_failure_sentence(console, run_dir, root), console.step) from failure
     except KeyboardInterrupt as stop:
         _end_processes(started_before)
+        _remove_outputs(root / "runs", runs_before, console.step)
         kept = "; finished steps are kept, and the same command resumes after them" if keep else ""
         raise Stopped(f"The run was stopped{kept}.") from stop
     finally:
@@ -119,12 +123,35 @@ def run_pipeline(
     return LocalRun(seconds=console.seconds, peak_bytes=peak)
 
 
-def _failure_sentence(console: RunConsole, run_dir: Path) -> str:
+def _failure_sentence(console: RunConsole, run_dir: Path, root: Path) -> str:
     """The error sentence of the failed step; without one, how the step ended and where its output is."""
-    if console.error is not None:
+    full_disk = os.strerror(errno.ENOSPC)
+    if console.error is not None and not console.error.startswith(full_disk):
         return console.error
+    if is_full_disk(console.error or console.crash or ""):
+        folders = f"{root} and {tempfile.gettempdir()}"
+        return f"{full_disk} for the step {console.step} in {folders}: make room, and run the same command again."
     ended = f"crashed with {console.crash:.300}" if console.crash else "was killed, perhaps because memory ran out"
     return f"The step {console.step} {ended}; its output is in {run_dir / 'pipeline.log'}."
+
+
+def _folders(path: Path) -> set[Path]:
+    return set(path.iterdir()) if path.is_dir() else set()
+
+
+def _remove_outputs(runs: Path, runs_before: set[Path], step: str | None) -> None:
+    """Removes what the step wrote before it failed; the outputs of finished steps stay, because the cache names them.
+
+    Args:
+        runs: Folder of all runs of a dataset.
+        runs_before: Runs that began before this one.
+        step: Name of the failed step; None between steps.
+    """
+    for run in _folders(runs) - runs_before:
+        if step is not None:
+            shutil.rmtree(run / step, ignore_errors=True)
+        if not any(run.iterdir()):
+            run.rmdir()
 
 
 def _children() -> set[psutil.Process]:

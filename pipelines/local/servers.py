@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from feature_repo.errors import ServerFailed
+from feature_repo.errors import ServerFailed, StorageError
 
 START_SECONDS = 120.0
 NAMES = ("predictor", "transformer")
@@ -45,10 +45,12 @@ class Servers:
 
         Raises:
             ServerFailed: A server exited; the message has its last output line.
+            StorageError: A server exited because it cannot write files.
         """
         for name, process in self.processes.items():
             if process.poll() is not None:
-                raise ServerFailed(f"The {name} exited: {_last_line(self.log_dir / f'{name}.log')}.")
+                kind = StorageError if process.returncode == StorageError.exit_code else ServerFailed
+                raise kind(f"The {name} exited: {_last_line(self.log_dir / f'{name}.log')}.")
 
 
 def free_port() -> int:

@@ -9,7 +9,7 @@ import psutil
 import pytest
 from kfp import dsl
 
-from feature_repo.errors import Busy, RunFailed, Stopped, StorageError
+from feature_repo.errors import Busy, RunFailed, Stopped, StorageError, exit_with_sentence
 from pipelines.local.run_folder import fresh_folder
 from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
@@ -48,6 +48,20 @@ def fill_disk_op(code_version: str) -> None:
 
 
 @dsl.component(base_image=PYTHON, install_kfp_package=False)
+def half_write_op(made: dsl.Output[dsl.Dataset], code_version: str) -> None:
+    """Finds the disk full after a part of the output, in a library that says so in its own way."""
+    from pathlib import Path
+
+    import pyarrow as pa
+
+    from feature_repo.errors import exit_with_sentence
+
+    Path(made.path).write_text("half of it")
+    with exit_with_sentence(), pa.OSFile("/dev/full", "wb") as file:
+        file.write(bytes(1000))
+
+
+@dsl.component(base_image=PYTHON, install_kfp_package=False)
 def wait_op(run_pid: int, mark: str, code_version: str) -> None:
     """Interrupts the run, and only the run, then goes on working."""
     import os
@@ -76,6 +90,12 @@ def vanish(code_version: str) -> None:
 def fill_disk(code_version: str) -> None:
     """A step that cannot write."""
     fill_disk_op(code_version=code_version)
+
+
+@dsl.pipeline(name="half-write")
+def half_write(code_version: str) -> None:
+    """A step that fills the disk."""
+    half_write_op(code_version=code_version)
 
 
 @dsl.pipeline(name="wait")
@@ -113,6 +133,18 @@ def test_a_step_that_fails_ends_the_run_with_a_sentence(
     assert "Traceback" not in shown
     if pipeline is crash:
         assert log.read_text().count("Traceback") == 2
+
+
+def test_a_full_disk_in_a_step_has_its_exit_code_and_leaves_nothing_half_written(
+    settings: PipelineSettings, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ended, exit_with_sentence():
+        run_pipeline(half_write, {}, settings, name="shop", run_dir=settings.build / "run")
+    assert ended.value.code == StorageError.exit_code
+    (sentence,) = capsys.readouterr().err.splitlines()
+    assert sentence.startswith("error: No space left on device for the step half-write-op in ")
+    assert str(settings.build) in sentence
+    assert not list((settings.build / "pipeline" / "shop" / "runs").iterdir())
 
 
 def test_an_interrupted_run_leaves_no_step_and_ends_no_other_process(
