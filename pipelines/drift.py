@@ -1,6 +1,6 @@
 """`make drift`: compares the log since the last window with the bundle's reference; significant drift retrains.
 
-python -m pipelines.drift --dataset DIR [--no-retrain] [--since TIME] [--until TIME] [gate=warn]
+python -m pipelines.drift --dataset DIR|URL [--no-retrain] [--since TIME] [--until TIME] [gate=warn]
 """
 
 from __future__ import annotations
@@ -8,10 +8,9 @@ from __future__ import annotations
 import argparse
 import signal
 from datetime import UTC, datetime
-from pathlib import Path
 
 from feature_repo.command import Command
-from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.place import dataset_place, load_config
 from feature_repo.errors import SettingsError
 from monitoring.drift.report import DriftReport
 from pipelines.definitions.parameters import TrainingParameters
@@ -28,7 +27,9 @@ INTERRUPTS = (signal.SIGTERM, signal.SIGINT)
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory; its log is measured")
+    parser.add_argument(
+        "--dataset", type=dataset_place, required=True, help="dataset directory or URL; its log is measured"
+    )
     parser.add_argument(
         "--no-retrain", action="store_true", help="measure only: start no retraining, keep the window open"
     )
@@ -41,7 +42,7 @@ def work(options: argparse.Namespace) -> None:
     """Runs the drift job with the parsed options."""
     since, until = (_moment(name, getattr(options, name)) for name in ("since", "until"))
     parameters, settings = TrainingParameters.parse(options.parameters), PipelineSettings.from_environment()
-    job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
+    job = Job(options.dataset, load_config(options.dataset).name, parameters, settings)
     run(job, since=since, until=until, retrain=not options.no_retrain)
 
 

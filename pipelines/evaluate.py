@@ -1,17 +1,16 @@
 """`make evaluate`: compares the recommender with the baselines on a dataset, without a release.
 
-python -m pipelines.evaluate --dataset DIR [--protocol temporal|leave-one-out] [--recipe fast|best]
+python -m pipelines.evaluate --dataset DIR|URL [--protocol temporal|leave-one-out] [--recipe fast|best]
 """
 
 from __future__ import annotations
 
 import argparse
 import signal
-from pathlib import Path
 
 from components.ingest import dataset_fingerprint
 from feature_repo.command import Command
-from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.place import Place, absolute, dataset_place, load_config
 from pipelines.definitions.evaluation import leave_one_out, temporal
 from pipelines.local.run_folder import fresh_folder
 from pipelines.local.runner import run_pipeline
@@ -22,7 +21,9 @@ PROTOCOLS = {"temporal": temporal, "leave-one-out": leave_one_out}
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
+    parser.add_argument(
+        "--dataset", type=dataset_place, required=True, help="dataset directory or URL (tables and dataset.toml)"
+    )
     parser.add_argument("--protocol", choices=tuple(PROTOCOLS), default="temporal", help="how test events are held out")
     parser.add_argument(
         "--recipe",
@@ -39,11 +40,11 @@ def work(options: argparse.Namespace) -> None:
     measure(options.dataset, options.protocol, options.recipe, options.seed, settings)
 
 
-def measure(dataset: Path, protocol: str, recipe: str, seed: int, settings: PipelineSettings) -> None:
+def measure(dataset: Place, protocol: str, recipe: str, seed: int, settings: PipelineSettings) -> None:
     """Evaluates on a dataset and writes build/evaluation.json and build/evaluation/.
 
     Args:
-        dataset: Dataset directory.
+        dataset: Dataset directory or URL.
         protocol: temporal or leave-one-out.
         recipe: fast or best.
         seed: Seed of all random choices.
@@ -53,9 +54,9 @@ def measure(dataset: Path, protocol: str, recipe: str, seed: int, settings: Pipe
         RunFailed: A step failed; the message is the step's error sentence.
     """
     with fresh_folder(settings.build / "evaluation") as out:
-        name = DatasetConfig.load(dataset).name
+        name = load_config(dataset).name
         arguments = {
-            "dataset": str(dataset.resolve()),
+            "dataset": absolute(dataset),
             "fingerprint": dataset_fingerprint(dataset),
             "recipe": recipe,
             "seed": seed,

@@ -1,6 +1,6 @@
 """`make refresh`: recomputes the features of the served bundle from dataset and log, without training.
 
-python -m pipelines.refresh --dataset DIR
+python -m pipelines.refresh --dataset DIR|URL
 """
 
 from __future__ import annotations
@@ -9,12 +9,11 @@ import argparse
 import signal
 import time
 from datetime import UTC, datetime
-from pathlib import Path
 
 from components.features.refresh import Refreshed, require_served
 from components.ingest import dataset_fingerprint
 from feature_repo.command import Command
-from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.place import Place, absolute, dataset_place, load_config
 from feature_repo.errors import RunFailed
 from inference.bundles.store import BundleStore
 from pipelines.definitions.refresh import refresh
@@ -25,7 +24,9 @@ from pipelines.settings import PipelineSettings
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
+    parser.add_argument(
+        "--dataset", type=dataset_place, required=True, help="dataset directory or URL (tables and dataset.toml)"
+    )
 
 
 def work(options: argparse.Namespace) -> None:
@@ -33,11 +34,11 @@ def work(options: argparse.Namespace) -> None:
     run_refresh(options.dataset, PipelineSettings.from_environment())
 
 
-def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> dict[str, object]:
+def refresh_arguments(dataset: Place, name: str, settings: PipelineSettings) -> dict[str, object]:
     """The arguments of the refresh pipeline, without `code_version` and `report_dir`.
 
     Args:
-        dataset: Dataset directory.
+        dataset: Dataset directory or URL.
         name: Name of the dataset; determines its store and log.
         settings: Settings of this process.
 
@@ -47,7 +48,7 @@ def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> d
     store, log, read_at = settings.store(name), settings.log(name), time.time()
     require_served(BundleStore(store))
     return {
-        "dataset": str(dataset.resolve()),
+        "dataset": absolute(dataset),
         "log": log,
         "store": store,
         "fingerprint": dataset_fingerprint(dataset, log),
@@ -56,11 +57,11 @@ def refresh_arguments(dataset: Path, name: str, settings: PipelineSettings) -> d
     }
 
 
-def run_refresh(dataset: Path, settings: PipelineSettings) -> Refreshed:
+def run_refresh(dataset: Place, settings: PipelineSettings) -> Refreshed:
     """Runs the refresh pipeline on this machine and prints the result.
 
     Args:
-        dataset: Dataset directory.
+        dataset: Dataset directory or URL.
         settings: Settings of this process.
 
     Raises:
@@ -68,7 +69,7 @@ def run_refresh(dataset: Path, settings: PipelineSettings) -> Refreshed:
         RunFailed: A step failed; the served bundle keeps its previous features.
     """
     started = time.monotonic()
-    name = DatasetConfig.load(dataset).name
+    name = load_config(dataset).name
     with fresh_folder(settings.build / "refresh") as out:
         arguments = refresh_arguments(dataset, name, settings) | {"report_dir": str(out)}
         try:

@@ -1,6 +1,6 @@
 """`make run`: trains on a dataset, serves the released bundle with both servers, and prints a feed and latencies.
 
-python -m pipelines.run --dataset DIR [gate=warn] [refit=true] [seed=0]
+python -m pipelines.run --dataset DIR|URL [gate=warn] [refit=true] [seed=0]
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.command import Command
-from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.place import Place, dataset_place, load_config
 from feature_repo.storage.files import write_json
 from inference.bundles.store import BundleStore
 from pipelines.definitions.parameters import TrainingParameters
@@ -34,7 +34,9 @@ UNKNOWN_USER = "somebody-new"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory (tables and dataset.toml)")
+    parser.add_argument(
+        "--dataset", type=dataset_place, required=True, help="dataset directory or URL (tables and dataset.toml)"
+    )
     TrainingParameters.take(parser)
 
 
@@ -43,11 +45,11 @@ def work(options: argparse.Namespace) -> None:
     run(options.dataset, TrainingParameters.parse(options.parameters), PipelineSettings.from_environment())
 
 
-def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSettings) -> None:
+def run(dataset: Place, parameters: TrainingParameters, settings: PipelineSettings) -> None:
     """Trains, serves, and prints one feed.
 
     Args:
-        dataset: Dataset directory.
+        dataset: Dataset directory or URL.
         parameters: Parameters of the training pipeline.
         settings: Settings of this process.
 
@@ -56,7 +58,7 @@ def run(dataset: Path, parameters: TrainingParameters, settings: PipelineSetting
     """
     started = time.monotonic()
     with fresh_folder(settings.build / "run") as run_dir:
-        name = DatasetConfig.load(dataset).name
+        name = load_config(dataset).name
         store = settings.store(name)
         train(dataset, name, parameters, settings, run_dir)
         examples = example_users(run_dir / "lists.parquet")

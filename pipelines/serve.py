@@ -1,6 +1,6 @@
 """`make serve`: serves the current bundle of a dataset with both servers, until interrupted.
 
-python -m pipelines.serve --dataset DIR [--port 8080]
+python -m pipelines.serve --dataset DIR|URL [--port 8080]
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from feature_repo.command import Command
-from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.place import Place, dataset_place, load_config
 from feature_repo.errors import BundleError
 from feature_repo.storage.files import write_json
 from inference.bundles.store import BundleStore
@@ -25,7 +25,9 @@ TARGETS_FILE = "targets.json"
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory whose bundle is served")
+    parser.add_argument(
+        "--dataset", type=dataset_place, required=True, help="dataset directory or URL whose bundle is served"
+    )
     parser.add_argument("--port", type=int, default=8080, help="HTTP port of the transformer")
     parser.add_argument(
         "--clock",
@@ -41,7 +43,7 @@ def work(options: argparse.Namespace) -> None:
         serve_until_interrupted(options.dataset, options.port, options.clock, PipelineSettings.from_environment())
 
 
-def serve_until_interrupted(dataset: Path, port: int, clock: str | None, settings: PipelineSettings) -> None:
+def serve_until_interrupted(dataset: Place, port: int, clock: str | None, settings: PipelineSettings) -> None:
     """Serves the current bundle of a dataset.
 
     Args:
@@ -54,7 +56,7 @@ def serve_until_interrupted(dataset: Path, port: int, clock: str | None, setting
         BundleError: No bundle was released for the dataset yet.
         ServerFailed: A server exited.
     """
-    name = DatasetConfig.load(dataset).name
+    name = load_config(dataset).name
     store = settings.store(name)
     bundles = BundleStore(store)
     version = bundles.current()

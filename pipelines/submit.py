@@ -1,6 +1,6 @@
 """Submits a pipeline to Kubeflow Pipelines; the CronJobs of a cluster run this command, and so can a person.
 
-python -m pipelines.submit training|refresh|drift --dataset DIR [--key KEY] [name=value]
+python -m pipelines.submit training|refresh|drift --dataset DIR|URL [--key KEY] [name=value]
 """
 
 from __future__ import annotations
@@ -9,13 +9,13 @@ import argparse
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 
 from kfp.dsl.graph_component import GraphComponent
 
 from feature_repo.command import Command
-from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.place import absolute, dataset_place, load_config
 from feature_repo.errors import SettingsError
+from inference.bundles.store import BundleStore
 from pipelines.cluster.client import Cluster, ClusterRun
 from pipelines.definitions.drift import drift
 from pipelines.definitions.parameters import TrainingParameters
@@ -30,16 +30,25 @@ from pipelines.settings import PipelineSettings
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """A pipeline and the function that makes its arguments, without `code_version`."""
+    """A pipeline that can be submitted.
+
+    Attributes:
+        pipeline: The definition.
+        arguments: Makes the arguments of a job, without `code_version`.
+        needs_release: Whether it works on a released bundle.
+    """
 
     pipeline: GraphComponent
     arguments: Callable[[Job], dict[str, object]]
+    needs_release: bool = False
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("pipeline", choices=tuple(SUBMISSIONS), help="pipeline to submit")
-    parser.add_argument("--dataset", type=Path, required=True, help="dataset directory; the steps need the same path")
+    parser.add_argument(
+        "--dataset", type=dataset_place, required=True, help="dataset directory or URL; the steps need the same path"
+    )
     parser.add_argument(
         "--key", help="idempotency key of the run: only the first of several calls with the same key submits it"
     )
@@ -53,7 +62,13 @@ def work(options: argparse.Namespace) -> None:
         raise SettingsError(
             "KUBEREC_KFP_ENDPOINT is not set: set it to the API of Kubeflow Pipelines, http://host:port."
         )
-    job = Job(options.dataset, DatasetConfig.load(options.dataset).name, parameters, settings)
+    job = Job(options.dataset, load_config(options.dataset).name, parameters, settings)
+    if SUBMISSIONS[options.pipeline].needs_release and BundleStore(job.store).current() is None:
+        # The schedules start before the first training has ended: that is not a failure to retry.
+        print(
+            f"The store {job.store} has no released bundle yet: no {options.pipeline} is submitted until there is one."
+        )
+        return
     run = submit(options.pipeline, job, options.key or f"{datetime.now(UTC):%Y%m%dT%H%M%S}")
     print(f"Run {run.run_id} at {settings.cluster.endpoint} has the name {run.name}.")
 
@@ -89,7 +104,7 @@ def _refresh(job: Job) -> dict[str, object]:
 def _drift(job: Job) -> dict[str, object]:
     changed = job.parameters.model_dump(exclude_defaults=True)
     return {
-        "dataset": str(job.dataset.resolve()),
+        "dataset": absolute(job.dataset),
         "variables": job.settings.variables(),
         "parameters": [f"{name}={value}" for name, value in changed.items()],
     }
@@ -97,8 +112,8 @@ def _drift(job: Job) -> dict[str, object]:
 
 SUBMISSIONS: Mapping[str, Submission] = {
     "training": Submission(training, _training),
-    "refresh": Submission(refresh, _refresh),
-    "drift": Submission(drift, _drift),
+    "refresh": Submission(refresh, _refresh, needs_release=True),
+    "drift": Submission(drift, _drift, needs_release=True),
 }
 
 

@@ -1,6 +1,5 @@
-"""Reads a dataset directory (contract 1) into the prepared tables that every later step uses."""
+"""Reads a dataset (contract 1) into the prepared tables that every later step uses."""
 
-from components.ingest.ingestion import ingest
-from components.ingest.sources import dataset_fingerprint
+from components.ingest.dataset_source import dataset_fingerprint, ingest
 
 __all__ = ["dataset_fingerprint", "ingest"]

@@ -10,7 +10,7 @@ def ingest_dataset(dataset: str, fingerprint: str, code_version: str, tables: Ou
     """Reads a dataset directory, and the log that the servers wrote, into prepared tables.
 
     Args:
-        dataset: Directory with dataset.toml and its tables.
+        dataset: Directory or URL with dataset.toml and its tables.
         fingerprint: Result of `dataset_fingerprint` for dataset and log; a cache key. The step fails if the dataset
             has changed since. The log may have grown: the tables record the fingerprint of the parts that were read.
         code_version: A cache key.
@@ -18,12 +18,10 @@ def ingest_dataset(dataset: str, fingerprint: str, code_version: str, tables: Ou
         log: The dataset's log, a directory or URL; "" for no log.
     """
     from components.ingest import ingest
-    from feature_repo.errors import DatasetError, exit_with_sentence
+    from feature_repo.errors import exit_with_sentence
 
     with exit_with_sentence():
-        description = ingest(dataset, tables.path, log=log)
-        if description["fingerprint"].partition("+")[0] != fingerprint.partition("+")[0]:
-            raise DatasetError(f"{dataset} has changed since the run began; start the run again.")
+        description = ingest(dataset, tables.path, log=log, expected=fingerprint)
     tables.metadata.update(
         {
             "name": description["name"],

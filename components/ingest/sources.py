@@ -153,7 +153,7 @@ def dataset_fingerprint(directory: Path | str, log: Path | str = "") -> str:
             digest.update(f"{file.name}\0{sha256(file.path)}\n".encode())
         except OSError as error:
             raise DatasetError(f"{file.path} cannot be read: {error.strerror}.") from error
-    return digest.hexdigest() + parts_digest(_log_parts(str(log)))
+    return digest.hexdigest() + parts_digest(log_parts(str(log)))
 
 
 def parts_digest(parts: Mapping[str, int]) -> str:
@@ -162,7 +162,7 @@ def parts_digest(parts: Mapping[str, int]) -> str:
     return f"+{hashlib.sha256(lines.encode()).hexdigest()}" if parts else ""
 
 
-def _log_parts(log: str) -> dict[str, int]:
+def log_parts(log: str) -> dict[str, int]:
     """Path of each part in the log -> size in bytes."""
     directory = local_path(log)
     if directory is not None:  # read in place, by the rules for a dataset's tables

@@ -74,9 +74,15 @@ class RemoteFolder:
         Raises:
             StorageError: The folder cannot be read.
         """
-        found = self._ask(lambda: self._files.find(self._path(""), detail=True)) or {}
-        root = self._path("").strip("/")
-        return {str(path).strip("/").removeprefix(f"{root}/"): int(entry["size"]) for path, entry in found.items()}
+        return {name: int(entry["size"]) for name, entry in self._entries().items()}
+
+    def versions(self) -> dict[str, str]:
+        """Size and entity tag of every file at any depth, by its path; a changed file has another version.
+
+        Raises:
+            StorageError: The folder cannot be read.
+        """
+        return {name: f"{entry['size']} {entry.get('ETag', '')}" for name, entry in self._entries().items()}
 
     def write(self, name: str, content: bytes) -> None:
         """Writes a file as a whole: a reader sees the old or the new content.
@@ -164,6 +170,12 @@ class RemoteFolder:
                 content = path.read_bytes()
                 if content != before.get(path.name):  # keeps concurrent edits of other files
                     self.write(path.name, content)
+
+    def _entries(self) -> dict[str, dict[str, Any]]:
+        """What the server states about every file at any depth, by its path below the folder."""
+        found = self._ask(lambda: self._files.find(self._path(""), detail=True)) or {}
+        root = self._path("").strip("/")
+        return {str(path).strip("/").removeprefix(f"{root}/"): entry for path, entry in found.items()}
 
     def _ask(self, work: Callable[[], T]) -> T | None:
         """The result of `work`; None if a file does not exist."""

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from components.ingest import dataset_fingerprint
 from components.validation.tfdv.schema import schema_version
+from feature_repo.dataset.place import Place, absolute
 from feature_repo.errors import RunFailed
 from inference.bundles.store import BundleStore
 from pipelines.definitions.parameters import TrainingParameters
@@ -16,12 +17,12 @@ from pipelines.settings import PipelineSettings
 
 
 def training_arguments(
-    dataset: Path, name: str, parameters: TrainingParameters, settings: PipelineSettings, *, cause: str = ""
+    dataset: Place, name: str, parameters: TrainingParameters, settings: PipelineSettings, *, cause: str = ""
 ) -> dict[str, object]:
     """The arguments of the training pipeline, without `code_version` and `report_dir`.
 
     Args:
-        dataset: Dataset directory.
+        dataset: Dataset directory or URL.
         name: Name of the dataset; determines its store and log.
         parameters: Parameters of the training pipeline.
         settings: Settings of this process.
@@ -32,7 +33,7 @@ def training_arguments(
     """
     store, log, read_at = settings.store(name), settings.log(name), time.time()
     return {
-        "dataset": str(dataset.resolve()),
+        "dataset": absolute(dataset),
         "log": log,
         "store": store,
         "fingerprint": dataset_fingerprint(dataset, log),
@@ -46,7 +47,7 @@ def training_arguments(
 
 
 def train(
-    dataset: Path,
+    dataset: Place,
     name: str,
     parameters: TrainingParameters,
     settings: PipelineSettings,
@@ -57,7 +58,7 @@ def train(
     """Runs the training pipeline on this machine and prints a summary.
 
     Args:
-        dataset: Dataset directory.
+        dataset: Dataset directory or URL.
         name: Name of the dataset; determines its store and log.
         parameters: Parameters of the training pipeline.
         settings: Settings of this process.

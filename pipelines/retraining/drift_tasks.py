@@ -16,7 +16,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from feature_repo.command import Command
-from feature_repo.dataset.config import DatasetConfig
+from feature_repo.dataset.place import dataset_place, load_config
 from feature_repo.storage.files import write_text
 from monitoring.drift.report import DriftReport
 from pipelines.definitions.parameters import TrainingParameters
@@ -30,7 +30,7 @@ from pipelines.settings import PipelineSettings
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of both steps."""
     parser.add_argument("task", choices=("measure", "answer"), help="the step to run")
-    parser.add_argument("--dataset", required=True, help="dataset directory")
+    parser.add_argument("--dataset", required=True, help="dataset directory or URL")
     parser.add_argument("--variables", required=True, type=json.loads, help="KUBEREC_* settings, a JSON object")
     parser.add_argument(
         "--parameters", default="[]", type=json.loads, help="parameters of a retraining as name=value, a JSON list"
@@ -86,8 +86,8 @@ def answer_task(job: Job, report_path: Path, page_path: Path) -> None:
 
 def _job(dataset: str, variables: Mapping[str, str], parameters: Sequence[str]) -> Job:
     settings = PipelineSettings.from_environment({**os.environ, **variables})
-    directory = Path(dataset)
-    return Job(directory, DatasetConfig.load(directory).name, TrainingParameters.parse(parameters), settings)
+    place = dataset_place(dataset)
+    return Job(place, load_config(place).name, TrainingParameters.parse(parameters), settings)
 
 
 def _publish_page(report: DriftReport, job: Job, page_path: Path) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
-from pathlib import Path
 
+from feature_repo.dataset.place import Place
 from monitoring.ledger import Ledger, Outcome, Retraining, read_ledger, write_ledger
 from monitoring.state import StateFolder
 from pipelines.definitions.parameters import TrainingParameters
@@ -20,13 +20,13 @@ class Job:
     """The context of a drift job.
 
     Attributes:
-        dataset: Dataset directory.
+        dataset: Dataset directory or URL.
         name: Name of the dataset; determines store and log.
         parameters: Parameters of a retraining.
         settings: Settings of this process.
     """
 
-    dataset: Path
+    dataset: Place
     name: str
     parameters: TrainingParameters
     settings: PipelineSettings

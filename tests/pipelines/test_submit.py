@@ -7,7 +7,12 @@ import pytest
 
 from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
+from feature_repo.storage.files import list_files
+from feature_repo.storage.remote_folder import RemoteFolder
+from inference.bundles.bundle import Bundle
+from inference.bundles.store import BundleStore
 from pipelines.submit import main
+from tests.kit.bundle_factory import make_bundle
 from tests.kit.ports import free_port
 from tests.pipelines.kfp_server import KfpServer, started
 
@@ -37,6 +42,36 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServe
         yield made
 
 
+@pytest.fixture
+def released(server: KfpServer, tmp_path: Path) -> Bundle:
+    """The bundle that the store of the dataset serves."""
+    bundle, store = make_bundle(tmp_path / "made"), BundleStore(str(tmp_path / "store" / NAME))
+    store.publish(bundle)
+    store.set_current(bundle.version)
+    return bundle
+
+
+@pytest.mark.parametrize("pipeline", ["refresh", "drift"])
+def test_before_the_first_release_a_job_ends_well_and_submits_nothing(
+    server: KfpServer, dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], pipeline: str
+) -> None:
+    main([pipeline, "--dataset", str(dataset)])
+    assert server.runs == []
+    assert capsys.readouterr().out == (
+        f"The store {tmp_path / 'store' / NAME} has no released bundle yet: no {pipeline} is submitted until there is "
+        "one.\n"
+    )
+
+
+@pytest.mark.usefixtures("released")
+def test_a_dataset_in_a_bucket_is_named_by_its_url(server: KfpServer, dataset: Path, bucket: str) -> None:
+    url = f"s3://{bucket}/datasets/tiny"
+    RemoteFolder(url).upload(dataset, list_files(dataset), "")
+    for pipeline in ("training", "refresh", "drift"):
+        main([pipeline, "--dataset", f"{url}/"])
+    assert [run["runtime_config"]["parameters"]["dataset"] for run in server.runs] == [url] * 3
+
+
 def test_a_training(server: KfpServer, dataset: Path, capsys: pytest.CaptureFixture[str]) -> None:
     main(["training", "--dataset", str(dataset), "gate=warn", "seed=3"])
     (run,) = server.runs
@@ -50,6 +85,7 @@ def test_a_training(server: KfpServer, dataset: Path, capsys: pytest.CaptureFixt
     assert server.experiments[0]["display_name"] == f"kuberec-{NAME}"
 
 
+@pytest.mark.usefixtures("released")
 def test_a_drift_job_brings_its_settings_along(server: KfpServer, dataset: Path) -> None:
     main(["drift", "--dataset", str(dataset), "gate=warn"])
     arguments = server.runs[0]["runtime_config"]["parameters"]
@@ -63,6 +99,7 @@ def test_a_drift_job_brings_its_settings_along(server: KfpServer, dataset: Path)
     }
 
 
+@pytest.mark.usefixtures("released")
 def test_a_pod_that_starts_again_submits_no_second_run(
     server: KfpServer, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
