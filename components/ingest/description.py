@@ -16,7 +16,7 @@ import duckdb
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from components.ingest.expressions import literal
+from components.ingest.reading.expressions import literal
 from components.ingest.usability import unusable_values
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import REQUIRED_COLUMNS, TABLES

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from components.ingest.expressions import literal, quoted
+from components.ingest.reading.expressions import literal, quoted
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.tables import label_column
 

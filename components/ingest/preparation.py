@@ -15,9 +15,9 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from components.ingest.expressions import EXPECTED, literal, quoted, read_column, read_folder
+from components.ingest.reading.expressions import EXPECTED, literal, quoted, read_column, read_folder
+from components.ingest.reading.value_checks import Check, check_values
 from components.ingest.sources import FileGroup, TableSource
-from components.ingest.value_checks import Check, check_values
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 from feature_repo.dataset.tables import SORT_KEYS, TIMESTAMP, column_kinds, label_column, table_schema

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from components.ingest.expressions import EXPECTED, read_column
+from components.ingest.reading.expressions import EXPECTED, read_column
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 from feature_repo.progress import say
 

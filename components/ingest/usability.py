@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from components.ingest.expressions import literal, quoted
+from components.ingest.reading.expressions import literal, quoted
 from feature_repo.dataset.contract import REQUIRED_COLUMNS
 from feature_repo.dataset.values import CONTROL_CHARACTERS, number_bounds, text_lengths
 

@@ -10,7 +10,7 @@ A request id names a request of one user, because some logs number the requests 
 
 from __future__ import annotations
 
-from components.ingest.expressions import literal
+from components.ingest.reading.expressions import literal
 from feature_repo.dataset.tables import PreparedTables, label_column
 
 DAY_KEY = "concat('day ', floor(epoch(timestamp) / 86400)::BIGINT::VARCHAR)"

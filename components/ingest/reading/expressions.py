@@ -12,7 +12,7 @@ from datetime import date
 import pyarrow as pa
 from pyarrow import types
 
-from components.ingest.encodings import plain_value
+from components.ingest.reading.encodings import plain_value
 
 LARGEST_EXACT = 2**53  # a float cannot distinguish larger whole numbers
 NO_DATE = "a time out of range"

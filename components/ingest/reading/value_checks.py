@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import duckdb
 
-from components.ingest.expressions import Expression
+from components.ingest.reading.expressions import Expression
 from feature_repo.errors import DatasetError
 from feature_repo.progress import say
 
