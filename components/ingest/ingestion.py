@@ -16,13 +16,13 @@ from typing import Any
 import duckdb
 
 from components.ingest.description import Origin, describe_tables
+from components.ingest.file_faults import find_fault
 from components.ingest.labels import Labels, read_outcomes, with_grades, with_labels
 from components.ingest.preparation import connect, label_columns, prepare, repeated_events
 from components.ingest.remarks import remarks
 from components.ingest.served_parts import LeftOut
 from components.ingest.sources import (
     TableSource,
-    damaged_file,
     dataset_fingerprint,
     one_line,
     parts_digest,
@@ -154,10 +154,12 @@ def _named(source: TableSource) -> Iterator[None]:
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.InternalError):
         raise  # a defect in this code, not in the file
     except duckdb.Error as error:
-        path = damaged_file(source)
-        if path is not None and any(file.path == path for group in source.served for file in group.files):
-            raise _PartDamaged(LeftOut(path, "its rows are damaged")) from error
-        raise DatasetError(f"{path or source.path} cannot be read: {one_line(error)}.") from error
+        fault = find_fault(source, error)
+        if fault is None:
+            raise DatasetError(f"{source.path} cannot be read: {one_line(error)}.") from error
+        if any(file.path == fault.path for group in source.served for file in group.files):
+            raise _PartDamaged(LeftOut(fault.path, "its rows are damaged")) from error
+        raise DatasetError(fault.sentence) from error
 
 
 @contextmanager

@@ -222,7 +222,7 @@ def _hive_folders(names: tuple[str, ...]) -> dict[str, str | None]:
     return {key: None if value in ("", HIVE_NULL) else unquote(value) for key, _, value in pairs}
 
 
-def _open(file: Path) -> pq.ParquetFile:
+def open_parquet(file: Path) -> pq.ParquetFile:
     """A Parquet file; times in INT96 are microseconds, as DuckDB reads them, because nanoseconds end in 2262."""
     return pq.ParquetFile(file, coerce_int96_timestamp_unit="us")
 
@@ -231,7 +231,7 @@ def _read_footer(file: Path) -> tuple[pa.Schema, int]:
     try:
         if not begins_as_parquet(file):
             raise DatasetError(f"{file} is {format_in_words(file)}: export it as Parquet, or move it away.")
-        with _open(file) as parquet:
+        with open_parquet(file) as parquet:
             return parquet.schema_arrow, parquet.metadata.num_rows
     except (pa.ArrowException, OSError) as error:
         if "encrypted" in str(error):
@@ -270,19 +270,6 @@ def _check_names(file: Path, names: list[str], spellings: dict[str, tuple[str, P
                 where = f"{first} has a column '{other}' and {file} a column '{name}'"
             raise DatasetError(f"{where}, which cannot be distinguished; rename one of them.")
         seen.add(name.lower())
-
-
-def damaged_file(source: TableSource) -> Path | None:
-    """The first file whose content cannot be read; None if every file can be read."""
-    for group in source.groups:
-        for file in group.files:
-            try:
-                with _open(file.path) as parquet:
-                    for _ in parquet.iter_batches(columns=list(group.columns)):
-                        pass
-            except (pa.ArrowException, OSError):
-                return file.path
-    return None
 
 
 def one_line(error: Exception) -> str:

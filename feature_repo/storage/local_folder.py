@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
+from feature_repo.errors import StorageError
 from feature_repo.storage.files import atomic_write, list_files, sync_tree
 
 
@@ -37,6 +38,8 @@ class LocalFolder:
 
     def names(self, folder: str = "") -> list[str]:
         path = self._path / folder
+        if path.is_symlink() and not path.exists():  # not an empty folder: its files would be lost without a word
+            raise StorageError(f"{path} is a link to {path.readlink()}, which does not exist: restore it or remove it.")
         return sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
 
     def sizes(self) -> dict[str, int]:

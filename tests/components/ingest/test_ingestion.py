@@ -11,6 +11,7 @@ from components.ingest import ingest
 from feature_repo.dataset.tables import item_universe, table_schema
 from feature_repo.errors import DatasetError
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
+from tests.components.ingest.refusals import refusal
 from tests.components.ingest.tables import MICROSECONDS, column, impressions, prepared, with_column
 
 
@@ -141,3 +142,16 @@ def test_what_was_there_stays_when_a_dataset_is_refused(dataset: DatasetFactory,
     with pytest.raises(DatasetError):
         ingest(dataset(interactions=interactions().drop_columns(["user_id"])), out)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
+
+
+@pytest.mark.parametrize("far", [-(2**63), 2**62])
+def test_a_time_that_no_reader_can_hold_is_named_with_column_and_row(dataset: DatasetFactory, far: int) -> None:
+    created = pa.array([0, far]).view(pa.timestamp("ms"))
+    message = refusal(dataset(items=pa.table({"item_id": ["a", "b"], "created_at": created})))
+    assert "items.parquet: column 'created_at' holds a time beyond the year 294,246 in row 1" in message
+
+
+def test_the_largest_time_of_java_is_missing(dataset: DatasetFactory) -> None:
+    created = pa.array([86_400_000, 2**63 - 1]).view(pa.timestamp("ms"))
+    tables = prepared(dataset(items=pa.table({"item_id": ["a", "b"], "created_at": created})))
+    assert column(tables, "items", "created_at") == [datetime(1970, 1, 2, tzinfo=UTC), None]

@@ -198,3 +198,15 @@ def test_rows_without_usable_ids_are_left_out_and_counted(log, capfd):
 def test_a_bucket_that_is_not_there_is_a_sentence(bucket):
     with pytest.raises(StorageError, match="create it, or name another"):
         read_impressions(f"s3://{bucket}-none/log", 0, START)
+
+
+def test_linked_days_are_read_and_a_broken_link_is_no_empty_day(log, tmp_path):
+    day = sorted((log / "impressions").iterdir())[0]
+    before = read_impressions(str(log), 0.0, time.time() + 1e9)
+    day.rename(tmp_path / "archived")
+    day.symlink_to(tmp_path / "archived")
+    assert read_impressions(str(log), 0.0, time.time() + 1e9) == before
+    day.unlink()
+    day.symlink_to(tmp_path / "gone")
+    with pytest.raises(StorageError, match=f"{day.name} is a link to .*gone, which does not exist"):
+        read_impressions(str(log), 0.0, time.time() + 1e9)
