@@ -7,10 +7,12 @@ typed nulls if the dataset has no such column. `dataset.json` is written last, a
 Guarantees of the columns beyond their types:
 
 - `row`: position of the row in its source table, counted from 0 over its files in path order.
-- `row_hash`: equal for rows that are equal in every column of the source, including unprepared columns; never a
-  feature. Two rows are exact duplicates if `row_hash` and all prepared columns except `row` are equal.
-- Text is never empty and numbers are finite; empty, NaN and infinite values are null. Ids may be null until row rules
-  have removed such rows, and so may timestamps. The row rules also enforce the bounds and forms of `values.py`.
+- `row_hash`: equal for rows that are equal in every column of the source, including unprepared columns but not row
+  counters such as the index of pandas (`__index_level_0__`, `Unnamed: 0`, a column without a name); never a feature.
+  Two rows are exact duplicates if `row_hash` and all prepared columns except `row` are equal.
+- Text is never empty, numbers are finite, and times lie in the years 1 to 9999, `created_at` and `signup_at` in 1900 to
+  2199; other values are null. Ids may be null until row rules have removed such rows, and so may timestamps. The row
+  rules also enforce the bounds and forms of `values.py`.
 - `grade`: 1..n of the strongest objective that the event fulfils (n is the strongest), 0 context, -1 negative. For
   impressions the strongest label, or -1 if a negative event has the same request and item.
 - interactions and impressions are sorted by (timestamp, row), items and users by (id, valid_from, row) with null

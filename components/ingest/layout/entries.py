@@ -54,6 +54,8 @@ def is_note(name: str, names: Collection[str]) -> bool:
 
 def is_lookalike(name: str, table: str) -> bool:
     """Whether a name is likely meant as a table: `Items`, `item.parquet`, `items.csv`, `items (1).parquet`."""
+    if is_hidden(name) and not name.lower().endswith(PARQUET_SUFFIXES):
+        return False  # such as the temporary file of an atomic write
     number = r"[\s_-]*(\(?\d[\d\s_-]*(of[\s_-]*\d+)?\)?|copy)?"
     pattern = rf"[\s._-]*{table[:-1]}s?{number}\s*(\..*)?"
     return name not in (table, table + SUFFIX) and re.fullmatch(pattern, name, re.IGNORECASE) is not None

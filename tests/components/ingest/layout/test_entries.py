@@ -45,7 +45,8 @@ def test_names_that_are_likely_meant_as_a_table(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["items", "items.parquet", "items_old.parquet", "item_embeddings.npy", "itemset.parquet", "users.csv"]
+    "name",
+    ["items", "items.parquet", "items_old.parquet", "itemset.parquet", ".items.parquet.1.tmp"],
 )
 def test_other_names(name: str) -> None:
     assert not is_lookalike(name, "items")
