@@ -3,6 +3,7 @@
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from pyarrow.parquet import encryption
 
 from components.ingest import dataset_fingerprint, ingest
 from tests.components.ingest.conftest import CONFIG, DatasetFactory, interactions
@@ -116,3 +117,29 @@ def test_the_fingerprint_follows_content_and_nothing_else(dataset: DatasetFactor
     assert dataset_fingerprint(directory.rename(directory.parent / "moved")) == before
     assert dataset_fingerprint(dataset(interactions=interactions(59))) != before
     assert dataset_fingerprint(dataset(CONFIG + "[quality]\nminimum_rate = 0.5\n")) != before
+
+
+class _Keys(encryption.KmsClient):
+    """Keys that are not wrapped, for a file that nobody has to read."""
+
+    def wrap_key(self, key_bytes: bytes, master_key_identifier: str) -> str:
+        return key_bytes.hex()
+
+    def unwrap_key(self, wrapped_key: str, master_key_identifier: str) -> bytes:
+        return bytes.fromhex(wrapped_key)
+
+
+@pytest.mark.parametrize("plaintext_footer", [False, True])
+def test_an_encrypted_file_is_refused_in_words(dataset: DatasetFactory, plaintext_footer: bool) -> None:
+    directory = dataset()
+    rows = pa.table({"item_id": ["i1"]})
+    settings = encryption.EncryptionConfiguration(
+        footer_key="k", column_keys={"k": ["item_id"]}, plaintext_footer=plaintext_footer
+    )
+    factory = encryption.CryptoFactory(lambda _: _Keys())
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), settings)
+    with pq.ParquetWriter(directory / "items.parquet", rows.schema, encryption_properties=properties) as writer:
+        writer.write_table(rows)
+    message = refusal(directory)
+    assert "items.parquet" in message
+    assert "is encrypted" in message
