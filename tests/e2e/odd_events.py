@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from feature_repo.dataset.values import CONTEXT_LENGTH, ID_LENGTH, number_bounds
 
+FIRST = datetime(1970, 1, 1, tzinfo=UTC)
 NUMBERS = number_bounds("interactions")
 CHARACTERS = "aZ09 |/\\%#?&=+'\"<>{}[],;:*$\u2028\u202e\u200b\xa0é\u0301\U0001f9ca\u0661"
 ODD_NUMBERS = (1e17, -1.0, 1e300, -1e300, 1e39, 3.4028234663852886e38, 1.8e308, math.nan, math.inf, -math.inf, -0.0)
@@ -31,6 +32,8 @@ def posted(draw: random.Random, number: int, users: Sequence[str], items: Sequen
     for name, most in (("session_id", ID_LENGTH), ("request_id", ID_LENGTH), *CONTEXT):
         if draw.random() < 0.5:
             row[name] = _text(draw, most)
+    if draw.random() < 0.3:
+        row["timestamp"] = (FIRST + timedelta(seconds=draw.randrange(1_500_000_000))).isoformat()
     return row
 
 

@@ -98,7 +98,8 @@ def read_folder(value: str, reading: str) -> Expression | None:
         return Expression(value)
     if reading in ("time", "since", "number"):
         cast = f"TRY_CAST({value} AS {SQL_TYPES[reading]})"
-        return Expression(cast, f"{value} IS NOT NULL AND {cast} IS NULL", value)
+        finite = f"CASE WHEN isfinite({cast}) THEN {cast} END"  # a folder may be named "inf", "nan" or "infinity"
+        return Expression(finite, f"{value} IS NOT NULL AND {cast} IS NULL", value)
     return None
 
 

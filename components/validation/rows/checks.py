@@ -15,6 +15,7 @@ from pathlib import Path
 
 import ibis
 import numpy as np
+import numpy.typing as npt
 from ibis.backends.duckdb import Backend
 from ibis.expr.types import Table
 
@@ -33,7 +34,7 @@ from components.validation.rows.rules import (
     without_unusable,
 )
 from feature_repo.dataset.contract import TABLES
-from feature_repo.dataset.split import clean_span
+from feature_repo.dataset.split import DAY, clean_span
 from feature_repo.dataset.tables import SORT_KEYS, PreparedTables, unix_seconds
 from feature_repo.errors import DatasetError
 from feature_repo.progress import say
@@ -41,6 +42,7 @@ from feature_repo.storage.files import atomic_write, write_text
 
 MEMORY_LIMIT = "2GB"
 NUM_SHOWN_BOTS = 10
+LONGEST_BEFORE = 365 * DAY  # of a row of the log, before the first interaction of the dataset
 NO = ibis.literal(value=False)
 
 
@@ -115,14 +117,28 @@ def _check(engine: Backend, tables: PreparedTables, now: float | None) -> tuple[
 
 
 def _plausible(tables: PreparedTables, name: str, now: float | None) -> tuple[datetime, datetime] | None:
-    """First and last time of a timed table that is not outlying; None for a table without times."""
+    """First and last time of a timed table that is not outlying; None for a table without times.
+
+    A row of the served log that lies over a year before the dataset's interactions is outlying, however many there are:
+    clients may post old times, and a log that began in 1970 would have decades of snapshots.
+    """
     if name not in TIMED_TABLES:
         return None
-    span = clean_span(unix_seconds(tables.read(name, ["timestamp"])["timestamp"]), now)
+    times, served = _times(tables, name)
+    own, is_served = (times, served) if name == "interactions" else _times(tables, "interactions")
+    begin = clean_span(own[~is_served], now)[0]
+    span = clean_span(times[~served | ~(times < begin - LONGEST_BEFORE)], now)
     if np.isnan(span[0]):
         return datetime.fromtimestamp(0, UTC), datetime.fromtimestamp(0, UTC)
     first, last = (datetime.fromtimestamp(seconds, UTC) for seconds in span)
     return first, last
+
+
+def _times(tables: PreparedTables, name: str) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]:
+    """Times of a table in unix seconds, and which of its rows are rows of the served log [n]."""
+    table = tables.read(name, ["row", "timestamp"])
+    served = table["row"].to_numpy() >= int(tables.description["num_own"][name])
+    return unix_seconds(table["timestamp"]), served
 
 
 def _report(tables: PreparedTables, checked: Sequence[Checked], bots: Table) -> QualityReport:

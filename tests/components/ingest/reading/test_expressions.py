@@ -4,12 +4,14 @@ import math
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from components.ingest.reading.expressions import literal, read_folder
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
 from tests.components.ingest.tables import column, impressions, prepared, with_column
 
@@ -141,3 +143,15 @@ def test_nan_is_missing_also_where_the_statistics_of_the_file_leave_it_out(datas
     tables = prepared(dataset(impressions=shown))
     assert column(tables, "impressions", "propensity") == [0.5, 0.25, None, 0.5]
     assert column(tables, "impressions", "label_click") == [0, 1, 0, 0]
+
+
+@pytest.mark.parametrize(
+    ("text", "reading", "expected"),
+    [("inf", "number", None), ("nan", "number", None), ("-2.5", "number", -2.5), ("infinity", "time", None)],
+)
+def test_a_folder_holds_finite_values_only(text: str, reading: str, expected: float | None) -> None:
+    expression = read_folder(literal(text), reading)
+    assert expression is not None
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT {expression.sql}, {expression.bad}").fetchone()
+    assert found == (expected, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -97,3 +98,17 @@ def test_rows_of_the_log_do_not_count_in_the_gated_rate(tmp_path: Path) -> None:
     assert report.rate == 299 / 300
     assert report.passed
     assert "quarantined rows of the log: interactions: 200 of 200" in report.summary()
+
+
+def test_old_times_in_the_log_do_not_move_its_start(tmp_path: Path) -> None:
+    """Clients may post any time since 1970; the times of the dataset itself keep their meaning."""
+    rows = [event(number) for number in range(300)]
+    posted = [event(n, timestamp=START - timedelta(days=60 * (n - 299))) for n in range(300, 400)]
+    late = event(400, timestamp=START - timedelta(days=30))
+    tables = write_prepared(tmp_path / "tables", config(), interactions=[*rows, *posted, late])
+    make_served(tables, interactions=300)
+    check_rows(tables, tmp_path / "clean", tmp_path / "quarantine", tmp_path / "page.html", now=START.timestamp() + 9e6)
+    aside = pq.read_table(tmp_path / "quarantine" / "interactions.parquet").to_pylist()
+    assert [row["row"] for row in aside] == list(range(306, 400))
+    assert {row["reasons"] for row in aside} == {"outlying_time"}
+    assert PreparedTables.open(tmp_path / "clean").split.log_start == (START - timedelta(days=360)).timestamp()
