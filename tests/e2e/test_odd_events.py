@@ -153,6 +153,34 @@ def test_random_events_within_the_bounds_of_the_api_and_beyond(shop: tuple[Path,
             ("pipelines.run", "gate=warn"),
         ):
             _run(module, dataset, build, *options)
+    with serve(str(store), build / "serve", settings=settings) as servers, httpx.Client(base_url=servers.url) as client:
+        assert_usable(client, sorted({event["user_id"] for event in events})[::40])
+
+
+def assert_usable(client: httpx.Client, users: list[str]) -> None:
+    """Each user can be asked for and paged on every route, and each shown item can be posted and used as a seed."""
+    for user in users:
+        page: dict[str, Any] = {"cursor": ""}
+        shown: list[str] = []
+        while page["cursor"] is not None and len(shown) < 100:
+            cursor = {"cursor": page["cursor"]} if page["cursor"] else {}
+            answer = client.get("/api/v1/recommendations", params={"user_id": user, "count": 40, **cursor}, timeout=20)
+            assert answer.status_code == 200, answer.text
+            page = answer.json()
+            shown += [item["item_id"] for item in page["items"]]
+        assert len(set(shown)) == len(shown) > 40
+        events = [
+            {"event_id": f"{place}", "user_id": user, "item_id": item, "event_type": "click"}
+            for place, item in enumerate(shown)
+        ]
+        assert client.post("/api/v1/events", json=events).status_code == 202
+        seeded = {"user_id": user, "surface": "similar", "item_id": shown[0]}
+        assert client.get("/api/v1/recommendations", params=seeded).status_code == 200
+        answer = client.post("/v1/models/recommender:predict", json={"instances": [{"user_id": user}]})
+        assert answer.status_code == 200, answer.text
+    tensor = {"name": "user_id", "datatype": "BYTES", "shape": [len(users)], "data": users}
+    answer = client.post("/v2/models/recommender/infer", json={"inputs": [tensor]}, timeout=30)
+    assert answer.status_code == 200, answer.text
 
 
 def _num_rows(log: Path) -> int:
