@@ -3,8 +3,8 @@
 Contract 2: items with fewer than 5 positive events are dropped. By time, with ties in file order, each user's last
 positive item is the test item and the item before it is the validation item. Both move to separate spans after the
 log's end; all other events keep their times. To avoid leakage, the user's other events from the validation item onwards
-are dropped, and so are impressions of the moved items; the moved rows lose session_id and request_id. If own items may
-not come again, only the first event of each item counts.
+are dropped, and so are impressions of the moved items and impressions with a dropped event, whose labels know it. The
+moved rows lose session_id and request_id. If own items may not come again, only the first event of each item counts.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
     kept_ids = pa.array(item_ids[frequent], pa.string())
     out_dir.mkdir(parents=True, exist_ok=True)
     moved = _interactions(interactions, log, held, split)
-    impressions = _impressions(tables.impressions, log, held, kept_ids)
+    impressions = _impressions(tables.impressions, interactions, log, held, kept_ids)
     items = tables.items.filter(pc.is_in(tables.items["item_id"], value_set=kept_ids))
     write_parquet(out_dir / "interactions.parquet", moved)
     write_parquet(out_dir / "impressions.parquet", impressions)
@@ -128,9 +128,7 @@ def _split(old: Split) -> Split:
 def _interactions(interactions: pa.Table, log: EventLog, held: HeldOutEvents, split: Split) -> pa.Table:
     """Kept events with their times, then validation events, then test events, each in the order of the log."""
     schema = pa.schema([field.with_nullable(True) for field in interactions.schema])
-    first_dropped = np.full(len(log.user_ids), len(log), dtype=np.int64)
-    first_dropped[log.users[held.validation]] = held.validation
-    kept = interactions.filter(pa.array(np.arange(len(log)) < first_dropped[log.users]))
+    kept = interactions.filter(pa.array(~_dropped(log, held)))
     parts = [kept.cast(schema)]
     for places, start in ((held.validation, split.validation_start), (held.test, split.test_start)):
         ordered = np.sort(places)
@@ -146,8 +144,17 @@ def _interactions(interactions: pa.Table, log: EventLog, held: HeldOutEvents, sp
     return pa.concat_tables(parts)
 
 
-def _impressions(impressions: pa.Table, log: EventLog, held: HeldOutEvents, kept_ids: pa.Array) -> pa.Table:
-    """Impressions of kept items before the user's validation event, without impressions of moved items."""
+def _dropped(log: EventLog, held: HeldOutEvents) -> npt.NDArray[np.bool_]:
+    """Whether each event [n] is the user's validation event or later."""
+    first = np.full(len(log.user_ids), len(log), dtype=np.int64)
+    first[log.users[held.validation]] = held.validation
+    return np.arange(len(log)) >= first[log.users]
+
+
+def _impressions(
+    impressions: pa.Table, interactions: pa.Table, log: EventLog, held: HeldOutEvents, kept_ids: pa.Array
+) -> pa.Table:
+    """Impressions of kept items before the user's validation event, without those of moved items or dropped events."""
     users = pc.index_in(impressions["user_id"], value_set=pa.array(log.user_ids, pa.string()))
     rows = pc.index_in(impressions["item_id"], value_set=pa.array(log.item_ids, pa.string()))
     user = pc.fill_null(users, -1).to_numpy().astype(np.int64)
@@ -159,4 +166,8 @@ def _impressions(impressions: pa.Table, log: EventLog, held: HeldOutEvents, kept
     moved = np.concatenate([log.users[p].astype(np.int64) * width + log.rows[p] for p in (held.validation, held.test)])
     known = pc.is_in(impressions["item_id"], value_set=kept_ids).to_numpy(zero_copy_only=False)
     keep: npt.NDArray[np.bool_] = known & (times < until[user]) & ~np.isin(user * width + row, moved)
+    keys = ["user_id", "request_id", "item_id"]
+    later = interactions.filter(pa.array(_dropped(log, held))).select(keys).drop_null()
+    numbered = impressions.select(keys).append_column("place", pa.array(np.arange(len(keep))))
+    keep[numbered.join(later, keys, join_type="left semi")["place"].to_numpy()] = False
     return impressions.filter(pa.array(keep))

@@ -17,7 +17,7 @@ from components.evaluation.protocols.setting import Setting
 from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.errors import DatasetError
 from tests.components.evaluation.logs import log
-from tests.kit.prepared_tables import START, config, write_prepared
+from tests.kit.prepared_tables import START, config, event, write_prepared
 
 
 def test_the_last_event_is_test_and_the_last_but_one_validation() -> None:
@@ -117,6 +117,22 @@ def test_nothing_of_what_is_held_out_is_left_behind(tmp_path: Path, repeats: str
 def read(tables: PreparedTables) -> list[tuple[str, str, float, int]]:
     columns = [tables.interactions[name].to_pylist() for name in ("user_id", "item_id", "timestamp", "grade")]
     return [(user, item, time.timestamp(), grade) for user, item, time, grade in zip(*columns, strict=True)]
+
+
+def test_an_impression_does_not_know_a_dropped_event(tmp_path: Path) -> None:
+    """u0 takes i3 (validation) and i4 (test) last, and returns to i0 before them and to i1 after them."""
+    rows = [event(number, user_id=f"u{1 + number % 6}", item_id=f"i{number % 5}") for number in range(60)]
+    taken = {0: "i0", 1: "i1", 2: "i2", 4: "i0", 10: "i3", 11: "i4", 20: "i1"}
+    for number, (hours, item) in enumerate(taken.items()):
+        request = "r" if hours in (4, 20) else None
+        time = START + timedelta(hours=hours)
+        rows.append(event(100 + number, user_id="u0", item_id=item, timestamp=time, request_id=request))
+    slate = {"user_id": "u0", "request_id": "r", "timestamp": START + timedelta(hours=3), "label_click": 1}
+    shown = [{**slate, "item_id": item} for item in ("i0", "i1", "i2")]
+    tables = write_prepared(tmp_path, config(), interactions=rows, impressions=shown)
+    leave_one_out(tables, tmp_path / "moved")
+    made = PreparedTables.open(tmp_path / "moved")
+    assert sorted(made.impressions["item_id"].to_pylist()) == ["i0", "i2"]
 
 
 def test_moved_rows_are_tied_to_no_session_and_the_spans_are_cuts(tmp_path: Path) -> None:
