@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from components.replay.outcomes import outcomes_query
+from feature_repo.dataset.repeats import least_ruled_out
 from feature_repo.dataset.tables import PreparedTables, label_column
 from inference.candidates.query import Query
 
@@ -99,11 +100,27 @@ def read_groups(
     return _to_groups(rows, objectives)
 
 
-def count_liked(tables: PreparedTables, start: float, end: float) -> int:
-    """Number of groups in which something was liked, among all groups that `read_groups` draws from."""
+def count_liked(tables: PreparedTables, start: float, end: float) -> tuple[int, int]:
+    """Counts the groups that `read_groups` draws from and that have a liked item.
+
+    Returns:
+        Number of these groups, and of those with a liked item that may still be recommended: `repeats` of dataset.toml
+        rules out what the user had before the span.
+    """
+    least = least_ruled_out(tables.config.recommend.repeats, len(tables.objectives))
     with _outcomes(tables, start, end) as connection:
-        found = connection.execute(f"SELECT count(DISTINCT ({KEYS})) FROM outcomes WHERE grade > 0").fetchone()
-    return int(found[0]) if found else 0
+        liked, allowed = connection.execute(
+            f"""
+            WITH had AS (
+                SELECT DISTINCT user_id, item_id, true AS before FROM interactions
+                WHERE grade >= $least::DOUBLE AND epoch(timestamp) < $start
+            )
+            SELECT count(DISTINCT ({KEYS})), count(DISTINCT ({KEYS})) FILTER (before IS NULL)
+            FROM outcomes LEFT JOIN had USING (user_id, item_id) WHERE outcomes.grade > 0
+            """,
+            {"least": least, "start": start},
+        ).fetchall()[0]
+    return liked, allowed
 
 
 @contextmanager

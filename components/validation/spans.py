@@ -16,7 +16,8 @@ def require_positives(tables: PreparedTables) -> None:
         tables: Clean prepared tables.
 
     Raises:
-        DatasetError: A span holds no positive event; names the span and its dates.
+        DatasetError: A span holds no positive event, or none on an item that may be recommended; names the span and its
+            dates.
     """
     split = tables.split
     spans = {
@@ -24,9 +25,13 @@ def require_positives(tables: PreparedTables) -> None:
         "validation": (split.validation_start, split.test_start),
     }
     for name, (start, end) in spans.items():
+        liked, allowed = count_liked(tables, start, end)
+        span = f"the {name} span of the log ({_day(start)} to {_day(end)})"
+        require(liked, f"{span} holds no positive event")
         require(
-            count_liked(tables, start, end),
-            f"the {name} span of the log ({_day(start)} to {_day(end)}) holds no positive event",
+            allowed,
+            f"every item that a user liked in {span} was the user's own before it, and recommend.repeats = "
+            f"'{tables.config.recommend.repeats}' rules such items out",
         )
 
 

@@ -80,5 +80,7 @@ def test_positives_that_no_source_brings_are_no_reason_to_crash(tmp_path: Path) 
         return pair in had
 
     tables, features = log(tmp_path, keep)
+    with pytest.raises(DatasetError, match=r"every item that a user liked in the rank span .* rules such items out"):
+        require_positives(PreparedTables.open(tables))
     with pytest.raises(DatasetError, match=r"no source brings an item that was liked in the .* span"):
         train_ranker(tables, features, rank_cutoff(tmp_path, tables, features), tmp_path / "ranker", config=TREES)

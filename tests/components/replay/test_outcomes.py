@@ -62,7 +62,7 @@ def test_every_outcome_lies_in_its_span(tmp_path: Path, hours: float, sessions: 
     for start, end in pairwise(bounds):
         groups = read_groups(tables, start, end, limit=10_000, seed=0)
         assert liked(groups) == sorted(pair for pair, time in when.items() if start <= time < end)
-        assert count_liked(tables, start, end) == len(groups)
+        assert count_liked(tables, start, end) == (len(groups), len(groups))
         first = [min(when[query.user_id, item] for item in items) for query, items in _items(groups)]
         np.testing.assert_allclose([query.time for query in groups.queries], first, rtol=0, atol=1e-5)
     require_positives(tables)
