@@ -35,6 +35,7 @@ class Origin(BaseModel):
         num_own: Table -> number of rows of the dataset. Rows with a smaller `row` belong to the dataset, all others
             to the log.
         num_repeated_events: Rows of the log left out because their event_id appears earlier.
+        warnings: Sentences about implausible times.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -43,6 +44,7 @@ class Origin(BaseModel):
     label_sources: Mapping[str, str]
     num_own: Mapping[str, int]
     num_repeated_events: int = 0
+    warnings: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, description: Mapping[str, Any]) -> Self:
@@ -57,6 +59,7 @@ def describe_tables(
     now: float | None = None,
     *,
     are_clean: bool = False,
+    joins: Mapping[str, float] | None = None,
 ) -> dict[str, Any]:
     """Writes `dataset.json` next to the prepared tables, as the last file.
 
@@ -68,6 +71,7 @@ def describe_tables(
         config: The dataset's configuration.
         origin: Where the rows came from.
         now: The wall clock in unix seconds; None reads the clock.
+        joins: Join -> share of matching rows, if they were measured.
         are_clean: Whether bad rows are already quarantined, so that every remaining row lies within the log.
 
     Returns:
@@ -98,6 +102,7 @@ def describe_tables(
             "split": make_split(config, log_start, log_end).model_dump(),
             "num": {table: _number(connection, f"SELECT count(*) FROM {table}") for table in TABLES},
             "context_event_types": _context_types(connection, config),
+            "joins": dict(joins or {}),
             "has_slates": bool(_number(connection, _has_slates())),
             "has_own_slates": bool(_number(connection, _has_slates(f"row < {origin.num_own['impressions']}"))),
             "has_positions": bool(_number(connection, "SELECT count(position) > 0 FROM impressions")),

@@ -28,6 +28,7 @@ from components.ingest.sources import (
     parts_digest,
     read_source,
 )
+from components.ingest.times import read_unit, time_warnings
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import TABLES
 from feature_repo.dataset.tables import DESCRIPTION_FILE
@@ -105,11 +106,15 @@ def _ingest(
         files = [file for source in sources.values() for group in source.served for file in group.files]
         fingerprint += parts_digest({str(file.name): file.path.stat().st_size for file in files})
     labels, num_repeated = _prepare_all(sources, config, staging)
+    warnings = time_warnings(staging, {table: read_unit(source, config) for table, source in sources.items()}, now)
+    for warning in warnings:
+        say(f"warning: {warning}")
     origin = Origin(
         fingerprint=fingerprint,
         label_sources=labels.sources(),
         num_own={table: source.num_own for table, source in sources.items()},
         num_repeated_events=num_repeated,
+        warnings=warnings,
     )
     return describe_tables(staging, config, origin, now)
 

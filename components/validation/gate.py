@@ -17,17 +17,19 @@ NUM_NAMED = 3
 
 
 def require_quality(quarantine_dir: Path | str, page_path: Path | str) -> QualityReport:
-    """Checks that the interactions of a dataset are clean enough.
+    """Checks that the interactions of a dataset are clean enough, and that its tables match.
 
     Args:
         quarantine_dir: Directory with the report of `check_rows`.
         page_path: The HTML page of the report, named in the error.
 
     Raises:
-        QualityError: The quality rate is below the dataset's minimum; names the worst column, rule and count.
+        QualityError: The quality rate is below the dataset's minimum; names the worst column, rule and count. Or a
+            join matches nothing or less than its minimum; names ids of both tables.
     """
     report = QualityReport.read(Path(quarantine_dir))
-    if report.passed:
+    if report.rate >= report.minimum_rate:
+        _require_joins(report, page_path)
         return report
     events = report.tables["interactions"]
     worst = events.worst
@@ -41,6 +43,16 @@ def require_quality(quarantine_dir: Path | str, page_path: Path | str) -> Qualit
         f"clean, below the minimum of {minimum} (quality.minimum_rate of dataset.toml){named}; "
         f"see the report {page_path}."
     )
+
+
+def _require_joins(report: QualityReport, page_path: Path | str) -> None:
+    for join in report.joins:
+        if not join.passed:
+            minimum = f", below the minimum of {join.minimum:.2%}" if join.minimum else ""
+            raise QualityError(
+                f"Tables of '{report.dataset}' do not match: {join.finding}{minimum}; write both alike, "
+                f"or set quality.minimum_{join.name} = 0 in dataset.toml to continue; see the report {page_path}."
+            )
 
 
 def require_schema(statistics_dir: Path | str, page_path: Path | str) -> None:

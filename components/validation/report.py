@@ -140,6 +140,53 @@ class Outlier(Value):
     examples: tuple[dict[str, str | None], ...] = ()
 
 
+class JoinExample(Value):
+    """Ids or keys of a table that a join does not match."""
+
+    table: str
+    values: tuple[str, ...]
+
+
+class JoinShare(Value):
+    """How many rows of a join match.
+
+    Attributes:
+        name: The join; `quality.minimum_<name>` of dataset.toml is its setting.
+        words: What holds for a row that matches, beginning with the name of the rows.
+        matched: Number of rows that match.
+        total: Number of rows that could match, over zero.
+        minimum: Smallest share that passes; None lets every share over zero pass.
+        examples: Values of both tables if so few rows match that it is likely a fault.
+    """
+
+    name: str
+    words: str
+    matched: int
+    total: int
+    minimum: float | None
+    examples: tuple[JoinExample, ...] = ()
+
+    @property
+    def share(self) -> float:
+        return self.matched / self.total
+
+    @property
+    def passed(self) -> bool:
+        return self.matched > 0 if self.minimum is None else self.share >= self.minimum
+
+    @property
+    def example_words(self) -> str:
+        """The examples as part of a sentence; "" without examples."""
+        return " and ".join(f"{one.table} have {', '.join(map(repr, one.values))}" for one in self.examples)
+
+    @property
+    def finding(self) -> str:
+        """The share as part of a sentence: how few rows match, and values that do not."""
+        few = f"only {self.matched:,} ({self.share:.2%})" if self.matched else "none"
+        examples = f" ({self.example_words})" if self.examples else ""
+        return f"{few} of {self.total:,} {self.words}{examples}"
+
+
 class QualityReport(Value):
     """All findings of the row rules on one dataset."""
 
@@ -152,6 +199,8 @@ class QualityReport(Value):
     volumes: dict[str, tuple[DayVolume, ...]] = {}
     outliers: tuple[Outlier, ...] = ()
     unmapped_event_types: dict[str, int] = {}
+    joins: tuple[JoinShare, ...] = ()
+    warnings: tuple[str, ...] = ()
 
     @property
     def rate(self) -> float:
@@ -165,7 +214,8 @@ class QualityReport(Value):
 
     @property
     def passed(self) -> bool:
-        return self.rate >= self.minimum_rate
+        """Whether the gate passes: enough rows are clean, and every join matches enough."""
+        return self.rate >= self.minimum_rate and all(join.passed for join in self.joins)
 
     @property
     def spikes(self) -> list[tuple[str, DayVolume]]:
@@ -176,6 +226,7 @@ class QualityReport(Value):
         figures: dict[str, float] = {"quality_rate": self.rate, "minimum_rate": self.minimum_rate}
         for name, table in self.tables.items():
             figures |= {f"{name}_rows": table.rows, f"{name}_bad": table.bad, f"{name}_bots": table.bots}
+        figures |= {join.name: join.share for join in self.joins}
         return figures | {"num_bots": self.num_bots, "num_spikes": len(self.spikes)}
 
     def summary(self) -> str:
@@ -201,6 +252,10 @@ class QualityReport(Value):
             reasons += [f"bot {table.bots:,}"] if table.bots and not value_only else []
             named += [f"{name}: {', '.join(reasons)}"] if reasons else []
         return named
+
+    def joins_summary(self) -> str:
+        """One line: the share of every join."""
+        return "joins: " + ("; ".join(f"{join.share:.2%} of {join.words}" for join in self.joins) or "none")
 
     def write(self, directory: Path) -> None:
         """Writes `report.json`, including the rate and the verdict."""

@@ -26,6 +26,7 @@ INVALID_CHARACTERS = frozenset('",:[]{}\n\r\t')  # LightGBM rejects these in col
 Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 ObjectiveName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Days = Annotated[int, Field(ge=1)]
+Share = Annotated[float, Field(ge=0, le=1)]
 NonEmpty = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -80,10 +81,18 @@ class Quality(_Section):
     Attributes:
         minimum_rate: Smallest share of clean rows in interactions; a lower share stops the run.
         maximum_daily_events: A user with more events in a day counts as a bot.
+        minimum_item_match, minimum_user_match: Smallest share of interactions whose item or user has a row.
+        minimum_item_use: Smallest share of the catalogue's items that the log names.
+        minimum_impression_match: Smallest share of impressions with an event, if labels are joined. For this and for
+            items and users, None stops a run only if nothing matches, and 0 never stops it.
     """
 
-    minimum_rate: Annotated[float, Field(ge=0, le=1)] = 0.95
+    minimum_rate: Share = 0.95
     maximum_daily_events: Annotated[int, Field(ge=1)] = 1000
+    minimum_item_match: Share | None = None
+    minimum_user_match: Share | None = None
+    minimum_item_use: Share = 0.0
+    minimum_impression_match: Share | None = None
 
 
 class SplitDays(_Section):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 TABLES = ("interactions", "items", "users", "impressions")
+TIMED_TABLES = ("interactions", "impressions")
 
 # Contract name -> how a value is read. Ids and text accept whole numbers as their decimal text; `text!` is text only;
 # `since` is a time whose far values stand for an unknown date.

@@ -27,6 +27,8 @@ SHORT_DAYS = 5  # a shorter log has cuts closer than a day
 SHORT_STEPS = 25  # so many in the whole of it, a fifth of which is a whole number,
 SHORT_STEPS_A_DAY = 6  # or so many a day where days are declared and fit
 OUTLYING_SHARE = 0.001
+OUTLYING_ROWS = 3  # of a small log, if they are
+OUTLYING_SMALL_SHARE = 0.05  # at most this share of it, which the default of quality.minimum_rate still passes
 OUTLYING_GAP = 365 * DAY
 EARLIEST = datetime.min.replace(tzinfo=UTC).timestamp()  # earlier times cannot be written as dates, so no log has them
 
@@ -134,7 +136,7 @@ def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tupl
     """First and last moment of a log once outlying rows are set aside.
 
     Outlying is what lies over a day past the wall clock or before the year 1, and what is cut off from the rest by a
-    gap of over 365 days while it is at most 0.1 % of the rows.
+    gap of over 365 days while it is at most 0.1 % of the rows, or three rows and at most 5 % of a small log.
 
     Args:
         times: Unix seconds [n], any order; NaN is a missing time.
@@ -148,7 +150,7 @@ def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tupl
     known = np.sort(known[(known >= EARLIEST) & (known <= now + DAY)])
     if not len(known):
         return math.nan, math.nan
-    few = int(OUTLYING_SHARE * len(times))
+    few = max(int(OUTLYING_SHARE * len(times)), min(OUTLYING_ROWS, int(OUTLYING_SMALL_SHARE * len(times))))
     gaps = np.flatnonzero(np.diff(known) > OUTLYING_GAP) + 1  # number of rows before each gap
     before = gaps[gaps <= few]
     after = gaps[len(known) - gaps <= few]

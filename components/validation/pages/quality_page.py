@@ -17,17 +17,26 @@ from feature_repo.pages.markup import Markup, joined
 
 def quality_page(report: QualityReport) -> str:
     """The whole page."""
-    verdict = "Clean enough to learn from" if report.passed else "Too many bad rows: this stops the run"
+    verdict = "Clean enough to learn from"
+    if report.rate < report.minimum_rate:
+        verdict = "Too many bad rows: this stops the run"
+    elif not report.passed:
+        verdict = "Tables do not match: this stops the run"
     return page(
         f"{verdict}: {report.dataset}",
         header(
             f"Data quality of {report.dataset}",
             verdict,
-            lead("Rows with a reason are in quarantine and not learned from. Only the rate of interactions is gated."),
+            lead(
+                "Rows with a reason are in quarantine and not learned from. "
+                "The gate checks the rate of interactions and the joins."
+            ),
             tone="good" if report.passed else "bad",
         ),
         _headline(report),
+        *_warnings(report),
         section("Tables", _tables(report)),
+        *_joins(report),
         *(_broken_rules(name, quality) for name, quality in report.tables.items() if quality.bad),
         *(_missing_values(name, quality) for name, quality in report.tables.items() if quality.has_missing_values),
         *(_volumes(name, days) for name, days in report.volumes.items() if days),
@@ -50,13 +59,14 @@ def _example(row: dict[str, str | None], column: str) -> Markup:
 
 def _headline(report: QualityReport) -> Markup:
     events = report.tables["interactions"]
-    gate = "passes" if report.passed else "stops the run"
+    enough = report.rate >= report.minimum_rate
+    gate = "passes" if enough else "stops the run"
     return tiles(
         [
             (
                 f"of interactions are clean: {gate}, minimum {percent(report.minimum_rate)}",
                 percent(report.rate),
-                "good" if report.passed else "bad",
+                "good" if enough else "bad",
             ),
             (f"bad of {events.rows:,} interactions", f"{events.bad:,}", "warn" if events.bad else "plain"),
             (
@@ -84,6 +94,32 @@ def _tables(report: QualityReport) -> Markup:
         for name, quality in report.tables.items()
     ]
     return table(headers, rows, numeric=(1, 2, 3, 4, 5))
+
+
+def _warnings(report: QualityReport) -> list[Markup]:
+    if not report.warnings:
+        return []
+    return [section("Warnings", table(["Implausible times"], [(warning,) for warning in report.warnings]))]
+
+
+def _joins(report: QualityReport) -> list[Markup]:
+    if not report.joins:
+        return []
+    rows = [
+        (
+            badge(join.name, "plain" if join.passed else "bad"),
+            join.words,
+            f"{join.matched:,}",
+            f"{join.total:,}",
+            percent(join.share),
+            "over 0 %" if join.minimum is None else percent(join.minimum),
+            join.example_words,
+        )
+        for join in report.joins
+    ]
+    headers = ["Join", "Rule", "Matched", "Of", "Share", "Minimum", "Examples"]
+    note = "A join below its minimum stops the run; quality.minimum_<join> of dataset.toml sets the minimum."
+    return [section("Joins", table(headers, rows, numeric=(2, 3, 4, 5)), note=note)]
 
 
 def _fault(finding: Finding | None) -> str:

@@ -21,19 +21,11 @@ from ibis.expr.types import Table
 
 from components.ingest.description import Origin, describe_tables
 from components.validation.pages.quality_page import quality_page
-from components.validation.report import BotDay, Finding, QualityReport, TableQuality, rows_as_text
+from components.validation.report import BotDay, Finding, JoinShare, QualityReport, TableQuality, rows_as_text
+from components.validation.rows.joins import join_shares
 from components.validation.rows.oddities import daily_volumes, outliers
-from components.validation.rows.rules import (
-    BOT,
-    FLAG,
-    TIMED_TABLES,
-    Rule,
-    bot_days,
-    flagged,
-    table_rules,
-    without_unusable,
-)
-from feature_repo.dataset.contract import TABLES
+from components.validation.rows.rules import BOT, FLAG, Rule, bot_days, flagged, table_rules, without_unusable
+from feature_repo.dataset.contract import TABLES, TIMED_TABLES
 from feature_repo.dataset.split import DAY, clean_span
 from feature_repo.dataset.tables import SORT_KEYS, PreparedTables, unix_seconds
 from feature_repo.errors import DatasetError
@@ -85,15 +77,20 @@ def check_rows(
     with tempfile.TemporaryDirectory(prefix="kuberec-rules-") as scratch:
         engine = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=scratch)
         checked, bots = _check(engine, tables, now)
-        report = _report(tables, checked, bots)
         for table in checked:
             _write(table, Path(clean_dir), Path(quarantine_dir))
+        report = _report(tables, checked, bots, join_shares(Path(clean_dir), tables))
         report.write(Path(quarantine_dir))
         write_text(page_path, quality_page(report))
         engine.disconnect()
     _refuse_unusable(report)
-    describe_tables(Path(clean_dir), tables.config, Origin.of(tables.description), now, are_clean=True)
+    shares = {join.name: join.share for join in report.joins}
+    describe_tables(Path(clean_dir), tables.config, Origin.of(tables.description), now, are_clean=True, joins=shares)
     say(report.summary())
+    say(report.joins_summary())
+    for join in report.joins:
+        if join.examples:
+            say(f"warning: {join.finding}")
     return report
 
 
@@ -141,7 +138,9 @@ def _times(tables: PreparedTables, name: str) -> tuple[npt.NDArray[np.float64], 
     return unix_seconds(table["timestamp"]), served
 
 
-def _report(tables: PreparedTables, checked: Sequence[Checked], bots: Table) -> QualityReport:
+def _report(
+    tables: PreparedTables, checked: Sequence[Checked], bots: Table, joins: tuple[JoinShare, ...]
+) -> QualityReport:
     config = tables.config
     worst = bots.order_by([bots.events.desc(), bots.user_id]).limit(NUM_SHOWN_BOTS).to_pyarrow().to_pylist()
     timed = [table for table in checked if table.name in TIMED_TABLES]
@@ -167,6 +166,8 @@ def _report(tables: PreparedTables, checked: Sequence[Checked], bots: Table) -> 
             for outlier in outliers(table.name, table.kept, config.extras(table.name).numerical)
         ),
         unmapped_event_types=unmapped,
+        joins=joins,
+        warnings=tuple(tables.description["warnings"]),
     )
 
 

@@ -17,14 +17,13 @@ import ibis
 from ibis.expr.types import BooleanValue, Table
 
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.dataset.contract import REQUIRED_COLUMNS
+from feature_repo.dataset.contract import REQUIRED_COLUMNS, TIMED_TABLES
 from feature_repo.dataset.values import CONTROL_CHARACTERS, Bounds, number_bounds, text_lengths
 
 SEPARATOR = "|"
 BOT = "bot"
 DUPLICATE = "duplicate"
 FLAG = "flag_"
-TIMED_TABLES = ("interactions", "impressions")
 PRICED_TABLES = ("interactions", "items")
 EXTREME, UNUSABLE = "extreme_", "unusable_"  # reasons, each followed by the column
 

@@ -94,10 +94,20 @@ def test_few_rows_across_a_gap_of_a_year_are_outlying_at_either_end() -> None:
 
 def test_many_rows_or_a_small_gap_are_not_outlying() -> None:
     log = np.linspace(END - 30 * DAY, END, 1000)
-    many = np.concatenate([log, np.full(2, END + 366 * DAY)])  # 0.2 %
+    many = np.concatenate([log, np.full(4, END + 366 * DAY)])  # over 0.1 %, and over three rows
     near = np.concatenate([log, [END + 364 * DAY]])
     for times in (many, near):
         assert clean_span(times, now=END + 5000 * DAY) == (times[0], times[-1])
+
+
+@pytest.mark.parametrize(("size", "few"), [(19, 0), (20, 1), (59, 2), (800, 3), (3_000, 3), (5_000, 5)])
+def test_a_small_log_may_have_a_few_outlying_rows(size: int, few: int) -> None:
+    for count, kept in ((few, False), (few + 1, True)):
+        log = np.linspace(END - 30 * DAY, END, size - count)
+        for odd in (np.zeros(count), np.full(count, END + 400 * DAY)):
+            times = np.concatenate([odd, log])
+            expected = (times.min(), times.max()) if kept else (log[0], log[-1])
+            assert clean_span(times, now=END + 5000 * DAY) == expected
 
 
 def test_rows_without_a_time_are_left_to_other_rules() -> None:
@@ -106,9 +116,9 @@ def test_rows_without_a_time_are_left_to_other_rules() -> None:
         assert all(math.isnan(moment) for moment in clean_span(np.array(times), now=END))
 
 
-@given(times=st.lists(st.floats(0, 4e9), min_size=1, max_size=50))
+@given(times=st.lists(st.floats(0, 4e9), min_size=1, max_size=19))
 def test_of_few_rows_only_what_lies_past_the_clock_is_outlying(times: list[float]) -> None:
-    """None of fewer than 1,000 rows is few enough to be cut off by a gap."""
+    """One of fewer than 20 rows is over 5 % of them."""
     first, last = clean_span(np.array(times), now=END)
     known = [moment for moment in times if moment <= END + DAY]
     if known:

@@ -95,15 +95,15 @@ def test_few_rows_cut_off_by_a_year_are_outlying_and_do_not_move_the_log(tmp_pat
     assert set(quarantined(tmp_path).values()) == {"outlying_time"}
     clean = PreparedTables.open(tmp_path / "clean")
     assert clean.split.log_start == (START + timedelta(minutes=2)).timestamp()
-    check(tmp_path / "more", interactions=many[:1_000])
-    assert quarantined(tmp_path / "more") == {}  # over 0.1 % of the rows
+    check(tmp_path / "more", interactions=[*(event(n, timestamp=old) for n in range(4)), *many[4:]])
+    assert quarantined(tmp_path / "more") == {}  # over 0.1 % of the rows, and over three rows
 
 
 def test_what_stays_is_within_the_log_however_few_the_rules_leave_of_it(tmp_path: Path) -> None:
-    """Three rows of 2,000 are no outliers; the one of them that is clean still is none among 1,998."""
+    """Four rows of 2,000 are no outliers; the one of them that is clean still is none among 1,997."""
     late = START + timedelta(days=-400)
-    few = [event(n, timestamp=late, price=-1.0 if n else 1.0) for n in range(3)]
-    many = [event(n, timestamp=START + timedelta(minutes=n)) for n in range(1_997)]
+    few = [event(n, timestamp=late, price=-1.0 if n else 1.0) for n in range(4)]
+    many = [event(n, timestamp=START + timedelta(minutes=n)) for n in range(1_996)]
     check(tmp_path, interactions=[*few, *many])
     assert set(quarantined(tmp_path).values()) == {"negative_price"}
     clean = PreparedTables.open(tmp_path / "clean")

@@ -1,0 +1,125 @@
+"""Measures how much of the clean tables matches: ids of the log with the catalogue and the users, slates with events.
+
+Tables that match nothing are valid one by one, so no row rule finds the fault: a log that counts 7 next to a catalogue
+that writes "007". The gate stops a run where a join matches nothing (`gate.py`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from components.ingest.labels import JOIN_KEYS
+from components.ingest.reading.expressions import literal
+from components.validation.report import JoinExample, JoinShare
+from feature_repo.dataset.contract import TABLES
+from feature_repo.dataset.tables import PreparedTables
+
+NUM_EXAMPLES = 3
+LOW_SHARE = 0.05  # of interactions; below it, the report shows examples and the run prints a warning
+WORDS = {"item": "an item", "user": "a user"}
+NORMALISED = r"ltrim(regexp_replace(lower(trim({0})), '\.0+$', ''), '0')"  # " 007", "7.0" and "7" are alike
+
+
+def join_shares(directory: Path, tables: PreparedTables) -> tuple[JoinShare, ...]:
+    """The share of matching rows of every join that the tables have.
+
+    Args:
+        directory: Holds the clean tables.
+        tables: The prepared tables that were cleaned; supplies the configuration and the origin of the rows.
+
+    Returns:
+        A share for each join whose both sides have rows. Rows of the served log do not count for impressions, because
+        the servers write their requests and only clients can connect an event with them.
+    """
+    quality, num_own = tables.config.quality, tables.description["num_own"]
+    with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
+        for table in TABLES:
+            path = literal(str(directory / f"{table}.parquet"))
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({path})")
+        found = [
+            _of_ids(connection, "item", "items", quality.minimum_item_match),
+            _of_ids(connection, "user", "users", quality.minimum_user_match),
+            _item_use(connection, quality.minimum_item_use),
+        ]
+        if "joined" in tables.description["label_sources"].values():
+            shown = f"(SELECT * FROM impressions WHERE row < {num_own['impressions']})"
+            acted = f"(SELECT * FROM interactions WHERE request_id IS NOT NULL AND row < {num_own['interactions']})"
+            found.append(_impression_match(connection, shown, acted, quality.minimum_impression_match))
+    return tuple(share for share in found if share is not None)
+
+
+def _of_ids(connection: duckdb.DuckDBPyConnection, kind: str, table: str, minimum: float | None) -> JoinShare | None:
+    column = f"{kind}_id"
+    query = f"SELECT count(*), count(*) FILTER ({column} IN (SELECT {column} FROM {table})) FROM interactions"
+    total, matched = connection.execute(query).fetchall()[0]
+    if not total or not _number(connection, table):
+        return None
+    return JoinShare(
+        name=f"{kind}_match",
+        words=f"interactions have {WORDS[kind]} with a row in {table}",
+        matched=matched,
+        total=total,
+        minimum=minimum,
+        examples=_unequal_ids(connection, column, table) if matched < LOW_SHARE * total else (),
+    )
+
+
+def _item_use(connection: duckdb.DuckDBPyConnection, minimum: float) -> JoinShare | None:
+    total, matched = connection.execute(
+        "SELECT count(DISTINCT item_id), count(DISTINCT item_id) FILTER (item_id IN "
+        "(SELECT item_id FROM interactions UNION ALL SELECT item_id FROM impressions)) FROM items"
+    ).fetchall()[0]
+    if not total:
+        return None
+    words = "items of the catalogue are in interactions or impressions"
+    return JoinShare(name="item_use", words=words, matched=matched, total=total, minimum=minimum)
+
+
+def _impression_match(
+    connection: duckdb.DuckDBPyConnection, shown: str, acted: str, minimum: float | None
+) -> JoinShare | None:
+    total = _number(connection, shown)
+    if not total or not _number(connection, acted):
+        return None
+    matched = _number(connection, f"{shown} SEMI JOIN {acted} USING ({JOIN_KEYS})")
+    sides = [
+        connection.execute(
+            f"SELECT concat_ws(' / ', {JOIN_KEYS}) FROM {side} ORDER BY ALL LIMIT {NUM_EXAMPLES}"
+        ).fetchall()
+        for side in (acted, shown)
+    ]
+    return JoinShare(
+        name="impression_match",
+        words="impressions have an event of the same user, request and item",
+        matched=matched,
+        total=total,
+        minimum=minimum,
+        examples=_examples(("interactions", "impressions"), sides) if not matched else (),
+    )
+
+
+def _unequal_ids(connection: duckdb.DuckDBPyConnection, column: str, table: str) -> tuple[JoinExample, ...]:
+    """Ids of interactions and of another table: those that differ only in their spelling, else the first of each."""
+    log, other = (f"(SELECT DISTINCT {column} AS id FROM {name})" for name in ("interactions", table))
+    alike = connection.execute(
+        f"SELECT log.id, other.id FROM {log} log JOIN {other} other "
+        f"ON {NORMALISED.format('log.id')} = {NORMALISED.format('other.id')} AND log.id != other.id "
+        f"ORDER BY length(log.id), log.id, other.id LIMIT {NUM_EXAMPLES}"
+    ).fetchall()
+    if alike:
+        return _examples(("interactions", table), [[(pair[place],) for pair in alike] for place in (0, 1)])
+    sides = [connection.execute(f"FROM {side} ORDER BY ALL LIMIT {NUM_EXAMPLES}").fetchall() for side in (log, other)]
+    return _examples(("interactions", table), sides)
+
+
+def _examples(tables: tuple[str, str], sides: list[list[tuple[str]]]) -> tuple[JoinExample, ...]:
+    return tuple(
+        JoinExample(table=table, values=tuple(value for (value,) in rows))
+        for table, rows in zip(tables, sides, strict=True)
+    )
+
+
+def _number(connection: duckdb.DuckDBPyConnection, relation: str) -> int:
+    return int(connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0])
