@@ -146,16 +146,21 @@ class Releases:
         """Switches to the store's current bundle if it has changed.
 
         Raises:
-            BundleError: The store or the bundle cannot be read.
+            BundleError: The store or the bundle cannot be read, or the store was emptied; the served release stays.
         """
         version = self._store.current()
         if self._release is not None:
             in_use = self._release.bundle.version
             self._holds(in_use)
             self._store.keep(in_use)
-            if version in (None, in_use):
+            if version == in_use:
                 self._waiting = None
                 return
+            if version is None:
+                raise BundleError(
+                    f"The store {self._store.url} names no current bundle any more, so it was emptied: bundle {in_use} "
+                    "stays in service; release a bundle again."
+                )
         if version is None:
             return
         try:
@@ -183,12 +188,16 @@ class Releases:
         self._metrics.refreshed(renewed.computed_at)
 
     def _watch(self, seconds: float) -> None:
+        said = ""
         while not self._stop.is_set():
             try:
                 self.step()
+                said = ""
             except KuberecError as error:
                 self._metrics.load_failed()
-                log.error("%s", error)
+                if str(error) != said:  # one line for a failure that lasts; the metric counts every poll
+                    log.error("%s", error)
+                said = str(error)
             except Exception:
                 # The thread must survive: the current release continues to serve.
                 self._metrics.load_failed()

@@ -110,12 +110,12 @@ def test_an_emptied_redis_is_a_failure_and_not_the_truth(serving, tmp_path):
         seen = len(clients.answers)
         servers.wait_for(lambda: len(clients.answers) > seen + 30, "no answers", 30)
         assert all("store" in marks for marks in clients.marks_since(emptied + ITEMS_SECONDS + 1.0))
-        servers.wait_for(lambda: "KuberecStoreEmptied" in firing(running), "the alert does not fire", 20)
+        servers.wait_for(lambda: "KuberecStoreEmptied" in firing(running), "the alert does not fire")
         assert 'recs_degraded_total{reason="store"}' in serving.metrics()
 
         materialize(tmp_path / "features", world.feature_set(), place, world.NOW)
-        servers.wait_for(lambda: serving.feed("u1")["degraded"] == [], "the store does not come back", 20)
-        servers.wait_for(lambda: "KuberecStoreEmptied" not in firing(running), "the alert does not end", 20)
+        servers.wait_for(lambda: serving.feed("u1")["degraded"] == [], "the store does not come back")
+        servers.wait_for(lambda: "KuberecStoreEmptied" not in firing(running), "the alert does not end")
     assert clients.failures == []
 
     # A server that starts on an emptied store serves the snapshot of its bundle.

@@ -315,3 +315,14 @@ def test_a_store_that_is_not_complete_is_a_metric_and_a_line_when_it_changes(mad
     assert made.metric("recs_store_complete") == 1.0
     said = [record.message for record in caplog.records if "online store" in record.message]
     assert said == ["The online store was emptied.", "the online store is complete again"]
+
+
+def test_an_emptied_bundle_store_is_a_failure_and_the_release_stays(made):
+    first = made.versions[0]
+    made.turn(first)
+    (Path(made.store.url) / "current").unlink()
+    with pytest.raises(BundleError, match=f"was emptied: bundle {first} stays in service"):
+        made.releases.step()
+    assert made.version == first
+    made.turn(first)
+    assert made.version == first

@@ -45,7 +45,7 @@ DATA = (
         "KuberecStoreEmptied",
         "one of two transformers misses the marker",
         {'recs_store_complete{instance="t"}': "1x60", 'recs_store_complete{instance="u"}': "1x10 0x50"},
-        "12m",
+        "11m",
         says="A transformer finds no record of features in the online store, or fewer rows than were written. Users "
         "are not recognised; prices and stock keep their last known values.",
     ),
