@@ -15,6 +15,9 @@ SIMULATED := build/data/simulated-$(SIZE)
 DATASET ?= $(SIMULATED)
 PACKAGES := feature_repo inference components pipelines monitoring
 
+# Recipes read the dataset from the environment, so that the shell does not interpret the name of the folder.
+export DATASET
+
 # OpenMP threads sleep while they wait, so that other processes can use the cores.
 export OMP_WAIT_POLICY ?= PASSIVE
 export KUBEREC_VALIDATION_PYTHON ?= $(CURDIR)/.venv-validation/bin/python
@@ -30,22 +33,22 @@ setup:  ## create both environments, .venv and .venv-validation; every target ca
 
 # The dataset of this call. The default dataset is simulated if it does not exist.
 dataset: setup
-	@[ "$(DATASET)" != "$(SIMULATED)" ] || [ -e $(SIMULATED)/dataset.toml ] || $(MAKE) --no-print-directory simulate
+	@[ "$$DATASET" != "$(SIMULATED)" ] || [ -e $(SIMULATED)/dataset.toml ] || $(MAKE) --no-print-directory simulate
 
 run: dataset  ## train, serve and print one feed [DATASET=dir PARAMS="gate=warn"]
-	@$(PY) -m pipelines.run --dataset "$(DATASET)" $(PARAMS)
+	@$(PY) -m pipelines.run --dataset "$$DATASET" $(PARAMS)
 
 serve: dataset  ## serve the current bundle until interrupted [DATASET=dir PORT=8080 CLOCK=request]
-	@$(PY) -m pipelines.serve --dataset "$(DATASET)" --port $(PORT) $(if $(CLOCK),--clock $(CLOCK))
+	@$(PY) -m pipelines.serve --dataset "$$DATASET" --port $(PORT) $(if $(CLOCK),--clock $(CLOCK))
 
 refresh: dataset  ## update the online features from dataset and log, without training [DATASET=dir]
-	@$(PY) -m pipelines.refresh --dataset "$(DATASET)"
+	@$(PY) -m pipelines.refresh --dataset "$$DATASET"
 
 drift: dataset  ## compare requests since the last run with the drift reference [DATASET=dir PARAMS="gate=warn"]
-	@$(PY) -m pipelines.drift --dataset "$(DATASET)" $(PARAMS)
+	@$(PY) -m pipelines.drift --dataset "$$DATASET" $(PARAMS)
 
 evaluate: dataset  ## compare the recommender with baselines [DATASET=dir PROTOCOL=temporal|leave-one-out RECIPE=fast]
-	@$(PY) -m pipelines.evaluate --dataset "$(DATASET)" --protocol $(PROTOCOL) --recipe $(RECIPE)
+	@$(PY) -m pipelines.evaluate --dataset "$$DATASET" --protocol $(PROTOCOL) --recipe $(RECIPE)
 
 simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large SEED=0]
 	@$(PY) -m components.marketplace --size $(SIZE) --seed $(SEED) --out $(SIMULATED)

@@ -13,6 +13,7 @@ from typing import Any
 
 from feature_repo.features.feature_set import HISTORY_ARRAYS, ITEM_FACTS, FeatureSet
 from feature_repo.features.quick_import import without_extras
+from feature_repo.storage.quoting import file_pattern
 
 with without_extras():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
@@ -117,7 +118,9 @@ def freshness_fields() -> list[Field]:
 
 def _view(name: str, entity: Entity, fields: list[Field], snapshots: Path) -> FeatureView:
     source = FileSource(
-        name=f"{name}_source", path=str((snapshots / f"{name}.parquet").absolute()), timestamp_field=TIMESTAMP_FIELD
+        name=f"{name}_source",
+        path=file_pattern((snapshots / f"{name}.parquet").absolute()),  # Feast's DuckDB store reads it as a pattern
+        timestamp_field=TIMESTAMP_FIELD,
     )
     key = Field(name=entity.join_key, dtype=String)
     return FeatureView(

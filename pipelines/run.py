@@ -25,10 +25,12 @@ from pipelines.definitions.parameters import TrainingParameters
 from pipelines.local.latency import measure
 from pipelines.local.run_folder import fresh_folder
 from pipelines.local.servers import serve
+from pipelines.local.short_feed import explain, removed_items
 from pipelines.local.training_run import train
 from pipelines.settings import PipelineSettings
 
 NUM_EXAMPLES = 200
+NUM_ITEMS = 20  # of the printed feed
 UNKNOWN_USER = "somebody-new"
 
 
@@ -68,6 +70,9 @@ def run(dataset: Place, parameters: TrainingParameters, settings: PipelineSettin
             feed, timing = fetch_feed(servers.url, examples[0])
             write_json(run_dir / "feed.json", feed)
             print(describe_feed(feed, examples[0], timing), flush=True)
+            if len(feed["items"]) < NUM_ITEMS:
+                num_items = BundleStore(store).manifest(feed["bundle_version"]).num_items
+                print(explain(len(feed["items"]), NUM_ITEMS, num_items, removed_items(servers.url)), flush=True)
             print(measure(servers.url, examples), flush=True)
     print(f"Done in {time.monotonic() - started:.0f} s; figures, reports and the feed are in {run_dir}.")
 
@@ -80,7 +85,7 @@ def example_users(lists: Path) -> list[str]:
 
 def fetch_feed(url: str, user_id: str) -> tuple[dict[str, Any], str]:
     """Requests a slate of the surface home; returns it with its Server-Timing header."""
-    query = urllib.parse.urlencode({"user_id": user_id, "surface": "home", "count": 20})
+    query = urllib.parse.urlencode({"user_id": user_id, "surface": "home", "count": NUM_ITEMS})
     with urllib.request.urlopen(f"{url}/api/v1/recommendations?{query}", timeout=10) as answer:
         return json.load(answer), answer.headers.get("Server-Timing", "")
 

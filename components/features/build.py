@@ -27,6 +27,7 @@ from feature_repo.features.snapshots.labels import with_label_times
 from feature_repo.features.snapshots.users import user_stats
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_parquet
+from feature_repo.storage.quoting import parquet_scan, write_expression
 from inference.sources import SOURCES
 
 MEMORY_LIMIT = "2GB"  # of DuckDB, which spills to disk beyond it
@@ -111,8 +112,7 @@ def read_log(connection: Any, tables: PreparedTables) -> LogTables:
     found = {}
     for name, times in TIME_COLUMNS.items():
         columns = ", ".join(f"epoch_us({column}) AS {renamed}" for column, renamed in times.items())
-        path = str(tables.path(name)).replace("'", "''")
-        connection.raw_sql(f"CREATE TEMP VIEW {name} AS SELECT *, {columns} FROM read_parquet('{path}')")
+        connection.raw_sql(f"CREATE TEMP VIEW {name} AS SELECT *, {columns} FROM {parquet_scan(tables.path(name))}")
         found[name] = connection.table(name)
     sources = tables.description["label_sources"]
     joined = {name: kinds for name, kinds in tables.config.objectives.items() if "joined" in sources[name]}
@@ -125,7 +125,7 @@ def read_log(connection: Any, tables: PreparedTables) -> LogTables:
 def write_snapshot(connection: Any, expression: Any, key: str, path: Path) -> int:
     """Writes a snapshot expression, sorted by (stamp, key), and returns its number of rows."""
     with atomic_write(path) as temporary:
-        connection.to_parquet(expression.order_by("event_timestamp", key), temporary, compression="zstd")
+        write_expression(connection, expression.order_by("event_timestamp", key), temporary)
         return int(pq.read_metadata(temporary).num_rows)
 
 

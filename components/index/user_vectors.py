@@ -13,6 +13,7 @@ import numpy as np
 
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.state import FloatArray
+from feature_repo.storage.quoting import parquet_scan
 from inference.candidates.query import Query
 from inference.feature_store.historical import HistoricalFeatures
 from inference.models.encoder import UserEncoder
@@ -36,7 +37,7 @@ def user_vectors(
         Vectors [s, d], s <= size.
     """
     with duckdb.connect(config={"threads": 2}) as connection:
-        connection.read_parquet(str(tables.path("interactions"))).create_view("interactions")
+        connection.sql(f"FROM {parquet_scan(tables.path('interactions'))}").create_view("interactions")
         drawn = connection.execute(
             """
             SELECT user_id FROM interactions WHERE epoch(timestamp) < $until

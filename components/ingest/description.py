@@ -16,7 +16,6 @@ import duckdb
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from components.ingest.reading.expressions import literal
 from components.ingest.usability import unusable_values
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import REQUIRED_COLUMNS, TABLES
@@ -24,6 +23,7 @@ from feature_repo.dataset.split import clean_span, make_split
 from feature_repo.dataset.tables import DESCRIPTION_FILE
 from feature_repo.errors import DatasetError
 from feature_repo.storage.files import write_json
+from feature_repo.storage.quoting import literal, parquet_scan
 
 
 class Origin(BaseModel):
@@ -84,8 +84,8 @@ def describe_tables(
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
         connection.execute("SET TimeZone = 'UTC'")
         for table in TABLES:
-            path = literal(str(directory / f"{table}.parquet"))
-            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({path})")
+            scan = parquet_scan(directory / f"{table}.parquet")
+            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM {scan}")
         first, last = _span(connection, "interactions", _usable_interaction(config), now, are_clean=are_clean)
         if math.isnan(first):
             _refuse_all(connection, config)

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import duckdb
 
-from components.ingest.reading.expressions import literal, quoted
+from components.ingest.reading.expressions import quoted
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.tables import label_column
+from feature_repo.storage.quoting import literal, parquet_scan
 
 JOIN_KEYS = "user_id, request_id, item_id"
 
@@ -81,7 +82,7 @@ def read_outcomes(connection: duckdb.DuckDBPyConnection, interactions: Path, lab
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE outcomes AS SELECT {JOIN_KEYS}, {', '.join(flags)}, "
         f"bool_or(grade < 0) AS turned_down, bool_or(row < {num_own}) AS of_own "
-        f"FROM read_parquet({literal(str(interactions))}) "
+        f"FROM {parquet_scan(interactions)} "
         f"WHERE user_id IS NOT NULL AND request_id IS NOT NULL AND item_id IS NOT NULL GROUP BY {JOIN_KEYS}"
     )
     found = connection.execute("SELECT count(*) FILTER (of_own), count(*) FROM outcomes").fetchone() or (0, 0)

@@ -15,7 +15,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from components.ingest.reading.expressions import EXPECTED, literal, quoted, read_column, read_folder
+from components.ingest.reading.expressions import EXPECTED, quoted, read_column, read_folder
 from components.ingest.reading.value_checks import Check, check_values
 from components.ingest.sources import FileGroup, TableSource
 from feature_repo.dataset.config import DatasetConfig
@@ -23,6 +23,7 @@ from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 from feature_repo.dataset.tables import SORT_KEYS, TIMESTAMP, column_kinds, label_column, table_schema
 from feature_repo.errors import DatasetError
 from feature_repo.storage.files import atomic_write, write_parquet
+from feature_repo.storage.quoting import file_pattern, literal
 
 SQL_OF_ARROW = {
     pa.int64(): "BIGINT",
@@ -50,7 +51,7 @@ class GroupSelect:
 
     def relation(self) -> str:
         """SQL of the rows as `source`, with `filename` and `file_row_number`, joined with their file as `place`."""
-        files = ", ".join(literal(_no_glob(file.path)) for file in self.group.files)
+        files = ", ".join(literal(file_pattern(file.path)) for file in self.group.files)
         scan = f"read_parquet([{files}], hive_partitioning = false, filename = true, file_row_number = true)"
         places = ", ".join(
             f"({literal(str(file.path))}, {file.first_row}{''.join(f', {_text(value)}' for value in file.folders)})"
@@ -267,8 +268,3 @@ def _folder_value(group: FileGroup, key: str) -> str:
 
 def _text(value: str | None) -> str:
     return "CAST(NULL AS VARCHAR)" if value is None else literal(value)
-
-
-def _no_glob(path: Path) -> str:
-    """A path with its glob characters escaped."""
-    return "".join(f"[{character}]" if character in "[*?" else character for character in str(path))

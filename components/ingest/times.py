@@ -14,12 +14,12 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from components.ingest.reading.expressions import literal
 from components.ingest.sources import TableSource
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import TIMED_TABLES
 from feature_repo.dataset.time_units import DAY, EARLIEST_PLAUSIBLE, date, unit_error, year
 from feature_repo.errors import DatasetError
+from feature_repo.storage.quoting import parquet_scan
 
 SHORTEST_SECONDS = 60.0
 UNIT_NAMES = {"us": "microseconds", "ns": "nanoseconds"}  # Parquet stores seconds as milliseconds: both are unknown
@@ -57,8 +57,7 @@ def time_warnings(directory: Path, units: Mapping[str, str], now: float | None =
     found: list[str] = []
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
         for table in TIMED_TABLES:
-            path = literal(str(directory / f"{table}.parquet"))
-            times = f"SELECT epoch_us(timestamp) / 1e6 AS time FROM read_parquet({path})"
+            times = f"SELECT epoch_us(timestamp) / 1e6 AS time FROM {parquet_scan(directory / f'{table}.parquet')}"
             connection.execute(f"CREATE VIEW {table} AS {times}")
             found += _warnings(connection, table, now, units[table])
     return tuple(found)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.state import IntArray, TimeArray
+from feature_repo.storage.quoting import parquet_scan
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +45,8 @@ class Events:
             item_ids: The row map [m], sorted.
         """
         with duckdb.connect(config={"threads": 2}) as connection:
-            connection.read_parquet(str(tables.path("interactions"))).create_view("interactions")
-            connection.read_parquet(str(tables.path("users"))).create_view("users")
+            for table in ("interactions", "users"):
+                connection.sql(f"FROM {parquet_scan(tables.path(table))}").create_view(table)
             found = connection.sql(
                 """
                 SELECT dense_rank() OVER (ORDER BY i.user_id) - 1 AS user_code,

@@ -21,6 +21,7 @@ import pyarrow as pa
 from components.replay.outcomes import outcomes_query
 from feature_repo.dataset.repeats import least_ruled_out
 from feature_repo.dataset.tables import PreparedTables, label_column
+from feature_repo.storage.quoting import parquet_scan
 from inference.candidates.query import Query
 
 KEYS = "user_id, group_key"
@@ -128,7 +129,7 @@ def _outcomes(tables: PreparedTables, start: float, end: float) -> Iterator[duck
     """A connection with the table `outcomes` of a span."""
     with duckdb.connect(config={"threads": 2}) as connection:
         for table in ("interactions", "impressions"):
-            connection.read_parquet(str(tables.path(table))).create_view(table)
+            connection.sql(f"FROM {parquet_scan(tables.path(table))}").create_view(table)
         connection.execute(f"CREATE TABLE outcomes AS {outcomes_query(tables, start, end)}")
         yield connection
 

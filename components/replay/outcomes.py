@@ -10,8 +10,8 @@ A request id names a request of one user, because some logs number the requests 
 
 from __future__ import annotations
 
-from components.ingest.reading.expressions import literal
 from feature_repo.dataset.tables import PreparedTables, label_column
+from feature_repo.storage.quoting import literal
 
 DAY_KEY = "concat('day ', floor(epoch(timestamp) / 86400)::BIGINT::VARCHAR)"
 SESSION_KEY = f"coalesce(session_id, {DAY_KEY})"

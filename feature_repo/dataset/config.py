@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS, RESERVED_COLUMNS, TABLES
 from feature_repo.dataset.repeats import Repeats
 from feature_repo.errors import DatasetError
+from feature_repo.storage.quoting import unusable_character
 
 CONFIG_FILE = "dataset.toml"
 COUNTER_NAMES = ("impressions", "users")  # snapshots use num_<name> for these and for each objective's events
@@ -123,6 +124,8 @@ class DatasetConfig(_Section):
             DatasetError: The directory or file is missing, the file is not TOML, or a key is unknown or invalid.
         """
         path = Path(directory) / CONFIG_FILE
+        if (character := unusable_character(path.absolute())) is not None:
+            raise DatasetError(f"The path {str(directory)!r} contains {character}: rename the folder.")
         if not path.parent.is_dir():
             raise DatasetError(f"{path.parent} is not a directory: name the folder that holds {CONFIG_FILE}.")
         try:

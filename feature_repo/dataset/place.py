@@ -20,9 +20,12 @@ Place = Path | str
 
 
 def dataset_place(text: str) -> Place:
-    """The place that a person names on a command line: a path, or a URL without a slash at its end."""
+    """The place that a person names on a command line: a path, or a URL without a slash at its end.
+
+    `~` is the home directory, which a quoted argument keeps.
+    """
     path = local_path(text)
-    return text.rstrip("/") if path is None else path
+    return text.rstrip("/") if path is None else path.expanduser()
 
 
 def absolute(place: Place) -> str:

@@ -21,6 +21,7 @@ from feature_repo.definitions import feature_objects
 from feature_repo.errors import FeatureStoreError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
+from feature_repo.storage.quoting import sqlite_uri
 from inference.feature_store.freshness import KEY, Freshness
 from inference.feature_store.project import NEVER, StoreSettings, failures, num_evicted, num_keys, online_provider
 from inference.feature_store.state_columns import (
@@ -156,7 +157,7 @@ class OnlineFeatures:
     def _is_recorded(self, file: Path) -> bool:
         """Returns whether the embedded store has freshness records; stores filled by older code have none."""
         try:
-            with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as connection:
+            with closing(sqlite3.connect(sqlite_uri(file, "ro"), uri=True)) as connection:
                 query = "SELECT count(*) FROM sqlite_master WHERE name = ?"
                 return bool(connection.execute(query, [f"{self._config.project}_freshness"]).fetchone()[0])
         except sqlite3.Error as error:

@@ -31,6 +31,7 @@ from feature_repo.dataset.tables import SORT_KEYS, PreparedTables, unix_seconds
 from feature_repo.errors import DatasetError
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_text
+from feature_repo.storage.quoting import file_pattern, write_expression
 
 MEMORY_LIMIT = "2GB"
 NUM_SHOWN_BOTS = 10
@@ -78,7 +79,7 @@ def check_rows(
         engine = ibis.duckdb.connect(memory_limit=MEMORY_LIMIT, temp_directory=scratch)
         checked, bots = _check(engine, tables, now)
         for table in checked:
-            _write(table, Path(clean_dir), Path(quarantine_dir))
+            _write(engine, table, Path(clean_dir), Path(quarantine_dir))
         report = _report(tables, checked, bots, join_shares(Path(clean_dir), tables))
         report.write(Path(quarantine_dir))
         write_text(page_path, quality_page(report))
@@ -98,7 +99,9 @@ def _check(engine: Backend, tables: PreparedTables, now: float | None) -> tuple[
     """Every table with its flags, and the table of bots."""
     judged: dict[str, tuple[Table, list[Rule], Sequence[str]]] = {}
     for name in TABLES:
-        prepared = engine.read_parquet(tables.path(name), table_name=f"prepared_{name}")
+        prepared = engine.read_parquet(
+            file_pattern(tables.path(name)), table_name=f"prepared_{name}", hive_partitioning=False
+        )
         rules = table_rules(name, prepared, tables.config, _plausible(tables, name, now))
         rows = engine.create_table(f"flagged_{name}", flagged(prepared, rules))
         judged[name] = rows, rules, prepared.columns
@@ -215,7 +218,7 @@ def _examples(table: Checked, rule: Rule) -> tuple[dict[str, str | None], ...]:
     return rows_as_text(broken, rule.column)
 
 
-def _write(table: Checked, clean_dir: Path, quarantine_dir: Path) -> None:
+def _write(engine: Backend, table: Checked, clean_dir: Path, quarantine_dir: Path) -> None:
     kept = table.kept.order_by([ibis.asc(key, nulls_first=True) for key in SORT_KEYS[table.name]])
     rows = table.rows.filter(table.rows.bad | table.rows.bot)
     rows = rows.mutate(reasons=ibis.ifelse(rows.bot, BOT, rows.reasons))
@@ -223,7 +226,7 @@ def _write(table: Checked, clean_dir: Path, quarantine_dir: Path) -> None:
     aside = rows.select("row", "reasons", *shown).order_by("row")
     for expression, directory in ((kept, clean_dir), (aside, quarantine_dir)):
         with atomic_write(directory / f"{table.name}.parquet") as temporary:
-            expression.to_parquet(temporary, compression="zstd")
+            write_expression(engine, expression, temporary)
 
 
 def _refuse_unusable(report: QualityReport) -> None:

@@ -11,10 +11,10 @@ from pathlib import Path
 import duckdb
 
 from components.ingest.labels import JOIN_KEYS
-from components.ingest.reading.expressions import literal
 from components.validation.report import JoinExample, JoinShare
 from feature_repo.dataset.contract import TABLES
 from feature_repo.dataset.tables import PreparedTables
+from feature_repo.storage.quoting import parquet_scan
 
 NUM_EXAMPLES = 3
 LOW_SHARE = 0.05  # of interactions; below it, the report shows examples and the run prints a warning
@@ -36,8 +36,7 @@ def join_shares(directory: Path, tables: PreparedTables) -> tuple[JoinShare, ...
     quality, num_own = tables.config.quality, tables.description["num_own"]
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
         for table in TABLES:
-            path = literal(str(directory / f"{table}.parquet"))
-            connection.execute(f"CREATE VIEW {table} AS SELECT * FROM read_parquet({path})")
+            connection.execute(f"CREATE VIEW {table} AS FROM {parquet_scan(directory / f'{table}.parquet')}")
         found = [
             _of_ids(connection, "item", "items", quality.minimum_item_match),
             _of_ids(connection, "user", "users", quality.minimum_user_match),

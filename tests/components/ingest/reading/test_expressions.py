@@ -11,7 +11,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from components.ingest.reading.expressions import literal, read_folder
+from components.ingest.reading.expressions import read_folder
+from feature_repo.storage.quoting import literal
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
 from tests.components.ingest.tables import column, impressions, prepared, with_column
 
