@@ -64,7 +64,7 @@ ADDED: Mapping[str, Installation] = {
     ),
     "cloud": Installation(
         namespace="cloud",
-        components=("redis-external", "cloud-identity", "site"),
+        components=("redis-external", "redis-password", "cloud-identity", "ca-bundle", "site"),
         serving="KUBEREC_STORE=s3://cloud/stores/shop\nKUBEREC_LOG=s3://cloud/logs/shop\n"
         "KUBEREC_REDIS=cache.example.com:6379\n",
         pipelines="DATASET=s3://cloud/datasets/shop\nKUBEREC_STORES=s3://cloud/stores\nKUBEREC_LOGS=s3://cloud/logs\n"

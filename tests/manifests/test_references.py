@@ -27,7 +27,15 @@ from tests.manifests.cluster import (
 
 OWNERS_SECRETS, OWNERS_CLAIMS = {"bucket", "redis"}, {"datasets"}  # made by hand: README says how
 PROFILES_ACCOUNT = "default-editor"
-PASSWORD = {"KUBEREC_REDIS_PASSWORD_FILE"}
+OWNERS_CONFIGS = {"ca-bundle"}
+# Read by the clients of Redis and of the bucket, and by what prepares the pods of steps.
+BY_OTHERS = {
+    "AWS_CA_BUNDLE",
+    "KUBEREC_REDIS_PASSWORD_FILE",
+    "KUBEREC_REDIS_CA_FILE",
+    "KUBEREC_KFP_REDIS_SECRET",
+    "KUBEREC_KFP_CA_BUNDLE",
+}
 
 
 @pytest.fixture
@@ -56,7 +64,7 @@ def test_the_servers_accept_their_settings(documents: list[Document]) -> None:
     given = _serving(documents)
     assert given == _serving(documents, "predictor")
     settings = ServingSettings.from_environment(given)
-    assert given.keys() - PASSWORD <= {ServingSettings.variable(name) for name in ServingSettings.model_fields}
+    assert given.keys() - BY_OTHERS <= {ServingSettings.variable(name) for name in ServingSettings.model_fields}
     assert settings.clock == "wall"
     assert settings.store.startswith("s3://")
     assert settings.log.startswith("s3://")
@@ -67,7 +75,7 @@ def test_pipelines_accept_their_settings(documents: list[Document]) -> None:
     settings = PipelineSettings.from_environment(given)
     sections = (PipelineSettings, ClusterSettings, MonitoringSettings)
     read = {section.variable(name) for section in sections for name in section.model_fields}
-    assert given.keys() - {"DATASET"} - PASSWORD <= read
+    assert given.keys() - {"DATASET"} - BY_OTHERS <= read
     assert settings.cluster.claim in OWNERS_CLAIMS | {""}
     assert settings.monitoring.pushgateway
     host = (urlsplit(settings.cluster.endpoint).hostname or "").split(".")
@@ -115,6 +123,8 @@ def test_configuration_and_accounts_that_pods_name_are_there(documents: list[Doc
         for volume in pod.spec.get("volumes", []):
             if "secret" in volume:
                 assert volume["secret"]["secretName"] in OWNERS_SECRETS
+            if "configMap" in volume:
+                assert volume["configMap"]["name"] in OWNERS_CONFIGS
             if "persistentVolumeClaim" in volume:
                 assert volume["persistentVolumeClaim"]["claimName"] in OWNERS_CLAIMS
     assert configs - read == {"dashboard", "site"}, "Grafana's, and the settings of the overlay"
@@ -166,6 +176,14 @@ def test_addresses_lead_to_ports_of_services(documents: list[Document], every_po
     assert predictor.ports[int(serving["KUBEREC_GRPC_PORT"])] == "grpc"
     for part in ("predictor", "transformer"):
         assert every_pod[f"InferenceService/recommender/{part}"].ports[int(serving["KUBEREC_HTTP_PORT"])] == "http"
+
+
+def test_an_authority_is_read_where_it_is_mounted(documents: list[Document], every_pod: dict[str, Pod]) -> None:
+    for name, pod in every_pod.items():
+        given = variables(documents, pod.containers[0])
+        mounted = [one["mountPath"] for one in pod.containers[0]["volumeMounts"] if one["name"] == "ca-bundle"]
+        for variable in ("AWS_CA_BUNDLE", "KUBEREC_REDIS_CA_FILE"):
+            assert [f"{folder}/ca.crt" for folder in mounted] == ([given[variable]] if variable in given else []), name
 
 
 def test_services_meet_pods_with_their_ports(documents: list[Document]) -> None:

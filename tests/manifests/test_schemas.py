@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import copy
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 import kubernetes_validate
 import pytest
 
+from tests.kit.checkout import ROOT
 from tests.manifests.cluster import Document, namespace_of, of_kind, read
 from tests.manifests.crds import FOLDER, faults
 
@@ -67,6 +69,19 @@ def test_an_unknown_field_of_a_built_in_kind_is_refused(distinct: list[Document]
     damaged["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["limits"] = {}
     with pytest.raises(kubernetes_validate.ValidationError):
         kubernetes_validate.validate(damaged, VERSIONS[0], strict=True)
+
+
+def test_one_version_of_kserve_is_named() -> None:
+    """The package, the page of the manifests, and what the tests know of its controller."""
+    (pinned,) = re.findall(r"^kserve==(\d+\.\d+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    paths = [
+        ROOT / "manifests" / "README.md",
+        *(ROOT / "manifests").rglob("*.yaml"),
+        *Path(__file__).parent.glob("*.py"),
+    ]
+    named = {path.name: set(re.findall(r"KServe \(?(\d+\.\d+)", path.read_text())) for path in paths}
+    assert named["README.md"] == {pinned}
+    assert set().union(*named.values()) == {pinned}
 
 
 @needs_definitions
