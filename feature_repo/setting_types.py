@@ -12,6 +12,7 @@ import fsspec
 from pydantic import AfterValidator
 
 from feature_repo.storage.folder import local_path
+from feature_repo.storage.quoting import unusable_character
 
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 
@@ -61,8 +62,7 @@ def _http_url(text: str) -> str:
 def _place(text: str) -> str:
     folder = local_path(text)
     if folder is not None:
-        _directory(folder)
-        return text
+        return str(_directory(folder)) if text else text
     scheme, _, rest = text.partition("://")
     if scheme not in fsspec.available_protocols() or not rest.strip("/"):
         raise ValueError("write a directory or s3://bucket/folder")
@@ -70,6 +70,9 @@ def _place(text: str) -> str:
 
 
 def _directory(path: Path) -> Path:
+    if (character := unusable_character(path)) is not None:
+        raise ValueError(f"it contains {character}; choose a folder without it")
+    path = path.expanduser()
     try:
         existing = next(folder for folder in (path, *path.absolute().parents) if folder.exists())
     except OSError as error:
@@ -80,9 +83,7 @@ def _directory(path: Path) -> Path:
 
 
 def _optional_directory(text: str) -> str:
-    if text:
-        _directory(Path(text))
-    return text
+    return str(_directory(Path(text))) if text else text
 
 
 BindAddress = Annotated[str, AfterValidator(_bind_address)]

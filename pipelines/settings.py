@@ -15,7 +15,6 @@ from feature_repo.redis_settings import RedisSettings
 from feature_repo.setting_types import Directory, HttpUrl, OptionalDirectory, Place
 from feature_repo.settings import PREFIX, EnvironmentSettings
 from feature_repo.storage.folder import local_path
-from feature_repo.storage.quoting import unusable_character
 from feature_repo.storage.redis_address import RedisAddress
 from inference.bundles.store import BundleStore
 
@@ -97,14 +96,7 @@ class PipelineSettings(RedisSettings):
     @field_validator("build")
     @classmethod
     def _absolute(cls, build: Path) -> Path:
-        return build.expanduser().resolve()
-
-    @field_validator("build", "stores", "logs")
-    @classmethod
-    def _usable_path(cls, path: Path | str) -> Path | str:
-        if (character := unusable_character(path)) is not None:
-            raise ValueError(f"it contains {character}; choose a folder without it")
-        return path
+        return build.resolve()
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
