@@ -201,6 +201,6 @@ def _run(module: str, dataset: Path, build: Path, *options: str) -> str:
     )
     output = done.stdout + done.stderr
     assert done.returncode == 0, output[-6000:]
-    for word in ("Traceback", "Warning"):
+    for word in ("Traceback", "RuntimeWarning"):
         assert word not in output, output[-6000:]
     return output
