@@ -6,11 +6,9 @@
 from __future__ import annotations
 
 from components.ingest.reading.expressions import quoted
-from feature_repo.dataset.contract import REQUIRED_COLUMNS
+from feature_repo.dataset.contract import REQUIRED_COLUMNS, TIMED_TABLES
 from feature_repo.dataset.values import CONTROL_CHARACTERS, number_bounds, text_lengths
 from feature_repo.storage.quoting import literal
-
-TIMED_TABLES = ("interactions", "impressions")
 
 
 def unusable_values(table: str) -> dict[str, str]:

@@ -30,28 +30,28 @@ def join_shares(directory: Path, tables: PreparedTables) -> tuple[JoinShare, ...
         tables: The prepared tables that were cleaned; supplies the configuration and the origin of the rows.
 
     Returns:
-        A share for each join whose both sides have rows. Rows of the served log do not count for impressions, because
-        the servers write their requests and only clients can connect an event with them.
+        A share for each join whose both sides have rows. Of interactions and impressions, only the dataset's own rows
+        count, except for the use of items: clients of the servers must not be able to stop a run.
     """
     quality, num_own = tables.config.quality, tables.description["num_own"]
     with duckdb.connect(config={"threads": 2, "memory_limit": "2GB"}) as connection:
         for table in TABLES:
             connection.execute(f"CREATE VIEW {table} AS FROM {parquet_scan(directory / f'{table}.parquet')}")
+        for view, table in (("acted", "interactions"), ("shown", "impressions")):
+            connection.execute(f"CREATE VIEW {view} AS FROM {table} WHERE row < {num_own[table]}")
         found = [
             _of_ids(connection, "item", "items", quality.minimum_item_match),
             _of_ids(connection, "user", "users", quality.minimum_user_match),
             _item_use(connection, quality.minimum_item_use),
         ]
         if "joined" in tables.description["label_sources"].values():
-            shown = f"(SELECT * FROM impressions WHERE row < {num_own['impressions']})"
-            acted = f"(SELECT * FROM interactions WHERE request_id IS NOT NULL AND row < {num_own['interactions']})"
-            found.append(_impression_match(connection, shown, acted, quality.minimum_impression_match))
+            found.append(_impression_match(connection, quality.minimum_impression_match))
     return tuple(share for share in found if share is not None)
 
 
 def _of_ids(connection: duckdb.DuckDBPyConnection, kind: str, table: str, minimum: float | None) -> JoinShare | None:
     column = f"{kind}_id"
-    query = f"SELECT count(*), count(*) FILTER ({column} IN (SELECT {column} FROM {table})) FROM interactions"
+    query = f"SELECT count(*), count(*) FILTER ({column} IN (SELECT {column} FROM {table})) FROM acted"
     total, matched = connection.execute(query).fetchall()[0]
     if not total or not _number(connection, table):
         return None
@@ -76,18 +76,17 @@ def _item_use(connection: duckdb.DuckDBPyConnection, minimum: float) -> JoinShar
     return JoinShare(name="item_use", words=words, matched=matched, total=total, minimum=minimum)
 
 
-def _impression_match(
-    connection: duckdb.DuckDBPyConnection, shown: str, acted: str, minimum: float | None
-) -> JoinShare | None:
-    total = _number(connection, shown)
-    if not total or not _number(connection, acted):
+def _impression_match(connection: duckdb.DuckDBPyConnection, minimum: float | None) -> JoinShare | None:
+    answers = "(FROM acted WHERE request_id IS NOT NULL)"
+    total = _number(connection, "shown")
+    if not total or not _number(connection, answers):
         return None
-    matched = _number(connection, f"{shown} SEMI JOIN {acted} USING ({JOIN_KEYS})")
+    matched = _number(connection, f"shown SEMI JOIN {answers} answers USING ({JOIN_KEYS})")
     sides = [
         connection.execute(
             f"SELECT concat_ws(' / ', {JOIN_KEYS}) FROM {side} ORDER BY ALL LIMIT {NUM_EXAMPLES}"
         ).fetchall()
-        for side in (acted, shown)
+        for side in (answers, "shown")
     ]
     return JoinShare(
         name="impression_match",
@@ -101,7 +100,7 @@ def _impression_match(
 
 def _unequal_ids(connection: duckdb.DuckDBPyConnection, column: str, table: str) -> tuple[JoinExample, ...]:
     """Ids of interactions and of another table: those that differ only in their spelling, else the first of each."""
-    log, other = (f"(SELECT DISTINCT {column} AS id FROM {name})" for name in ("interactions", table))
+    log, other = (f"(SELECT DISTINCT {column} AS id FROM {name})" for name in ("acted", table))
     alike = connection.execute(
         f"SELECT log.id, other.id FROM {log} log JOIN {other} other "
         f"ON {NORMALISED.format('log.id')} = {NORMALISED.format('other.id')} AND log.id != other.id "
