@@ -23,7 +23,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 export KUBEREC_VALIDATION_PYTHON ?= $(CURDIR)/.venv-validation/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup dataset run serve refresh drift evaluate simulate compile render test test-long lint format clean
+.PHONY: help setup dataset run serve refresh drift evaluate simulate compile images render test test-long lint format clean
 
 help:  ## list the targets
 	@sed -nE 's/^([a-z-]+):[^#]*## (.*)/  make \1	\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 20
@@ -55,6 +55,9 @@ simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large SEED=
 
 compile: setup  ## compile the pipelines for a cluster into build/pipelines/
 	@$(PY) -m pipelines.compile
+
+images: setup  ## build the images with docker or buildah [PUSH=1]
+	@.ci/images
 
 render: setup  ## render the manifests for a cluster into build/manifests/
 	@.ci/render

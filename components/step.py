@@ -12,8 +12,9 @@ from typing import Any
 
 from kfp import dsl
 
-PIPELINE_IMAGE = "kuberec/pipeline:0.1.0"
-VALIDATION_IMAGE = "kuberec/validation:0.1.0"
+# Names without registry and tag: `pipelines/cluster/pods.py` completes them for a cluster.
+PIPELINE_IMAGE = "pipeline"
+VALIDATION_IMAGE = "validation"
 
 
 def step(image: str = PIPELINE_IMAGE) -> Callable[[Callable[..., Any]], Any]:

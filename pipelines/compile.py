@@ -1,6 +1,8 @@
-"""`make compile`: compiles the pipelines to YAML for a cluster.
+"""`make compile`: compiles the pipelines to YAML that a person can upload to Kubeflow Pipelines.
 
 python -m pipelines.compile [--out build/pipelines]
+
+The settings `KUBEREC_IMAGES` and `KUBEREC_KFP_*` decide images, credentials and pods of the steps.
 """
 
 from __future__ import annotations
@@ -8,13 +10,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from kfp import compiler
-
 from feature_repo.command import Command
+from pipelines.cluster.pods import compile_pipeline
 from pipelines.definitions.drift import drift
 from pipelines.definitions.evaluation import leave_one_out, temporal
 from pipelines.definitions.refresh import refresh
 from pipelines.definitions.training import training
+from pipelines.settings import ClusterSettings
 
 PIPELINES = {
     "training": training,
@@ -25,13 +27,13 @@ PIPELINES = {
 }
 
 
-def compile_all(out_dir: Path) -> list[Path]:
+def compile_all(out_dir: Path, settings: ClusterSettings) -> list[Path]:
     """Writes every pipeline to a YAML file and returns the paths."""
     out_dir.mkdir(parents=True, exist_ok=True)
     paths = []
     for name, pipeline in PIPELINES.items():
         path = out_dir / f"{name}.yaml"
-        compiler.Compiler().compile(pipeline, str(path))
+        compile_pipeline(pipeline, path, settings)
         paths.append(path)
     return paths
 
@@ -43,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def work(options: argparse.Namespace) -> None:
     """Writes the files and prints their paths."""
-    for path in compile_all(options.out):
+    for path in compile_all(options.out, ClusterSettings.from_environment()):
         print(path)
 
 

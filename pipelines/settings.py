@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.dataset.split import DAY
@@ -17,6 +18,41 @@ from feature_repo.settings import PREFIX, EnvironmentSettings
 from feature_repo.storage.folder import local_path
 from feature_repo.storage.redis_address import RedisAddress
 from inference.bundles.store import BundleStore
+from pipelines.cluster.placement import node_labels, tolerations
+
+
+def _labels(text: str) -> str:
+    node_labels(text)
+    return text
+
+
+def _taints(text: str) -> str:
+    tolerations(text)
+    return text
+
+
+# A reference with the placeholder of the name, and a tag or a digest: without a tag the newest image would run.
+_IMAGES = re.compile(r"([a-z0-9][\w.:/-]*/)?[\w.-]*\{name\}[\w.-]*:(\{tag\}|\w[\w.-]{0,127})", re.ASCII)
+
+
+class ImageSettings(EnvironmentSettings):
+    """Where the images of servers, jobs and steps are.
+
+    Attributes:
+        images: Reference of an image: {name} stands for serving, predictor, pipeline or validation, and {tag} for the
+            version of the code (`pipelines/cluster/images.py`).
+        image_pull_secret: Secret with the credentials of the registry, in the namespace of the steps; "" for none.
+    """
+
+    images: str = "kuberec/{name}:{tag}"
+    image_pull_secret: str = ""
+
+    @field_validator("images")
+    @classmethod
+    def _reference(cls, images: str) -> str:
+        if not _IMAGES.fullmatch(images):
+            raise ValueError("write it as registry/folder/{name}:{tag}, or with a tag that does not change")
+        return images
 
 
 class ClusterSettings(EnvironmentSettings):
@@ -27,7 +63,17 @@ class ClusterSettings(EnvironmentSettings):
         namespace: Namespace in a multi-user installation; "" for a single-user installation.
         token_file: File with the bearer token, read at each use; "" if the API needs no token.
         secret: Secret with the bucket's credentials, which steps receive as variables; "" for none.
+        redis_secret: Secret with the password of Redis in its key `password`; "" for none.
         volume: Volume claim with the datasets, and the folder where steps find it, as claim:/folder; "" for none.
+        ca_bundle: ConfigMap with the authorities that sign for bucket and Redis, and its key, as name:key; "" for none.
+        run_as: User and group id of steps; 0 if the cluster chooses one, as OpenShift does.
+        memory_factor: Multiplies the memory of every step.
+        timeout_seconds: Longest time of one attempt of a step.
+        node_selector: Labels of the nodes for steps, as label=value,label=value; "" for any node.
+        tolerations: Taints that steps tolerate, as key=value:effect,key:effect; "" for none.
+        gpus: GPUs of the steps that fit towers.
+        gpu_node_selector, gpu_tolerations: The same for these steps, in addition, if `gpus` is not 0.
+        images: Where the images are.
     """
 
     prefix: ClassVar[str] = f"{PREFIX}KFP_"
@@ -36,7 +82,18 @@ class ClusterSettings(EnvironmentSettings):
     namespace: str = ""
     token_file: str = ""
     secret: str = ""
+    redis_secret: str = ""
     volume: str = ""
+    ca_bundle: str = ""
+    run_as: int = Field(default=10001, ge=0)
+    memory_factor: float = Field(default=1.0, ge=0.1, le=1000)
+    timeout_seconds: int = Field(default=21_600, ge=60)
+    node_selector: Annotated[str, AfterValidator(_labels)] = ""
+    tolerations: Annotated[str, AfterValidator(_taints)] = ""
+    gpus: int = Field(default=0, ge=0)
+    gpu_node_selector: Annotated[str, AfterValidator(_labels)] = ""
+    gpu_tolerations: Annotated[str, AfterValidator(_taints)] = "nvidia.com/gpu:NoSchedule"
+    images: ImageSettings = ImageSettings()
 
     @field_validator("volume")
     @classmethod
@@ -45,6 +102,24 @@ class ClusterSettings(EnvironmentSettings):
         if volume and not (claim and folder.startswith("/")):
             raise ValueError("write it as claim:/folder")
         return volume
+
+    @field_validator("ca_bundle")
+    @classmethod
+    def _name_and_key(cls, bundle: str) -> str:
+        name, _, key = bundle.partition(":")
+        if bundle and not (name and key):
+            raise ValueError("write it as name:key")
+        return bundle
+
+    @property
+    def ca_config_map(self) -> str:
+        """The ConfigMap with certificate authorities, "" for none."""
+        return self.ca_bundle.partition(":")[0]
+
+    @property
+    def ca_file(self) -> str:
+        """The key of the ConfigMap, which is the name of the mounted file."""
+        return self.ca_bundle.partition(":")[2]
 
     @property
     def claim(self) -> str:

@@ -17,6 +17,7 @@ from feature_repo.dataset.place import absolute, dataset_place, load_config
 from feature_repo.errors import SettingsError
 from inference.bundles.store import BundleStore
 from pipelines.cluster.client import Cluster, ClusterRun
+from pipelines.cluster.images import image_names
 from pipelines.definitions.drift import drift
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.definitions.refresh import refresh
@@ -105,7 +106,8 @@ def _drift(job: Job) -> dict[str, object]:
     changed = job.parameters.model_dump(exclude_defaults=True)
     return {
         "dataset": absolute(job.dataset),
-        "variables": job.settings.variables(),
+        # The step that answers submits a training from a pod, which cannot fill in the tag of the images.
+        "variables": {**job.settings.variables(), "KUBEREC_IMAGES": image_names(job.settings.cluster.images.images)},
         "parameters": [f"{name}={value}" for name, value in changed.items()],
     }
 

@@ -1,5 +1,5 @@
 # The image of the pipeline steps and of the submitting jobs. Kubeflow Pipelines provides the command of a step.
-#   docker build -f manifests/images/pipeline.Dockerfile -t kuberec/pipeline:0.1.0 .
+#   make images
 FROM python:3.11.14-slim-bookworm AS packages
 # Installs torch for CPUs; for GPUs use the index of another build.
 ARG UV_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu

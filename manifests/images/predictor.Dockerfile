@@ -1,5 +1,5 @@
 # The predictor: serves the rankers of bundles over gRPC.
-#   docker build -f manifests/images/predictor.Dockerfile -t kuberec/predictor:0.1.0 .
+#   make images
 FROM python:3.11.14-slim-bookworm AS packages
 ARG UV_DEFAULT_INDEX
 WORKDIR /build

@@ -1,5 +1,5 @@
 # The transformer: its extra contains neither torch nor kfp nor LightGBM.
-#   docker build -f manifests/images/serving.Dockerfile -t kuberec/serving:0.1.0 .
+#   make images
 FROM python:3.11.14-slim-bookworm AS packages
 ARG UV_DEFAULT_INDEX
 WORKDIR /build

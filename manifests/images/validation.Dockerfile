@@ -1,7 +1,12 @@
 # The TFDV step: installs the compiled list of components/validation/ without dependency resolution.
-#   docker build -f manifests/images/validation.Dockerfile -t kuberec/validation:0.1.0 .
+#   make images
 FROM python:3.11.14-slim-bookworm AS packages
 ARG UV_DEFAULT_INDEX
+# crcmod and pyfarmhash exist only as sources.
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends g++ \
+    && rm -rf /var/lib/apt/lists/*
 WORKDIR /build
 COPY constraints.txt components/validation/requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \

@@ -19,14 +19,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from kfp import Client, compiler
+from kfp import Client
 from kfp.dsl.graph_component import GraphComponent
 from kfp_server_api import ApiException
 from urllib3 import Timeout
 from urllib3.exceptions import HTTPError
 
 from feature_repo.errors import ClusterError, SettingsError
-from pipelines.cluster.pods import furnish
+from pipelines.cluster.pods import compile_pipeline
 from pipelines.settings import ClusterSettings
 
 CONNECT_SECONDS = 10.0
@@ -91,8 +91,7 @@ class Cluster:
         """
         with self._translated_errors(), tempfile.TemporaryDirectory(prefix="kuberec-compiled-") as scratch:
             path = Path(scratch) / "pipeline.yaml"
-            compiler.Compiler().compile(pipeline, str(path))
-            furnish(path, self._settings)
+            compile_pipeline(pipeline, path, self._settings)
             made = self._client.create_run_from_pipeline_package(
                 str(path),
                 arguments=dict(arguments),

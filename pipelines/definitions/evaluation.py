@@ -8,7 +8,7 @@ from components.evaluation.component import evaluate_op, leave_one_out_op, publi
 from components.features.component import build_feature_snapshots
 from components.ingest.component import ingest_dataset
 from components.validation.component import check_rows_op
-from pipelines.definitions.fitting import fit, sized
+from pipelines.definitions.fitting import fit, light, sized
 
 RANKER_ROWS = 1_000_000
 
@@ -38,7 +38,8 @@ def _measure(tables: Any, cutoff: str, code_version: Any, report_dir: Any, recip
         code_version=code_version,
     )
     evaluated = sized(evaluation, memory="4G")
-    publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir).set_caching_options(False)
+    publish = publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir)
+    light(publish).set_caching_options(False)
 
 
 @dsl.pipeline(name="kuberec-evaluation-temporal", description="Figures of the temporal protocol.")

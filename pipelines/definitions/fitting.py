@@ -70,9 +70,25 @@ def fit(
     )
 
 
-def sized(task: dsl.PipelineTask, *, memory: str, cpu: str = "2") -> dsl.PipelineTask:
-    """Sets the resource requests and environment of a task; the memory limit is twice the request."""
-    task.set_cpu_request(cpu).set_memory_request(memory).set_memory_limit(f"{2 * int(memory[:-1])}G")
-    for name, value in STEP_ENVIRONMENT.items():
+def sized(task: dsl.PipelineTask, *, memory: str, cpu: int = 2) -> dsl.PipelineTask:
+    """Sets resources, environment and attempts of a task that works; it must be safe to run twice.
+
+    The limits are twice the requests. Libraries start `cpu` threads: they would count the cores of the node, and the
+    limit would slow too many threads down.
+    """
+    _limited(task, int(memory[:-1]), memory[-1], cpu_request=str(cpu), cpu_limit=str(2 * cpu))
+    for name, value in {**STEP_ENVIRONMENT, "OMP_NUM_THREADS": str(cpu)}.items():
         task.set_env_variable(name, value)
-    return task
+    # A lost node or an unreachable bucket must not end a run of hours.
+    return task.set_retry(num_retries=2, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration="600s")
+
+
+def light(task: dsl.PipelineTask) -> dsl.PipelineTask:
+    """Sets resources of a gate, which reads a report; its refusal is final, so it has one attempt."""
+    _limited(task, 512, "M", cpu_request="250m", cpu_limit="1")
+    return task.set_env_variable("OMP_NUM_THREADS", "1")
+
+
+def _limited(task: dsl.PipelineTask, amount: int, unit: str, *, cpu_request: str, cpu_limit: str) -> None:
+    task.set_cpu_request(cpu_request).set_cpu_limit(cpu_limit)
+    task.set_memory_request(f"{amount}{unit}").set_memory_limit(f"{2 * amount}{unit}")

@@ -8,7 +8,7 @@ from kfp import dsl
 from components.features.component import refresh_features_op
 from components.ingest.component import ingest_dataset
 from components.validation.component import check_rows_op, require_quality_op
-from pipelines.definitions.fitting import sized
+from pipelines.definitions.fitting import light, sized
 
 NAME = "kuberec-refresh"
 
@@ -50,5 +50,5 @@ def refresh(
         tables=checked.outputs["clean"], store=store, redis=redis, code_version=code_version, report_dir=report_dir,
         read_at=read_at,
     )  # fmt: skip
-    for task in (ingested, checked, quality, sized(refreshed, memory="4G").after(quality)):
+    for task in (ingested, checked, light(quality), sized(refreshed, memory="4G").after(quality)):
         task.set_caching_options(False)

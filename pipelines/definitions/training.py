@@ -15,7 +15,7 @@ from components.ingest.component import ingest_dataset
 from components.release.component import reference_op, refuse_op, release_op
 from components.retrieval.component import fit_towers_op
 from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
-from pipelines.definitions.fitting import fit, sized
+from pipelines.definitions.fitting import fit, light, sized
 
 NAME = "kuberec-training"
 
@@ -94,7 +94,7 @@ def training(
     )  # fmt: skip
     evaluated = sized(evaluation, memory="4G")
     publish = publish_report_op(evaluation=evaluated.outputs["evaluation"], report_dir=report_dir)
-    _never_cached(quality, schema, publish)
+    _never_cached(light(quality), light(schema), light(publish))
 
     def release(towers: Any, *, refitted: bool) -> None:
         cutoff = sized(
@@ -118,4 +118,4 @@ def training(
         with dsl.Else(name="measured"):
             release(fitted.towers, refitted=False)
     with dsl.Else(name="refused"):
-        _never_cached(refuse_op(evaluation=evaluated.outputs["evaluation"]).after(publish))
+        _never_cached(light(refuse_op(evaluation=evaluated.outputs["evaluation"])).after(publish))

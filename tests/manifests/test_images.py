@@ -10,7 +10,12 @@ import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
+from pipelines.cluster.images import image_names
+from pipelines.cluster.pods import compile_pipeline
+from pipelines.definitions.training import training
+from pipelines.settings import ClusterSettings
 from tests.kit.checkout import ROOT
 from tests.manifests.cluster import Document, of_kind, pods
 from tests.manifests.dockerfiles import IMAGES, Image, images
@@ -31,11 +36,16 @@ def image(request: pytest.FixtureRequest) -> Image:
     return images()[request.param]
 
 
-def test_there_are_the_images_that_pods_and_steps_name(documents: list[Document]) -> None:
+def test_there_are_the_images_that_pods_and_steps_name(documents: list[Document], tmp_path: Path) -> None:
+    template = image_names("kuberec/{name}:{tag}")
+    assert template.startswith(f"kuberec/{{name}}:{PROJECT['version']}-")
     named = {one["image"] for pod in pods(documents) for one in pod.containers if one["image"].startswith("kuberec/")}
-    steps = "\n".join(path.read_text() for path in (ROOT / "components").rglob("*.py"))
-    named |= set(re.findall(r'"(kuberec/[a-z]+:[0-9.]+)"', steps))
-    assert named == {f"kuberec/{name}:{PROJECT['version']}" for name in images()}
+    compile_pipeline(training, tmp_path / "training.yaml", ClusterSettings())
+    executors = next(yaml.safe_load_all((tmp_path / "training.yaml").read_text()))["deploymentSpec"]["executors"]
+    named |= {one["container"]["image"] for one in executors.values()}
+    assert named == {template.replace("{name}", name) for name in images()}
+    (settings,) = [one["data"] for one in of_kind(documents, "ConfigMap") if "KUBEREC_IMAGES" in one["data"]]
+    assert settings["KUBEREC_IMAGES"] == template
 
 
 def test_hadolint_finds_nothing() -> None:
@@ -86,20 +96,23 @@ def test_the_transformer_starts_with_the_arguments_that_kserve_adds(serving_pyth
 
 
 @pytest.mark.long
-@pytest.mark.parametrize("name", ["serving", "predictor", "pipeline"])
+@pytest.mark.parametrize("name", sorted(EXTRAS))
 def test_the_entry_point_runs_on_the_packages_of_the_image_alone(name: str, tmp_path: Path) -> None:
     image = images()[name]
     for source in image.packages:
         shutil.copytree(ROOT / source, tmp_path / "kuberec" / source)
     uv = Path(sys.executable).with_name("uv")
-    extras = [word for extra in image.extras for word in ("--extra", extra)]
     subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, tmp_path / "venv"], check=True)
     python = tmp_path / "venv" / "bin" / "python"
     install: list[str | Path] = [uv, "pip", "install", "--quiet", "--python", python]
-    install += ["-c", "constraints.txt", "-r", "pyproject.toml", *extras]
+    if name == "validation":
+        install += ["--no-deps", "-r", "components/validation/requirements.txt"]
+    else:
+        install += ["-c", "constraints.txt", "-r", "pyproject.toml"]
+        install += [word for extra in image.extras for word in ("--extra", extra)]
     subprocess.run(install, cwd=ROOT, check=True, timeout=1200)
     done = _run(python, image.command, [], tmp_path / "kuberec")
-    if name == "pipeline":
+    if name in ("pipeline", "validation"):
         assert done.returncode == 0, done.stderr
     else:
         assert done.stderr.strip() == "error: KUBEREC_STORE is not set, and it has no default: set it."

@@ -10,7 +10,7 @@ import pytest
 from inference.settings import ServingSettings
 from inference.transformer import API_PATH
 from monitoring.rules import PREDICTOR, REDIS_JOB, TRANSFORMER
-from pipelines.settings import ClusterSettings, MonitoringSettings, PipelineSettings
+from pipelines.settings import ClusterSettings, ImageSettings, MonitoringSettings, PipelineSettings
 from pipelines.submit import SUBMISSIONS
 from tests.manifests.cluster import (
     Document,
@@ -25,17 +25,10 @@ from tests.manifests.cluster import (
     variables,
 )
 
-OWNERS_SECRETS, OWNERS_CLAIMS = {"bucket", "redis"}, {"datasets"}  # made by hand: README says how
+OWNERS_SECRETS, OWNERS_CLAIMS = {"bucket", "redis", "registry"}, {"datasets"}  # made by hand: README says how
 PROFILES_ACCOUNT = "default-editor"
 OWNERS_CONFIGS = {"ca-bundle"}
-# Read by the clients of Redis and of the bucket, and by what prepares the pods of steps.
-BY_OTHERS = {
-    "AWS_CA_BUNDLE",
-    "KUBEREC_REDIS_PASSWORD_FILE",
-    "KUBEREC_REDIS_CA_FILE",
-    "KUBEREC_KFP_REDIS_SECRET",
-    "KUBEREC_KFP_CA_BUNDLE",
-}
+BY_OTHERS = {"AWS_CA_BUNDLE"}  # read by the client of the bucket
 
 
 @pytest.fixture
@@ -73,9 +66,10 @@ def test_the_servers_accept_their_settings(documents: list[Document]) -> None:
 def test_pipelines_accept_their_settings(documents: list[Document]) -> None:
     given = _pipelines(documents)
     settings = PipelineSettings.from_environment(given)
-    sections = (PipelineSettings, ClusterSettings, MonitoringSettings)
+    sections = (PipelineSettings, ClusterSettings, ImageSettings, MonitoringSettings)
     read = {section.variable(name) for section in sections for name in section.model_fields}
     assert given.keys() - {"DATASET"} - BY_OTHERS <= read
+    assert settings.cluster.images.image_pull_secret in OWNERS_SECRETS
     assert settings.cluster.claim in OWNERS_CLAIMS | {""}
     assert settings.monitoring.pushgateway
     host = (urlsplit(settings.cluster.endpoint).hostname or "").split(".")
@@ -109,6 +103,8 @@ def test_configuration_and_accounts_that_pods_name_are_there(documents: list[Doc
     if of_kind(documents, "PodDefault"):
         accounts.add(PROFILES_ACCOUNT)
     read = set()
+    for account in of_kind(documents, "ServiceAccount"):
+        assert {one["name"] for one in account.get("imagePullSecrets", [])} <= OWNERS_SECRETS
     for pod in pods(documents):
         assert pod.spec["serviceAccountName"] in accounts
         for container in pod.containers:

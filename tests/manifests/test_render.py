@@ -30,6 +30,19 @@ def test_the_same_every_time_and_over_what_was_there(rendered: Path, tmp_path: P
     }
 
 
+def test_every_name_of_our_images_is_the_setting(tmp_path: Path) -> None:
+    environment = {**os.environ, "KUBEREC_IMAGES": "registry.example.com:5000/shop/kuberec-{name}:mine"}
+    subprocess.run([ROOT / ".ci" / "render", tmp_path], check=True, capture_output=True, env=environment, timeout=300)
+    documents = read(tmp_path / "cluster.yaml")
+    ours = [one["image"] for pod in pods(documents) for one in pod.containers if "kuberec" in one["image"]]
+    assert len(ours) == 5
+    assert set(ours) == {
+        f"registry.example.com:5000/shop/kuberec-{n}:mine" for n in ("serving", "predictor", "pipeline")
+    }
+    (settings,) = [one["data"] for one in of_kind(documents, "ConfigMap") if "KUBEREC_IMAGES" in one["data"]]
+    assert settings["KUBEREC_IMAGES"] == environment["KUBEREC_IMAGES"]
+
+
 def test_a_machine_without_kustomize_is_told_so(tmp_path: Path) -> None:
     for name in ("kustomize", "kubectl", "npm"):
         (tmp_path / name).write_text("#!/bin/sh\nexit 127\n")

@@ -13,6 +13,7 @@ from kfp import components
 from pipelines.compile import PIPELINES, compile_all
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.retraining.launcher import GATES
+from pipelines.settings import ClusterSettings
 
 UNCACHED = {"require-quality-op", "require-schema-op", "publish-report-op", "release-op", "refuse-op"}
 KEYS = {"fingerprint", "code_version"}
@@ -20,7 +21,7 @@ KEYS = {"fingerprint", "code_version"}
 
 @pytest.fixture(scope="module")
 def compiled(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Path]:
-    return {path.stem: path for path in compile_all(tmp_path_factory.mktemp("pipelines") / "new")}
+    return {path.stem: path for path in compile_all(tmp_path_factory.mktemp("pipelines") / "new", ClusterSettings())}
 
 
 def tasks(spec: Mapping[str, Any]) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -120,15 +121,11 @@ def _conditions(
 
 
 def test_steps_ask_for_what_they_need(compiled: Mapping[str, Path]) -> None:
-    light = ("require-", "publish-", "refuse-")
     for path in compiled.values():
         for label, executor in read(path)["deploymentSpec"]["executors"].items():
-            asked = executor["container"].get("resources", {})
-            if label.removeprefix("exec-").startswith(light):
-                continue
-            assert asked.get("resourceMemoryRequest"), label
-            assert asked.get("resourceMemoryLimit"), label
-            assert asked.get("resourceCpuRequest"), label
+            asked = executor["container"]["resources"]
+            for name in ("MemoryRequest", "MemoryLimit", "CpuRequest", "CpuLimit"):
+                assert asked[f"resource{name}"], label
 
 
 def test_heavy_steps_let_waiting_threads_sleep(compiled: Mapping[str, Path]) -> None:

@@ -11,6 +11,8 @@ from feature_repo.storage.files import list_files
 from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundles.bundle import Bundle
 from inference.bundles.store import BundleStore
+from pipelines.cluster.images import image_names
+from pipelines.settings import PipelineSettings
 from pipelines.submit import main
 from tests.kit.bundle_factory import make_bundle
 from tests.kit.ports import free_port
@@ -36,6 +38,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KfpServe
             "KUBEREC_VALIDATION_PYTHON": "/nowhere/python",  # the steps run in the images of the cluster
             "KUBEREC_REDIS": "redis:6379",
             "KUBEREC_PUSHGATEWAY": "http://pushgateway:9091",
+            "KUBEREC_KFP_TOLERATIONS": "batch=yes:NoSchedule",
         }
         for name, value in settings.items():
             monkeypatch.setenv(name, value)
@@ -76,7 +79,7 @@ def test_a_training(server: KfpServer, dataset: Path, capsys: pytest.CaptureFixt
     main(["training", "--dataset", str(dataset), "gate=warn", "seed=3"])
     (run,) = server.runs
     assert run["display_name"].startswith(f"{NAME}-training-2")
-    assert run["pipeline_spec"]["pipelineInfo"]["name"] == "kuberec-training"
+    assert run["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "kuberec-training"
     arguments = run["runtime_config"]["parameters"]
     assert arguments["dataset"] == str(dataset)
     assert (arguments["gate"], arguments["seed"], arguments["cause"]) == ("warn", 3, "")
@@ -90,13 +93,24 @@ def test_a_drift_job_brings_its_settings_along(server: KfpServer, dataset: Path)
     main(["drift", "--dataset", str(dataset), "gate=warn"])
     arguments = server.runs[0]["runtime_config"]["parameters"]
     assert arguments["parameters"] == ["gate=warn"]
-    assert arguments["variables"] == {
-        "KUBEREC_REDIS": "redis:6379",
-        "KUBEREC_KFP_ENDPOINT": server.url,
-        "KUBEREC_COOLDOWN_SECONDS": "86400",
-        "KUBEREC_LEASE_SECONDS": "120",
-        "KUBEREC_PUSHGATEWAY": "http://pushgateway:9091",
-    }
+    variables = arguments["variables"]
+    assert (
+        variables.items()
+        >= {
+            "KUBEREC_REDIS": "redis:6379",
+            "KUBEREC_KFP_ENDPOINT": server.url,
+            "KUBEREC_KFP_TOLERATIONS": "batch=yes:NoSchedule",
+            "KUBEREC_COOLDOWN_SECONDS": "86400",
+            "KUBEREC_LEASE_SECONDS": "120",
+            "KUBEREC_PUSHGATEWAY": "http://pushgateway:9091",
+        }.items()
+    )
+    # The step that answers drift submits a training with the images and pods of this job.
+    there = PipelineSettings.from_environment({**variables, "KUBEREC_VALIDATION_PYTHON": "/nowhere/python"}).cluster
+    here = PipelineSettings.from_environment().cluster
+    names = image_names(here.images.images)
+    assert "{tag}" not in names
+    assert there == here.model_copy(update={"images": here.images.model_copy(update={"images": names})})
 
 
 @pytest.mark.usefixtures("released")

@@ -15,7 +15,7 @@ from tests.kit.ports import free_port
 from tests.pipelines.kfp_server import KfpServer
 
 
-@dsl.component(base_image="python:3.11", install_kfp_package=False)
+@dsl.component(base_image="pipeline", install_kfp_package=False)
 def greet_op(name: str) -> None:
     """Greets."""
     print("hello", name)
@@ -36,7 +36,7 @@ def test_a_run_is_submitted_and_found_by_its_name(server: KfpServer) -> None:
     first = server.runs[0]
     assert first["display_name"] == "one"
     assert first["runtime_config"]["parameters"] == {"name": "world"}
-    assert first["pipeline_spec"]["pipelineInfo"]["name"] == "greet"
+    assert first["pipeline_spec"]["pipeline_spec"]["pipelineInfo"]["name"] == "greet"
     assert cluster.find("one") == made
     assert made.state == "running"
 
