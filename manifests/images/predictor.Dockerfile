@@ -9,6 +9,9 @@ RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv
     && uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python -c constraints.txt \
        -r pyproject.toml --extra predictor \
     && uv pip check --python /opt/venv/bin/python
+# pillow comes with KServe; no process of this image imports them, nor tests and headers.
+RUN uv pip uninstall --python /opt/venv/bin/python pillow \
+    && find /opt/venv/lib -type d \( -name tests -o -name include \) -prune -exec rm -rf {} +
 
 FROM python:3.11.14-slim-bookworm
 LABEL org.opencontainers.image.title="kuberec predictor" \

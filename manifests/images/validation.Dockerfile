@@ -12,6 +12,9 @@ COPY constraints.txt components/validation/requirements.txt ./
 RUN pip install --no-cache-dir --disable-pip-version-check -c constraints.txt uv \
     && uv venv --python /usr/local/bin/python3.11 /opt/venv \
     && uv pip install --no-cache --compile-bytecode --python /opt/venv/bin/python --no-deps -r requirements.txt
+# libclang comes with TensorFlow, aiplatform with Beam; no process of this image imports them, nor tests and headers.
+RUN uv pip uninstall --python /opt/venv/bin/python libclang google-cloud-aiplatform \
+    && find /opt/venv/lib -type d \( -name tests -o -name include \) -prune -exec rm -rf {} +
 
 FROM python:3.11.14-slim-bookworm
 LABEL org.opencontainers.image.title="kuberec data validation" \
