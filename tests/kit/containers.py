@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -70,7 +71,7 @@ def command_line(
     binds = [word for place, folder in volumes.items() for word in (str(folder), place)]
     variables = [f"{name}={value}" for name, value in {"PATH": BASE_PATH, **environment}.items()]
     enter = _ENTER.replace("$USER_ID", USER)
-    inside = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c", enter, str(root), *binds, "--"]
+    inside = ["unshare", "--mount", "--pid", "--fork", "sh", "-c", enter, str(root), *binds, "--"]
     return [*inside, *variables, "sh", "-c", 'cd /tmp && exec "$@"', "sh", *command]
 
 
@@ -79,6 +80,17 @@ def volume(folder: Path) -> Path:
     folder.mkdir(parents=True)
     folder.chmod(0o777)
     return folder
+
+
+def stop(process: subprocess.Popen[bytes]) -> None:
+    """Ends a process that `command_line` started.
+
+    The signal goes to the first process of the container: unshare ignores SIGTERM, and a change of the user clears the
+    signal that `--kill-child` asks for.
+    """
+    for child in Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split():
+        os.kill(int(child), signal.SIGKILL)
+    process.wait(timeout=30)
 
 
 def _buildah(*words: str) -> str:

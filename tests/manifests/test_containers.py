@@ -161,8 +161,7 @@ def _server(built: Built, name: str, settings: Mapping[str, str], port: int, fol
             time.sleep(0.5)
         yield
     finally:
-        process.kill()  # unshare ignores SIGTERM while it waits; its child ends with it
-        process.wait(timeout=30)
+        containers.stop(process)
 
 
 def _answers(address: str) -> bool:
