@@ -73,15 +73,15 @@ def test_an_unknown_field_of_a_built_in_kind_is_refused(distinct: list[Document]
 
 
 def test_one_version_of_kserve_is_named() -> None:
-    """The package, the page of the manifests, and what the tests know of its controller."""
+    """The package, the pages for people, and what the tests know of its controller."""
     (pinned,) = re.findall(r"^kserve==(\d+\.\d+)", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     paths = [
         ROOT / "manifests" / "README.md",
         *(ROOT / "manifests").rglob("*.yaml"),
         *Path(__file__).parent.glob("*.py"),
     ]
-    named = {path.name: set(re.findall(r"KServe \(?(\d+\.\d+)", path.read_text())) for path in paths}
-    assert named["README.md"] == {pinned}
+    named = {path: set(re.findall(r"KServe \(?(\d+\.\d+)", path.read_text())) for path in (ROOT / "README.md", *paths)}
+    assert named[ROOT / "README.md"] == named[paths[0]] == {pinned}
     assert set().union(*named.values()) == {pinned}
 
 
