@@ -16,11 +16,12 @@ import duckdb
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
-from components.ingest.usability import unusable_values
+from components.ingest.usability import unusable_text, unusable_values
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import REQUIRED_COLUMNS, TABLES
 from feature_repo.dataset.split import clean_span, make_split
 from feature_repo.dataset.tables import DESCRIPTION_FILE
+from feature_repo.dataset.values import CONTEXT_LENGTH
 from feature_repo.errors import DatasetError
 from feature_repo.storage.files import write_json
 from feature_repo.storage.quoting import literal, parquet_scan
@@ -170,7 +171,7 @@ def _span(
 def _check_objectives(connection: duckdb.DuckDBPyConnection, config: DatasetConfig, first: float, last: float) -> None:
     span = f"epoch_us(timestamp) BETWEEN {round(first * 1e6)} AND {round(last * 1e6)}"
     clean = f"FROM interactions WHERE {_usable_interaction(config)} AND {span}"
-    if _number(connection, f"SELECT count(*) {clean} AND grade > 0"):
+    if _number(connection, f"SELECT count(*) FROM (SELECT 1 {clean} AND grade > 0 LIMIT 1)"):
         return
     common = f"SELECT event_type {clean} GROUP BY event_type ORDER BY count(*) DESC, event_type LIMIT 5"
     found = ", ".join(str(kind) for (kind,) in connection.execute(common).fetchall())
@@ -182,10 +183,11 @@ def _check_objectives(connection: duckdb.DuckDBPyConnection, config: DatasetConf
 
 
 def _context_types(connection: duckdb.DuckDBPyConnection, config: DatasetConfig) -> dict[str, int]:
-    """Event types of grade 0 that dataset.toml does not mention -> number of rows, most frequent type first."""
+    """Usable event types of grade 0 that dataset.toml does not mention -> number of rows, most frequent type first."""
     allowed = config.events.allowed or ()
+    usable = f"NOT {unusable_text('event_type', CONTEXT_LENGTH)}"
     rows = connection.execute(
-        "SELECT event_type, count(*) FROM interactions WHERE grade = 0 AND event_type IS NOT NULL "
+        f"SELECT event_type, count(*) FROM interactions WHERE grade = 0 AND {usable} "
         "GROUP BY event_type ORDER BY count(*) DESC, event_type LIMIT 100"
     ).fetchall()
     return {kind: int(count) for kind, count in rows if kind not in allowed}

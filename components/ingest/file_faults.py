@@ -38,11 +38,23 @@ def _damage(source: TableSource, error: duckdb.Error) -> FileFault | None:
         for file in group.files:
             try:
                 with open_parquet(file.path) as parquet:
-                    for _ in parquet.iter_batches(columns=list(group.columns)):
-                        pass
+                    for batch in parquet.iter_batches(columns=list(group.columns)):
+                        for name, column in zip(batch.schema.names, batch.columns, strict=True):
+                            if not _is_text(column):
+                                words = f"column '{name}' holds text that is not UTF-8: export the file again in UTF-8"
+                                return FileFault(file.path, f"{file.path} cannot be read: {words}.")
             except (pa.ArrowException, OSError):
                 return FileFault(file.path, f"{file.path} cannot be read: {one_line(error)}.")
     return None
+
+
+def _is_text(column: pa.Array) -> bool:
+    """Whether every text of a column is UTF-8, which pyarrow does not check while it reads, unlike DuckDB."""
+    try:
+        column.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _far_time(source: TableSource) -> FileFault | None:

@@ -28,7 +28,7 @@ from components.ingest.sources import (
     parts_digest,
     read_source,
 )
-from components.ingest.times import read_unit, time_warnings
+from components.ingest.times import time_warnings
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import TABLES
 from feature_repo.dataset.tables import DESCRIPTION_FILE
@@ -80,7 +80,7 @@ def ingest(
                 damaged.append(error.part)
     for kind, count in description["context_event_types"].items():
         fate = "is kept as context" if config.events.allowed is None else "is not in events.allowed"
-        say(f"event type '{kind}' ({count} rows) fulfils no objective and {fate}")
+        say(f"event type {kind!r} ({count} rows) fulfils no objective and {fate}")
     return description
 
 
@@ -106,7 +106,7 @@ def _ingest(
         files = [file for source in sources.values() for group in source.served for file in group.files]
         fingerprint += parts_digest({str(file.name): file.path.stat().st_size for file in files})
     labels, num_repeated = _prepare_all(sources, config, staging)
-    warnings = time_warnings(staging, {table: read_unit(source, config) for table, source in sources.items()}, now)
+    warnings = time_warnings(staging, sources, config, now)
     for warning in warnings:
         say(f"warning: {warning}")
     origin = Origin(

@@ -17,6 +17,7 @@ from feature_repo.dataset.contract import CONTRACT_COLUMNS, REQUIRED_COLUMNS
 from feature_repo.progress import say
 
 NUM_NAMED = 3
+RESERVED_SOURCE_COLUMNS = ("filename", "file_row_number", "file_index")  # names that DuckDB adds to the rows of a file
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +33,12 @@ def fault_of(table: str, schema: pa.Schema) -> str:
     for name in REQUIRED_COLUMNS[table]:
         if name not in schema.names:
             return f"it has no column '{name}'"
+    plain = [name.lower() for name in schema.names]  # DuckDB does not distinguish upper and lower case
+    for name in RESERVED_SOURCE_COLUMNS:
+        if name in plain:
+            return f"it has a column '{name}', a reserved name"
     for name, reading in CONTRACT_COLUMNS[table].items():
-        if schema.names.count(name) > 1:
+        if plain.count(name) > 1:
             return f"it has several columns '{name}'"
         if name in schema.names and read_column(name, schema.field(name).type, reading) is None:
             return f"its column '{name}' is of type {schema.field(name).type}, not {EXPECTED[reading]}"

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from components.ingest.layout.entries import SUFFIX, begins_as_parquet, format_in_words, is_hidden
 from components.ingest.layout.listing import TableFile, find_files
-from components.ingest.served_parts import LeftOut, fault_of, report_left_out
+from components.ingest.served_parts import RESERVED_SOURCE_COLUMNS, LeftOut, fault_of, report_left_out
 from feature_repo.dataset.config import CONFIG_FILE
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.errors import DatasetError
@@ -31,7 +31,6 @@ from feature_repo.storage.folder import local_path, open_folder
 HIVE_NULL = "__HIVE_DEFAULT_PARTITION__"
 SERVED_TABLES = ("interactions", "impressions")  # tables that servers log
 FOOTER_THREADS = 4
-RESERVED_SOURCE_COLUMNS = ("filename", "file_row_number", "file_index")
 
 
 @dataclass(frozen=True)

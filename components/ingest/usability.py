@@ -11,14 +11,18 @@ from feature_repo.dataset.values import CONTROL_CHARACTERS, number_bounds, text_
 from feature_repo.storage.quoting import literal
 
 
+def unusable_text(column: str, most: int) -> str:
+    """SQL condition of an id or context value that no part can use; null for a null value."""
+    name = quoted(column)
+    return f"(length({name}) > {most} OR regexp_matches({name}, {literal(CONTROL_CHARACTERS)}))"
+
+
 def unusable_values(table: str) -> dict[str, str]:
     """The fault in words -> SQL condition, null for a null value; without missing values and unknown event types."""
     faults = {}
     for column, most in text_lengths(table).items():
         if column in REQUIRED_COLUMNS[table]:
-            name = quoted(column)
-            bad = f"length({name}) > {most} OR regexp_matches({name}, {literal(CONTROL_CHARACTERS)})"
-            faults[f"{column} has over {most} characters or a control character"] = f"({bad})"
+            faults[f"{column} has over {most} characters or a control character"] = unusable_text(column, most)
     for column, bounds in number_bounds(table).items() if table in TIMED_TABLES else ():
         name = quoted(column)
         if bounds.least == 0:

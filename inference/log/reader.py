@@ -199,6 +199,8 @@ def _part(path: Path, columns: Sequence[str] | None, schema: pa.Schema, unreadab
             present = file.schema_arrow.names
             if "timestamp" not in present:
                 raise pa.ArrowInvalid("it has no column timestamp")
+            if len(set(present)) < len(present):
+                raise pa.ArrowInvalid("it has several columns of a name")
             wanted = None if columns is None else [name for name in columns if name in present]
             return conformed(file.read(wanted), schema)
     except (OSError, pa.ArrowException) as error:

@@ -36,7 +36,7 @@ SQL_TYPES = {
 }
 # Way of reading -> source types that can be read, in words.
 EXPECTED = {
-    "id": "text or whole numbers",
+    "id": "text or whole numbers (as floats at most 2**53)",
     "text": "text, numbers, true/false or lists of them",
     "text!": "text",
     "regions": "text or lists of text",
@@ -45,7 +45,7 @@ EXPECTED = {
     "number": "numbers",
     "propensity": "numbers",
     "flag": "true/false or 0/1",
-    "position": "whole numbers",
+    "position": "whole numbers below 2**31",
     "label": "0/1 or true/false",
 }
 

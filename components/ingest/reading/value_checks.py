@@ -25,7 +25,9 @@ class Check:
 
 
 def check_values(connection: duckdb.DuckDBPyConnection, relation: str, place: str, checks: Sequence[Check]) -> None:
-    """Reports values that are read as missing, in one scan of the rows.
+    """Reports values that are read as missing.
+
+    One scan counts the values; only a value that is found costs another scan, which shows the first of its kind.
 
     Args:
         connection: From `connect`.
@@ -36,26 +38,24 @@ def check_values(connection: duckdb.DuckDBPyConnection, relation: str, place: st
     Raises:
         DatasetError: A value cannot be read; the first of the first such column is named.
     """
-    if not checks:
+    searches = [
+        (check, condition, is_bad)
+        for check in checks
+        for condition, is_bad in ((check.expression.bad, True), (check.expression.missing, False))
+        if condition is not None
+    ]
+    if not searches:
         return
-    conditions = [condition for check in checks for condition in (check.expression.bad, check.expression.missing)]
-    sources = [check.expression.source for check in checks for _ in range(2)]
-    picks = ", ".join(
-        f"count(*) FILTER ({condition or 'false'}), arg_min([source.filename, CAST(source.file_row_number AS VARCHAR), "
-        f"TRY(CAST({value} AS VARCHAR))], {place}) FILTER ({condition or 'false'})"
-        for condition, value in zip(conditions, sources, strict=True)
-    )
-    found = connection.execute(f"SELECT {picks} FROM {relation}").fetchone() or ()
-    for check, bad, number, missing in zip(checks, found[1::4], found[2::4], found[3::4], strict=True):
-        if bad is not None:
-            file, row, value = bad
-            raise DatasetError(
-                f"{file}: column '{check.column}' holds {value} in row {row} (counted from 0); "
-                f"it must hold {check.expected}."
-            )
-        if missing is not None:
-            file, row, value = missing
-            say(
-                f"{file}: column '{check.column}' holds {value} in row {row} (counted from 0), "
-                f"{check.expression.words}; {number} of its values are such and are read as missing"
-            )
+    counts = ", ".join(f"count(*) FILTER ({condition})" for _, condition, _ in searches)
+    numbers = connection.execute(f"SELECT {counts} FROM {relation}").fetchone() or ()
+    for (check, condition, is_bad), number in zip(searches, numbers, strict=True):
+        if not number:
+            continue
+        ((file, row, value),) = connection.execute(
+            f"SELECT source.filename, source.file_row_number, TRY(CAST({check.expression.source} AS VARCHAR)) "
+            f"FROM {relation} WHERE {condition} ORDER BY {place} LIMIT 1"
+        ).fetchall()
+        found = f"{file}: column '{check.column}' holds {value} in row {row} (counted from 0)"
+        if is_bad:
+            raise DatasetError(f"{found}; it must hold {check.expected}.")
+        say(f"{found}, {check.expression.words}; {number} of its values are such and are read as missing")

@@ -17,12 +17,18 @@ from components.validation.rows.checks import check_rows
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.storage.files import write_parquet
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
+from tests.components.ingest.tables import with_column
 from tests.kit.log_parts import event, slate, write_part
 from tests.kit.object_store import ObjectStore
 
 END = START + timedelta(hours=8 * 59)  # of the dataset
 SERVED = END + timedelta(minutes=10)
 RENAMED = CONFIG + '[columns.interactions]\nuser_id = "who"\n[columns.impressions]\nclick = "is_click"\n'
+
+
+def not_utf8() -> pa.Array:
+    """One text that is not UTF-8, which Parquet files may hold."""
+    return pa.StringArray.from_buffers(1, *pa.array([b"\xff"], pa.binary()).buffers()[1:])
 
 
 def renamed() -> pa.Table:
@@ -198,6 +204,37 @@ def test_parts_of_other_columns_and_types_are_left_out(
     assert "the log of interactions: 2 parts cannot be read and will be left out" in said
     assert "part-x.parquet: its column 'price' is of type string, not numbers" in said
     assert "part-y.parquet: it has no column 'item_id'" in said
+
+
+@pytest.mark.parametrize(
+    ("name", "column", "reason"),
+    [
+        ("user_id", not_utf8(), "its rows are damaged"),
+        ("device", not_utf8(), "its rows are damaged"),
+        ("FileName", pa.array(["x"]), "it has a column 'filename', a reserved name"),
+        ("User_ID", pa.array(["x"]), "it has several columns 'user_id'"),
+    ],
+)
+def test_columns_that_stop_the_engine_cost_their_part_only(
+    dataset: DatasetFactory, log: Path, name: str, column: pa.Array, reason: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before = prepared(dataset(), log).num_rows
+    part = next((log / "interactions").rglob("part-a.parquet"))
+    bad = part.with_name("part-x.parquet")
+    write_parquet(bad, with_column(pq.read_table(part, partitioning=None), name, column))
+    capfd.readouterr()
+    assert prepared(dataset(), log).num_rows == before
+    assert f"{bad}: {reason}" in capfd.readouterr().err
+
+
+def test_types_that_nobody_can_use_are_not_printed(
+    dataset: DatasetFactory, log: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    posted = [event(f"x{kind}", "u1", "i2", kind, SERVED) for kind in ("a\nb", "c" * 65, "it's")]
+    write_part(log, "interactions", "x", posted)
+    assert list(prepared(dataset(), log).description["context_event_types"])[-1:] == ["it's"]
+    said = [line for line in capfd.readouterr().err.splitlines() if line.startswith("event type")]
+    assert said[-1] == 'event type "it\'s" (1 rows) fulfils no objective and is kept as context'
 
 
 def test_a_log_in_a_bucket(dataset: DatasetFactory, log: Path, bucket: str, s3_server: ObjectStore) -> None:

@@ -37,6 +37,13 @@ def test_parquet_damaged_inside(dataset: DatasetFactory) -> None:
     assert "interactions.parquet cannot be read" in refusal(directory)
 
 
+@pytest.mark.parametrize("column", ["user_id", "unread"])
+def test_text_that_is_not_utf8_names_the_column(dataset: DatasetFactory, column: str) -> None:
+    wrong = pa.StringArray.from_buffers(2, *pa.array([b"u1", b"\xff"], pa.binary()).buffers()[1:])
+    message = refusal(dataset(interactions=replaced(column, wrong)))
+    assert f"interactions.parquet cannot be read: column '{column}' holds text that is not UTF-8: export" in message
+
+
 @pytest.mark.parametrize("content", [b"", b"user_id,item_id\n1,2\n"])
 def test_a_file_that_is_no_parquet(dataset: DatasetFactory, content: bytes) -> None:
     directory = dataset()

@@ -41,6 +41,26 @@ def test_a_table_in_another_unit_is_refused(dataset: DatasetFactory, unit: str, 
     assert not (folder.parent / "tables").exists()
 
 
+@pytest.mark.parametrize(
+    ("table", "column"), [("items", "created_at"), ("items", "valid_from"), ("users", "signup_at")]
+)
+def test_a_column_in_another_unit_is_refused(dataset: DatasetFactory, table: str, column: str) -> None:
+    key = f"{table[:-1]}_id"
+    ids = {key: [f"{table[0]}{n}" for n in range(9)]}
+    words = f"^The column {column} of {table} begins in 1970, and all its 9 times .* seconds read as nanoseconds, which"
+    folder = dataset(**{table: pa.table({**ids, column: pa.array(SECONDS[:9], pa.timestamp("ns"))})})
+    with pytest.raises(DatasetError, match=words):
+        ingest(folder, folder.parent / "tables")
+
+
+def test_unknown_dates_and_old_dates_are_no_unit_error(dataset: DatasetFactory, tmp_path: Path) -> None:
+    ids = [f"i{n}" for n in range(3)]
+    for name, days in (("zero", [0, 0, 0]), ("books", [-7000, 400, 4000]), ("never", [2932896] * 3)):
+        dates = pa.array(days, pa.int32()).view(pa.date32())
+        items = pa.table({"item_id": ids, "created_at": dates, "valid_from": dates})
+        assert ingest(dataset(items=items), tmp_path / name)["warnings"] == []
+
+
 def test_some_early_rows_are_a_warning(
     dataset: DatasetFactory, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

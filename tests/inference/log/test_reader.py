@@ -178,6 +178,19 @@ def test_a_part_of_other_types_is_left_out(log, change, capfd):
     assert "the part cannot be read" in capfd.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["user_id", "timestamp", "other"])
+def test_a_part_with_two_columns_of_a_name_is_left_out(log, name, capfd):
+    table = impressions([START])
+    values = table["user_id" if name == "other" else name]
+    before = read_impressions(str(log), 0, START * 2)
+    for _ in range(2 if name == "other" else 1):
+        table = table.append_column(name, values)
+    write_parquet(log / "impressions" / hour_folder(int(START // 3600)) / "part-c.parquet", table)
+    assert read_impressions(str(log), 0, START * 2).equals(before)
+    assert latest(str(log)) is not None
+    assert "part-c.parquet (it has several columns of a name)" in capfd.readouterr().err
+
+
 def test_rows_without_usable_ids_are_left_out_and_counted(log, capfd):
     table = impressions([START + 1] * 5)
     ids = pa.array(["u", None, "a\nb", "x" * 257, "x" * 256])
