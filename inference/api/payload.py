@@ -21,6 +21,7 @@ MAX_BODY = 1 << 20  # bytes, after decompression; enough for tens of thousands o
 TOO_LARGE = f"The body has more than {MAX_BODY} bytes; split it into several requests."
 GZIP, PLAIN = frozenset({"gzip", "x-gzip"}), frozenset({"", "identity"})
 GZIP_WINDOW = 16 + zlib.MAX_WBITS  # zlib's code for the gzip format
+MAX_MEMBERS = 1_000  # of a gzip body; each costs 10 us, and a body of empty members would block the server
 
 
 def check_headers(scope: Scope) -> str:
@@ -52,14 +53,17 @@ def bounded(receive: Receive, coding: str) -> Receive:
     Raises:
         HTTPException: By the returned function: 413 for a large body, 400 for one that is not gzip.
     """
-    num_read = 0
+    num_received = num_read = 0  # bytes before and after decompression
     gunzip = _Gunzip() if coding else None
 
     async def receive_bounded() -> Message:
-        nonlocal num_read
+        nonlocal num_received, num_read
         message = await receive()
         if message["type"] == "http.request":
             content = message.get("body", b"")
+            num_received += len(content)
+            if num_received > MAX_BODY:
+                raise HTTPException(413, TOO_LARGE)
             if gunzip is not None:
                 content = gunzip.add(content, MAX_BODY - num_read + 1, last=not message.get("more_body", False))
                 message = {**message, "body": content}
@@ -108,18 +112,22 @@ class _Gunzip:
     def __init__(self) -> None:
         self._member = zlib.decompressobj(GZIP_WINDOW)
         self._has_content = False
+        self._num_members = 1
 
     def add(self, content: bytes, most: int, *, last: bool) -> bytes:
         """The decompressed bytes of the next part, at most `most` bytes.
 
         Raises:
-            HTTPException: The content is not gzip, or ends too early.
+            HTTPException: The content is not gzip, ends too early, or has too many members.
         """
         found = bytearray()
         self._has_content |= bool(content)
         try:
             while content and len(found) < most:
                 if self._member.eof:
+                    self._num_members += 1
+                    if self._num_members > MAX_MEMBERS:
+                        raise HTTPException(413, f"The gzip body has more than {MAX_MEMBERS:,} members; send one.")
                     self._member = zlib.decompressobj(GZIP_WINDOW)
                 found += self._member.decompress(content, most - len(found))
                 content = self._member.unconsumed_tail or self._member.unused_data

@@ -185,8 +185,9 @@ async def _on_http_error(_request: Request, error: Exception) -> Response:
 
 def _of_http_error(error: HTTPException) -> Response:
     headers = dict(error.headers or {})
-    if "GET" in headers.get("Allow", "").split(", "):
-        headers["Allow"] += ", HEAD"
+    methods = set(headers.get("Allow", "").split(", "))
+    if "GET" in methods:
+        headers["Allow"] = ", ".join(sorted(methods | {"HEAD"}))
     return problem(error.status_code, _sentence(error.detail, error.status_code), headers=headers)
 
 

@@ -165,6 +165,8 @@ def test_the_forms_of_a_target(server):
     for method in (b"OPTIONS", b"DELETE", b"PROPFIND"):
         status, headers, content = sent(server, method + b" /fine HTTP/1.1\r\nHost: a\r\n\r\n")
         assert (status, headers["allow"], json.loads(content)["status"]) == (405, "GET, HEAD", 405)
+        status, headers, _ = sent(server, method + b" /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n")
+        assert (status, headers["allow"]) == (405, "GET, HEAD")
 
 
 def test_head_has_the_headers_of_get_and_no_body(server):
@@ -194,6 +196,12 @@ def test_gzip_bodies_are_read_within_the_same_bound(server):
     assert posted(server, b"/length", b"gzip", full)[2] == str(payload.MAX_BODY).encode()
     assert posted(server, b"/length", b"gzip", gzip.compress(bytes(payload.MAX_BODY + 1)))[0] == 413
     assert posted(server, b"/length", b"gzip", gzip.compress(bytes(300 * payload.MAX_BODY), 9))[0] == 413
+    most = gzip.compress(b"") * payload.MAX_MEMBERS
+    assert posted(server, b"/length", b"gzip", most)[2] == b"0"
+    assert posted(server, b"/length", b"gzip", most + gzip.compress(b""))[0] == 413
+    endless = gzip.compress(b"")[:10] + b"\x00\x00\x00\xff\xff" * (payload.MAX_BODY // 5)  # blocks of nothing
+    head = POST.replace(b"/echo", b"/length") + b"Content-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n"
+    assert sent(server, head, b"%x\r\n" % len(endless), endless)[0] == 413
     for damaged in (packed[:-4], packed[:20], b"{}", packed + b"more", zlib.compress(content)):
         status, _, answer = posted(server, b"/echo", b"gzip", damaged)
         assert (status, json.loads(answer)["status"]) == (400, 400), damaged
