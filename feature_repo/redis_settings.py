@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import ssl
 from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Self
@@ -65,8 +66,7 @@ class RedisSettings(EnvironmentSettings):
                     f"KUBEREC_REDIS_CA_FILE is set, but KUBEREC_REDIS ({address.public}) does not use TLS: write "
                     "rediss://."
                 )
-            if not Path(self.redis_ca_file).is_file():
-                raise SettingsError(f"KUBEREC_REDIS_CA_FILE is {self.redis_ca_file!r}, which is not a file.")
+            _check_authorities(self.redis_ca_file)
             address = replace(address, options={**address.options, "ssl_ca_certs": self.redis_ca_file})
         return address.url
 
@@ -93,6 +93,15 @@ def redis_of_step(parameter: str) -> str:
     if RedisSettings.from_environment(environment).redis_parameter != parameter:
         environment[RedisSettings.variable("redis")] = parameter
     return RedisSettings.from_environment(environment).redis_url
+
+
+def _check_authorities(path: str) -> None:
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ValueError) as error:  # a bad certificate is an SSLError, which is an OSError
+        raise SettingsError(
+            f"KUBEREC_REDIS_CA_FILE is {path!r}, which cannot be read as certificates in PEM form: check it."
+        ) from error
 
 
 def _password(path: Path) -> str:

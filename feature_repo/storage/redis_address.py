@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from redis.retry import Retry
 
 DEFAULT_PORT = 6379
+MAX_TIMEOUT_SECONDS = 3600.0
 FORM = "write host:port, or redis://user@host:port/db (rediss:// for TLS)"
 # Further arguments of redis-py that a URL may set, as in rediss://cache:6379?ssl_ca_certs=/ca.pem.
 OPTIONS = frozenset(
@@ -64,7 +65,8 @@ class RedisAddress:
             ValueError: The address cannot be used; the message is half a sentence, without any part of the address
                 that may hold a password.
         """
-        from redis.connection import parse_url  # only if Redis is configured
+        from redis import Redis, RedisError  # only if Redis is configured
+        from redis.connection import parse_url
 
         is_url = "://" in text
         if re.search(r"[\s\x00-\x1f\x7f]", text):
@@ -81,12 +83,18 @@ class RedisAddress:
             raise ValueError(f"it has no port; {FORM}")
         if not re.fullmatch(r"/?[0-9]{0,6}", parts.path):
             raise ValueError(f"its database is not a number; {FORM}")
+        url = parts.scheme + url[len(parts.scheme) :]  # redis-py takes small letters only
         try:
             parsed = parse_url(url)
-        except ValueError as error:
+            times = [parsed.get(name, 1.0) for name in ("socket_timeout", "socket_connect_timeout")]
+            if not all(0 < seconds <= MAX_TIMEOUT_SECONDS for seconds in times) or parsed.get("db", 0) < 0:
+                raise ValueError("a time limit or a database is out of range")
+            unknown = parsed.keys() - OPTIONS - {"host", "port", "username", "password", "connection_class"}
+            if not unknown:  # options of TLS are checked, and are for TLS only
+                Redis.from_url(url).connection_pool.make_connection()
+        except (ValueError, TypeError, RedisError) as error:
             raise ValueError(f"an option of its URL cannot be used; {FORM}") from error
         named = {name: str(parsed[name]) for name in OPTIONS & parsed.keys() if name != "db"}
-        unknown = parsed.keys() - OPTIONS - {"host", "port", "username", "password", "connection_class"}
         if unknown:
             raise ValueError(f"its URL has an option other than {', '.join(sorted(OPTIONS))}; {FORM}")
         return cls(

@@ -1,7 +1,9 @@
 """The Redis of a process: its secrets come from files, and runs get its address without them."""
 
+import shutil
 from pathlib import Path
 
+import certifi
 import pytest
 
 from feature_repo.errors import SettingsError
@@ -16,7 +18,7 @@ def read(**variables: str) -> RedisSettings:
 
 def test_secrets_come_from_files(tmp_path: Path) -> None:
     (tmp_path / "password").write_text("p@ss,word\n")
-    (tmp_path / "ca.pem").write_text("a certificate")
+    shutil.copyfile(certifi.where(), tmp_path / "ca.pem")
     settings = read(
         **{"": "rediss://me@cache:7000/1", "_PASSWORD_FILE": f"{tmp_path}/password", "_CA_FILE": f"{tmp_path}/ca.pem"}
     )
@@ -37,7 +39,8 @@ def test_secrets_come_from_files(tmp_path: Path) -> None:
         ({"": "cache:1", "_PASSWORD_FILE": "/dev/null"}, "KUBEREC_REDIS_PASSWORD_FILE is '/dev/null', which is empty"),
         ({"": f"redis://:{SECRET}@cache", "_PASSWORD_FILE": "/dev/null"}, "remove one of the two"),
         ({"": f"redis://:{SECRET}@cache", "_CA_FILE": "/dev/null"}, r"\(cache:6379\) does not use TLS"),
-        ({"": "rediss://cache", "_CA_FILE": "/nowhere"}, "which is not a file"),
+        ({"": "rediss://cache", "_CA_FILE": "/nowhere"}, "cannot be read as certificates"),
+        ({"": "rediss://cache", "_CA_FILE": "/etc/hostname"}, "cannot be read as certificates"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_used_is_a_sentence_without_the_password(variables: dict[str, str], sentence: str) -> None:
