@@ -46,9 +46,15 @@ def prune(store: BundleStore, place: Callable[[Facts], StoreSettings], keep: int
         KuberecError: A store cannot be read or changed; nothing that a kept bundle needs is removed.
     """
     removed = store.prune(keep)
-    kept: dict[StoreSettings, list[str]] = {}
-    for version in store.versions():
-        manifest = store.manifest(version)
-        settings = place(manifest.facts)
-        kept.setdefault(settings, []).append(settings.project(manifest.feature_set_hash))
-    return Pruned(tuple(removed), sum(prune_features(settings, projects) for settings, projects in kept.items()))
+
+    def needed() -> set[tuple[StoreSettings, str]]:
+        """Place and project of the features of each bundle that the store holds now; releases may run."""
+        manifests = [store.manifest(version) for version in store.versions()]
+        places = [(place(manifest.facts), manifest.feature_set_hash) for manifest in manifests]
+        return {(settings, settings.project(feature_hash)) for settings, feature_hash in places}
+
+    num_features = sum(
+        prune_features(settings, lambda: {project for _, project in needed()})
+        for settings in {settings for settings, _ in needed()}
+    )
+    return Pruned(tuple(removed), num_features)

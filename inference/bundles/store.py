@@ -141,10 +141,15 @@ class BundleStore:
             keep: Number of newest bundles that stay in any case, at least 1.
 
         Raises:
-            BundleError: The store cannot be read, or a bundle cannot be removed.
+            BundleError: The store cannot be read, its `current` is lost, or a bundle cannot be removed.
         """
-        versions = self.versions()
-        kept = {self.current(), self.previous(), *versions[-max(keep, 1) :]}
+        versions, served = self.versions(), self.current()
+        if versions and served is None:  # running servers still serve one of them
+            raise BundleError(
+                f"The store {self.url} has bundles but no `current`, so the served bundle is unknown and none is "
+                "removed: make one current (`python -m components.release rollback --to VERSION`)."
+            )
+        kept = {served, self.previous(), *versions[-max(keep, 1) :]}
         unused = [version for version in versions if version not in kept]
         for version in unused:
             with self._doing(f"The bundle {version} cannot be removed"):

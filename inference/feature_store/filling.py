@@ -33,6 +33,7 @@ from inference.feature_store.project import (
 )
 from inference.feature_store.values import write_rows
 
+SQLITE_MAGIC = b"SQLite format 3\0"
 WRITE_ROWS = 1_000  # rows per write (one transaction)
 
 
@@ -86,6 +87,8 @@ def _fill(
     lock: FillingLock,
 ) -> dict[str, int]:
     objects = feature_objects(feature_set, FeaturesDirectory(features_dir).snapshots)
+    if not settings.redis:
+        _remove_damaged(settings.sqlite_file(feature_set))
     applied(config, objects)
     if not settings.redis:
         _write_ahead(settings.sqlite_file(feature_set))
@@ -113,6 +116,19 @@ def _fill(
     record = Freshness(computed_at, as_of, *counts, num_evicted(provider) if settings.redis else 0)
     provider.online_write_batch(config, objects.freshness, [record.row()], None)
     return written
+
+
+def _remove_damaged(path: Path) -> None:
+    """Removes a file that is not a SQLite file, and the journals of a file that is missing: a fill writes everything.
+
+    SQLite cannot use a new file next to the journals of another one. Readers notice that the file was replaced.
+    """
+    if path.is_file():
+        with path.open("rb") as file:
+            if file.read(len(SQLITE_MAGIC)) == SQLITE_MAGIC:
+                return
+    for name in (path.name, f"{path.name}-wal", f"{path.name}-shm"):
+        path.with_name(name).unlink(missing_ok=True)
 
 
 def _write_ahead(path: Path) -> None:

@@ -7,6 +7,7 @@ unused keys that a release is under way. The lock of a killed process ends by it
 from __future__ import annotations
 
 import fcntl
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -101,14 +102,25 @@ def lock_key(project: str) -> str:
 
 @contextmanager
 def _locked_file(folder: Path) -> Iterator[None]:
-    folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK_FILE).open("a") as file:
-        deadline = time.monotonic() + WAIT_SECONDS
-        while not try_lock(file.fileno()):
-            if time.monotonic() > deadline:
-                raise _taken(folder.name)
-            time.sleep(0.2)
-        yield
+    deadline = time.monotonic() + WAIT_SECONDS
+    path = folder / LOCK_FILE
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with path.open("a") as file:
+            while not try_lock(file.fileno()):
+                if time.monotonic() > deadline:
+                    raise _taken(folder.name)
+                time.sleep(0.2)
+            if _is_at(path, file.fileno()):  # a `prune` may have removed the folder meanwhile
+                yield
+                return
+
+
+def _is_at(path: Path, file: int) -> bool:
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except FileNotFoundError:
+        return False
 
 
 def try_lock(file: int) -> bool:

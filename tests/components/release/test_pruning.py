@@ -52,6 +52,10 @@ def test_served_previous_and_newest_bundles_stay(store: BundleStore, bundles: li
     assert store.versions() == [versions[2], versions[5]]
     assert store.fetch(versions[2]).version == versions[2]
     assert store.prune(1) == []
+    store._folder.remove("current", "")
+    with pytest.raises(BundleError, match="no `current`"):
+        store.prune(1)
+    assert store.versions() == [versions[2], versions[5]]
 
 
 def test_the_command_says_what_it_removed(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sqlite3
 import threading
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -55,6 +57,21 @@ def test_a_second_process_waits_for_the_first(place: StoreSettings, tmp_path: Pa
         assert computed_at(place) == before
     filling.join(timeout=60)
     assert computed_at(place) == wanted
+
+
+@pytest.mark.parametrize("damage", [None, b"", b"not a database" * 1000])
+def test_a_file_that_was_removed_or_damaged_is_filled_again(damage: bytes | None, tmp_path: Path) -> None:
+    place = StoreSettings(tmp_path / "online", "world")
+    fill_store(tmp_path / "features", place)
+    file = place.sqlite_file(FEATURES)
+    with closing(sqlite3.connect(file)) as reader:  # a server, whose journals stay
+        reader.execute("SELECT count(*) FROM sqlite_master").fetchall()
+        assert file.with_name(f"{file.name}-wal").exists()
+        file.unlink()
+        if damage is not None:
+            file.write_bytes(damage)
+        assert materialize(tmp_path / "features", FEATURES, place, world.NOW)["item_stats"] == world.NUM_ITEMS
+    assert computed_at(place) > 0
 
 
 def test_a_redis_that_is_emptied_during_a_fill_is_not_taken_for_filled(redis_server: str, tmp_path: Path) -> None:

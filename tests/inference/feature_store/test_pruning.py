@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +44,10 @@ def test_features_of_unused_feature_sets_are_removed(redis_url: str, tmp_path: P
     fill_store(tmp_path / "features", other, OLD)
     if redis_url:
         redis.Redis.from_url(redis_url).mset({"kuberec:world:retraining": "a lease", "foreign_world_final_": "x"})
-    kept = [place.project(FEATURES.hash)]
+
+    def kept() -> list[str]:
+        return [place.project(FEATURES.hash)]
+
     num_keys = world.NUM_USERS + world.NUM_ITEMS + 1
     with filling_lock(place, OLD):  # a release that is under way has no bundle yet
         assert prune_features(place, kept) == (num_keys if redis_url else 1)
@@ -55,6 +60,40 @@ def test_features_of_unused_feature_sets_are_removed(redis_url: str, tmp_path: P
         assert redis.Redis.from_url(redis_url).dbsize() == 2 * num_keys + 2
     else:
         assert not place.sqlite_file(OLD).exists()
+
+
+def test_features_of_a_release_that_ends_meanwhile_stay(redis_url: str, tmp_path: Path) -> None:
+    place = StoreSettings(tmp_path / "online", "world", redis=redis_url)
+    fill_store(tmp_path / "features", place, FEATURES)
+    asked: list[int] = []
+
+    def needed() -> list[str]:
+        asked.append(len(asked))  # the first question is older than the bundle
+        return [place.project(FEATURES.hash)] if len(asked) > 1 else []
+
+    assert prune_features(place, needed) == 0
+    assert known(place, FEATURES)
+    with filling_lock(place, FEATURES):  # no lock is left
+        pass
+
+
+def test_a_fill_waits_for_a_removal_and_then_starts_again(redis_url: str, tmp_path: Path) -> None:
+    place = StoreSettings(tmp_path / "online", "world", redis=redis_url)
+    fill_store(tmp_path / "features", place, OLD)
+    fills: list[threading.Thread] = []
+
+    def needed() -> list[str]:
+        if not fills and len(asked) == 1:  # under the lock
+            fills.append(threading.Thread(target=fill_store, args=(tmp_path / "features", place, OLD)))
+            fills[0].start()
+            time.sleep(0.5)
+        asked.append(None)
+        return []
+
+    asked: list[None] = []
+    assert prune_features(place, needed) > 0
+    fills[0].join(timeout=60)
+    assert known(place, OLD)
 
 
 @pytest.mark.parametrize("entity", ["i1", "a_final_0a1b2c3d", "\x00\n", "ü" * 50, ""])
