@@ -65,7 +65,7 @@ class ClusterSettings(EnvironmentSettings):
         secret: Secret with the bucket's credentials, which steps receive as variables; "" for none.
         redis_secret: Secret with the password of Redis in its key `password`; "" for none.
         volume: Volume claim with the datasets, and the folder where steps find it, as claim:/folder; "" for none.
-        ca_bundle: ConfigMap with the authorities that sign for bucket and Redis, and its key, as name:key; "" for none.
+        ca_bundle: ConfigMap with the authorities that sign for the bucket, and its key, as name:key; "" for none.
         run_as: User and group id of steps; 0 if the cluster chooses one, as OpenShift does.
         memory_factor: Multiplies the memory of every step.
         timeout_seconds: Longest time of one attempt of a step.

@@ -68,7 +68,6 @@ def _prepare(container: dict[str, Any], names: str, settings: ClusterSettings, *
     variables = {}
     if settings.ca_bundle:
         variables["AWS_CA_BUNDLE"] = f"{CA_FOLDER}/{settings.ca_file}"
-        variables["KUBEREC_REDIS_CA_FILE"] = variables["AWS_CA_BUNDLE"]
     if settings.redis_secret:
         variables["KUBEREC_REDIS_PASSWORD_FILE"] = f"{REDIS_FOLDER}/password"
     container["env"] = [

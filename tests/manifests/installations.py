@@ -44,7 +44,7 @@ ADDED: Mapping[str, Installation] = {
     ),
     "profile": Installation(
         namespace="team-a",
-        components=("redis", "redis-password", "pushgateway", "claim", "profile", "route", "site"),
+        components=("redis", "redis-password", "pushgateway", "ca-bundle", "claim", "profile", "route", "site"),
         serving="KUBEREC_STORE=s3://team/a/stores/shop\nKUBEREC_LOG=s3://team/a/logs/shop\n",
         pipelines="DATASET=/data/shop\nKUBEREC_STORES=s3://team/a/stores\nKUBEREC_LOGS=s3://team/a/logs\n"
         f"KUBEREC_KFP_SECRET=bucket\n{KFP.format('kfp')}",
@@ -66,11 +66,12 @@ ADDED: Mapping[str, Installation] = {
         namespace="cloud",
         components=("redis-external", "redis-password", "cloud-identity", "ca-bundle", "site"),
         serving="KUBEREC_STORE=s3://cloud/stores/shop\nKUBEREC_LOG=s3://cloud/logs/shop\n"
-        "KUBEREC_REDIS=cache.example.com:6379\n",
+        "KUBEREC_REDIS=rediss://cache.example.com:6380?ssl_ca_certs=/etc/kuberec/ca/ca.crt\n",
         pipelines="DATASET=s3://cloud/datasets/shop\nKUBEREC_STORES=s3://cloud/stores\nKUBEREC_LOGS=s3://cloud/logs\n"
-        "KUBEREC_REDIS=cache.example.com:6379\nKUBEREC_PUSHGATEWAY=http://push.example.com:9091\n"
+        "KUBEREC_REDIS=rediss://cache.example.com:6380?ssl_ca_certs=/etc/kuberec/ca/ca.crt\n"
+        "KUBEREC_PUSHGATEWAY=http://push.example.com:9091\n"
         f"KUBEREC_KFP_SECRET=\n{KFP.format('kubeflow')}",
-        site={"BUCKET_PORT": "80"},
+        site={"BUCKET_PORT": "80", "REDIS_PORT": "6380"},
     ),
 }
 ALL = tuple(sorted((*SHIPPED, *ADDED)))

@@ -19,7 +19,7 @@ NAMES = {
     "CronJob/drift": "submitter",
 }
 USERS_OF_THE_BUCKET = ("transformer", "predictor", "submitter")
-PORTS = (53, 80, 443, 988, 5353, 6379, 8080, 8081, 8333, 8888, 9000, 9091, 9121, 9444)
+PORTS = (53, 80, 443, 988, 5353, 6379, 6380, 8080, 8081, 8333, 8888, 9000, 9091, 9121, 9444)
 
 
 @dataclass(frozen=True)
@@ -96,8 +96,9 @@ def _expected(documents: list[Document], site: dict[str, str]) -> set[tuple[str,
         wanted |= {("transformer", "redis", 6379), ("step", "redis", 6379), ("prometheus", "redis", 9121)}
         wanted |= {("step", "pushgateway", 9091), ("prometheus", "pushgateway", 9091)}
     else:  # the installation `cloud`
-        wanted |= {("transformer", one, 6379) for one, peer in _others(site).items() if peer.labels}
-        wanted |= {("transformer", target, 6379) for target in ("internet", "internet 6")}
+        port = int(site["REDIS_PORT"])
+        wanted |= {("transformer", one, port) for one, peer in _others(site).items() if peer.labels}
+        wanted |= {("transformer", target, port) for target in ("internet", "internet 6")}
         for name in USERS_OF_THE_BUCKET:
             wanted |= {(name, target, 80) for target in ("eks agent", "metadata", "metadata 6")}
             wanted.add((name, "gke metadata", 988))

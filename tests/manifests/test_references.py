@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
 import pytest
 
+from feature_repo.storage.redis_address import RedisAddress
 from inference.settings import ServingSettings
 from inference.transformer import API_PATH
 from monitoring.rules import PREDICTOR, REDIS_JOB, TRANSFORMER
+from pipelines.cluster.pods import CA_FOLDER
 from pipelines.settings import ClusterSettings, ImageSettings, MonitoringSettings, PipelineSettings
 from pipelines.submit import SUBMISSIONS
 from tests.manifests.cluster import (
@@ -53,18 +56,34 @@ def _pipelines(documents: list[Document]) -> dict[str, str]:
     return first
 
 
-def test_the_servers_accept_their_settings(documents: list[Document]) -> None:
+@pytest.fixture
+def accepted(tmp_path: Path) -> Callable[[dict[str, str]], dict[str, str]]:
+    """Variables as a process on this machine can read them: the mounted password is a file here."""
+    (tmp_path / "password").write_text("p@ss")
+    here = {"KUBEREC_REDIS_PASSWORD_FILE": str(tmp_path / "password")}
+    return lambda given: {name: here.get(name, value) for name, value in given.items()}
+
+
+def test_the_servers_accept_their_settings(
+    documents: list[Document], accepted: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
     given = _serving(documents)
-    assert given == _serving(documents, "predictor")
-    settings = ServingSettings.from_environment(given)
+    # As it is: the predictor mounts no password, and it would not start with the name of a file that is not there.
+    predictor = _serving(documents, "predictor")
+    ServingSettings.from_environment(predictor)
+    assert predictor.items() <= given.items()
+    assert given.keys() - predictor.keys() <= {"KUBEREC_SPOOL", "KUBEREC_REDIS_PASSWORD_FILE"}
+    settings = ServingSettings.from_environment(accepted(given))
     assert given.keys() - BY_OTHERS <= {ServingSettings.variable(name) for name in ServingSettings.model_fields}
     assert settings.clock == "wall"
     assert settings.store.startswith("s3://")
     assert settings.log.startswith("s3://")
 
 
-def test_pipelines_accept_their_settings(documents: list[Document]) -> None:
-    given = _pipelines(documents)
+def test_pipelines_accept_their_settings(
+    documents: list[Document], accepted: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    given = accepted(_pipelines(documents))
     settings = PipelineSettings.from_environment(given)
     sections = (PipelineSettings, ClusterSettings, ImageSettings, MonitoringSettings)
     read = {section.variable(name) for section in sections for name in section.model_fields}
@@ -78,19 +97,26 @@ def test_pipelines_accept_their_settings(documents: list[Document]) -> None:
     assert bool(settings.cluster.secret) != by_identity
 
 
-def test_servers_and_pipelines_mean_the_same_places(documents: list[Document]) -> None:
-    serving = ServingSettings.from_environment(_serving(documents))
-    pipelines = PipelineSettings.from_environment(_pipelines(documents))
+def test_servers_and_pipelines_mean_the_same_places(
+    documents: list[Document], accepted: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    serving = ServingSettings.from_environment(accepted(_serving(documents)))
+    pipelines = PipelineSettings.from_environment(accepted(_pipelines(documents)))
     name = serving.store.rsplit("/", 1)[1]
     assert pipelines.store(name) == serving.store
     assert pipelines.log(name) == serving.log
-    host, _, port = serving.redis.partition(":")
-    inside = "." not in host  # then steps, which run in another namespace, need its full name
-    assert pipelines.redis == (f"{host}.{namespace_of(documents)}.svc:{port}" if inside else serving.redis)
+    address = RedisAddress.parse(serving.redis)
+    inside = "." not in address.host  # then steps, which run in another namespace, need its full name
+    full = f"{address.host}.{namespace_of(documents)}.svc:{address.port}"
+    assert pipelines.redis == (full if inside else serving.redis)
+    if not inside:
+        assert config(documents, "site")["REDIS_PORT"] == str(address.port)
 
 
-def test_writable_places_are_volumes(documents: list[Document], every_pod: dict[str, Pod]) -> None:
-    settings = ServingSettings.from_environment(_serving(documents))
+def test_writable_places_are_volumes(
+    documents: list[Document], every_pod: dict[str, Pod], accepted: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    settings = ServingSettings.from_environment(accepted(_serving(documents)))
     transformer = every_pod["InferenceService/recommender/transformer"]
     mounted = {mount["mountPath"] for mount in transformer.containers[0]["volumeMounts"]}
     assert {"/tmp", str(settings.cache), str(settings.spool)} <= mounted
@@ -126,8 +152,10 @@ def test_configuration_and_accounts_that_pods_name_are_there(documents: list[Doc
     assert configs - read == {"dashboard", "site"}, "Grafana's, and the settings of the overlay"
 
 
-def test_jobs_submit_pipelines_there_are_for_a_dataset_that_steps_see(documents: list[Document]) -> None:
-    given = _pipelines(documents)
+def test_jobs_submit_pipelines_there_are_for_a_dataset_that_steps_see(
+    documents: list[Document], accepted: Callable[[dict[str, str]], dict[str, str]]
+) -> None:
+    given = accepted(_pipelines(documents))
     settings = PipelineSettings.from_environment(given)
     submitted = []
     for pod in _jobs(documents):
@@ -178,8 +206,11 @@ def test_an_authority_is_read_where_it_is_mounted(documents: list[Document], eve
     for name, pod in every_pod.items():
         given = variables(documents, pod.containers[0])
         mounted = [one["mountPath"] for one in pod.containers[0]["volumeMounts"] if one["name"] == "ca-bundle"]
-        for variable in ("AWS_CA_BUNDLE", "KUBEREC_REDIS_CA_FILE"):
-            assert [f"{folder}/ca.crt" for folder in mounted] == ([given[variable]] if variable in given else []), name
+        expected = [f"{folder}/ca.crt" for folder in mounted]
+        assert expected == ([given["AWS_CA_BUNDLE"]] if "AWS_CA_BUNDLE" in given else []), name
+        address = RedisAddress.parse(given["KUBEREC_REDIS"]) if "KUBEREC_REDIS" in given else None
+        if address is not None and address.tls:  # steps mount it at the same place
+            assert [address.options["ssl_ca_certs"]] == expected == [f"{CA_FOLDER}/ca.crt"], name
 
 
 def test_services_meet_pods_with_their_ports(documents: list[Document]) -> None:
@@ -260,11 +291,29 @@ def test_a_password_is_read_where_it_is_mounted(documents: list[Document], every
     for name, pod in every_pod.items():
         mounted = [one["mountPath"] for one in pod.containers[0]["volumeMounts"] if one["name"] == "redis-password"]
         connects = name == "InferenceService/recommender/transformer" or not pod.serves
+        given = variables(documents, pod.containers[0])
         if asked and connects:
-            path = variables(documents, pod.containers[0])["KUBEREC_REDIS_PASSWORD_FILE"]
-            assert [f"{folder}/password" for folder in mounted] == [path], name
+            assert [f"{folder}/password" for folder in mounted] == [given["KUBEREC_REDIS_PASSWORD_FILE"]], name
         else:
             assert bool(mounted) == (asked and name == "StatefulSet/redis"), name
+            assert "KUBEREC_REDIS_PASSWORD_FILE" not in given, name
+
+
+def test_steps_get_the_password_of_their_installation(documents: list[Document]) -> None:
+    """Steps of several installations share a namespace, so one name would mean one password."""
+    given = _pipelines(documents)
+    asked = "KUBEREC_REDIS_PASSWORD_FILE" in given
+    assert given.get("KUBEREC_KFP_REDIS_SECRET") == (f"redis-{namespace_of(documents)}" if asked else None)
+
+
+def test_redis_cli_in_the_pod_has_the_password(documents: list[Document], every_pod: dict[str, Pod]) -> None:
+    """The probe and the runbooks call it."""
+    if "StatefulSet/redis" in every_pod:
+        server, exporter = every_pod["StatefulSet/redis"].containers
+        asked = "KUBEREC_REDIS_PASSWORD_FILE" in _pipelines(documents)
+        secret = {"secretKeyRef": {"name": "redis", "key": "password"}}
+        given = [{one["name"]: one.get("valueFrom") for one in pod.get("env", [])} for pod in (server, exporter)]
+        assert [given[0].get("REDISCLI_AUTH"), given[1].get("REDIS_PASSWORD")] == [secret if asked else None] * 2
 
 
 def test_disruption_budgets_and_spreading_meet_one_kind_of_pod(documents: list[Document]) -> None:

@@ -122,7 +122,9 @@ def test_every_step_gets_credentials_datasets_authorities_and_the_password_of_re
         assert _name(password.secret_name_parameter) == "redis"
         assert _name(authorities.config_map_name_parameter) == "corporate"
         variables = {one["name"]: one["value"] for one in containers[name]["env"]}
-        assert variables["AWS_CA_BUNDLE"] == variables["KUBEREC_REDIS_CA_FILE"] == f"{authorities.mount_path}/ca.crt"
+        assert variables["AWS_CA_BUNDLE"] == f"{authorities.mount_path}/ca.crt"
+        # A Redis without TLS refuses this setting; the address of one with TLS names its authority (`ca-bundle`).
+        assert "KUBEREC_REDIS_CA_FILE" not in variables
         assert variables["KUBEREC_REDIS_PASSWORD_FILE"] == f"{password.mount_path}/password"
 
 
