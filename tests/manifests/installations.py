@@ -44,10 +44,20 @@ ADDED: Mapping[str, Installation] = {
     ),
     "profile": Installation(
         namespace="team-a",
-        components=("redis", "redis-password", "pushgateway", "ca-bundle", "claim", "profile", "route", "site"),
+        components=(
+            "redis",
+            "redis-password",
+            "pushgateway",
+            "profile",
+            "claim",
+            "ca-bundle",
+            "cloud-identity",
+            "route",
+            "site",
+        ),
         serving="KUBEREC_STORE=s3://team/a/stores/shop\nKUBEREC_LOG=s3://team/a/logs/shop\n",
         pipelines="DATASET=/data/shop\nKUBEREC_STORES=s3://team/a/stores\nKUBEREC_LOGS=s3://team/a/logs\n"
-        f"KUBEREC_KFP_SECRET=bucket\n{KFP.format('kfp')}",
+        f"KUBEREC_KFP_SECRET=\n{KFP.format('kfp')}",
         site={
             "KUBEFLOW_NAMESPACE": "kfp",
             "STEPS_NAMESPACE": "team-a",

@@ -92,6 +92,10 @@ def _expected(documents: list[Document], site: dict[str, str]) -> set[tuple[str,
         # An object store may be in the namespace of Kubeflow Pipelines: then every pod there is reached on its ports.
         inside = [one for one, peer in _others(site).items() if _in(peer, site["OBJECT_STORE_NAMESPACE"])]
         wanted |= {(name, one, port) for one in inside for port in (int(site["OBJECT_STORE_PORT"]), 8333)}
+    if any(one["metadata"]["name"] == "cloud-identity" for one in of_kind(documents, "NetworkPolicy")):
+        for name in USERS_OF_THE_BUCKET:
+            wanted |= {(name, target, 80) for target in ("eks agent", "metadata", "metadata 6")}
+            wanted.add((name, "gke metadata", 988))
     if "redis" in ours:
         wanted |= {("transformer", "redis", 6379), ("step", "redis", 6379), ("prometheus", "redis", 9121)}
         wanted |= {("step", "pushgateway", 9091), ("prometheus", "pushgateway", 9091)}
@@ -99,9 +103,6 @@ def _expected(documents: list[Document], site: dict[str, str]) -> set[tuple[str,
         port = int(site["REDIS_PORT"])
         wanted |= {("transformer", one, port) for one, peer in _others(site).items() if peer.labels}
         wanted |= {("transformer", target, port) for target in ("internet", "internet 6")}
-        for name in USERS_OF_THE_BUCKET:
-            wanted |= {(name, target, 80) for target in ("eks agent", "metadata", "metadata 6")}
-            wanted.add((name, "gke metadata", 988))
     return wanted
 
 
