@@ -31,8 +31,12 @@ def _taints(text: str) -> str:
     return text
 
 
-# A reference with the placeholder of the name, and a tag or a digest: without a tag the newest image would run.
-_IMAGES = re.compile(r"([a-z0-9][\w.:/-]*/)?[\w.-]*\{name\}[\w.-]*:(\{tag\}|\w[\w.-]{0,127})", re.ASCII)
+# A reference with the placeholder of the name, and a tag: without a tag the newest image would run. The first part of
+# the path is a registry if it has a dot or a port, as in Docker's grammar.
+_IMAGES = re.compile(
+    r"((localhost|[a-z0-9-]+(\.[a-z0-9-]+)+|[a-z0-9-]+(?=:[0-9]))(:[0-9]{1,5})?/|)"
+    r"([a-z0-9]+([._-]+[a-z0-9]+)*/)*[a-z0-9._-]*\{name\}[a-z0-9._-]*:(\{tag\}|[A-Za-z0-9_][A-Za-z0-9_.-]{0,127})"
+)
 
 
 class ImageSettings(EnvironmentSettings):

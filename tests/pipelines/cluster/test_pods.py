@@ -71,7 +71,23 @@ def test_images_have_one_name_and_the_version_of_the_code(tmp_path: Path) -> Non
     assert {one["image"] for one in containers.values()} == {"pipeline:7"}
 
 
-@pytest.mark.parametrize("images", ["kuberec/pipeline:1", "kuberec/{name}", "kuberec/{name}:", "Kube rec/{name}:1"])
+@pytest.mark.parametrize("images", ["{name}:7", "localhost/kuberec/{name}:a", "registry:5000/a_b/c/d-{name}:{tag}"])
+def test_a_name_with_its_parts_is_accepted(images: str) -> None:
+    assert ClusterSettings.from_environment({"KUBEREC_IMAGES": images}).images.images == images
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        "kuberec/pipeline:1",
+        "kuberec/{name}",
+        "kuberec/{name}:",
+        "Kube rec/{name}:1",
+        "Kuberec/{name}:1",
+        "https://registry.example.com/{name}:1",
+        "registry.example.com/a//{name}:1",
+    ],
+)
 def test_a_name_without_its_parts_is_refused(images: str) -> None:
     with pytest.raises(SettingsError, match=r"KUBEREC_IMAGES is .* write it as registry/folder/\{name\}:\{tag\}"):
         ClusterSettings.from_environment({"KUBEREC_IMAGES": images})
