@@ -180,8 +180,8 @@ def test_the_store_says_when_its_features_were_computed(
     materialize(features.path, other, settings, 4e9)
     counts = written["user_stats"], written["item_stats"]
     assert online.freshness() == Freshness(5e8, 3e9, *counts)
-    materialize(features.path, feature_set, settings, 2e9, computed_at=6e8)
-    assert online.freshness() == Freshness(computed_at=6e8, as_of=2e9)
+    written = materialize(features.path, feature_set, settings, 2e9, computed_at=6e8)
+    assert online.freshness() == Freshness(6e8, 2e9, written["user_stats"], written["item_stats"])
 
 
 def test_a_store_that_was_filled_before_there_were_records_has_none(

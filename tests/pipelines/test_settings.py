@@ -13,7 +13,7 @@ from inference.settings import ServingSettings
 from pipelines.settings import PipelineSettings
 
 SECRET = "hunter2"
-SCRIPTS = {f"{PREFIX}CRDS", f"{PREFIX}TOOLS"}  # of `.ci/`, not of a Python process
+SCRIPTS = {PREFIX + name for name in ("BUILDER", "BUILT", "CRDS", "TOOLS")}  # of `.ci/` and tests
 
 
 def variables(settings: type[EnvironmentSettings]) -> set[str]:
