@@ -8,10 +8,11 @@ import sys
 import pytest
 
 LOOK = """
-import importlib, sys, typeguard
+import importlib, sys, typeguard, warnings
 before = typeguard.typechecked
 importlib.import_module(sys.argv[1])
 assert typeguard.typechecked is before
+print("warnings" if any(kind[:3] == ("once", None, DeprecationWarning) for kind in warnings.filters) else "no warnings")
 import feast
 print("instrumented" if "TypeCheckMemo" in feast.FeatureView.__init__.__code__.co_names else "plain")
 print("torch" if "torch" in sys.modules else "no torch")
@@ -30,11 +31,11 @@ def look(module: str) -> list[str]:
     "module", ["feature_repo.definitions", "inference.feature_store.online", "inference.feature_store.historical"]
 )
 def test_feast_comes_alone(module: str) -> None:
-    assert look(module) == ["plain", "no torch", "2"]
+    assert look(module) == ["no warnings", "plain", "no torch", "2"]
 
 
 def test_by_itself_it_does_not() -> None:
-    assert look("feast") == ["instrumented", "torch", "2"]
+    assert look("feast") == ["warnings", "instrumented", "torch", "2"]
 
 
 def test_torch_that_is_there_stays() -> None:
