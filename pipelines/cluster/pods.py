@@ -35,6 +35,9 @@ CA_FOLDER = "/etc/kuberec/ca"
 REDIS_FOLDER = "/var/run/secrets/redis"
 GPU = "nvidia.com/gpu"
 GPU_STEPS = re.compile(r"exec-fit-towers-op(-\d+)?")
+FINAL_STEPS = re.compile(r"exec-(require-.+|refuse-op|publish-report-op)(-\d+)?")  # gates: their refusal is final
+# A lost node or an unreachable bucket must not end a run of hours. On one machine an error would only come later.
+RETRIES = {"maxRetryCount": 2, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}
 _MEMORY = re.compile(r"(\d+)([MG])")
 _UNITS = {"M": 1, "G": 1000}  # in megabytes
 
@@ -58,8 +61,19 @@ def compile_pipeline(pipeline: GraphComponent, path: Path, settings: ClusterSett
         on_gpu = settings.gpus > 0 and GPU_STEPS.fullmatch(name) is not None
         _prepare(executor["container"], names, settings, on_gpu=on_gpu)
         pods[name] = _pod(settings, on_gpu=on_gpu)
+    _retry(compiled)
     platforms = {"kubernetes": {"deploymentSpec": {"executors": copy.deepcopy(pods)}}}
     path.write_text(yaml.safe_dump_all([compiled, {"platforms": platforms}], sort_keys=False), encoding="utf-8")
+
+
+def _retry(compiled: dict[str, Any]) -> None:
+    """Gives every task that works three attempts."""
+    components = compiled["components"]
+    for dag in (part["dag"] for part in (compiled["root"], *components.values()) if "dag" in part):
+        for task in dag["tasks"].values():
+            executor = components[task["componentRef"]["name"]].get("executorLabel")
+            if executor is not None and not FINAL_STEPS.fullmatch(executor):
+                task["retryPolicy"] = dict(RETRIES)
 
 
 def _prepare(container: dict[str, Any], names: str, settings: ClusterSettings, *, on_gpu: bool) -> None:

@@ -71,7 +71,7 @@ def fit(
 
 
 def sized(task: dsl.PipelineTask, *, memory: str, cpu: int = 2) -> dsl.PipelineTask:
-    """Sets resources, environment and attempts of a task that works; it must be safe to run twice.
+    """Sets resources and environment of a task that works; it must be safe to run twice.
 
     The limits are twice the requests. Libraries start `cpu` threads: they would count the cores of the node, and the
     limit would slow too many threads down.
@@ -79,12 +79,11 @@ def sized(task: dsl.PipelineTask, *, memory: str, cpu: int = 2) -> dsl.PipelineT
     _limited(task, int(memory[:-1]), memory[-1], cpu_request=str(cpu), cpu_limit=str(2 * cpu))
     for name, value in {**STEP_ENVIRONMENT, "OMP_NUM_THREADS": str(cpu)}.items():
         task.set_env_variable(name, value)
-    # A lost node or an unreachable bucket must not end a run of hours.
-    return task.set_retry(num_retries=2, backoff_duration="60s", backoff_factor=2.0, backoff_max_duration="600s")
+    return task
 
 
 def light(task: dsl.PipelineTask) -> dsl.PipelineTask:
-    """Sets resources of a gate, which reads a report; its refusal is final, so it has one attempt."""
+    """Sets resources of a gate, which reads a report."""
     _limited(task, 512, "M", cpu_request="250m", cpu_limit="1")
     return task.set_env_variable("OMP_NUM_THREADS", "1")
 

@@ -38,11 +38,15 @@ def compiled(path: Path, pipeline: GraphComponent = refresh, **variables: str) -
     }
 
 
-def test_the_definition_is_what_runs_locally_but_for_its_containers(tmp_path: Path) -> None:
+def test_the_definition_is_what_runs_locally_but_for_containers_and_attempts(tmp_path: Path) -> None:
     compiler.Compiler().compile(refresh, str(tmp_path / "plain.yaml"))
     plain = yaml.safe_load((tmp_path / "plain.yaml").read_text())
     compiled(tmp_path / "training.yaml")
     definition, _ = yaml.safe_load_all((tmp_path / "training.yaml").read_text())
+    assert not [path for path in ("root", "components") if "retryPolicy" in str(plain[path])]
+    for dag in (part["dag"] for part in (definition["root"], *definition["components"].values()) if "dag" in part):
+        for task in dag["tasks"].values():
+            task.pop("retryPolicy", None)
     for name in ("root", "components"):
         assert definition[name] == plain[name]
     for name, executor in definition["deploymentSpec"]["executors"].items():
