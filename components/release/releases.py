@@ -21,6 +21,9 @@ def go_back(store: BundleStore, to: str = "") -> str:
         BundleError: There is no such bundle, or it cannot be read; the served bundle is unchanged.
     """
     served = store.current()
+    if served is None and to:  # `current` was lost; servers kept their bundle
+        store.set_current(to)
+        return f"served is {to}; the store had no current bundle"
     if served is None:
         raise BundleError(f"The store {store.url} serves nothing yet: check its name, or release a bundle first.")
     if to == served:

@@ -84,7 +84,7 @@ def filling_lock(settings: StoreSettings, feature_set: FeatureSet) -> Iterator[F
     try:
         is_mine = lock.acquire(blocking_timeout=WAIT_SECONDS)
     except (RedisError, OSError) as error:
-        raise FeatureStoreError(f"The online store cannot be filled: {error}.") from error
+        raise FeatureStoreError(f"The online store cannot be filled: {str(error).rstrip('.')}.") from error
     if not is_mine:
         raise _taken(project)
     try:

@@ -10,6 +10,7 @@ import pytest
 
 from components.release import __main__ as command
 from components.release.pruning import prune
+from components.release.releases import go_back
 from feature_repo.errors import BundleError
 from inference.bundles.bundle import Bundle, write_bundle
 from inference.bundles.store import BundleStore
@@ -56,6 +57,8 @@ def test_served_previous_and_newest_bundles_stay(store: BundleStore, bundles: li
     with pytest.raises(BundleError, match="no `current`"):
         store.prune(1)
     assert store.versions() == [versions[2], versions[5]]
+    assert go_back(store, versions[2]) == f"served is {versions[2]}; the store had no current bundle"
+    assert (store.current(), store.prune(1)) == (versions[2], [])
 
 
 def test_the_command_says_what_it_removed(
