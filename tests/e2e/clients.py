@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import random
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -24,6 +23,7 @@ from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
 from inference.stages import Stages
 from tests.kit import world
+from tests.kit.crowd import Crowd
 
 MOMENT = datetime.fromtimestamp(world.NOW, UTC).isoformat()
 HEADERS = {"kuberec-time": MOMENT}  # ages, and with them scores, are those of one moment
@@ -67,56 +67,38 @@ def same(left: list[Items], right: list[Items]) -> bool:
 
 
 @dataclass
-class Clients:
-    """Threads that ask; each stays with one server.
+class Clients(Crowd):
+    """Clients that compare answers; each stays with one server.
 
     Attributes:
-        urls: Of the servers.
         asked: What they ask.
         books: Bundle version -> its answers.
-        failures: What was wrong with an answer.
         turns: Client -> the versions it saw, each as often as it came back to it.
         seconds: When each answer came (`time.perf_counter()`), and how long it took.
     """
 
-    urls: Sequence[str]
     asked: Sequence[Question]
     books: Mapping[str, list[list[Items]]]
-    failures: list[str] = field(default_factory=list)
     turns: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
     seconds: list[tuple[float, float]] = field(default_factory=list)
 
+    headers = HEADERS
+
     def __post_init__(self) -> None:
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(n,), daemon=True) for n in range(len(self.urls))]
-
-    def __enter__(self) -> Clients:
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=30)
+        self._choices = [random.Random(number) for number in range(len(self.urls))]
 
     def answered(self, num: int) -> bool:
         """Whether so many answers came, or something went wrong."""
         return len(self.seconds) >= num or bool(self.failures)
 
-    def _ask(self, number: int) -> None:
-        choice = random.Random(number)
-        with httpx.Client(base_url=self.urls[number], headers=HEADERS, timeout=20) as client:
-            while not self._stop.is_set():
-                place = choice.randrange(len(self.asked))
-                begun = time.perf_counter()
-                try:
-                    failure = self._check(number, place, _sent(client, self.asked[place]))
-                except httpx.HTTPError as error:
-                    failure = repr(error)
-                self.seconds.append((begun, time.perf_counter() - begun))
-                if failure:
-                    self.failures.append(f"{self.asked[place]}: {failure}")
+    def ask(self, number: int, client: httpx.Client) -> None:
+        """Asks a question at random."""
+        place = self._choices[number].randrange(len(self.asked))
+        begun = time.perf_counter()
+        failure = self._check(number, place, _sent(client, self.asked[place]))
+        self.seconds.append((begun, time.perf_counter() - begun))
+        if failure:
+            self.failures.append(f"{self.asked[place]}: {failure}")
 
     def _check(self, number: int, place: int, answer: httpx.Response) -> str:
         if answer.status_code != 200:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,6 +14,7 @@ import redis
 from inference.feature_store import StoreSettings, materialize
 from tests.kit import servers, world
 from tests.kit.bundle_factory import make_bundle
+from tests.kit.crowd import Crowd
 from tests.kit.ports import free_port
 from tests.monitoring.prometheus import prometheus
 
@@ -24,48 +24,31 @@ COUNTRY = "SE"  # some items of the world are for DE and FR alone
 
 
 @dataclass
-class Watchers:
-    """Clients that ask without a pause and check every item of every answer.
+class Watchers(Crowd):
+    """Clients that check every item of every answer.
 
     Attributes:
-        url: Of the transformer.
-        failures: What was wrong.
         answers: Time of the question and marks of each answer.
     """
 
-    url: str
-    failures: list[str] = field(default_factory=list)
     answers: list[tuple[float, tuple[str, ...]]] = field(default_factory=list)
-
-    def __enter__(self) -> Watchers:
-        self._stop = threading.Event()
-        self._threads = [threading.Thread(target=self._ask, args=(number,), daemon=True) for number in range(8)]
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(timeout=30)
 
     def marks_since(self, begun: float) -> set[tuple[str, ...]]:
         """Marks of all answers to questions since a time."""
         return {marks for at, marks in self.answers if at >= begun}
 
-    def _ask(self, number: int) -> None:
-        with httpx.Client(base_url=self.url, timeout=20) as client:
-            while not self._stop.is_set():
-                at, user = time.monotonic(), f"u{(number * 7 + len(self.answers)) % world.NUM_USERS}"
-                parameters: dict[str, str | int] = {"user_id": user, "country": COUNTRY, "count": 20}
-                answer = client.get("/api/v1/recommendations", params=parameters)
-                if answer.status_code != 200:
-                    self.failures.append(answer.text)
-                    continue
-                body = answer.json()
-                self.failures += [wrong for item in body["items"] if (wrong := wrongness(item))]
-                self.answers.append((at, tuple(body["degraded"])))
-                time.sleep(0.02)
+    def ask(self, number: int, client: httpx.Client) -> None:
+        """Asks for the feed of a user, another one each time."""
+        at, user = time.monotonic(), f"u{(number * 7 + len(self.answers)) % world.NUM_USERS}"
+        parameters: dict[str, str | int] = {"user_id": user, "country": COUNTRY, "count": 20}
+        answer = client.get("/api/v1/recommendations", params=parameters)
+        if answer.status_code != 200:
+            self.failures.append(answer.text)
+            return
+        body = answer.json()
+        self.failures += [wrong for item in body["items"] if (wrong := wrongness(item))]
+        self.answers.append((at, tuple(body["degraded"])))
+        time.sleep(0.02)
 
 
 def wrongness(item: dict[str, Any]) -> str:
@@ -83,7 +66,9 @@ def wrongness(item: dict[str, Any]) -> str:
 @pytest.fixture
 def serving(tmp_path, redis_server) -> Iterator[servers.Serving]:
     address = f"redis://{redis_server}/9"
-    settings = {"KUBEREC_ITEMS_SECONDS": str(ITEMS_SECONDS)}
+    # Clients without a pause make servers slow; marks of time limits are not the subject.
+    limits = {"USERS": 5, "SOURCES": 5, "RANKER": 5, "DEADLINE": 15}
+    settings = {f"KUBEREC_{name}_SECONDS": str(seconds) for name, seconds in {**limits, "ITEMS": ITEMS_SECONDS}.items()}
     with servers.ended(servers.make(tmp_path, [make_bundle(tmp_path / "one")], redis=address, **settings)) as made:
         yield made
     redis.Redis.from_url(address).flushdb()
@@ -99,7 +84,7 @@ def test_an_emptied_redis_is_a_failure_and_not_the_truth(serving, tmp_path):
     servers.wait_for(lambda: serving.feed()["degraded"] == [], "the first feed stays degraded")
     addresses = {"transformer": serving.url, "predictor": serving.predictor_url}
     addresses = {name: url.removeprefix("http://") for name, url in addresses.items()}
-    with prometheus(tmp_path, free_port(), addresses, "localhost:1") as running, Watchers(serving.url) as clients:
+    with prometheus(tmp_path, free_port(), addresses, "localhost:1") as running, Watchers([serving.url] * 8) as clients:
         servers.wait_for(lambda: len(running.values("recs_store_complete == 1")) == 2, "no metric")
         servers.wait_for(lambda: len(clients.answers) > 50, "no answers", 30)
         assert clients.marks_since(0.0) == {()}
