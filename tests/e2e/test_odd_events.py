@@ -7,7 +7,7 @@ import os
 import random
 import subprocess
 import sys
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +39,15 @@ NUM_POSTED = 2_000
 LATER = released_shop.END + timedelta(hours=2)
 
 
-def write_odd_log(log: Path, users: list[str], items: list[str], num: int) -> None:
+def write_odd_log(log: Path, users: list[str], items: list[str], num: int, at: datetime = LATER) -> None:
     """Parts with rows that nothing checked, of other types, and damaged."""
     draw = random.Random(3)
-    write_part(log, "interactions", "odd", [lifted(draw, n, users, items, LATER) for n in range(num)])
-    shown = slate("odd-1", users[0], items[:3], LATER) + slate("odd\n2", users[1], items[:3], LATER)
+    write_part(log, "interactions", "odd", [lifted(draw, n, users, items, at) for n in range(num)])
+    shown = slate("odd-1", users[0], items[:3], at) + slate("odd\n2", users[1], items[:3], at)
     shown[0] |= {"score": float("inf"), "feature_item_price": float("nan"), "user_id": None}
     shown[1] |= {"item_id": "x" * 300, "position": 2**31 - 1}
     write_part(log, "impressions", "odd", shown)
-    good = [event(f"good-{n}", users[n % 5], items[n % 7], "click", LATER, price=4.0) for n in range(20)]
+    good = [event(f"good-{n}", users[n % 5], items[n % 7], "click", at, price=4.0) for n in range(20)]
     path = write_part(log, "interactions", "types", good)
     table = pq.read_table(path, partitioning=None)
     place = table.schema.get_field_index("price")
@@ -144,9 +144,10 @@ def test_random_events_within_the_bounds_of_the_api_and_beyond(shop: tuple[Path,
             answer = client.post("/api/v1/events", json={**events[0], **change})
             assert (answer.status_code, answer.headers["content-type"]) == (422, "application/problem+json")
         wait_for(lambda: _num_rows(log) == NUM_POSTED, "the events are not in the log")
+    soon = datetime.fromtimestamp(config_for("tiny").log_end, UTC) + timedelta(hours=2)
     for odd in (False, True):
         if odd:
-            write_odd_log(log, users, items, NUM_POSTED)
+            write_odd_log(log, users, items, NUM_POSTED, soon)
         for module, *options in (
             ("pipelines.refresh",),
             ("pipelines.drift", "--no-retrain"),
