@@ -7,7 +7,6 @@ log. Here such a request is counted, answered with a problem, and its connection
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -16,6 +15,7 @@ from starlette.responses import Response
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from inference.api.problems import problem
+from inference.server.http_parser import OfferParser
 
 MAX_HEAD = 64 * 1024  # bytes of request line, headers and trailers; a cursor in the URL has up to 24,000
 HEAD_TOO_LARGE = f"The request line and the headers have more than {MAX_HEAD} bytes; send a smaller request."
@@ -25,10 +25,6 @@ UNREADABLE = (
 )
 # uvicorn's texts for requests that are counted and answered here.
 QUIET_TEXTS = ("Invalid HTTP request received.", "Unsupported upgrade request.", "No supported WebSocket library")
-
-# The parser skips the body of a request that offers to upgrade, so the header gets a name without a meaning. Java's
-# HTTP client sends this offer with each request.
-OFFER, IGNORED_OFFER = re.compile(rb"\nupgrade:", re.IGNORECASE), b"\nx-offer:"
 
 
 class HeadTooLarge(Exception):
@@ -49,13 +45,11 @@ class ProblemProtocol(HttpToolsProtocol):
         self._refused = refused
         self._num_head = 0  # bytes of the head that the parser has passed on
         self._num_waiting = 0  # bytes of a head that is not complete, without the first part
-        self._in_head = self._in_body = False
+        self._in_head = False
+        self.parser = OfferParser(self)  # type: ignore[assignment]  # has the methods that uvicorn calls
 
     def data_received(self, data: bytes) -> None:
         """Parses received bytes; also bounds a head that never ends, which the parser collects in memory."""
-        if not self._in_body and OFFER.search(data) is not None:
-            head, end, rest = data.partition(b"\r\n\r\n")
-            data = OFFER.sub(IGNORED_OFFER, head) + end + rest
         was_in_head = self._in_head
         super().data_received(data)
         if was_in_head and self._in_head and not self.transport.is_closing():
@@ -81,16 +75,8 @@ class ProblemProtocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         """Starts the request in the application."""
-        self._in_head, self._in_body = False, True
+        self._in_head = False
         super().on_headers_complete()
-        if self.parser.should_upgrade():
-            # An offer that came in two parts: the parser stops here and would ignore further requests.
-            self.cycle.keep_alive = False
-
-    def on_message_complete(self) -> None:
-        """Ends the request; the next bytes begin another."""
-        self._in_body = False
-        super().on_message_complete()
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002 - uvicorn's text for every cause
         """Answers bytes that are not a request, and closes the connection."""

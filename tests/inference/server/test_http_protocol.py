@@ -146,15 +146,47 @@ def test_an_offer_to_upgrade_is_ignored(server, offer, caplog):
     assert caplog.text == ""
 
 
-def test_an_offer_to_upgrade_in_two_parts_ends_the_connection(server, caplog):
-    caplog.set_level(logging.WARNING)
+OFFERED = b"POST /echo HTTP/1.1\r\nHost: a\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n"
+SIZED, BODY, CHUNKED = b"Content-Length: 7\r\n\r\n", b'{"a":1}', b"Transfer-Encoding: chunked\r\n\r\n"
+FINE = b'{"q":{},"head":false}'
+
+
+def answers(server, *parts: bytes) -> list[bytes]:
+    """Sends the parts in separate packets and a request that ends the connection; returns the body of each answer."""
     with socket.create_connection(("127.0.0.1", server.port), timeout=5) as client:
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        client.sendall(GET + b"Connection: Upgrade\r\nUpgr")
-        time.sleep(0.2)
-        client.sendall(b"ade: h2c\r\n\r\n")
-        assert client.makefile("rb").read().startswith(b"HTTP/1.1 200 OK\r\n")
+        for part in (*parts, GET + b"Connection: close\r\n\r\n"):
+            client.sendall(part)
+            time.sleep(0.02)
+        first, *received = client.makefile("rb").read().split(b"HTTP/1.1 ")
+    assert (first, {answer[:3] for answer in received}) == (b"", {b"200"})
+    return [answer.split(b"\r\n\r\n", 1)[1] for answer in received]
+
+
+@pytest.mark.parametrize(
+    ("parts", "bodies"),
+    [
+        ([GET + b"Connection: Upgrade\r\nUpgr", b"ade: h2c\r\n\r\n"], [FINE]),
+        ([OFFERED[:-9], OFFERED[-9:] + SIZED + BODY], [BODY]),
+        ([OFFERED + SIZED[:-1], SIZED[-1:], BODY[:3], BODY[3:]], [BODY]),
+        ([OFFERED + SIZED + BODY + GET + b"\r\n"], [BODY, FINE]),
+        ([OFFERED + SIZED + BODY + OFFERED + SIZED + BODY], [BODY, BODY]),
+        ([OFFERED + SIZED + BODY[:1], BODY[1:] + OFFERED, SIZED + BODY], [BODY, BODY]),
+        ([OFFERED + CHUNKED + b"3\r\n" + BODY[:2], BODY[2:3] + b"\r\n4\r\n" + BODY[3:] + b"\r\n0\r\n\r\n"], [BODY]),
+        ([OFFERED + CHUNKED + b"7\r\n" + BODY + b"\r\n0\r\nLate: b\r\n\r\n" + OFFERED, SIZED + BODY], [BODY, BODY]),
+        ([OFFERED.replace(b"POST /echo", b"GET /fine") + b"\r\n" + GET + b"\r\n"], [FINE, FINE]),
+    ],
+)
+def test_an_offer_to_upgrade_loses_neither_a_body_nor_the_next_request(server, parts, bodies, caplog):
+    caplog.set_level(logging.WARNING)
+    assert answers(server, *parts) == [*bodies, FINE]
     assert caplog.text == ""
+
+
+def test_an_offer_with_a_request_to_close_closes(server):
+    close = OFFERED.replace(b"Upgrade\r\nUp", b"Upgrade, close\r\nUp") + b"Content-Length: 7\r\n\r\n"
+    status, headers, content = sent(server, close, b'{"a":1}')
+    assert (status, headers["connection"], content) == (200, "close", b'{"a":1}')
 
 
 def test_the_forms_of_a_target(server):
