@@ -23,6 +23,7 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.storage.folder import Folder, local_path, open_folder
 from inference.bundles.bundle import FEATURE_SET, Bundle, open_bundle
 from inference.bundles.cache import BundleCache
+from inference.bundles.leftovers import is_abandoned
 from inference.bundles.manifest import MANIFEST_FILE, Manifest
 from inference.bundles.release_record import RELEASED, VERSION, Released
 
@@ -132,7 +133,7 @@ class BundleStore:
         return version
 
     def prune(self, keep: int) -> list[str]:
-        """Removes old bundles, and returns their versions.
+        """Removes old bundles and folders that a killed process left half written or half removed; returns their names.
 
         The served bundle, the bundle before it and the newest bundles stay. The records of releases stay too, so that
         rollbacks still find their way.
@@ -150,7 +151,7 @@ class BundleStore:
                 "removed: make one current (`python -m components.release rollback --to VERSION`)."
             )
         kept = {served, self.previous(), *versions[-max(keep, 1) :]}
-        unused = [version for version in versions if version not in kept]
+        unused = [version for version in versions if version not in kept] + self._leftovers(kept)
         for version in unused:
             with self._doing(f"The bundle {version} cannot be removed"):
                 self._folder.remove(_place(version), first=MANIFEST_FILE)
@@ -198,6 +199,15 @@ class BundleStore:
         if found.hash != manifest.feature_set_hash:
             raise BundleError(f"The bundle {version} is damaged: {FEATURE_SET} is not the one its manifest names.")
         return found
+
+    def _leftovers(self, kept: set[str | None]) -> list[str]:
+        """Names of folders that no reader sees and no process writes to any more."""
+        with self._doing("Its bundles cannot be listed"):
+            names = self._folder.names(BUNDLES)
+            hidden = [name for name in names if name not in kept and not self._holds(name)]
+            return [
+                name for name in hidden if is_abandoned(name, was_released=self._folder.holds(f"{RELEASED}/{name}"))
+            ]
 
     def _cached(self, version: str) -> Bundle:
         """The copy in the cache; a missing copy is added first."""

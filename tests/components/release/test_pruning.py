@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -12,12 +16,17 @@ from components.release import __main__ as command
 from components.release.pruning import prune
 from components.release.releases import go_back
 from feature_repo.errors import BundleError
+from feature_repo.storage.folder import local_path
 from inference.bundles.bundle import Bundle, write_bundle
+from inference.bundles.leftovers import ABANDONED
+from inference.bundles.manifest import MANIFEST_FILE
 from inference.bundles.store import BundleStore
 from inference.feature_store import OnlineFeatures, StoreSettings, online_settings
 from tests.kit import world
 from tests.kit.bundle_factory import FACTS, content_of
+from tests.kit.checkout import ROOT
 from tests.kit.online_store import fill_store
+from tests.kit.servers import wait_for
 
 
 @pytest.fixture(scope="module")
@@ -93,3 +102,47 @@ def test_a_damaged_bundle_stops_the_removal_of_features(tmp_path: Path, bundles:
     with pytest.raises(BundleError):
         prune(store, lambda _facts: place)
     assert place.sqlite_file(unused).exists()
+
+
+def test_what_killed_processes_left_is_removed_and_what_a_process_writes_now_stays(
+    store: BundleStore, bundles: list[Bundle], tmp_path: Path
+) -> None:
+    moment = datetime.now(UTC)
+    now, old = moment.strftime("%Y%m%dT%H%M%S"), (moment - ABANDONED).strftime("%Y%m%dT%H%M%S")
+    left = [f"{old}-0123abcd", f"{old}-4567abcd"]
+    running = [f"{now}-0123abcd", "not-of-kuberec"]
+    if local_path(store.url) is not None:
+        left, running = [f".{left[0]}.89abcdef", *left], [f".{now}-0123abcd.89abcdef", *running]
+    half = tmp_path / "half"
+    half.mkdir()
+    (half / "items.npz").write_bytes(b"half of it")
+    for name in (*left, *running):
+        store._folder.add(half, f"bundles/{name}", last="items.npz")
+    versions = [bundle.version for bundle in bundles]
+    store._folder.remove(f"bundles/{versions[0]}/manifest.json", "")  # a `prune` was killed a moment ago
+    assert store.versions() == versions[1:]
+    assert sorted(store.prune(6)) == sorted([versions[0], *left])
+    assert store._folder.names("bundles") == sorted([*versions[1:], *running])
+    assert store.prune(6) == []
+
+
+def test_a_killed_prune_leaves_a_usable_store_and_the_next_one_finishes(tmp_path: Path, bundles: list[Bundle]) -> None:
+    store = BundleStore(str(tmp_path / "store"))
+    for bundle in bundles:
+        store.publish(bundle)
+        store.set_current(bundle.version)
+    folders = [tmp_path / "store" / "bundles" / bundle.version for bundle in bundles]
+    for number in range(30_000):  # takes a while to remove
+        (folders[1] / str(number)).touch()
+    command = [sys.executable, "-m", "components.release", "prune", "--store", store.url, "--keep", "2"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL) as process:
+        wait_for(lambda: not (folders[1] / MANIFEST_FILE).exists(), "the command removes nothing", seconds=60)
+        process.kill()
+    assert process.returncode == -signal.SIGKILL
+    assert folders[1].exists()
+    assert store.versions() == [bundle.version for bundle in bundles[2:]]
+    assert store.fetch(bundles[-1].version).manifest == bundles[-1].manifest
+    assert store.previous() == bundles[-2].version
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert [bundle.version in done.stdout for bundle in bundles[1:4]] == [True] * 3
+    assert [folder.exists() for folder in folders] == [False] * 4 + [True] * 2
