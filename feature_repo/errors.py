@@ -38,9 +38,11 @@ from typing import NoReturn
 INTERRUPTED = 130  # the exit code of a shell: 128 + SIGINT
 FULL_DISK = frozenset({errno.ENOSPC, errno.EDQUOT})
 STORAGE_ERRORS = FULL_DISK | {errno.EROFS, errno.EACCES, errno.EPERM}
-# How libraries report a full disk: the C library's texts, SQLite's, and DuckDB's if it cannot spill.
+# How libraries report a full disk: the C library's texts, SQLite's, DuckDB's if it cannot spill, and numpy's.
 FULL_DISK_TEXT = re.compile(
-    r"No space left on device|Disk quota exceeded|database or disk is full|max_temp_directory_size", re.IGNORECASE
+    r"No space left on device|Disk quota exceeded|database or disk is full|max_temp_directory_size"
+    r"|\d+ requested and \d+ written",
+    re.IGNORECASE,
 )
 MAKE_ROOM = "make room on the disk or open the folder, and run the same command again"
 RAISE_LIMIT = "raise the limit of open files (`ulimit -n`), and run the same command again"
@@ -212,8 +214,9 @@ def storage_error(error: BaseException) -> StorageError | None:
     cause: BaseException | None = error
     while cause is not None:
         if getattr(cause, "errno", None) in FULL_DISK or is_full_disk(str(cause)):
-            said = str(error) if isinstance(error, KuberecError) else f"{os.strerror(errno.ENOSPC)}; {MAKE_ROOM}."
-            return StorageError(said)
+            said = str(error).removesuffix(".") if isinstance(error, KuberecError) else os.strerror(errno.ENOSPC)
+            # The sentence of a failed step has the advice already.
+            return StorageError(f"{said}." if "make room" in said else f"{said}; {MAKE_ROOM}.")
         cause = cause.__cause__
     return None
 

@@ -15,6 +15,7 @@ import pytest
 from tests.kit import object_store
 from tests.kit.checkout import ROOT
 from tests.kit.ports import free_port
+from tests.kit.small_disk import SmallDisk, small_disk
 
 REDIS_START_SECONDS = 10.0
 
@@ -25,6 +26,13 @@ def store(tmp_path: Path) -> Path:
     path = tmp_path / "store"
     path.mkdir()
     return path
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[SmallDisk]:
+    """A disk that the test fills."""
+    with small_disk(tmp_path / "disk") as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

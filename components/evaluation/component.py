@@ -66,8 +66,8 @@ def evaluate_op(
             recipe=recipe,
             seed=seed,
         )
-    shutil.copyfile(out / "evaluation" / REPORT_FILE, report.path)
-    shutil.copyfile(out / "evaluation" / SUMMARY_FILE, summary.path)
+        shutil.copyfile(out / "evaluation" / REPORT_FILE, report.path)
+        shutil.copyfile(out / "evaluation" / SUMMARY_FILE, summary.path)
     numbers = {
         f"{method} {name}": value
         for method, figures in done.content["methods"].items()

@@ -32,7 +32,7 @@ from components.ingest.times import time_warnings
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import TABLES
 from feature_repo.dataset.tables import DESCRIPTION_FILE
-from feature_repo.errors import DatasetError
+from feature_repo.errors import DatasetError, is_full_disk
 from feature_repo.progress import say, waiting
 from inference.log.reader import local_log
 
@@ -159,6 +159,8 @@ def _named(source: TableSource) -> Iterator[None]:
     except (duckdb.BinderException, duckdb.ParserException, duckdb.CatalogException, duckdb.InternalError):
         raise  # a defect in this code, not in the file
     except duckdb.Error as error:
+        if is_full_disk(str(error)):
+            raise  # nothing is wrong with the source
         fault = find_fault(source, error)
         if fault is None:
             raise DatasetError(f"{source.path} cannot be read: {one_line(error)}.") from error

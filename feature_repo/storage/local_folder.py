@@ -66,7 +66,8 @@ class LocalFolder:
         target = self._path / name
         building = target.with_name(f".{target.name}.{uuid4().hex[:8]}")
         try:
-            shutil.copytree(directory, building)
+            for file in list_files(directory):
+                _copy(directory / file, building / file)
             sync_tree(building)
             building.rename(target)
         finally:
@@ -91,3 +92,12 @@ class LocalFolder:
     @contextmanager
     def working_copy(self, suffix: str) -> Iterator[Path]:  # noqa: ARG002 - the folder itself
         yield self._path
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copies a file. Unlike `shutil.copytree`, an error has the number of the disk's error and names the file."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copy(source, target)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, str(source)) from error

@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO, cast
 
 import numpy as np
+import numpy.typing as npt
 
 from feature_repo.command import Command
 from feature_repo.errors import FeatureStoreError, KuberecError
@@ -91,7 +92,10 @@ class CatalogueProcess:
         """
         with self._lock:
             if self._process is None or self._process.poll() is not None:
-                self._start()
+                try:
+                    self._start()
+                except OSError as error:  # a full disk, or too many processes
+                    raise FeatureStoreError(f"The process that reads the catalogue cannot start: {error}.") from error
             assert self._process is not None
             assert self._folder is not None
             path = Path(self._folder.name) / "items.npz"
@@ -188,13 +192,26 @@ def _answer(questions: TextIO, channel: RawIOBase) -> None:
                 "fault": opened[2].fault(freshness, held),
             }
             if freshness is not None and answer["changed"]:
-                items, found = opened[2].catalogue(freshness.as_of)
-                out = Path(question["out"])
-                save_items(out, items)
-                np.save(out.with_suffix(HELD_SUFFIX), found)
+                _write(Path(question["out"]), *opened[2].catalogue(freshness.as_of))
         except KuberecError as failure:
             opened, answer = None, {"error": str(failure)}  # a replaced store is opened again
         channel.write(json.dumps(answer).encode() + b"\n")
+
+
+def _write(out: Path, items: ItemColumns, found: npt.NDArray[np.bool_]) -> None:
+    """Writes a catalogue, and for each item whether the store has it.
+
+    Raises:
+        FeatureStoreError: The disk is full or not writable; no file is left.
+    """
+    held = out.with_suffix(HELD_SUFFIX)
+    try:
+        save_items(out, items)
+        np.save(held, found)
+    except OSError as error:
+        for file in (out, held):
+            file.unlink(missing_ok=True)
+        raise FeatureStoreError(f"The catalogue cannot be written to {out.parent}: {error}.") from error
 
 
 def _open(bundle: Path, store: list[str]) -> tuple[FeatureSet, OnlineFeatures]:

@@ -32,6 +32,7 @@ from pipelines.settings import PipelineSettings
 ROOT = Path(__file__).resolve().parents[2]
 CODE_FOLDERS = ("feature_repo", "inference", "components", "pipelines")
 END_SECONDS = 5.0
+LEAST_FREE_BYTES = 1 << 20  # less counts as a full disk
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +109,9 @@ def run_pipeline(
         # kfp.local raises a bare RuntimeError if a task exits with an error; the task has printed the reason.
         if "FAILURE" not in str(failure):
             raise
+        sentence = _failure_sentence(console, run_dir, root)  # before room is made
         _remove_outputs(root / "runs", runs_before, console.step)
-        raise RunFailed(_failure_sentence(console, run_dir, root), console.step) from failure
+        raise RunFailed(sentence, console.step) from failure
     except KeyboardInterrupt as stop:
         _end_processes(started_before)
         _remove_outputs(root / "runs", runs_before, console.step)
@@ -128,7 +130,9 @@ def _failure_sentence(console: RunConsole, run_dir: Path, root: Path) -> str:
     full_disk = os.strerror(errno.ENOSPC)
     if console.error is not None and not console.error.startswith(full_disk):
         return console.error
-    if is_full_disk(console.error or console.crash or ""):
+    # The shell that starts a step ends without a reason if it cannot write the step's source to the temporary folder.
+    is_cramped = min(shutil.disk_usage(folder).free for folder in (root, tempfile.gettempdir())) < LEAST_FREE_BYTES
+    if is_full_disk(console.error or console.crash or "") or (console.crash is None and is_cramped):
         folders = f"{root} and {tempfile.gettempdir()}"
         return f"{full_disk} for the step {console.step} in {folders}: make room, and run the same command again."
     ended = f"crashed with {console.crash:.300}" if console.crash else "was killed, perhaps because memory ran out"

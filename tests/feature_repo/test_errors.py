@@ -11,12 +11,20 @@ from contextlib import closing
 from pathlib import Path
 
 import duckdb
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from feature_repo import errors
-from feature_repo.errors import FeatureStoreError, KuberecError, RequestError, StorageError, exit_with_sentence
+from feature_repo.errors import (
+    FeatureStoreError,
+    KuberecError,
+    RequestError,
+    RunFailed,
+    StorageError,
+    exit_with_sentence,
+)
 from tests.kit.checkout import classes
 
 LINE = re.compile(r"^(?P<branch>[│├└─ ]*)(?P<name>[A-Z]\w+) +(?P<code>\d+)  \S")
@@ -72,6 +80,11 @@ def fill_with_parquet() -> None:
         pq.write_table(pa.table({"a": [1]}), file)
 
 
+def fill_with_numpy() -> None:
+    with Path("/dev/full").open("wb") as file:
+        np.save(file, np.zeros(100_000))
+
+
 def spill_with_duckdb() -> None:
     """The limit stands for the room on the disk; DuckDB would replace /dev/full by a file."""
     with tempfile.TemporaryDirectory() as folder, duckdb.connect() as connection:
@@ -94,6 +107,10 @@ def fill_in_our_words() -> None:
         raise FeatureStoreError(f"The online store cannot be filled: {error}.") from error
 
 
+def fill_in_a_step() -> None:
+    raise RunFailed("No space left on device for the step a in /b: make room, and run the same command again.", "a")
+
+
 def open_too_many_files() -> None:
     raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), "part-1.parquet")
 
@@ -103,9 +120,11 @@ def open_too_many_files() -> None:
     [
         (fill_with_python, "No space left on device; make room"),
         (fill_with_parquet, "No space left on device; make room"),
+        (fill_with_numpy, "No space left on device; make room"),
         (spill_with_duckdb, "No space left on device; make room"),
         (fill_with_sqlite, "No space left on device; make room"),
-        (fill_in_our_words, "The online store cannot be filled: database or disk is full"),
+        (fill_in_our_words, "The online store cannot be filled: database or disk is full; make room on the disk"),
+        (fill_in_a_step, "No space left on device for the step a in /b: make room"),
         (open_too_many_files, "part-1.parquet: Too many open files; raise the limit"),
     ],
 )
@@ -115,7 +134,7 @@ def test_a_full_disk_is_one_sentence_and_one_code_whoever_reports_it(work, words
     assert ended.value.code == StorageError.exit_code
     shown = capsys.readouterr().err
     assert shown.startswith(f"error: {words}")
-    assert shown.count("\n") == 1
+    assert (shown.count("\n"), shown.count("run the same command again")) == (1, 1)
 
 
 @pytest.mark.parametrize("error", [ValueError("a defect"), OSError(errno.EIO, "Input/output error"), MemoryError()])

@@ -9,10 +9,11 @@ import pytest
 
 from components.ingest import ingest
 from feature_repo.dataset.tables import item_universe, table_schema
-from feature_repo.errors import DatasetError
+from feature_repo.errors import DatasetError, StorageError, exit_with_sentence
 from tests.components.ingest.conftest import CONFIG, START, DatasetFactory, interactions
 from tests.components.ingest.refusals import refusal
 from tests.components.ingest.tables import MICROSECONDS, column, impressions, prepared, with_column
+from tests.kit.small_disk import SmallDisk
 
 
 def test_every_table_and_column_exists_with_the_documented_types(dataset: DatasetFactory) -> None:
@@ -155,3 +156,21 @@ def test_the_largest_time_of_java_is_missing(dataset: DatasetFactory) -> None:
     created = pa.array([86_400_000, 2**63 - 1]).view(pa.timestamp("ms"))
     tables = prepared(dataset(items=pa.table({"item_id": ["a", "b"], "created_at": created})))
     assert column(tables, "items", "created_at") == [datetime(1970, 1, 2, tzinfo=UTC), None]
+
+
+def test_a_full_disk_is_not_the_fault_of_the_dataset(
+    dataset: DatasetFactory, disk: SmallDisk, capsys: pytest.CaptureFixture[str]
+) -> None:
+    directory, out = dataset(interactions=interactions(20_000)), disk.path / "tables"
+    ingest(dataset(), out)
+    before = {path.name: path.read_bytes() for path in out.iterdir()}
+    dataset(interactions=interactions(20_000))
+    disk.leave(30_000)
+    with pytest.raises(SystemExit) as ended, exit_with_sentence():
+        ingest(directory, out)
+    assert ended.value.code == StorageError.exit_code
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: No space left on device; make room on the disk")
+    assert {path.name: path.read_bytes() for path in out.iterdir()} == before
+    assert [path.name for path in disk.path.iterdir()] == ["tables"]
+    disk.make_room()
+    assert ingest(directory, out)["num"]["interactions"] == 20_000

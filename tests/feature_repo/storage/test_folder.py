@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tempfile
 import threading
 from pathlib import Path
@@ -13,6 +14,7 @@ from feature_repo.storage.files import list_files
 from feature_repo.storage.folder import Folder, local_path, open_folder
 from feature_repo.storage.local_folder import LocalFolder
 from feature_repo.storage.remote_folder import RemoteFolder
+from tests.kit.small_disk import SmallDisk
 
 OTHER_DISK = Path("/dev/shm")
 
@@ -202,6 +204,20 @@ def test_a_local_addition_that_breaks_off_leaves_nothing(tmp_path: Path, tree: P
     with pytest.raises(OSError, match="items"):
         LocalFolder(tmp_path / "shop").add(tree, "bundles/v1", last="manifest.json")
     assert list((tmp_path / "shop" / "bundles").iterdir()) == []
+
+
+def test_a_full_disk_ends_an_addition_with_its_own_error_and_leaves_nothing(disk: SmallDisk, tree: Path) -> None:
+    (tree / "items.npz").write_bytes(bytes(100_000))
+    folder = LocalFolder(disk.path / "shop")
+    folder.write("bundles/lasting", b"so that the folders exist")
+    disk.leave(20_000)
+    with pytest.raises(OSError, match="No space left on device") as caught:
+        folder.add(tree, "bundles/v1", last="manifest.json")
+    assert caught.value.errno == errno.ENOSPC
+    assert folder.names("bundles") == ["lasting"]
+    disk.make_room()
+    folder.add(tree, "bundles/v1", last="manifest.json")
+    assert folder.holds("bundles/v1/items.npz")
 
 
 def test_a_file_of_another_disk_is_moved_in(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 import time
 from pathlib import Path
 
@@ -65,6 +66,29 @@ def test_the_process_of_a_killed_server_leaves_without_a_word(tmp_path, capfd):
         worker.stdin.write(json.dumps({"bundle": "no bundle", "store": ["", "", "", ""]}) + "\n")
         worker.stdin.flush()
         assert worker.wait(timeout=30) == 0
+        assert capfd.readouterr().err == ""
+    finally:
+        process.close()
+
+
+def test_a_full_disk_leaves_the_catalogue_in_use_and_the_process_alive(tmp_path, disk, monkeypatch, capfd):
+    bundle, process = make_bundle(tmp_path / "bundle"), CatalogueProcess()
+    held = Reading(bundle.artifacts().items)
+    key = CatalogueKey(bundle.path, StoreSettings(tmp_path / "online", "world"))
+    fill_store(tmp_path / "features", key.store)
+    monkeypatch.setattr(tempfile, "tempdir", str(disk.path))
+    capfd.readouterr()
+    try:
+        for room in (0, 5_000):
+            disk.leave(room)
+            with pytest.raises(FeatureStoreError, match=r"catalogue cannot be written to .*: .*(No space|requested)"):
+                process.read(key, held, bundle.feature_set)
+            assert process._folder is not None
+            assert list(Path(process._folder.name).iterdir()) == []
+        assert process._process is not None
+        assert process._process.poll() is None
+        disk.make_room()
+        assert (process.read(key, held, bundle.feature_set).items.price == held.items.price).all()
         assert capfd.readouterr().err == ""
     finally:
         process.close()
