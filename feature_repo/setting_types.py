@@ -14,6 +14,9 @@ from pydantic import AfterValidator
 from feature_repo.storage.folder import local_path
 from feature_repo.storage.quoting import unusable_character
 
+UNWRITABLE = frozenset({"http", "https", "data", "memory"})  # protocols of fsspec that keep nothing
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_NAME = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
 _HOST = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?\.?")
 
 
@@ -64,8 +67,22 @@ def _place(text: str) -> str:
     if folder is not None:
         return str(_directory(folder)) if text else text
     scheme, _, rest = text.partition("://")
-    if scheme not in fsspec.available_protocols() or not rest.strip("/"):
+    has_bucket = rest.strip("/") if scheme == "file" else rest.partition("/")[0]
+    if scheme not in fsspec.available_protocols() or scheme in UNWRITABLE or not has_bucket:
         raise ValueError("write a directory or s3://bucket/folder")
+    if (character := _CONTROL.search(text)) is not None:
+        raise ValueError(f"it contains {character[0]!r}; choose a folder without it")
+    return text
+
+
+def is_kubernetes_name(text: str) -> bool:
+    """Whether a text is a valid name of a Secret, a claim or another object of Kubernetes."""
+    return _NAME.fullmatch(text) is not None
+
+
+def _kubernetes_name(text: str) -> str:
+    if text and not is_kubernetes_name(text):
+        raise ValueError("write the name of a Kubernetes object: small letters, digits, - and .")
     return text
 
 
@@ -89,6 +106,7 @@ def _optional_directory(text: str) -> str:
 BindAddress = Annotated[str, AfterValidator(_bind_address)]
 HostPort = Annotated[str, AfterValidator(_host_port)]
 HttpUrl = Annotated[str, AfterValidator(_http_url)]
+KubernetesName = Annotated[str, AfterValidator(_kubernetes_name)]  # "" stays ""
 Place = Annotated[str, AfterValidator(_place)]  # a directory or URL of a store or log; "" stays ""
 Directory = Annotated[Path, AfterValidator(_directory)]
 OptionalDirectory = Annotated[str, AfterValidator(_optional_directory)]  # "" stays ""

@@ -14,7 +14,7 @@ from feature_repo.redis_settings import RedisSettings
 from feature_repo.setting_types import BindAddress, Directory, HostPort, OptionalDirectory, Place
 from feature_repo.storage.folder import local_path
 
-Seconds = Annotated[float, Field(gt=0, le=DAY)]
+Seconds = Annotated[float, Field(ge=0.001, le=DAY)]
 Threads = Annotated[int, Field(ge=1, le=1024)]
 
 

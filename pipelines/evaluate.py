@@ -12,6 +12,7 @@ from components.ingest import dataset_fingerprint
 from feature_repo.command import Command
 from feature_repo.dataset.place import Place, absolute, dataset_place, load_config
 from pipelines.definitions.evaluation import leave_one_out, temporal
+from pipelines.definitions.parameters import TrainingParameters
 from pipelines.local.run_folder import fresh_folder
 from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
@@ -37,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def work(options: argparse.Namespace) -> None:
     """Runs the evaluation with the parsed options."""
     settings = PipelineSettings.from_environment()
-    measure(options.dataset, options.protocol, options.recipe, options.seed, settings)
+    seed = TrainingParameters.parse([f"seed={options.seed}"]).seed
+    measure(options.dataset, options.protocol, options.recipe, seed, settings)
 
 
 def measure(dataset: Place, protocol: str, recipe: str, seed: int, settings: PipelineSettings) -> None:

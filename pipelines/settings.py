@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from pathlib import Path
@@ -13,9 +14,10 @@ from components.validation.environment import DEFAULT_PYTHON
 from feature_repo.dataset.split import DAY
 from feature_repo.errors import SettingsError
 from feature_repo.redis_settings import RedisSettings
-from feature_repo.setting_types import Directory, HttpUrl, OptionalDirectory, Place
+from feature_repo.setting_types import Directory, HttpUrl, KubernetesName, OptionalDirectory, Place, is_kubernetes_name
 from feature_repo.settings import PREFIX, EnvironmentSettings
 from feature_repo.storage.folder import local_path
+from feature_repo.storage.quoting import unusable_character
 from feature_repo.storage.redis_address import RedisAddress
 from inference.bundles.store import BundleStore
 from pipelines.cluster.placement import node_labels, tolerations
@@ -39,6 +41,9 @@ _IMAGES = re.compile(
 )
 
 
+_KEY_OF_MAP = re.compile(r"[A-Za-z0-9._-]{1,253}")  # of a ConfigMap
+
+
 class ImageSettings(EnvironmentSettings):
     """Where the images of servers, jobs and steps are.
 
@@ -49,7 +54,7 @@ class ImageSettings(EnvironmentSettings):
     """
 
     images: str = "kuberec/{name}:{tag}"
-    image_pull_secret: str = ""
+    image_pull_secret: KubernetesName = ""
 
     @field_validator("images")
     @classmethod
@@ -83,18 +88,18 @@ class ClusterSettings(EnvironmentSettings):
     prefix: ClassVar[str] = f"{PREFIX}KFP_"
 
     endpoint: HttpUrl = ""
-    namespace: str = ""
+    namespace: KubernetesName = ""
     token_file: str = ""
-    secret: str = ""
-    redis_secret: str = ""
+    secret: KubernetesName = ""
+    redis_secret: KubernetesName = ""
     volume: str = ""
     ca_bundle: str = ""
-    run_as: int = Field(default=10001, ge=0)
+    run_as: int = Field(default=10001, ge=0, lt=2**31)
     memory_factor: float = Field(default=1.0, ge=0.1, le=1000)
-    timeout_seconds: int = Field(default=21_600, ge=60)
+    timeout_seconds: int = Field(default=21_600, ge=60, lt=2**31)
     node_selector: Annotated[str, AfterValidator(_labels)] = ""
     tolerations: Annotated[str, AfterValidator(_taints)] = ""
-    gpus: int = Field(default=0, ge=0)
+    gpus: int = Field(default=0, ge=0, le=1024)
     gpu_node_selector: Annotated[str, AfterValidator(_labels)] = ""
     gpu_tolerations: Annotated[str, AfterValidator(_taints)] = "nvidia.com/gpu:NoSchedule"
     images: ImageSettings = ImageSettings()
@@ -103,7 +108,7 @@ class ClusterSettings(EnvironmentSettings):
     @classmethod
     def _claim_and_folder(cls, volume: str) -> str:
         claim, _, folder = volume.partition(":")
-        if volume and not (claim and folder.startswith("/")):
+        if volume and not (is_kubernetes_name(claim) and folder.startswith("/") and not unusable_character(folder)):
             raise ValueError("write it as claim:/folder")
         return volume
 
@@ -111,7 +116,7 @@ class ClusterSettings(EnvironmentSettings):
     @classmethod
     def _name_and_key(cls, bundle: str) -> str:
         name, _, key = bundle.partition(":")
-        if bundle and not (name and key):
+        if bundle and not (is_kubernetes_name(name) and _KEY_OF_MAP.fullmatch(key)):
             raise ValueError("write it as name:key")
         return bundle
 
@@ -185,9 +190,10 @@ class PipelineSettings(RedisSettings):
             SettingsError: Steps run here and the validation interpreter is missing, stores are behind a URL and no
                 Redis is configured, or a cluster would show the password of the Redis.
         """
-        if not self.cluster.endpoint and not Path(self.validation_python).is_file():
+        python = self.validation_python
+        if not self.cluster.endpoint and not (os.path.isfile(python) and os.access(python, os.X_OK)):
             raise SettingsError(
-                f"The interpreter of the validation environment, {self.validation_python}, does not exist: run `make "
+                f"The interpreter of the validation environment, {python!r}, is not an executable file: run `make "
                 "setup`, or set KUBEREC_VALIDATION_PYTHON to an interpreter with tensorflow-data-validation."
             )
         if self.cluster.endpoint and self.redis and RedisAddress.parse(self.redis).password:

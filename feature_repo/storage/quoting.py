@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
-# DuckDB cannot find a file with a backslash in a pattern. Sentences and logs have one line for each path.
-UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\]")
+# DuckDB cannot find a file with a backslash in a pattern. Sentences and logs have one line for each path and are UTF-8.
+# A surrogate is how Python reads a byte that is not UTF-8.
+UNUSABLE = re.compile(r"[\x00-\x1f\x7f\\\ud800-\udfff]")
 
 
 def unusable_character(path: Path | str) -> str | None:

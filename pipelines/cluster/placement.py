@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
+# Of Kubernetes: the key of a label or taint with an optional prefix, and its value.
+KEY = re.compile(r"([a-z0-9]([a-z0-9.-]*[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?")
+VALUE = re.compile(r"([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?")
 EFFECTS = ("", "NoSchedule", "PreferNoSchedule", "NoExecute")
 
 
@@ -15,7 +20,7 @@ def node_labels(text: str) -> dict[str, str]:
         ValueError: The text has another form.
     """
     pairs = [part.strip().partition("=") for part in text.split(",") if text]
-    if not all(label and equals for label, equals, _ in pairs):
+    if not all(KEY.fullmatch(label) and equals and VALUE.fullmatch(value) for label, equals, value in pairs):
         raise ValueError("write it as label=value, several with commas between them")
     return {label: value for label, _, value in pairs}
 
@@ -34,7 +39,7 @@ def tolerations(text: str) -> list[dict[str, str]]:
     for part in text.split(",") if text else ():
         taint, _, effect = part.strip().partition(":")
         key, equals, value = taint.partition("=")
-        if not key or effect not in EFFECTS:
+        if not KEY.fullmatch(key) or not VALUE.fullmatch(value) or effect not in EFFECTS:
             raise ValueError("write it as key:NoSchedule or key=value:NoSchedule, several with commas between them")
         given = {"key": key, "operator": "Equal" if equals else "Exists", "value": value, "effect": effect}
         found.append({name: field for name, field in given.items() if field})

@@ -35,7 +35,7 @@ class TrainingParameters(BaseModel):
     recipe: Literal["fast", "best"] = Field(
         default="fast", description="fast takes minutes on a laptop, best searches longer"
     )
-    seed: int = Field(default=0, ge=0, description="seed of all random choices")
+    seed: int = Field(default=0, ge=0, lt=2**31, description="seed of all random choices")
 
     @classmethod
     def take(cls, parser: argparse.ArgumentParser) -> None:

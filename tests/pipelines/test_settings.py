@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from itertools import product
 from typing import Any
 
 import pytest
@@ -45,6 +46,17 @@ def test_every_variable_is_known_to_every_process() -> None:
         ("KUBEREC_LEASE_SECONDS", "1e30"),
         ("KUBEREC_COOLDOWN_SECONDS", "nan"),
         ("KUBEREC_REDIS", f"me:{SECRET}@cache:1"),
+        ("KUBEREC_KFP_NAMESPACE", "two words"),
+        ("KUBEREC_KFP_SECRET", "Bucket"),
+        ("KUBEREC_KFP_VOLUME", "a claim:/folder"),
+        ("KUBEREC_KFP_VOLUME", "claim:/a\nb"),
+        ("KUBEREC_KFP_CA_BUNDLE", "map:../key"),
+        ("KUBEREC_KFP_RUN_AS", "9" * 20),
+        ("KUBEREC_KFP_TIMEOUT_SECONDS", "9" * 20),
+        ("KUBEREC_KFP_GPUS", "1000000000"),
+        ("KUBEREC_KFP_NODE_SELECTOR", "pool=a b"),
+        ("KUBEREC_KFP_TOLERATIONS", "{"),
+        ("KUBEREC_IMAGE_PULL_SECRET", "-"),
     ],
 )
 def test_a_setting_that_would_fail_later_is_refused_at_start(name: str, value: str) -> None:
@@ -52,6 +64,29 @@ def test_a_setting_that_would_fail_later_is_refused_at_start(name: str, value: s
     with pytest.raises(SettingsError, match=f"^{name} ") as caught:
         PipelineSettings.from_environment(environment)
     assert SECRET not in str(caught.value)
+
+
+ABSURD = ["0", "-1", "1e9", "1e-320", "9" * 5000, "nan", "inf", " ", "\u0663", "{", "-h", "h:0", "http://h:99999"]
+ABSURD += ["/dev/null", "/dev/null/x", "~nobody/x", "a b%20#?\u00e9", "x\ny", "x\x00y", "\udcff", "../..", "s3:///x"]
+
+
+@pytest.mark.parametrize("settings", [ServingSettings, PipelineSettings])
+def test_absurd_values_are_taken_or_are_one_sentence(settings: type[EnvironmentSettings]) -> None:
+    needed = {"KUBEREC_STORE": "/store", "KUBEREC_VALIDATION_PYTHON": sys.executable}
+    sentences = []
+    for name, value in product(sorted(variables(settings)), ABSURD):
+        try:
+            settings.from_environment({**needed, name: value})
+        except SettingsError as error:
+            sentences.append(str(error))
+    assert len(sentences) > 200
+    assert [sentence for sentence in sentences if not (sentence.isprintable() and sentence.endswith("."))] == []
+
+
+@pytest.mark.parametrize("path", ["/nowhere/python", "x\ny", "9" * 5000, __file__])
+def test_an_interpreter_is_an_executable_file(path: str) -> None:
+    with pytest.raises(SettingsError, match="is not an executable file: run `make setup`"):
+        PipelineSettings.from_environment({"KUBEREC_VALIDATION_PYTHON": path})
 
 
 def test_a_password_is_no_parameter_of_a_run() -> None:
