@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from feature_repo.errors import BundleError, PredictorError
+from feature_repo.errors import BundleError, PredictorError, StorageError, exit_with_sentence
 from feature_repo.storage.files import read_json, write_json
 from feature_repo.storage.folder import open_folder
 from inference.bundles.bundle import open_bundle, write_bundle
@@ -206,3 +206,19 @@ def test_damaged_rankers_are_refused(copy, damage):
         (copy / "ranker" / "calibration.json").write_text("{")
     with pytest.raises(BundleError):
         LightGbmRanker.load(copy / "ranker")
+
+
+def test_a_copy_that_does_not_fit_on_the_disk_is_a_sentence_and_fits_with_room(bundle, tmp_path, disk, capsys):
+    BundleStore(str(tmp_path / "store")).publish(bundle)
+    remote = BundleStore(f"file://{tmp_path}/store", disk.path / "cache")
+    disk.leave(20_000)
+    with pytest.raises(SystemExit) as ended, exit_with_sentence():
+        remote.fetch(bundle.version)
+    assert ended.value.code == StorageError.exit_code
+    said = capsys.readouterr().err
+    assert said.startswith(f"error: The bundle {bundle.version} cannot be fetched: ")
+    assert "No space left on device" in said
+    assert "; make room on the disk" in said
+    assert list((disk.path / "cache").iterdir()) == []
+    disk.make_room()
+    assert remote.fetch(bundle.version).manifest == bundle.manifest

@@ -151,3 +151,35 @@ def test_the_end_waits_only_so_long(log, counted, monkeypatch):
         start = time.monotonic()
         writer.stop()
         assert time.monotonic() - start < 0.5
+
+
+def test_a_full_disk_below_spool_and_log_loses_nothing_acknowledged(disk, counted, caplog):
+    log = disk.path / "log"
+    writer = served_log.writer(log, disk.path / "spool", counted, flush_seconds=0.1)
+    writer.start()
+    acknowledged: list[str] = []
+    writer.accept(served_log.events("first")).result(timeout=10)
+    disk.leave(0)
+    refused = None
+    while refused is None:
+        posted = writer.accept(served_log.events(f"e{len(acknowledged)}", session_id="x" * 60))
+        refused = posted.exception(timeout=10)
+        if refused is None:
+            acknowledged.append(f"e{len(acknowledged)}")
+    assert isinstance(refused, StorageError)
+    assert "No space left on device; post the events again" in str(refused)
+    writer.record(*served_log.slates(30))
+    wait_for(lambda: "impressions" in caplog.text or "journal" in caplog.text, "no line reports the disk", 10)
+    assert counted.waiting() >= 600
+    assert counted.events("failed") == 1
+    disk.make_room()
+    writer.accept(served_log.events(f"e{len(acknowledged)}")).result(timeout=10)  # posted again
+    wait_for(lambda: counted.rows("impressions") == 600, "the slates are not delivered", 10)
+    writer.stop()
+    found = read_interactions(str(log), 0, world.NOW + 1)["event_id"].to_pylist()
+    assert sorted(found) == sorted(["first", *acknowledged, f"e{len(acknowledged)}"])
+    assert served_log.num_rows(log, "impressions") == 600
+    assert (counted.lost("impressions", "queue_full"), counted.waiting()) == (0, 0)
+    assert served_log.leftovers(disk.path / "spool") == []
+    assert "Traceback" not in caplog.text
+    assert "logging works again" in caplog.text
