@@ -7,6 +7,7 @@ sent to the client. Requests that the HTTP parser rejects never come here; `serv
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -41,6 +42,7 @@ TITLES: Mapping[int, tuple[str, str]] = {
     501: ("not-offered", "The function is not enabled"),
     503: ("not-ready", "The server is not ready"),
 }
+STOPPING = "The server stops before the request is complete; send it again."
 INTERNAL_ERROR = "The server failed unexpectedly; see the server's log for the cause."
 
 
@@ -120,6 +122,9 @@ class ProblemMiddleware:
             await _of_http_error(error)(scope, receive, rewriter)
         except ClientDisconnect:  # while it sent the request body
             rewriter.status = CLIENT_GONE
+        except asyncio.CancelledError:  # by the server, for requests that are not finished after its time to stop
+            if not rewriter.started:
+                await problem(503, STOPPING)(scope, receive, rewriter)
         except Exception:
             log.exception("%s %s failed", scope["method"], scope["path"])
             if not rewriter.started:
