@@ -18,11 +18,12 @@ import pyarrow as pa
 
 from components.evaluation import metrics
 from components.evaluation.baselines.method import Method
-from components.evaluation.bootstrap import Interval, Resampled, resample
+from components.evaluation.bootstrap import Interval, Resampled, Scores, resample
 from components.evaluation.gate.gate import FUNNEL
 from components.evaluation.metrics import LIST_LENGTH
 from components.evaluation.protocols.log import EventLog, ObjectArray
 from components.evaluation.protocols.protocol import Task, Tasks
+from components.evaluation.scores import ndcg_scores
 from components.evaluation.search import Absent
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
@@ -60,7 +61,8 @@ class EvaluationResult:
         absent: Method -> reason why it does not apply.
         slices: Slice -> (number of users, method -> figures); without figures if the slice has no users.
         details: Method -> novelty, Gini, hit rate by category, figures on warm items.
-        intervals: Bootstrap of NDCG@20 over users, None without users.
+        scores: NDCG@20 of every present method by relevant item, None without users.
+        intervals: Bootstrap of the scores over users, days and items, None without users.
         item_ids: The row map.
         user_ids: User ids by code.
     """
@@ -70,16 +72,13 @@ class EvaluationResult:
     absent: Mapping[str, str]
     slices: Mapping[str, tuple[int, Mapping[str, Mapping[str, float]]]]
     details: Mapping[str, Mapping[str, Any]]
+    scores: Scores | None
     intervals: Resampled | None
     item_ids: ObjectArray
     user_ids: ObjectArray
 
-    def ndcg(self) -> dict[str, npt.NDArray[np.float64]]:
-        """NDCG@20 of each test user by method, for the gate."""
-        return {name: outcome.values["ndcg@20"] for name, outcome in self.outcomes.items()}
-
     def leads(self) -> dict[str, Interval]:
-        """Method -> NDCG@20 of the funnel minus that of the method, paired by user; empty without users."""
+        """Method -> NDCG@20 of the funnel minus that of the method, paired; empty without users."""
         drawn = self.intervals
         if drawn is None or FUNNEL not in self.outcomes:
             return {}
@@ -171,14 +170,18 @@ def evaluate(
         }
         if categories is not None:
             details[name]["categories"] = metrics.category_hit_rate(test.rows, tasks.test.relevant, categories)
-    values = {name: outcome.values["ndcg@20"] for name, outcome in outcomes.items()}
+    scores: Scores | None = None
+    if len(tasks.test) and outcomes:
+        lists = {name: outcome.rows for name, outcome in outcomes.items()}
+        scores = ndcg_scores(lists, tasks.test, log, np.full(len(tasks.test), start))
     return EvaluationResult(
         tasks=tasks,
         outcomes=outcomes,
         absent=absent,
         slices=slices,
         details=details,
-        intervals=resample(values, seed=seed) if len(tasks.test) and values else None,
+        scores=scores,
+        intervals=None if scores is None else resample(scores, seed=seed),
         item_ids=log.item_ids,
         user_ids=log.user_ids,
     )

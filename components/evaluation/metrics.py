@@ -51,6 +51,17 @@ def ndcg(hit: BoolArray, num_relevant: npt.NDArray[np.int64], k: int) -> FloatAr
     return share
 
 
+def ndcg_shares(rows: IntArray, relevant: Ragged, k: int) -> FloatArray64:
+    """The part of its query's NDCG at k that each relevant item contributes [n]; the parts of a query add up to it."""
+    place = relevant.places(rows[:, :k])
+    query, rank = np.nonzero(place >= 0)
+    discounts = 1.0 / np.log2(np.arange(k) + 2.0)
+    ideal = np.cumsum(discounts)[np.minimum(relevant.counts[query], k) - 1]
+    shares = np.zeros(len(relevant.rows))
+    shares[place[query, rank]] = discounts[rank] / ideal
+    return shares
+
+
 def average_precision(hit: BoolArray, num_relevant: npt.NDArray[np.int64], k: int) -> FloatArray64:
     """Sum of the precision at the position of each hit, over min(k, relevant) [q]."""
     top = hit[:, :k]

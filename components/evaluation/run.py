@@ -109,7 +109,7 @@ def evaluate_funnel(
     decision: GateDecision | None = None
     if setting.protocol == "temporal":
         paired = None if served is None else compare(served, setting, tables_dir, cutoff, ranker)
-        decision = decide(result.ndcg(), served=paired, mode=mode, seed=seed)
+        decision = decide(result.scores, served=paired, mode=mode, seed=seed)
     seconds["total"] = time.perf_counter() - started
     about: dict[str, Any] = {
         "dataset": setting.dataset,

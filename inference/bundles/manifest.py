@@ -30,7 +30,7 @@ class Facts(BaseModel):
         features_as_of: Time as of which features, neighbours and popularity were computed, unix seconds.
         refitted: Whether the towers were fitted again after their evaluation.
         metrics: Offline metrics.
-        evidence: weak if the evaluation had too few users.
+        evidence: weak if the evaluation had too few users, or if a gap to popular could be chance.
         gate: passed, or warn if the owner released the bundle although the gate failed.
         cause: The drift that started the training; "" if a person or a schedule started it.
         reference_days: Number of last days of the log that the drift reference replays, 0 if none was requested.

@@ -24,10 +24,11 @@ from pyarrow.dataset import dataset, field
 from components.evaluation import metrics
 from components.evaluation.baselines.method import Listed
 from components.evaluation.funnel import ask, ask_queries
-from components.evaluation.gate.gate import ENOUGH_USERS, Served
+from components.evaluation.gate.gate import ENOUGH_USERS, FUNNEL, SERVED, Served
 from components.evaluation.protocols.log import EventLog, Ragged, microseconds
 from components.evaluation.protocols.protocol import Task, make_task, ruled_out
 from components.evaluation.protocols.setting import Setting
+from components.evaluation.scores import ndcg_scores
 from components.index.build import build_cutoff
 from components.replay.cutoff import Cutoff
 from components.replay.replay import Replay
@@ -56,7 +57,7 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, 
         ranker: The new ranker.
 
     Returns:
-        Paired NDCG@20 per user. None if fewer than `ENOUGH_USERS` users acted independently of slates, or if the new
+        Paired NDCG@20. None if fewer than `ENOUGH_USERS` users acted independently of slates, or if the new
         log lacks features of the served bundle; a progress line gives the reason.
     """
     facts = bundle.manifest.facts
@@ -85,9 +86,8 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, 
             candidate = _candidate_lists(setting, Cutoff(later, cutoff.features_dir), ranker, task, start)
     else:
         candidate = _candidate_lists(setting, cutoff, ranker, task, start)
-    counts = task.relevant.counts
-    figures = [metrics.ndcg(metrics.hits(rows, task.relevant), counts, 20) for rows in (candidate, served)]
-    return Served(bundle.version, figures[0], figures[1])
+    times = np.full(len(task), microseconds(start))
+    return Served(bundle.version, ndcg_scores({FUNNEL: candidate, SERVED: served}, task, setting.log, times))
 
 
 def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragged:

@@ -1,9 +1,12 @@
 """The release gate: decides whether a funnel may be served, and how strong the evidence is.
 
-The decision uses NDCG@20 per user, paired, with 95 % bootstrap intervals. The gate refuses a funnel in three cases:
+The decision uses paired differences of NDCG@20 with 95 % bootstrap intervals over users, days and items; the widest
+interval counts. The gate refuses a funnel in three cases:
 - it is below a baseline, and the interval of the difference excludes zero;
 - it is not above `popular` by an interval that excludes zero;
 - it is further below the served bundle than two trainings of the same recipe differ.
+Evidence is strong where intervals decide. It is weak if the evaluation has few users, or if the only reason against a
+release is an interval that includes zero: then the difference rests on too few users, days or items.
 The gate itself changes nothing: the release step acts on the decision. In the mode `measure` nothing can be released,
 and the decision says what would happen.
 """
@@ -14,10 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
-import numpy.typing as npt
-
-from components.evaluation.bootstrap import Interval, resample
+from components.evaluation.bootstrap import Interval, Scores, resample
 
 ENOUGH_USERS = 200
 # The margin of a non-inferiority test, as a share of the served bundle's NDCG@20. Two trainings of the same recipe
@@ -26,19 +26,19 @@ TOLERATED_LOSS = 0.05
 NUM_TOLD = 2  # reasons in the sentence, the widest gaps first; the other reasons are only counted
 FUNNEL = "funnel"
 POPULAR = "popular"
+SERVED = "served"
 Mode = Literal["refuse", "warn", "measure"]
 
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """NDCG@20 of the new and the served bundle by user, paired [p].
+    """NDCG@20 of the new bundle (`funnel`) and of the served bundle (`served`), paired.
 
     Only events that do not answer a slate count, in a span that neither bundle was fitted on.
     """
 
     version: str
-    candidate: npt.NDArray[np.float64]
-    served: npt.NDArray[np.float64]
+    scores: Scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ class GateDecision:
 
     Attributes:
         release: Whether the bundle may be served; always false in the mode `measure`.
-        evidence: `weak` if there are fewer than `ENOUGH_USERS` test users.
+        evidence: `weak` if there are fewer than `ENOUGH_USERS` test users, or if no interval shows a difference.
         passed: Whether there is no reason against the release; `warn` releases without it.
         verdict: The decision in two or three words.
         reasons: Reasons against the release, one sentence each, the widest gap first.
@@ -65,7 +65,7 @@ class GateDecision:
 
 
 def decide(
-    values: Mapping[str, npt.NDArray[np.float64]],
+    scores: Scores | None,
     *,
     served: Served | None = None,
     mode: Mode = "refuse",
@@ -74,30 +74,30 @@ def decide(
     """Decide on a release.
 
     Args:
-        values: Method -> NDCG@20 of each test user [q], same users in the same order; must hold `funnel`. Methods
-            that do not apply are left out.
+        scores: NDCG@20 of every method that applies, with `funnel`; None without test users.
         served: The comparison with the served bundle, None if there is no such comparison.
         mode: `warn` releases in spite of reasons against it; `measure` releases nothing and says what would happen.
         seed: Seed of the bootstrap.
     """
-    num_users = len(values[FUNNEL])
-    if num_users < ENOUGH_USERS:
+    num_users = 0 if scores is None else scores.num_users
+    if scores is None or num_users < ENOUGH_USERS:
         verdict = "would be released" if mode == "measure" else "released"
         sentence = f"{verdict} on weak evidence: {num_users} test users, {ENOUGH_USERS} are needed for a comparison"
         return GateDecision(mode != "measure", "weak", True, verdict, (), _measured(mode) + sentence, {})
-    resampled = resample(values, seed=seed)
-    differences = {name: resampled.difference(FUNNEL, name) for name in values if name != FUNNEL}
-    means = {name: resampled.interval(name).mean for name in values}
+    resampled = resample(scores, seed=seed)
+    differences = {name: resampled.difference(FUNNEL, name) for name in resampled.names if name != FUNNEL}
+    means = dict(zip(resampled.names, resampled.means.tolist(), strict=True))
     behind = sorted((gap.mean, name) for name, gap in differences.items() if gap.below_zero)
     reasons = [_below(name, means[FUNNEL], means[name], differences[name]) for _, name in behind]
     beats_popular = differences.get(POPULAR)
-    if beats_popular is not None and not beats_popular.above_zero and not beats_popular.below_zero:
+    undecided = beats_popular is not None and not beats_popular.above_zero and not beats_popular.below_zero
+    if beats_popular is not None and undecided:
         reasons.append(_not_above_popular(means[FUNNEL], means[POPULAR], beats_popular))
-    if served is not None and len(served.candidate) >= ENOUGH_USERS:
-        pair = resample({FUNNEL: served.candidate, "served": served.served}, seed=seed)
-        difference = pair.difference(FUNNEL, "served")
+    if served is not None and served.scores.num_users >= ENOUGH_USERS:
+        pair = resample(served.scores, seed=seed)
+        difference = pair.difference(FUNNEL, SERVED)
         differences[f"served {served.version}"] = difference
-        new, old = pair.interval(FUNNEL).mean, pair.interval("served").mean
+        new, old = pair.interval(FUNNEL).mean, pair.interval(SERVED).mean
         if difference.high < -TOLERATED_LOSS * old:
             reasons.append(_below(f"the served bundle {served.version}", new, old, difference))
     if not reasons:
@@ -111,7 +111,8 @@ def decide(
     verdict = {"refuse": "not released", "warn": "released", "measure": "would not be released"}[mode]
     because = " by gate=warn although" if mode == "warn" else ":"
     sentence = f"{_measured(mode)}{verdict}{because} {named}"
-    return GateDecision(mode == "warn", "strong", False, verdict, tuple(reasons), sentence, differences)
+    evidence: Literal["strong", "weak"] = "weak" if undecided and len(reasons) == 1 else "strong"
+    return GateDecision(mode == "warn", evidence, False, verdict, tuple(reasons), sentence, differences)
 
 
 def _measured(mode: Mode) -> str:
@@ -130,4 +131,5 @@ def _not_above_popular(funnel: float, popular: float, difference: Interval) -> s
 
 
 def _interval(difference: Interval) -> str:
-    return f"{difference.mean:+.4f} (95 % interval {difference.low:+.4f} to {difference.high:+.4f})"
+    bounds = f"{difference.low:+.4f} to {difference.high:+.4f}"
+    return f"{difference.mean:+.4f} (95 % interval over {difference.unit} {bounds})"

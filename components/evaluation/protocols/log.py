@@ -86,15 +86,19 @@ class Ragged:
 
     def contains(self, rows: IntArray) -> npt.NDArray[np.bool_]:
         """Whether each entry of `rows` [q, k] (or [1, k]) is in the set of its query [q, k]; False for -1."""
+        found: npt.NDArray[np.bool_] = self.places(rows) >= 0
+        return found
+
+    def places(self, rows: IntArray) -> Int64Array:
+        """Index into `self.rows` of each entry of `rows` [q, k] (or [1, k]) in the set of its query, or -1 [q, k]."""
         queries = np.arange(len(self), dtype=np.int64)[:, None]
         width = max(int(self.rows.max(initial=0)), int(rows.max(initial=0))) + 1
         keys = self.owners * width + self.rows
         wanted = queries * width + rows
         if not len(keys):
-            return np.zeros(wanted.shape, dtype=bool)
+            return np.full(wanted.shape, -1, dtype=np.int64)
         place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
-        found: npt.NDArray[np.bool_] = (keys[place] == wanted) & (rows >= 0)
-        return found
+        return np.where((keys[place] == wanted) & (rows >= 0), place, -1)
 
 
 @dataclass(frozen=True, slots=True)

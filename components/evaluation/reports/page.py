@@ -22,6 +22,7 @@ from feature_repo.pages.markup import Markup, element
 
 Measured = Sequence[tuple[str, Mapping[str, float]]]  # methods with their metrics, best first
 
+BOOTSTRAP = "Bootstrap over users, days and items, each by itself; the widest interval counts"
 NO_BREAK = "\N{NO-BREAK SPACE}"  # a narrow screen breaks the line before the interval, not within it
 FILLS: Mapping[str, Fill] = {"funnel": "accent", "retrieval": "soft"}  # all other methods are baselines
 
@@ -84,7 +85,7 @@ def _comparison(content: Mapping[str, Any], methods: Measured) -> Markup:
         interval = f"({low:.4f} to {high:.4f})".replace(" ", NO_BREAK)
         words = f"{figures['ndcg@20']:.4f} {interval}"
         rows.append(Bar(name, figures["ndcg@20"], words, (low, high), FILLS.get(name, "rest")))
-    note = ". ".join(["Bootstrap over users; all methods use the same draws", *exposure_notes(content)])
+    note = ". ".join([BOOTSTRAP, *exposure_notes(content)])
     return section("NDCG@20 and its 95 % interval", panel(bars(rows)), note=f"{note}.")
 
 
@@ -93,11 +94,17 @@ def _leads(content: Mapping[str, Any], decision: GateDecision | None) -> list[Ma
     if not leads:
         return []
     rows = [
-        (name, f"{gap['mean']:+.4f}", f"{gap['low']:+.4f} to {gap['high']:+.4f}", _verdict(gap["low"], gap["high"]))
+        (
+            name,
+            f"{gap['mean']:+.4f}",
+            f"{gap['low']:+.4f} to {gap['high']:+.4f}",
+            gap["unit"],
+            _verdict(gap["low"], gap["high"]),
+        )
         for name, gap in leads.items()
     ]
-    against = table(("against", "lead", "95 % interval", ""), rows, numeric=(1, 2))
-    return [section("Lead of the funnel in NDCG@20", against, note="Paired by user.")]
+    against = table(("against", "lead", "95 % interval", "widest over", ""), rows, numeric=(1, 2))
+    return [section("Lead of the funnel in NDCG@20", against, note="Paired: all methods use the same draws.")]
 
 
 def _slices(content: Mapping[str, Any], methods: Measured) -> list[Markup]:

@@ -34,7 +34,7 @@ def text_table(content: Mapping[str, Any], decision: GateDecision | None) -> str
                 f"{figures['ndcg@20']:.4f}",
                 f"{low:.4f}-{high:.4f}",
                 *(f"{figures[column]:.4f}" for column in COLUMNS[1:]),
-                "" if lead is None else f"{lead['mean']:+.4f} ({lead['low']:+.4f} to {lead['high']:+.4f})",
+                "" if lead is None else _lead(lead),
             ]
         )
     lines = [
@@ -70,6 +70,10 @@ def markdown(content: Mapping[str, Any], decision: GateDecision | None) -> str:
     else:
         lines += ["", f"**{capital(decision.sentence)}.** Evidence: {decision.evidence}."]
     return "\n".join(lines) + "\n"
+
+
+def _lead(lead: Mapping[str, Any]) -> str:
+    return f"{lead['mean']:+.4f} ({lead['low']:+.4f} to {lead['high']:+.4f}, {lead['unit']})"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

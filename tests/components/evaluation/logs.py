@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from components.evaluation.baselines.method import Listed
+from components.evaluation.bootstrap import Scores
 from components.evaluation.protocols.log import EventLog, Ragged
 from feature_repo.dataset.split import DAY_MICROSECONDS
 
@@ -34,6 +35,12 @@ def log(events: Sequence[tuple[int, int, float, int]], *, num_users: int = 0, nu
         times=np.array([START + round(day * DAY_MICROSECONDS) for day in columns[2]], dtype=np.int64),
         grades=np.array(columns[3], dtype=np.int8),
     )
+
+
+def of_users(values: Mapping[str, np.ndarray]) -> Scores:
+    """Scores with one observation per user, and no other unit."""
+    num = len(next(iter(values.values())))
+    return Scores(values, np.ones(num), {"users": np.arange(num)})
 
 
 def at(day: float) -> int:

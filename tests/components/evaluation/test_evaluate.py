@@ -102,7 +102,7 @@ def test_nobody_to_ask_is_no_error(events: EventLog, tmp_path: Path) -> None:
     tasks = make_tasks(early, at(5), at(6), "never", 2)
     outcome = evaluate(early, tasks, {"popular": Absent("nothing"), "funnel": _popular(early)}, start=at(5))
     content = write_evaluation(tmp_path, outcome, ABOUT)
-    decision = decide(outcome.ndcg())
+    decision = decide(outcome.scores)
     assert content["users"] == 0
     assert decision.evidence == "weak"
     assert pq.read_table(tmp_path / "evaluation" / "lists.parquet").num_rows == 0

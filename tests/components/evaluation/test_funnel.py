@@ -218,8 +218,9 @@ def test_the_served_bundle_is_compared_after_its_own_times_only(run: Run, tmp_pa
     ranker, split = LightGbmRanker.load(run.ranker_dir), run.tables.split
     same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, run.tables_dir, cutoff, ranker)
     assert same is not None
-    assert len(same.candidate) >= ENOUGH_USERS
-    np.testing.assert_allclose(same.candidate, same.served)  # the same models, the same questions
+    assert same.scores.num_users >= ENOUGH_USERS
+    # The same models answer the same questions.
+    np.testing.assert_allclose(same.scores.values["funnel"], same.scores.values["served"])
     assert compare(bundle_of(run, tmp_path / "b", split.log_end), setting, run.tables_dir, cutoff, ranker) is None
 
 
@@ -231,7 +232,7 @@ def test_a_served_bundle_does_not_win_by_being_fresher_than_the_test_start(run: 
     cutoff, ranker = Cutoff(run.cutoff_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
     compared = compare(served, Setting.open(run.tables), run.tables_dir, cutoff, ranker)
     assert compared is not None
-    np.testing.assert_allclose(compared.candidate, compared.served)
+    np.testing.assert_allclose(compared.scores.values["funnel"], compared.scores.values["served"])
 
 
 def test_what_came_of_slates_counts_for_neither_bundle(
@@ -256,6 +257,6 @@ def test_what_came_of_slates_counts_for_neither_bundle(
     pq.write_table(interactions.set_column(place, "request_id", alone), served / "interactions.parquet")
     compared = compare(bundle, setting, served, cutoff, ranker)
     assert compared is not None
-    assert ENOUGH_USERS <= len(compared.candidate) < len(plain.candidate)
-    np.testing.assert_array_equal(compared.candidate, plain.candidate[: len(compared.candidate)])
-    np.testing.assert_array_equal(compared.served, plain.served[: len(compared.served)])
+    assert ENOUGH_USERS <= compared.scores.num_users < plain.scores.num_users
+    for name, values in compared.scores.values.items():
+        np.testing.assert_array_equal(values, plain.scores.values[name][: len(values)])

@@ -14,7 +14,7 @@ from tests.components.evaluation.logs import ABOUT
 
 
 def test_reports_tell_what_came_of_slates(result: EvaluationResult, tmp_path: Path) -> None:
-    decision = decide(result.ndcg())
+    decision = decide(result.scores)
     for share, told in ((0.834, "83% of the relevant items were taken from slates of earlier releases"), (0.0, "")):
         content = write_evaluation(tmp_path, result, {**ABOUT, "from_slates": share})
         for text in (text_table(content, decision), markdown(content, decision), evaluation_page(content, decision)):
@@ -24,7 +24,7 @@ def test_reports_tell_what_came_of_slates(result: EvaluationResult, tmp_path: Pa
 
 def test_reports_tell_methods_intervals_and_decision(result: EvaluationResult, written: Path) -> None:
     content = json.loads((written / "evaluation.json").read_text())
-    decision = decide(result.ndcg())
+    decision = decide(result.scores)
     table, summary, page = (
         text_table(content, decision),
         markdown(content, decision),
