@@ -29,7 +29,7 @@ from feature_repo.features.state import IntArray
 from feature_repo.progress import track
 from feature_repo.storage.files import write_json, write_parquet
 
-METHODS = ("popular", "own", "itemknn", "ease", "als", "retrieval", "funnel")
+METHODS = ("popular", "own", "markov", "itemknn", "ease", "als", "retrieval", "funnel")
 LISTED = 100
 EVALUATION_FILE = "evaluation.json"
 LISTS_FILE = Path("evaluation") / "lists.parquet"

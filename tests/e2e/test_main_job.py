@@ -25,7 +25,7 @@ from tests.kit.checkout import ROOT
 
 pytestmark = pytest.mark.timeout(1800)  # three trainings on two cores that others may use too
 
-METHODS = {"popular", "own", "itemknn", "ease", "als", "retrieval", "funnel"}
+METHODS = {"popular", "own", "markov", "itemknn", "ease", "als", "retrieval", "funnel"}
 STOPPED_AT = "== fit-towers-op "
 UNKEPT = {"require-quality-op", "require-schema-op", "publish-report-op", "release-op-2"}
 

@@ -56,19 +56,25 @@ class Als:
 
     def __init__(self, training: Training) -> None:
         self.training = training
+        self._fit, self._visits = training.fit.distinct(), training.history.distinct()
 
     def absent(self) -> str | None:
         """None: the method always applies."""
         return None
 
     def axes(self) -> Mapping[str, Sequence[object]]:
-        """Dimensions, then half-life, then confidence."""
-        return {"factors": (8, 32, 128), "half_life_days": self.training.half_lives()[:2], "alpha": (3.0, 10.0)}
+        """Dimensions, then half-life, confidence and L2 penalty."""
+        return {
+            "factors": (8, 16, 32, 64, 128),
+            "half_life_days": self.training.half_lives()[:5],
+            "alpha": (1.0, 3.0, 10.0, 30.0),
+            "regularization": (1.0, 3.0, 10.0, 30.0, 100.0),
+        }
 
     def fit(self, config: AlsConfig) -> AlsScores:
         """Factorises the training events, then computes user factors from each history."""
         training = self.training
-        fit, history = training.fit.distinct(), training.history.distinct()
+        fit, history = self._fit, self._visits
         known = history.matrix(history.decay(config.half_life_days, training.now))
         with threadpool_limits(1, "blas"):
             model = AlternatingLeastSquares(

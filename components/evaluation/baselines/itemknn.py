@@ -6,10 +6,12 @@ of itself. Scores of zero fall back to popularity.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
+import numpy.typing as npt
 from scipy import sparse
 
 from components.evaluation.baselines.method import Config, Training, rank
@@ -23,8 +25,8 @@ MOST_NEIGHBOURS = 500
 class ItemKnnConfig(Config):
     """Shrinkage added to the cosine's denominator, neighbours kept per item, half-life of the history in days."""
 
-    shrink: float = 20.0
-    neighbours: int = MOST_NEIGHBOURS
+    shrink: float = 30.0
+    neighbours: int = 50
     half_life_days: float | None = None
 
 
@@ -51,6 +53,7 @@ class ItemKnn:
 
     def __init__(self, training: Training) -> None:
         self.training = training
+        self._visits = training.history.distinct()
         self._best: dict[float, tuple[sparse.csr_matrix, IntArray]] = {}
 
     def absent(self) -> str | None:
@@ -58,20 +61,20 @@ class ItemKnn:
         return None
 
     def axes(self) -> Mapping[str, Sequence[object]]:
-        """Shrinkage, then neighbours, then the history's half-life."""
+        """Neighbours, then shrinkage, then the history's half-life."""
         return {
-            "shrink": (0.0, 20.0, 100.0),
-            "neighbours": (50, MOST_NEIGHBOURS),
+            "neighbours": (5, 10, 20, 50, 150, MOST_NEIGHBOURS),
+            "shrink": (0.0, 10.0, 30.0, 100.0, 300.0),
             "half_life_days": self.training.half_lives(),
         }
 
     def fit(self, config: ItemKnnConfig) -> ItemKnnScores:
         """Keeps the configured number of neighbours for the configured shrinkage."""
         best, place = self._nearest(config.shrink)
-        kept = best.copy()
-        kept.data = np.where(place < config.neighbours, kept.data, 0.0).astype(np.float32)
-        kept.eliminate_zeros()
-        history = self.training.history.distinct()
+        near = place < config.neighbours
+        indptr = np.concatenate(([0], np.cumsum(near)))[best.indptr]
+        kept = sparse.csr_matrix((best.data[near], best.indices[near], indptr), shape=best.shape)
+        history = self._visits
         weights = history.decay(config.half_life_days, self.training.now)
         return ItemKnnScores(history.matrix(weights), kept, self.training.floor)
 
@@ -80,7 +83,9 @@ class ItemKnn:
         """Number of users that each pair of items shares [m, m]."""
         met = self.training.fit.matrix()
         met.data = np.ones_like(met.data)
-        return (met.T @ met).tocsr()
+        shared = (met.T @ met).tocsr()
+        shared.sort_indices()
+        return shared
 
     def _nearest(self, shrink: float) -> tuple[sparse.csr_matrix, IntArray]:
         """The nearest `MOST_NEIGHBOURS` of every item, and the rank of each entry within its row."""
@@ -91,11 +96,27 @@ class ItemKnn:
             cosine = shared.data / (norms[owner] * norms[shared.indices] + shrink)
             if not self.training.repeats_some:
                 cosine[owner == shared.indices] = 0.0
-            order = np.lexsort((-cosine, owner))
-            place = (np.arange(len(order)) - shared.indptr[owner]).astype(np.int32)
-            near = (place < MOST_NEIGHBOURS) & (cosine[order] > 0)
-            indptr = np.concatenate(([0], np.cumsum(np.bincount(owner[near], minlength=shared.shape[0]))))
-            values = cosine[order][near].astype(np.float32)
-            best = sparse.csr_matrix((values, shared.indices[order][near], indptr), shape=shared.shape)
-            self._best[shrink] = best, place[near]
+            self._best[shrink] = strongest(shared, cosine.astype(np.float32), MOST_NEIGHBOURS)
         return self._best[shrink]
+
+
+def strongest(matrix: sparse.csr_matrix, values: FloatArray, num: int) -> tuple[sparse.csr_matrix, IntArray]:
+    """The largest positive values of each row, and the rank of each entry within its row.
+
+    Args:
+        matrix: Pattern with sorted indices [m, m].
+        values: Value of each entry of the pattern.
+        num: Most entries of a row.
+
+    Returns:
+        The kept entries, best first within each row, ties by column; and their ranks from 0.
+    """
+    chosen: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
+    for start, end in itertools.pairwise(matrix.indptr.tolist()):
+        row = values[start:end]
+        order = np.argsort(-row, kind="stable")[:num]
+        chosen.append(start + order[row[order] > 0])
+    counts = np.array([len(part) for part in chosen[1:]], dtype=np.int64)
+    index, indptr = np.concatenate(chosen), np.concatenate(([0], np.cumsum(counts)))
+    place = (np.arange(len(index)) - np.repeat(indptr[:-1], counts)).astype(np.int32)
+    return sparse.csr_matrix((values[index], matrix.indices[index], indptr), shape=matrix.shape), place

@@ -18,6 +18,7 @@ from components.evaluation.protocols.log import EventLog, Ragged
 from feature_repo.dataset.split import DAY_MICROSECONDS
 from feature_repo.features.state import FloatArray, IntArray
 
+HOUR = 1.0 / 24.0  # in days
 _SCORES_AT_ONCE = 8_000_000
 
 
@@ -76,8 +77,28 @@ class Training:
         return (self.now - int(self.fit.times.min(initial=self.now))) / DAY_MICROSECONDS
 
     def half_lives(self) -> tuple[float | None, ...]:
-        """Candidate half-lives of a user's tastes in days: no decay, a sixth and a third of the log."""
-        return None, round(self.span_days / 6, 2), round(self.span_days / 3, 2)
+        """Candidate half-lives of a user's tastes in days: no decay, then from a third of the log to a typical visit.
+
+        The last one is about the median time between two visits of a user: a faster decay would forget the visit
+        before the last.
+        """
+        order = np.lexsort((self.fit.times, self.fit.users))
+        users, times = self.fit.users[order], self.fit.times[order]
+        gaps = np.diff(times)[(users[1:] == users[:-1]) & (times[1:] > times[:-1])]
+        shortest = float(np.median(gaps)) / DAY_MICROSECONDS if len(gaps) else self.span_days
+        return None, *_halved(self.span_days / 3, shortest)
+
+    def popular_half_lives(self) -> tuple[float | None, ...]:
+        """Candidate half-lives of popularity in days: no decay, then from the whole log to the turnover of items.
+
+        The turnover is measured as the median age of an item, since its first event, at the events of the log. Trends
+        are faster than the turnover, so the candidates go to 1/64 of it.
+        """
+        rows, times = self.fit.rows, self.fit.times
+        first = np.full(len(self.fit.item_ids), self.now, dtype=np.int64)
+        np.minimum.at(first, rows, times)
+        age = float(np.median(times - first[rows])) / DAY_MICROSECONDS if len(rows) else self.span_days
+        return None, *_halved(self.span_days, age / 64)
 
     @property
     def floor(self) -> FloatArray:
@@ -87,6 +108,12 @@ class Training:
         places = np.empty(len(counts), dtype=np.float64)
         places[np.argsort(-counts, kind="stable")] = np.arange(len(counts))
         return (-1.0 - places / max(len(counts), 1)).astype(np.float32)
+
+
+def _halved(longest: float, shortest: float) -> tuple[float, ...]:
+    """Half-lives in days by factors of 2 from the longest to the shortest, at least one, and none under an hour."""
+    num = 1 + int(max(np.log2(max(longest, HOUR) / max(shortest, HOUR)), 0.0))
+    return tuple(round(max(longest, HOUR) / 2**place, 4) for place in range(num))
 
 
 class Family(Protocol[C]):
@@ -102,7 +129,7 @@ class Family(Protocol[C]):
         ...
 
     def axes(self) -> Mapping[str, Sequence[object]]:
-        """Settings to search, in order: field of the config -> values."""
+        """Settings to search, in order: field of the config -> values, in order of size; None: no decay."""
         ...
 
     def fit(self, config: C) -> Method:

@@ -12,7 +12,7 @@ import numpy as np
 
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.metrics import LIST_LENGTH
-from components.evaluation.protocols.log import Ragged
+from components.evaluation.protocols.log import EventLog, Ragged
 from feature_repo.features.state import FloatArray, IntArray
 
 
@@ -26,8 +26,7 @@ class OwnConfig(Config):
 class OwnThenPopular:
     """Strength of every own item, followed by the popular order."""
 
-    def __init__(self, training: Training, config: OwnConfig) -> None:
-        history = training.history.distinct()
+    def __init__(self, training: Training, history: EventLog, config: OwnConfig) -> None:
         self._floor = training.floor
         self._strength = history.matrix(history.decay(config.half_life_days, training.now))
         steps = np.round(self._strength.data / config.step)
@@ -50,6 +49,7 @@ class Own:
 
     def __init__(self, training: Training) -> None:
         self.training = training
+        self._visits = training.history.distinct()
 
     def absent(self) -> str | None:
         """The reason if no own item may come again, else None."""
@@ -57,8 +57,8 @@ class Own:
 
     def axes(self) -> Mapping[str, Sequence[object]]:
         """Half-life, then the step."""
-        return {"half_life_days": self.training.half_lives(), "step": (1.0, 0.1)}
+        return {"half_life_days": self.training.half_lives(), "step": (1.0, 0.3, 0.1)}
 
     def fit(self, config: OwnConfig) -> OwnThenPopular:
         """Weights the history."""
-        return OwnThenPopular(self.training, config)
+        return OwnThenPopular(self.training, self._visits, config)

@@ -11,8 +11,6 @@ from components.evaluation.metrics import LIST_LENGTH
 from components.evaluation.protocols.log import Ragged
 from feature_repo.features.state import IntArray
 
-HALF_LIVES = (0.5, 1.0, 2.0, 4.0, 7.0, 14.0, 30.0, None)
-
 
 class PopularConfig(Config):
     """Half-life of event weights in days, None for no decay."""
@@ -47,7 +45,7 @@ class Popular:
 
     def axes(self) -> Mapping[str, Sequence[object]]:
         """Only the half-life."""
-        return {"half_life_days": HALF_LIVES}
+        return {"half_life_days": self.training.popular_half_lives()}
 
     def fit(self, config: PopularConfig) -> PopularOrder:
         """Counts the training events."""

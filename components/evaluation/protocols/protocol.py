@@ -37,6 +37,10 @@ class Task:
         """The task with only the relevant items where `mask` [n] is true; queries without any are dropped."""
         return _asked(self.users, self.relevant.keep(mask), self.excluded)
 
+    def take(self, queries: npt.NDArray[np.integer]) -> Task:
+        """The task with only the queries at these places, ascending."""
+        return Task(self.users[queries], self.relevant.take(queries), self.excluded.take(queries))
+
 
 @dataclass(frozen=True, slots=True)
 class Tasks:

@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy import sparse
 
 from components.evaluation.baselines.als import Als, AlsConfig
-from components.evaluation.baselines.ease import Ease, EaseConfig, item_weights
+from components.evaluation.baselines.ease import Ease, EaseConfig, item_weights, near_weights
 from components.evaluation.baselines.itemknn import ItemKnn, ItemKnnConfig
-from components.evaluation.baselines.method import Family, Training, filtered, rank
+from components.evaluation.baselines.markov import Markov, MarkovConfig
+from components.evaluation.baselines.method import HOUR, Family, Training, filtered, rank
 from components.evaluation.baselines.own import Own, OwnConfig
 from components.evaluation.baselines.popular import Popular, PopularConfig
 from components.evaluation.metrics import hits, ndcg
@@ -80,13 +82,69 @@ def test_ease_solves_its_constrained_regression() -> None:
         assert loss(weights) <= loss(weights + step)
 
 
-def test_ease_is_absent_above_its_limit(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("components.evaluation.baselines.ease.MOST_ITEMS", 3)
-    events = log([(0, row, 1, 1) for row in range(5)])
-    assert "5 items" in (Ease(training(events, 2)).absent() or "")
+def test_ease_over_near_items_is_ease_where_all_items_are_near() -> None:
+    rng = np.random.default_rng(0)
+    met = sparse.csr_matrix((rng.random((200, 30)) < 0.3).astype(np.float32))
+    gram = (met.T @ met).tocsr()
+    whole = item_weights(gram.toarray(), 20.0)
+    np.testing.assert_allclose(near_weights(gram, 20.0, nearest=29).toarray(), whole, atol=1e-4)
+    few = near_weights(gram, 20.0, nearest=5)
+    assert (np.diff(few.tocsc().indptr) == 5).all()
+    assert (few.diagonal() == 0).all()
 
 
-@pytest.mark.parametrize("family", [Popular, Own, ItemKnn, Ease, Als])
+def test_ease_covers_a_large_catalogue_up_to_a_bound_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    events = Taste(num_users=120, num_items=60).log()
+    made = training(events, 28)
+    users, nothing = np.arange(120, dtype=np.int32), ragged([[]] * 120)
+    dense = Ease(made).fit(EaseConfig(ridge=10.0)).lists(users, nothing, 10)
+    monkeypatch.setattr("components.evaluation.baselines.ease.DENSE_ITEMS", 30)
+    assert Ease(made).absent() is None
+    near = Ease(made).fit(EaseConfig(ridge=10.0)).lists(users, nothing, 10)
+    # Items that share no user have small negative weights in the dense form alone.
+    assert np.mean([len(np.intersect1d(*pair)) for pair in zip(near, dense, strict=True)]) > 9
+    monkeypatch.setattr("components.evaluation.baselines.ease.MOST_PAIRS", 1_000)
+    assert "pairs of items" in (Ease(made).absent() or "")
+
+
+def test_markov_reads_direction_gap_and_age() -> None:
+    # Two users go 0, 1, 2; one user goes 1, 0 long ago.
+    steps = [(user, row, 8 + row / 10, 1) for user in (0, 1) for row in (0, 1, 2)] + [(2, 1, 0.0, 1), (2, 0, 0.1, 1)]
+    events = log([*steps, (3, 0, 9, 1), (4, 1, 9, 1)], num_items=4)
+    family = Markov(training(events, 10, popular_half_life=None))
+    chain = family.fit(MarkovConfig(smoothing=1.0, fade=0.5))._chain.toarray()
+    assert chain[0, 1] == pytest.approx(2 / (2 + 2 * 0.5 + 1))
+    assert chain[0, 2] == pytest.approx(2 * 0.5 / (2 + 2 * 0.5 + 1))
+    assert chain[1, 0] == pytest.approx(1 / (2 + 1 + 1))
+    assert chain[2].sum() == 0
+    faded = family.fit(MarkovConfig(smoothing=1.0, half_life_days=1.0))._chain.toarray()
+    assert faded[1, 0] < 0.01 * faded[1, 2]
+    follow = family.fit(MarkovConfig(last=1, smoothing=0.1))
+    assert listed(follow, 3, 2, [0]) == [1, 2]
+    assert listed(follow, 4, 1, [1]) == [2]
+
+
+def test_markov_reads_the_last_items_only() -> None:
+    steps = [(user, row, row / 10, 1) for user in range(5) for row in (0, 1)]
+    steps += [(user, row, 3 + row / 10, 1) for user in range(5, 10) for row in (2, 3)]
+    events = log([*steps, (10, 0, 7, 1), (10, 2, 8, 1)])
+    family = Markov(training(events, 9, popular_half_life=None))
+    assert listed(family.fit(MarkovConfig(last=1)), 10, 1, [0, 2]) == [3]
+    recent = family.fit(MarkovConfig(last=2, fade=0.5))._recent[10].toarray()[0]
+    assert recent.tolist() == [0.5, 0.0, 1.0, 0.0]
+
+
+def test_half_lives_follow_the_scales_of_the_log() -> None:
+    slow = training(log([(user, row, 40 * row + user / 10, 1) for user in range(8) for row in range(9)]), 360)
+    fast = training(log([(user, row, row / 24 + user / 999, 1) for user in range(8) for row in range(48)]), 2)
+    assert slow.half_lives()[0] is None
+    assert slow.half_lives()[1:] == (120.0, 60.0)
+    assert min(value for value in fast.half_lives() if value) < 0.09
+    assert min(value for value in fast.popular_half_lives() if value) >= HOUR
+    assert slow.popular_half_lives()[1] == 360.0
+
+
+@pytest.mark.parametrize("family", [Popular, Own, Markov, ItemKnn, Ease, Als])
 def test_lists_respect_exclusion_and_the_catalogue(family) -> None:
     events = Taste(num_users=60, num_items=30).log()
     method = family(training(events, 28, repeats_some=True)).fit(family.start)
@@ -101,7 +159,7 @@ def test_lists_respect_exclusion_and_the_catalogue(family) -> None:
         assert (rows[user][len(some) :] == -1).all()
 
 
-@pytest.mark.parametrize("family", [ItemKnn, Ease, Als])
+@pytest.mark.parametrize("family", [Markov, ItemKnn, Ease, Als])
 def test_users_without_history_get_the_popular_order(family) -> None:
     events = log(Taste(num_users=60, num_items=30).events, num_users=61)
     made = training(events, 28)
@@ -109,7 +167,7 @@ def test_users_without_history_get_the_popular_order(family) -> None:
     assert listed(family(made).fit(family.start), 60, 30) == listed(popular, 60, 30)
 
 
-@pytest.mark.parametrize("family", [Popular, Own, ItemKnn, Ease, Als])
+@pytest.mark.parametrize("family", [Popular, Own, Markov, ItemKnn, Ease, Als])
 def test_no_baseline_sees_the_future(family) -> None:
     world = Taste(num_users=60, num_items=30)
     rng = np.random.default_rng(1)
@@ -129,7 +187,7 @@ def test_parameters_are_fitted_on_fit_and_users_placed_by_history() -> None:
     world = Taste(num_users=80, num_items=30).log()
     fit, history = world.before(at(10)), world.before(at(20))
     users, nothing = np.arange(80, dtype=np.int32), ragged([[]] * 80)
-    families: tuple[type[Family[Any]], ...] = (ItemKnn, Ease, Als)
+    families: tuple[type[Family[Any]], ...] = (Markov, ItemKnn, Ease, Als)
     for family in families:
         short = family(training(world, 20, fit=fit, history=fit)).fit(family.start).lists(users, nothing, 10)
         whole = family(training(world, 20, fit=fit, history=history)).fit(family.start).lists(users, nothing, 10)
@@ -157,38 +215,53 @@ def test_models_that_read_tastes_beat_popular_and_are_repeatable() -> None:
             scores[name] = float(ndcg(hits(rows, tasks.test.relevant), tasks.test.relevant.counts, 20).mean())
         figures.append(scores)
     assert figures[0] == figures[1]
-    for name, times in (("own", 1.05), ("itemknn", 1.2), ("ease", 1.2), ("als", 1.2)):
+    for name, times in (("own", 1.05), ("markov", 1.1), ("itemknn", 1.2), ("ease", 1.2), ("als", 1.2)):
         assert figures[0][name] > times * figures[0]["popular"], figures[0]
 
 
-def test_search_takes_the_best_setting_of_each_axis() -> None:
-    events = Taste(num_users=60, num_items=30).log()
-    task = make_tasks(events, at(14), at(28), "always", 2).test
-    family = Popular(training(events, 14, repeats_some=True))
-    config, score, tried = choose(family, task)
-    options = {}
-    for value in family.axes()["half_life_days"]:
-        rows = family.fit(PopularConfig.model_validate({"half_life_days": value})).lists(task.users, task.excluded, 20)
-        options[value] = float(ndcg(hits(rows, task.relevant), task.relevant.counts, 20).mean())
-    assert score == max(options.values())
-    assert options[config.half_life_days] == score
-    assert tried == len(options)
-
-
-def test_a_longer_search_ends_where_no_axis_improves() -> None:
+def test_search_ends_where_no_neighbour_on_an_axis_is_better_by_more_than_noise() -> None:
     events = Taste(num_users=60, num_items=30).log()
     task = make_tasks(events, at(14), at(28), "always", 2).test
     family = ItemKnn(training(events, 14, repeats_some=True))
+
+    def score(config: ItemKnnConfig) -> np.ndarray:
+        rows = family.fit(config).lists(task.users, task.excluded, 20)
+        return ndcg(hits(rows, task.relevant), task.relevant.counts, 20)
+
     _, short, few = choose(family, task)
     best, long, more = choose(family, task, rounds=5)
     assert short is not None
     assert long is not None
-    assert long >= short
+    assert score(best).mean() == long >= short
     assert more >= few
     for name, values in family.axes().items():
-        for value in values:
-            rows = family.fit(best.model_copy(update={name: value})).lists(task.users, task.excluded, 20)
-            assert ndcg(hits(rows, task.relevant), task.relevant.counts, 20).mean() <= long
+        place = values.index(getattr(best, name))
+        for near in {max(place - 1, 0), min(place + 1, len(values) - 1), 0, len(values) - 1}:
+            gain = score(best.model_copy(update={name: values[near]})) - score(best)
+            assert gain.mean() <= 0.5 * gain.std() / np.sqrt(len(task))
+
+
+def test_search_tries_few_values_of_a_long_axis_and_finds_its_peak() -> None:
+    """Trends of a few days: popularity with a half-life near them is best."""
+    rng = np.random.default_rng(0)
+    appeal = np.exp(np.cumsum(rng.normal(0, 0.9, (60, 30)), axis=0))
+    shares = appeal / appeal.sum(axis=1, keepdims=True)
+    taken = [rng.choice(30, 250, p=share) for share in shares]
+    clicks = [(n % 400, int(row), day + n / 1e4, 1) for day, rows in enumerate(taken) for n, row in enumerate(rows)]
+    events = log(clicks)
+    task = make_tasks(events, at(58), at(60), "always", 1).test
+    family = Popular(training(events, 58, repeats_some=True))
+    values = family.axes()["half_life_days"]
+    config, score, tried = choose(family, task)
+    options = []
+    for value in values:
+        rows = family.fit(PopularConfig.model_validate({"half_life_days": value})).lists(task.users, task.excluded, 20)
+        options.append(float(ndcg(hits(rows, task.relevant), task.relevant.counts, 20).mean()))
+    assert score is not None
+    assert score > 0.98 * max(options)
+    assert config.half_life_days is not None
+    assert config.half_life_days < 15
+    assert tried <= len(values)
 
 
 def test_the_search_of_ease_does_not_end_at_the_edge_of_a_small_log() -> None:
@@ -231,7 +304,7 @@ def test_rank_breaks_ties_by_row_and_pads() -> None:
 
 
 def test_every_baseline_of_the_catalogue_is_searched() -> None:
-    assert [family.name for family in FAMILIES] == ["popular", "own", "itemknn", "ease", "als"]
+    assert [family.name for family in FAMILIES] == ["popular", "own", "markov", "itemknn", "ease", "als"]
     assert SEARCH_ITEMS > 0
     assert AlsConfig() == Als.start
     assert EaseConfig() == Ease.start
