@@ -33,7 +33,7 @@ class FeatureObjects:
         entities: User, item, and the record of `freshness`.
         user_stats, user_history, item_stats: Views over the snapshots of the same names.
         freshness: View of the record that says when the online rows were computed; it has no snapshot.
-        users: Service of all user columns that a request reads.
+        users: Service of the user columns that training joins; it folds histories from the events.
         items: Service of all columns of the item table.
     """
 
@@ -86,7 +86,7 @@ def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
         user_history=user_history,
         item_stats=item_stats,
         freshness=_view("freshness", record, freshness_fields(), snapshots),
-        users=FeatureService(name="users", features=[user_stats, user_history]),
+        users=FeatureService(name="users", features=[user_stats]),
         items=FeatureService(name="items", features=[item_stats]),
     )
 

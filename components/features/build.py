@@ -14,6 +14,7 @@ from typing import Any
 import ibis
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from feature_repo.dataset.tables import PreparedTables, item_universe
@@ -30,6 +31,7 @@ from feature_repo.storage.files import atomic_write, write_parquet
 from feature_repo.storage.quoting import parquet_scan, write_expression
 from inference.sources import SOURCES
 
+EVENT_COLUMNS = ["row", "user_id", "item_id", "timestamp", "grade"]
 MEMORY_LIMIT = "2GB"  # of DuckDB, which spills to disk beyond it
 
 TIME_COLUMNS = {
@@ -57,6 +59,7 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
     write_parquet(out.item_ids_file, pa.table({"item_id": pa.array(item_ids, pa.string())}))
     write_parquet(out.items_static_file, newest_content(tables.items, item_ids))
     _write_snapshots(tables, feature_set, Calendar.of(tables.split, since), out)
+    write_parquet(out.events_file, graded_events(tables.read("interactions", EVENT_COLUMNS)))
     feature_set.save(out.feature_set_file)
     return feature_set
 
@@ -78,6 +81,20 @@ def build_newest(tables_dir: Path, out_dir: Path, feature_set: FeatureSet, end: 
     _write_snapshots(tables, feature_set, Calendar.of(split, end), out)
     feature_set.save(out.feature_set_file)
     return split.stamp(end)
+
+
+def graded_events(interactions: pa.Table) -> pa.Table:
+    """The positive and negative events, by user, time (microseconds) and row: user_id, item_id, time_us, grade."""
+    graded = interactions.filter(pc.not_equal(interactions["grade"], 0))
+    graded = graded.sort_by([("user_id", "ascending"), ("timestamp", "ascending"), ("row", "ascending")])
+    return pa.table(
+        {
+            "user_id": graded["user_id"],
+            "item_id": graded["item_id"],
+            "time_us": graded["timestamp"].cast(pa.int64()),
+            "grade": graded["grade"],
+        }
+    )
 
 
 def _write_snapshots(

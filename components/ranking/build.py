@@ -1,9 +1,10 @@
 """Builds training rows for the ranker by asking the recommender as of each query's time.
 
-Each group holds the candidates of the sources and the items that were shown or acted on. The state of users and items
-is that of the last cut before the query. Towers and neighbours come from a cutoff that is fitted on events before the
-first query. The number of rows is bounded: groups are sampled, and candidates without an outcome are sampled evenly.
-Silent groups (without a liked item) keep only the shown items, because they have nothing to compare.
+Each group holds the candidates of the sources and the items that were shown or acted on. Histories end at the query;
+the other state of users and items is that of the last cut before it. Towers and neighbours come from a cutoff that is
+fitted on events before the first query. The number of rows is bounded: groups are sampled, and candidates without an
+outcome are sampled evenly. Silent groups (without a liked item) keep only the shown items, because they have nothing to
+compare.
 """
 
 from __future__ import annotations

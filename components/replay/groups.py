@@ -2,9 +2,9 @@
 
 A group is a user's request if the log has slates, else a user's session, else a user's day. If only the servers' own
 log has slates, its requests are groups and the rest of the log contributes sessions. A group holds only outcomes within
-the span that is read (`outcomes.py`). Its query has the time of the first of them, and sees the state of the last cut
-before that time. LambdaMART learns nothing from silent groups, in which nothing was liked. Probabilities need them for
-the true rates, so they are sampled at the same rate.
+the span that is read (`outcomes.py`). Its query has the time of the first of them; it sees the user's events before
+that time and the state of the last cut. LambdaMART learns nothing from silent groups, in which nothing was liked.
+Probabilities need them for the true rates, so they are sampled at the same rate.
 """
 
 from __future__ import annotations

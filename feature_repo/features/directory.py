@@ -4,6 +4,7 @@ feature_set.json                       names, order and vocabularies
 snapshots/user_stats.parquet           daily activity and profile of users
 snapshots/user_history.parquet         last events and own items of users, at each change
 snapshots/item_stats.parquet           daily activity, rates and content of items
+events.parquet                         positive and negative events by user and time
 item_ids.parquet                       the row map: row i is item i
 items_static.parquet                   the newest content of every item, aligned to the row map
 """
@@ -33,6 +34,10 @@ class FeaturesDirectory:
     @property
     def snapshots(self) -> Path:
         return self.path / "snapshots"
+
+    @property
+    def events_file(self) -> Path:
+        return self.path / "events.parquet"
 
     @property
     def item_ids_file(self) -> Path:

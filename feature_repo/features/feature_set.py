@@ -19,7 +19,7 @@ from feature_repo.errors import BundleError
 from feature_repo.features.ages import moment_of
 from feature_repo.storage.files import write_json
 
-TRANSFORMS_VERSION = 3  # raise by hand whenever a snapshot or transform computes a column differently
+TRANSFORMS_VERSION = 4  # raise by hand whenever a snapshot or transform computes a column differently
 
 WINDOWS = (1, 7, 30)  # days of the activity windows
 

@@ -16,7 +16,7 @@ FloatArray = npt.NDArray[np.float32]
 TimeArray = npt.NDArray[np.float64]
 OffsetArray = npt.NDArray[np.int64]
 
-HISTORY_LENGTH = 50  # number of latest positive events kept per user
+HISTORY_LENGTH = 100  # number of latest positive events kept per user
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,21 +5,20 @@ from __future__ import annotations
 import numpy as np
 
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.folding import no_state
 from feature_repo.features.state import History, OffsetArray, OwnItems, UserColumns
 
 
 def cold_users(num_users: int, feature_set: FeatureSet) -> UserColumns:
     """Returns the state of unknown users; the recommender also uses it when the feature store does not answer."""
-    nothing = np.zeros(num_users + 1, dtype=np.int64)
-    rows, grades, times = np.zeros(0, np.int32), np.zeros(0, np.int8), np.zeros(0, np.float64)
-    counts = np.zeros(0, np.float32)
+    history, own = no_state(num_users)
     return UserColumns(
         known=np.zeros(num_users, dtype=np.bool_),
         numeric=np.full((num_users, len(feature_set.user_numeric)), np.nan, dtype=np.float32),
         categorical=np.zeros((num_users, len(feature_set.user_categorical)), dtype=np.int32),
         country=np.full(num_users, "", dtype=object),
-        history=History(nothing, rows, grades, times),
-        own=OwnItems(nothing, rows, counts, counts, grades, times, times),
+        history=history,
+        own=own,
     )
 
 

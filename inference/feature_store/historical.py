@@ -1,6 +1,8 @@
 """Reads the state of users and items as of any past time, for training rows and evaluation.
 
-Decides which point-in-time joins run and which results are cached. It is too slow for requests: a join takes a second.
+Histories and own items end at the query: they are folded from all earlier events. The other values are those of the
+latest snapshot. Decides which point-in-time joins run and which results are cached. It is too slow for requests: a join
+takes a second.
 """
 
 from __future__ import annotations
@@ -17,16 +19,16 @@ import pyarrow.parquet as pq
 
 from feature_repo.definitions import TIMESTAMP_FIELD
 from feature_repo.features.directory import FeaturesDirectory
-from feature_repo.features.feature_set import HISTORY_ARRAYS, FeatureSet
+from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from feature_repo.progress import track
 from inference.feature_store import PointInTimeJoin
+from inference.feature_store.past.events import PastEvents
 from inference.feature_store.state_columns import (
     ItemRecords,
     RowMap,
     UserRecords,
     item_columns,
-    offsets_of,
     stored_item_numbers,
     stored_item_texts,
     stored_user_numbers,
@@ -41,8 +43,8 @@ ALWAYS_STORED = "num_positive_total"  # a column of `user_stats` that is never n
 class HistoricalFeatures:
     """A `FeatureReader` of the past; see `inference.feature_store`.
 
-    State changes only at the snapshots' timestamps (stamps), so each query time is replaced by the latest stamp before
-    it. Only distinct (user, stamp) and (item, stamp) pairs are joined. `prefetch` joins the pairs of many queries at
+    Snapshots change only at their timestamps (stamps), so each query time is replaced by the latest stamp before it.
+    Only distinct (user, stamp) and (item, stamp) pairs are joined. `prefetch` joins the pairs of many queries at
     once; without it every call runs a join.
 
     Args:
@@ -54,6 +56,7 @@ class HistoricalFeatures:
         self._feature_set = directory.feature_set()
         self._row_map = RowMap(directory.item_ids())
         self._join = PointInTimeJoin(directory.snapshots, self._feature_set)
+        self._events = PastEvents.read(directory.events_file, self._row_map)
         self._stamps = _stamps(directory.snapshots)
         self._announced: frozenset[int] = frozenset()
         self._unknown_users = _JoinedUsers(_no_users(directory.snapshots), {})
@@ -77,7 +80,8 @@ class HistoricalFeatures:
         stamps = self._stamp_before(times)
         joined = self._users if self._users.holds(user_ids, stamps) else self._join_users(user_ids, stamps)
         records = _table_user_records(joined.take(user_ids, stamps), self._feature_set)
-        return user_columns(records, times, self._feature_set, self._row_map)
+        state = self._events.state(user_ids, _microseconds(times))
+        return user_columns(records, state, times, self._feature_set)
 
     def items(self, time: float) -> ItemColumns:
         """See `FeatureReader.items`; ages end at that snapshot, and `assemble` extends them to each query's time."""
@@ -88,7 +92,7 @@ class HistoricalFeatures:
 
     def _stamp_before(self, times: TimeArray) -> npt.NDArray[np.int64]:
         """Returns the latest stamp up to each time, microseconds; the time itself if there is no earlier stamp."""
-        moments = np.round(np.asarray(times) * 1e6).astype(np.int64)
+        moments = _microseconds(times)
         place = np.searchsorted(self._stamps, moments, side="right") - 1
         return np.where(place >= 0, self._stamps[place], moments)
 
@@ -153,22 +157,14 @@ def _stamps(snapshots: Path) -> npt.NDArray[np.int64]:
 
 def _no_users(snapshots: Path) -> pa.Table:
     """Returns the empty table of a join without users."""
-    schemas = [pq.read_schema(snapshots / f"{name}.parquet") for name in ("user_stats", "user_history")]
-    return pa.schema({field.name: field.type for schema in schemas for field in schema}).empty_table()
+    return pq.read_schema(snapshots / "user_stats.parquet").empty_table()
 
 
 def _table_user_records(table: pa.Table, feature_set: FeatureSet) -> UserRecords:
-    lists = {name: table[name].combine_chunks() for name in HISTORY_ARRAYS}
-    flat = {name: pc.list_flatten(column) for name, column in lists.items()}
-    ids = [name for name, kind in HISTORY_ARRAYS.items() if kind == "string"]
     return UserRecords(
         known=pc.is_valid(table[ALWAYS_STORED]).to_numpy(),
         numbers={name: _numbers(table[name]) for name in stored_user_numbers(feature_set)},
         texts={name: _texts(table[name]) for name in feature_set.user_categorical},
-        history_offsets=_offsets(lists["history_ids"]),
-        own_offsets=_offsets(lists["own_ids"]),
-        ids={name: flat[name].to_pylist() for name in ids},
-        arrays={name: _numbers(column) for name, column in flat.items() if name not in ids},
     )
 
 
@@ -187,5 +183,5 @@ def _texts(column: pa.ChunkedArray) -> npt.NDArray[np.object_]:
     return np.array(column.to_pylist(), dtype=object)
 
 
-def _offsets(column: pa.ListArray) -> npt.NDArray[np.int64]:
-    return offsets_of(pc.fill_null(pc.list_value_length(column), 0).to_numpy(zero_copy_only=False))
+def _microseconds(times: TimeArray) -> npt.NDArray[np.int64]:
+    return np.round(np.asarray(times) * 1e6).astype(np.int64)

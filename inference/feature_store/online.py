@@ -31,10 +31,11 @@ from inference.feature_store.state_columns import (
     item_columns,
     stored_item_numbers,
     stored_item_texts,
+    stored_state,
     user_columns,
 )
 from inference.feature_store.store_state import fault_of
-from inference.feature_store.values import Record, entity_key, numbers_of, texts_of, user_records
+from inference.feature_store.values import Record, entity_key, history_records, numbers_of, texts_of, user_records
 
 READ_ROWS = 2_000  # keys per read of the item table
 
@@ -96,7 +97,8 @@ class OnlineFeatures:
         keys = [entity_key("user_id", user_id) for user_id in user_ids]
         stats = self._read(self._objects.user_stats, keys)
         histories = self._read(self._objects.user_history, keys)
-        return user_columns(user_records(stats, histories, self._feature_set), times, self._feature_set, self._row_map)
+        state = stored_state(history_records(histories), self._row_map)
+        return user_columns(user_records(stats, self._feature_set), state, times, self._feature_set)
 
     def items(self, time: float) -> ItemColumns:
         """See `FeatureReader.items`."""

@@ -23,20 +23,29 @@ Numbers = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class UserRecords:
-    """Stored values of q users.
+    """Stored numbers and texts of q users.
 
     Attributes:
         known: Whether the store knows each user [q].
         numbers: Stored numeric columns and moments [q]; NaN means missing.
         texts: Stored text columns [q]; None or "" means missing.
-        history_offsets, own_offsets: Offsets of each user's lists [q + 1].
-        ids: `history_ids` and `own_ids`, flattened.
-        arrays: The other arrays of `HISTORY_ARRAYS`, flattened.
     """
 
     known: npt.NDArray[np.bool_]
     numbers: Mapping[str, Numbers]
     texts: Mapping[str, Strings]
+
+
+@dataclass(frozen=True, slots=True)
+class HistoryRecords:
+    """Stored histories and own items of q users.
+
+    Attributes:
+        history_offsets, own_offsets: Offsets of each user's lists [q + 1].
+        ids: `history_ids` and `own_ids`, flattened.
+        arrays: The other arrays of `HISTORY_ARRAYS`, flattened.
+    """
+
     history_offsets: OffsetArray
     own_offsets: OffsetArray
     ids: Mapping[str, Sequence[str]]
@@ -84,28 +93,36 @@ def stored_item_texts(feature_set: FeatureSet) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*feature_set.item_categorical, "regions")))
 
 
-def user_columns(records: UserRecords, times: TimeArray, feature_set: FeatureSet, row_map: RowMap) -> UserColumns:
-    """Returns the state of users as of their queries' times.
+def user_columns(
+    records: UserRecords, state: tuple[History, OwnItems], times: TimeArray, feature_set: FeatureSet
+) -> UserColumns:
+    """Returns the state of users as of their queries' times; a user with own items is known.
 
     Args:
-        records: Stored values of q users.
+        records: Stored numbers and texts of q users.
+        state: Histories and own items of the same users.
         times: Unix seconds [q] at which ages end.
         feature_set: Names the columns.
-        row_map: The row map; unknown ids are left out of histories.
     """
+    history, own = state
     numeric = np.empty((len(times), len(feature_set.user_numeric)), dtype=np.float32)
     for place, name in enumerate(feature_set.user_numeric):
         moment = feature_set.user_ages.get(name)
         numeric[:, place] = days_between(records.numbers[moment], times) if moment else records.numbers[name]
     countries = records.texts.get("country")
     return UserColumns(
-        known=records.known,
+        known=records.known | (np.diff(own.offsets) > 0),
         numeric=numeric,
         categorical=_codes(records.texts, "users", feature_set.user_categorical, feature_set, len(times)),
         country=np.full(len(times), "", dtype=object) if countries is None else _filled(countries),
-        history=_history(records, row_map),
-        own=_own_items(records, row_map),
+        history=history,
+        own=own,
     )
+
+
+def stored_state(records: HistoryRecords, row_map: RowMap) -> tuple[History, OwnItems]:
+    """Returns stored histories and own items in rows; ids that the row map lacks are left out."""
+    return _history(records, row_map), _own_items(records, row_map)
 
 
 def item_columns(records: ItemRecords, time: float, feature_set: FeatureSet, row_map: RowMap) -> ItemColumns:
@@ -155,7 +172,7 @@ def _filled(texts: Strings) -> Strings:
     return np.array([text or "" for text in texts], dtype=object)
 
 
-def _history(records: UserRecords, row_map: RowMap) -> History:
+def _history(records: HistoryRecords, row_map: RowMap) -> History:
     rows = row_map.rows(records.ids["history_ids"])
     known = rows >= 0
     return History(
@@ -166,7 +183,7 @@ def _history(records: UserRecords, row_map: RowMap) -> History:
     )
 
 
-def _own_items(records: UserRecords, row_map: RowMap) -> OwnItems:
+def _own_items(records: HistoryRecords, row_map: RowMap) -> OwnItems:
     rows = row_map.rows(records.ids["own_ids"])  # stored in the order of ids, so ascending
     known = rows >= 0
     arrays = records.arrays

@@ -16,7 +16,7 @@ from feast.protos.feast.types.Value_pb2 import DoubleList, StringList, Value
 
 from feature_repo.definitions import TIMESTAMP_FIELD
 from feature_repo.features.feature_set import HISTORY_ARRAYS, FeatureSet
-from inference.feature_store.state_columns import Strings, UserRecords, offsets_of, stored_user_numbers
+from inference.feature_store.state_columns import HistoryRecords, Strings, UserRecords, offsets_of, stored_user_numbers
 
 Record = Mapping[str, Value]
 VALUE_OF_TYPE: Mapping[str, Callable[[Any], Value]] = {
@@ -44,16 +44,20 @@ def texts_of(records: Sequence[Record | None], name: str) -> Strings:
     return np.array([_plain(record, name, "") for record in records], dtype=object)
 
 
-def user_records(
-    stats: Sequence[Record | None], histories: Sequence[Record | None], feature_set: FeatureSet
-) -> UserRecords:
-    """Returns the records of both user views [q] as columns."""
-    arrays = {name: [_array(record, name) for record in histories] for name in HISTORY_ARRAYS}
-    ids = {name: list(chain.from_iterable(parts)) for name, parts in arrays.items() if HISTORY_ARRAYS[name] == "string"}
+def user_records(stats: Sequence[Record | None], feature_set: FeatureSet) -> UserRecords:
+    """Returns the records of the view `user_stats` [q] as columns."""
     return UserRecords(
         known=np.array([record is not None for record in stats], dtype=np.bool_),
         numbers={name: numbers_of(stats, name) for name in stored_user_numbers(feature_set)},
         texts={name: texts_of(stats, name) for name in feature_set.user_categorical},
+    )
+
+
+def history_records(histories: Sequence[Record | None]) -> HistoryRecords:
+    """Returns the records of the view `user_history` [q] as columns."""
+    arrays = {name: [_array(record, name) for record in histories] for name in HISTORY_ARRAYS}
+    ids = {name: list(chain.from_iterable(parts)) for name, parts in arrays.items() if HISTORY_ARRAYS[name] == "string"}
+    return HistoryRecords(
         history_offsets=offsets_of([len(part) for part in arrays["history_ids"]]),
         own_offsets=offsets_of([len(part) for part in arrays["own_ids"]]),
         ids=ids,

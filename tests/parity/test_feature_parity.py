@@ -7,16 +7,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from components.features.build import build_features
-from feature_repo.dataset.tables import PreparedTables
+from feature_repo.dataset.tables import PreparedTables, unix_seconds
 from feature_repo.errors import FeatureStoreError
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.folding import GradedEvents, fold
+from feature_repo.features.state import History, OwnItems
 from feature_repo.features.transforms import assemble
 from inference.candidates.query import CandidateSet, Query
 from inference.feature_store import (
@@ -60,12 +64,12 @@ def address(request: pytest.FixtureRequest) -> str:
     return "" if request.param == "sqlite" else str(request.getfixturevalue("redis_server"))
 
 
-def _matrix(reader: FeatureReader, feature_set: FeatureSet, time: float, seed: int) -> np.ndarray:
-    """Ranker features of random items for every user, asked a while after the time the items are read at."""
+def _matrix(reader: FeatureReader, feature_set: FeatureSet, time: float, ahead: float, seed: int) -> np.ndarray:
+    """Ranker features of random items for every user, asked up to `ahead` seconds after the time of the items."""
     chance = np.random.default_rng(seed)
     items = reader.items(time)
     queries = [
-        Query(user_id=user, time=time + chance.uniform(0, 3600), device="phone", last_item_id="i3") for user in USERS
+        Query(user_id=user, time=time + chance.uniform(0, ahead), device="phone", last_item_id="i3") for user in USERS
     ]
     users = reader.users(USERS, np.array([query.time for query in queries]))
     rows = np.concatenate([np.sort(chance.permutation(len(items))[:CANDIDATES]) for _ in queries]).astype(np.int32)
@@ -86,12 +90,14 @@ def test_serving_computes_the_training_row(
 ) -> None:
     feature_set, split = features.feature_set(), PreparedTables.open(folder / "tables").split
     times = [split.rank_start, split.validation_start, split.test_start, split.stamp(split.log_end)]
+    events = unix_seconds(PreparedTables.open(folder / "tables").interactions["timestamp"])
     for number, time in enumerate(times):
+        ahead = min(float((events[events >= time] - time).min(initial=3600)), 3600)  # the next event changes a history
         settings = StoreSettings(tmp_path / str(number), "shop", f"parity{number}", address)
         materialize(features.path, feature_set, settings, time)
         online = OnlineFeatures(feature_set, features.item_ids(), settings)
-        served = _matrix(online, feature_set, time, number)
-        trained = _matrix(historical, feature_set, time, number)
+        served = _matrix(online, feature_set, time, ahead, number)
+        trained = _matrix(historical, feature_set, time, ahead, number)
         assert served.shape == (len(USERS) * CANDIDATES, len(feature_set.ranker_features))
         for place, name in enumerate(feature_set.ranker_features):
             np.testing.assert_array_equal(served[:, place], trained[:, place], err_msg=name)
@@ -118,6 +124,83 @@ def test_histories_are_the_same(
             np.testing.assert_array_equal(getattr(getattr(served, part), name), getattr(getattr(trained, part), name))
     for start, stop in zip(served.own.offsets, served.own.offsets[1:], strict=False):
         assert (np.diff(served.own.rows[start:stop]) > 0).all()
+
+
+def test_events_after_a_snapshot_fold_into_the_later_snapshot(
+    folder: Path, features: FeaturesDirectory, historical: HistoricalFeatures, tmp_path: Path
+) -> None:
+    """The stored state of one cut and the events up to the next give exactly the stored state of the next."""
+    feature_set, split = features.feature_set(), PreparedTables.open(folder / "tables").split
+    cuts = [split.rank_start, split.rank_start + DAY, split.test_start, split.stamp(split.log_end)]
+    stored = []
+    for number, cut in enumerate(cuts):
+        settings = StoreSettings(tmp_path / str(number), "shop", f"fold{number}")
+        materialize(features.path, feature_set, settings, cut)
+        reader = OnlineFeatures(feature_set, features.item_ids(), settings)
+        stored.append(reader.users(USERS, np.full(len(USERS), cut)))
+    interactions = PreparedTables.open(folder / "tables").interactions.to_pylist()
+    row_of = {item_id: row for row, item_id in enumerate(features.item_ids())}
+    num_folded = 0
+    for before, after, start, end in zip(stored, stored[1:], cuts, cuts[1:], strict=False):
+        happened = [
+            [
+                (row_of[event["item_id"]], event["grade"], event["timestamp"].timestamp())
+                for event in interactions
+                if event["user_id"] == user and event["grade"] and start <= event["timestamp"].timestamp() < end
+            ]
+            for user in USERS
+        ]
+        flat = np.array([entry for part in happened for entry in part]).reshape(-1, 3)
+        events = GradedEvents(
+            offsets=np.concatenate([[0], np.cumsum([len(part) for part in happened])]),
+            rows=flat[:, 0].astype(np.int32),
+            grades=flat[:, 1].astype(np.int8),
+            times=flat[:, 2],
+        )
+        num_folded += len(flat)
+        assert_same_state(fold(before.history, before.own, events), (after.history, after.own))
+        trained = historical.users(USERS, np.full(len(USERS), end))
+        assert_same_state((trained.history, trained.own), (after.history, after.own))
+    assert num_folded > 50
+
+
+def assert_same_state(found: tuple[History, OwnItems], expected: tuple[History, OwnItems]) -> None:
+    """Histories and own items are equal, types included."""
+    pairs: list[tuple[Any, Any]] = list(zip(found, expected, strict=True))
+    for mine, other in pairs:
+        for name in other.__slots__:
+            np.testing.assert_array_equal(getattr(mine, name), getattr(other, name), err_msg=name)
+            assert getattr(mine, name).dtype == getattr(other, name).dtype
+
+
+def test_a_history_ends_at_the_query(folder: Path, historical: HistoricalFeatures, features: FeaturesDirectory) -> None:
+    """An event belongs to the history from the next microsecond on, long before the next snapshot."""
+    interactions = PreparedTables.open(folder / "tables").interactions.to_pylist()
+    split = PreparedTables.open(folder / "tables").split
+    late = [event for event in interactions if event["grade"] > 0 and event["timestamp"].timestamp() > split.test_start]
+    ids = features.item_ids()
+    for event in late[::7]:
+        time = event["timestamp"].timestamp()
+        before, after = (
+            historical.users([event["user_id"]], np.array([moment])).history for moment in (time, time + 1e-6)
+        )
+        assert (before.times < time).all()
+        assert ids[after.rows[-1]] == event["item_id"]
+        assert after.times[-1] == time
+
+
+def test_a_user_is_known_by_the_first_event(folder: Path, tmp_path: Path) -> None:
+    """A user whose only snapshot follows the query has no numbers yet, but a history."""
+    tables = random_log.rows(seed=3)
+    first = START + timedelta(days=random_log.DAYS, hours=-5)
+    tables["interactions"].append({**tables["interactions"][0], "user_id": "fresh", "timestamp": first})
+    random_log.write(tmp_path / "tables", tables)
+    build_features(tmp_path / "tables", tmp_path / "features")
+    moments = np.array([first.timestamp(), first.timestamp() + 1e-6])
+    with HistoricalFeatures(tmp_path / "features") as reader:
+        users = reader.users(["fresh", "fresh"], moments)
+    assert users.known.tolist() == [False, True]
+    assert np.diff(users.history.offsets).tolist() == [0, 1]
 
 
 def test_a_prefetched_join_answers_as_single_ones(features: FeaturesDirectory, folder: Path) -> None:

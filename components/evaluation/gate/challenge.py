@@ -122,7 +122,8 @@ def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Ta
     """The served bundle's lists in rows of the new log, with users and catalogue as of `start`."""
     with tempfile.TemporaryDirectory(prefix="kuberec-served-") as scratch:
         features = FeaturesDirectory(Path(scratch))
-        features.snapshots.symlink_to((features_dir / "snapshots").resolve())
+        for path in (FeaturesDirectory(features_dir).snapshots, FeaturesDirectory(features_dir).events_file):
+            (features.path / path.name).symlink_to(path.resolve())
         bundle.feature_set.save(features.feature_set_file)
         base = bundle.artifacts()
         write_parquet(features.item_ids_file, pa.table({"item_id": pa.array(base.items.item_ids, pa.string())}))

@@ -25,7 +25,7 @@ def test_two_builds_are_the_same_bytes(tables: Path, tmp_path: Path) -> None:
     for name in ("one", "two"):
         build_features(tables, tmp_path / name)
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.*"))
-    assert len(files) == 6
+    assert len(files) == 7
     for file in files:
         assert sha256(tmp_path / "one" / file) == sha256(tmp_path / "two" / file), file
 

@@ -22,6 +22,7 @@ from feature_repo.features.snapshots.calendar import Calendar
 from feature_repo.features.snapshots.history import user_history
 from feature_repo.features.snapshots.items import item_stats
 from feature_repo.features.snapshots.users import user_stats
+from feature_repo.features.state import HISTORY_LENGTH
 from tests.kit import random_log
 from tests.kit.prepared_tables import START, config, write_prepared
 from tests.kit.prepared_tables import event as make_event
@@ -240,13 +241,13 @@ def test_quality_of_sellers_is_of_all_their_items(
     assert compared > 30
 
 
-def test_histories_hold_the_last_fifty_and_all_own_items(
+def test_histories_hold_the_last_events_and_all_own_items(
     snapshots: Snapshots, tables: dict[str, list[dict[str, Any]]]
 ) -> None:
     longest = 0
     for (user, stamp), row in snapshots["user_history"].items():
         own = [event for event in Log(tables, stamp).events if event["user_id"] == user and event["grade"] != 0]
-        history = _positive(own)[-50:]
+        history = _positive(own)[-HISTORY_LENGTH:]
         assert (row["history_ids"] or []) == [event["item_id"] for event in history]
         assert (row["history_grades"] or []) == [event["grade"] for event in history]
         assert row["own_ids"] == sorted({event["item_id"] for event in own})

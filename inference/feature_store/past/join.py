@@ -36,7 +36,7 @@ class PointInTimeJoin:
         self._folder.cleanup()
 
     def users(self, user_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> pa.Table:
-        """Returns all stored values of users [n] as of microseconds [n], in the given order; null if unknown."""
+        """Returns stored numbers and texts of users [n] as of microseconds [n], in the given order; null if unknown."""
         return self._join("users", "user_id", user_ids, stamps)
 
     def items(self, item_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> pa.Table:
