@@ -104,19 +104,30 @@ def publish_report_op(evaluation: Input[Artifact], report_dir: str) -> None:
 
 
 @step()
-def leave_one_out_op(tables: Input[Dataset], code_version: str, held_out: Output[Dataset]) -> None:
-    """Moves every user's last item to the test span and the last but one to the validation span.
+def leave_one_out_op(
+    tables: Input[Dataset],
+    code_version: str,
+    held_out: Output[Dataset],
+    before_targets: Output[Dataset],
+    before_validation: Output[Dataset],
+) -> None:
+    """Holds out every user's last items: for the test, for the validation, and as targets of the ranker.
 
     Args:
         tables: Clean prepared tables.
         code_version: A cache key.
-        held_out: Prepared tables with the new spans.
+        held_out: Prepared tables with the table of held-out items.
+        before_targets: The tables on the users' clocks that models of the ranker's training rows are fitted on.
+        before_validation: The tables on the users' clocks that the measured models are fitted on.
     """
     from pathlib import Path
 
     from components.evaluation.protocols.leave_one_out import leave_one_out
+    from components.evaluation.protocols.user_clock import write_user_clock
     from feature_repo.errors import exit_with_sentence
 
     with exit_with_sentence():
         numbers = leave_one_out(Path(tables.path), Path(held_out.path))
+        write_user_clock(Path(held_out.path), Path(before_targets.path), "rank")
+        write_user_clock(Path(held_out.path), Path(before_validation.path), "validation")
     held_out.metadata.update({"code_version": code_version, **numbers})

@@ -12,8 +12,9 @@ import numpy as np
 
 from components.evaluation.baselines.method import Listed
 from components.evaluation.metrics import LIST_LENGTH
-from components.evaluation.protocols.log import EventLog
-from feature_repo.features.state import IntArray
+from components.evaluation.protocols.log import MICROSECONDS, EventLog, Int64Array
+from components.replay.replay import Replay
+from feature_repo.features.state import IntArray, TimeArray
 from feature_repo.progress import track
 from inference.candidates.query import CandidateSet, Query
 from inference.recommender import BATCH, Recommender
@@ -36,13 +37,30 @@ def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -
     Raises:
         ValueError: The recommender's row map differs from the items of the log.
     """
-    if not np.array_equal(recommender.artifacts.items.item_ids, log.item_ids):
-        raise ValueError("The recommender's items are not those of the log: build features from the same tables.")
-    queries = [
-        Query(user_id=user_id, time=time, count=LIST_LENGTH, request_id=f"evaluation-{place}")
-        for place, user_id in enumerate(log.user_ids[users].tolist())
-    ]
-    return ask_queries(recommender, queries, users)
+    _require_same_items(recommender, log)
+    return ask_queries(recommender, _queries(log, users, np.full(len(users), time)), users)
+
+
+def ask_replayed(replay: Replay, log: EventLog, users: IntArray, times: Int64Array) -> tuple[Listed, Listed]:
+    """The recommender's lists for users at their own times, each as of the last cut before it.
+
+    Args:
+        replay: Recommenders as of cuts.
+        log: The event log that defines the user codes.
+        users: User codes, ascending [q].
+        times: Time of each user's query, microseconds [q].
+
+    Returns:
+        Retrieval order and final order.
+    """
+    queries = _queries(log, users, times / MICROSECONDS)
+    rows = np.full((2, len(users), DEPTH), -1, dtype=np.int32)
+    for recommender, places in replay.by_cut(queries, "recommender at each user's time"):
+        _require_same_items(recommender, log)
+        asked = [queries[place] for place in places]
+        for number, listed in enumerate(ask_queries(recommender, asked, users[places])):
+            rows[number, places] = listed.rows
+    return Listed(users, rows[0]), Listed(users, rows[1])
 
 
 def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntArray) -> tuple[Listed, Listed]:
@@ -58,6 +76,18 @@ def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntAr
         Listed(users, np.concatenate([nothing, *retrieval])),
         Listed(users, np.concatenate([nothing, *final])),
     )
+
+
+def _queries(log: EventLog, users: IntArray, times: TimeArray) -> list[Query]:
+    return [
+        Query(user_id=user_id, time=time, count=LIST_LENGTH, request_id=f"evaluation-{place}")
+        for place, (user_id, time) in enumerate(zip(log.user_ids[users].tolist(), times.tolist(), strict=True))
+    ]
+
+
+def _require_same_items(recommender: Recommender, log: EventLog) -> None:
+    if not np.array_equal(recommender.artifacts.items.item_ids, log.item_ids):
+        raise ValueError("The recommender's items are not those of the log: build features from the same tables.")
 
 
 def _padded(candidates: CandidateSet) -> IntArray:

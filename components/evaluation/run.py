@@ -16,7 +16,7 @@ import numpy as np
 
 from components.evaluation.baselines.method import Listed, Method
 from components.evaluation.evaluate import EvaluationResult, evaluate, finite, write_evaluation
-from components.evaluation.funnel import ask
+from components.evaluation.funnel import ask, ask_replayed
 from components.evaluation.gate.challenge import compare, taken_from_slates
 from components.evaluation.gate.gate import GateDecision, Mode, decide
 from components.evaluation.impressions.metrics import judge, roc
@@ -26,6 +26,7 @@ from components.evaluation.reports.page import evaluation_page
 from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, FittedBaseline, fit_baselines
 from components.replay.cutoff import Cutoff
+from components.replay.renewal import RenewalPolicy
 from components.replay.replay import Replay
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.storage.files import atomic_write, write_text
@@ -139,19 +140,25 @@ def _recommender_lists(
 ) -> tuple[Listed, Listed]:
     """Retrieval order and final order for all users of the tasks, warm and cold."""
     tasks = setting.tasks()
+    scorer = None if ranker is None else LocalScorer(ranker)
+    if setting.protocol == "leave-one-out":
+        with HistoricalFeatures(cutoff.features_dir) as reader:
+            replay = Replay.of(tables, cutoff, reader, tables.split.cuts(), RenewalPolicy(), scorer)
+            return ask_replayed(replay, setting.log, tasks.test.users, tasks.test.times)
     asked = [tasks.test.users, tasks.cold_users.users]
     if tasks.new_items is not None:
         asked.append(tasks.new_items.users)
     users = np.unique(np.concatenate(asked))
     start = tables.split.test_start
     with HistoricalFeatures(cutoff.features_dir) as reader:
-        scorer = None if ranker is None else LocalScorer(ranker)
         replay = Replay(cutoff.artifacts(reader.items(start)), reader, np.array([start]), scorer)
         return ask(replay.recommender(start), setting.log, users, start)
 
 
 def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
     """Share of the relevant items of the test span that users chose from slates of an earlier release."""
+    if setting.protocol == "leave-one-out":
+        return 0.0  # its tables hold no slates
     test = setting.tasks().test
     caused = taken_from_slates(tables, setting.log, setting.test_start).take(test.users)
     right = len(test.relevant.rows)
@@ -161,8 +168,8 @@ def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
 def _impressions(
     tables: PreparedTables, cutoff: Cutoff, ranker: Ranker | None, seed: int
 ) -> tuple[dict[str, float], tuple[list[float], list[float], list[float]]]:
-    """Figures on impressions and the ROC curve; empty without impressions or ranker."""
-    if ranker is None:
+    """Figures on impressions and the ROC curve; empty without a ranker or impressions in a test span."""
+    if ranker is None or tables.holds_out:
         return {}, ([], [], [])
     with HistoricalFeatures(cutoff.features_dir) as reader:
         judged = score_impressions(tables, cutoff, reader, ranker, seed=seed)

@@ -59,7 +59,7 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
     write_parquet(out.item_ids_file, pa.table({"item_id": pa.array(item_ids, pa.string())}))
     write_parquet(out.items_static_file, newest_content(tables.items, item_ids))
     _write_snapshots(tables, feature_set, Calendar.of(tables.split, since), out)
-    write_parquet(out.events_file, graded_events(tables.read("interactions", EVENT_COLUMNS)))
+    write_parquet(out.events_file, graded_events(tables))
     feature_set.save(out.feature_set_file)
     return feature_set
 
@@ -83,9 +83,16 @@ def build_newest(tables_dir: Path, out_dir: Path, feature_set: FeatureSet, end: 
     return split.stamp(end)
 
 
-def graded_events(interactions: pa.Table) -> pa.Table:
-    """The positive and negative events, by user, time (microseconds) and row: user_id, item_id, time_us, grade."""
-    graded = interactions.filter(pc.not_equal(interactions["grade"], 0))
+def graded_events(tables: PreparedTables) -> pa.Table:
+    """The positive and negative events, by user, time (microseconds) and row: user_id, item_id, time_us, grade.
+
+    A history may hold the items that leave-one-out keeps from the models; the time of its query decides.
+    """
+    events = tables.read("interactions", EVENT_COLUMNS)
+    graded = events.filter(pc.not_equal(events["grade"], 0))
+    if tables.holds_out:
+        unknown = tables.held_out.filter(pc.not_equal(tables.held_out["role"], "rank")).drop_columns(["role"])
+        graded = pa.concat_tables([graded, unknown], promote_options="default")
     graded = graded.sort_by([("user_id", "ascending"), ("timestamp", "ascending"), ("row", "ascending")])
     return pa.table(
         {

@@ -9,6 +9,7 @@ from components.ranking.fit import RankerConfig, fit_ranker
 from components.ranking.logged_rows import read_served, with_served
 from components.replay.cutoff import Cutoff
 from components.replay.groups import read_groups
+from components.replay.held_out import held_out_groups
 from components.replay.renewal import RenewalPolicy
 from components.replay.replay import Replay
 from components.validation.spans import require
@@ -35,7 +36,7 @@ def train_ranker(
     """Trains a ranker and writes its folder.
 
     Args:
-        tables_dir: Clean prepared tables.
+        tables_dir: Clean prepared tables, or tables of leave-one-out, whose groups are the held-out items.
         features_dir: Features of the tables.
         cutoff_dir: Folder of the cutoff `rank`, which is fitted on events before the first group.
         out_dir: Receives the files of the ranker, see `fit_ranker`.
@@ -58,14 +59,21 @@ def train_ranker(
     sampling = RowSampling(seed=seed)
     most = max(1, max_rows // (sampling.negatives + OUTCOMES))
     learn, watch = int(most * (1 - VALIDATION_SHARE)), int(most * VALIDATION_SHARE)
-    train = read_groups(tables, split.rank_start, split.validation_start, limit=learn, seed=seed, count_silent=False)
-    validation = read_groups(tables, split.validation_start, split.test_start, limit=watch, seed=seed)
+    if tables.holds_out:
+        train = held_out_groups(tables, "rank", limit=learn, seed=seed)
+        validation = held_out_groups(tables, "validation", limit=watch, seed=seed)
+    else:
+        start = split.rank_start
+        train = read_groups(tables, start, split.validation_start, limit=learn, seed=seed, count_silent=False)
+        validation = read_groups(tables, split.validation_start, split.test_start, limit=watch, seed=seed)
     for span, groups in (("rank", train), ("validation", validation)):
         require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")
     with HistoricalFeatures(features_dir) as reader:
         cuts = split.cuts_within(split.rank_start, split.test_start)
-        replay = Replay.of(tables, cutoff, reader, cuts, RenewalPolicy(neighbours=True))
+        # Neighbours of leave-one-out are fitted once, without held-out items, for training rows and for the test.
+        policy = RenewalPolicy(neighbours=not tables.holds_out)
+        replay = Replay.of(tables, cutoff, reader, cuts, policy)
         train_rows = build_rows(train, replay, sampling, what="training rows")
         validation_rows = build_rows(validation, replay, sampling, what="validation rows")
     for span, built in (("rank", train_rows), ("validation", validation_rows)):

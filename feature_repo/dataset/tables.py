@@ -22,6 +22,8 @@ Guarantees of the columns beyond their types:
 - `label_<objective>` is 0 or 1, or null if the label is unknown: in every row of the dataset, or in
   every row of the served log.
 - Rows of a served log follow those of the dataset: their `row` is at least `num_own[<table>]` of `dataset.json`.
+
+Tables of the leave-one-out protocol also contain `held_out.parquet`: items that are asked for at their own times.
 """
 
 from __future__ import annotations
@@ -45,6 +47,7 @@ from feature_repo.errors import DatasetError
 from feature_repo.storage.files import read_json
 
 DESCRIPTION_FILE = "dataset.json"
+HELD_OUT_FILE = "held_out.parquet"
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 ARROW_TYPES = {
     "id": pa.string(),
@@ -59,6 +62,9 @@ ARROW_TYPES = {
     "position": pa.int32(),
     "label": pa.int8(),
 }
+HELD_OUT_SCHEMA = pa.schema(
+    {"user_id": pa.string(), "item_id": pa.string(), "timestamp": TIMESTAMP, "grade": pa.int8(), "role": pa.string()}
+)
 SORT_KEYS = {
     "interactions": ("timestamp", "row"),
     "impressions": ("timestamp", "row"),
@@ -152,6 +158,20 @@ class PreparedTables:
         """All of `impressions.parquet`."""
         return self.read("impressions")
 
+    @property
+    def holds_out(self) -> bool:
+        """Whether items are held out at each user's own time (leave-one-out) instead of a span of time."""
+        return (self.directory / HELD_OUT_FILE).is_file()
+
+    @cached_property
+    def held_out(self) -> pa.Table:
+        """Positive events that leave-one-out asks for, in the order of time, with their roles.
+
+        `rank`: a target of the ranker, which the interactions contain too. `validation` and `test`: events after all
+        interactions of the user.
+        """
+        return pq.read_table(self.directory / HELD_OUT_FILE, partitioning=None)
+
     @cached_property
     def config(self) -> DatasetConfig:
         """The dataset's `dataset.toml`."""
@@ -192,12 +212,17 @@ class PreparedTables:
 
 
 def item_universe(tables: PreparedTables) -> npt.NDArray[np.object_]:
-    """The row map: all item ids of items, interactions and impressions, as text [m], sorted by code point."""
-    ids: set[str] = set()
+    """The row map: all item ids of all tables, held-out items included, as text [m], sorted by code point."""
+    ids: set[str] = set(tables.held_out["item_id"].to_pylist()) if tables.holds_out else set()
     for table in ("items", "interactions", "impressions"):
         for values in tables.batches(table, "item_id"):
             ids.update(value for value in pc.unique(values).to_pylist() if value is not None)
     return np.array(sorted(ids), dtype=object)
+
+
+def unix_micros(column: pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Returns a timestamp column without nulls as whole microseconds [n]."""
+    return np.asarray(pc.cast(column, pa.int64()).to_numpy(), dtype=np.int64)
 
 
 def unix_seconds(column: pa.ChunkedArray) -> npt.NDArray[np.float64]:

@@ -20,11 +20,13 @@ def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
     return sized(checked, memory="4G").outputs["clean"]
 
 
-def _measure(tables: Any, cutoff: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any) -> None:
-    """Wires the steps for features, models and figures."""
+def _measure(
+    tables: Any, cutoff: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any, **fitted_on: Any
+) -> None:
+    """Wires the steps for features, models and figures; `fitted_on` names the tables of the models, see `fit`."""
     built = build_feature_snapshots(tables=tables, code_version=code_version)
     features = sized(built, memory="4G").outputs["features"]
-    fitted = fit(tables, features, RANKER_ROWS, recipe, seed, code_version, measured=cutoff)
+    fitted = fit(tables, features, RANKER_ROWS, recipe, seed, code_version, measured=cutoff, **fitted_on)
     evaluation = evaluate_op(
         tables=tables,
         features=features,
@@ -75,4 +77,13 @@ def leave_one_out(
     """
     clean = _clean(dataset, fingerprint, code_version)
     held_out = sized(leave_one_out_op(tables=clean, code_version=code_version), memory="4G")
-    _measure(held_out.outputs["held_out"], "validation", code_version, report_dir, recipe, seed)
+    _measure(
+        held_out.outputs["held_out"],
+        "validation",
+        code_version,
+        report_dir,
+        recipe,
+        seed,
+        early_tables=held_out.outputs["before_targets"],
+        late_tables=held_out.outputs["before_validation"],
+    )

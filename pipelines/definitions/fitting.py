@@ -40,6 +40,8 @@ def fit(
     code_version: Any,
     measured: str = "test",
     log: Any = "",
+    early_tables: Any = None,
+    late_tables: Any = None,
 ) -> FittedModels:
     """Wires the fitting steps of one run.
 
@@ -52,14 +54,21 @@ def fit(
         code_version: Version of the code; a cache key.
         measured: Cutoff whose models are measured; `validation` if models must not be fitted on validation items.
         log: The served log that the tables were ingested with, "" for none.
+        early_tables: Tables that the models of the ranker's training rows are fitted on; None for `tables`.
+        late_tables: Tables that the measured models are fitted on; None for `tables`.
     """
     both = {"tables": tables, "features": features}
+    of_early = {"tables": tables if early_tables is None else early_tables, "features": features}
+    of_late = {"tables": tables if late_tables is None else late_tables, "features": features}
     keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
-    early = sized(fit_towers_op(**both, stage="rank", epochs=0, **keys), memory="4G")
-    late = sized(fit_towers_op(**both, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
+    early = sized(fit_towers_op(**of_early, stage="rank", epochs=0, **keys), memory="4G")
+    late = sized(fit_towers_op(**of_late, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
     cutoffs = {
-        name: sized(build_stage_op(**both, towers=towers, stage=name, code_version=code_version), memory="2G")
-        for name, towers in (("rank", early.outputs["towers"]), (measured, late.outputs["towers"]))
+        name: sized(build_stage_op(**fitted, towers=towers, stage=name, code_version=code_version), memory="2G")
+        for name, fitted, towers in (
+            ("rank", of_early, early.outputs["towers"]),
+            (measured, of_late, late.outputs["towers"]),
+        )
     }
     ranker = train_ranker_op(**both, stage=cutoffs["rank"].outputs["built"], max_rows=ranker_rows, log=log, **keys)
     return FittedModels(

@@ -14,11 +14,12 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict
 
 from components.evaluation.metrics import LIST_LENGTH
-from components.evaluation.protocols.log import EventLog, Ragged
+from components.evaluation.protocols.log import EventLog, Int64Array, Ragged
 from feature_repo.dataset.split import DAY_MICROSECONDS
 from feature_repo.features.state import FloatArray, IntArray
 
 HOUR = 1.0 / 24.0  # in days
+MOST_MOMENTS = 65  # at which popularity is counted, for users who ask at their own times
 _SCORES_AT_ONCE = 8_000_000
 
 
@@ -54,13 +55,15 @@ class Training:
 
     Attributes:
         fit: Positive events for fitting parameters.
-        history: Positive events known at the query, a superset of `fit`.
-        now: Time of the query, microseconds.
+        history: Positive events known at the query, a superset of `fit`. If users ask at their own times, all events
+            of a user are moved so that the query is at `now`.
+        now: Time of the query, microseconds; the end of `fit` if users ask at their own times.
         repeats_some: Whether any of a user's own items may come again.
         popular_half_life: Half-life in days of the popularity that completes short lists; None for no decay.
         seed: Seed of all random choices.
         most_items: Fit only on this number of most frequent items, for methods with a superlinear cost; None for all
             items. Set while settings are searched.
+        asked: Time of each user's query, microseconds [u]; None if all users ask at `now`.
     """
 
     fit: EventLog
@@ -70,6 +73,15 @@ class Training:
     popular_half_life: float | None = 7.0
     seed: int = 0
     most_items: int | None = None
+    asked: Int64Array | None = None
+
+    def moments(self) -> tuple[Int64Array, Int64Array]:
+        """At most `MOST_MOMENTS` times, and for each user [u] the place of the latest of them up to the query."""
+        if self.asked is None:
+            return np.array([self.now]), np.zeros(len(self.fit.user_ids), dtype=np.int64)
+        first = int(self.asked.min(initial=self.now))
+        moments = np.linspace(first, self.now, MOST_MOMENTS).astype(np.int64)
+        return moments, np.searchsorted(moments, self.asked, side="right") - 1
 
     @property
     def span_days(self) -> float:

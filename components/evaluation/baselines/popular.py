@@ -1,4 +1,4 @@
-"""Popularity: positive events with exponential decay, the same order for all users."""
+"""Popularity: positive events with exponential decay, the same order for all users who ask at the same time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import numpy as np
 
 from components.evaluation.baselines.method import Config, Training, filtered
 from components.evaluation.metrics import LIST_LENGTH
-from components.evaluation.protocols.log import Ragged
+from components.evaluation.protocols.log import Int64Array, Ragged
+from feature_repo.dataset.split import DAY_MICROSECONDS
 from feature_repo.features.state import IntArray
 
 
@@ -19,15 +20,15 @@ class PopularConfig(Config):
 
 
 class PopularOrder:
-    """A fitted order of the catalogue [m]."""
+    """Fitted orders of the catalogue [t, m], and the place of each user's order [u]."""
 
-    def __init__(self, order: IntArray) -> None:
-        self.order = order
+    def __init__(self, orders: IntArray, place: Int64Array) -> None:
+        self.orders, self._place = orders, place
 
-    def lists(self, _users: IntArray, excluded: Ragged, k: int = LIST_LENGTH) -> IntArray:
+    def lists(self, users: IntArray, excluded: Ragged, k: int = LIST_LENGTH) -> IntArray:
         """See `Method.lists`."""
         enough = k + int(excluded.counts.max(initial=0))
-        return filtered(self.order[None, :enough], excluded, k)
+        return filtered(self.orders[self._place[users], :enough], excluded, k)
 
 
 class Popular:
@@ -48,7 +49,18 @@ class Popular:
         return {"half_life_days": self.training.popular_half_lives()}
 
     def fit(self, config: PopularConfig) -> PopularOrder:
-        """Counts the training events."""
-        fit, now = self.training.fit, self.training.now
-        counts = np.bincount(fit.rows, weights=fit.decay(config.half_life_days, now), minlength=len(fit.item_ids))
-        return PopularOrder(np.argsort(-counts, kind="stable").astype(np.int32))
+        """Counts the training events before each moment of the queries."""
+        fit = self.training.fit
+        moments, place = self.training.moments()
+        ends = np.searchsorted(fit.times, moments)
+        orders = np.empty((len(moments), len(fit.item_ids)), dtype=np.int32)
+        counts = np.zeros(len(fit.item_ids))
+        start, before = 0, int(moments[0])
+        for number, (end, now) in enumerate(zip(ends.tolist(), moments.tolist(), strict=True)):
+            new = fit.where(np.arange(start, end))
+            if config.half_life_days is not None:
+                counts *= np.exp2((before - now) / (config.half_life_days * DAY_MICROSECONDS))
+            counts += np.bincount(new.rows, weights=new.decay(config.half_life_days, now), minlength=len(counts))
+            orders[number] = np.argsort(-counts, kind="stable")
+            start, before = end, now
+        return PopularOrder(orders, place)

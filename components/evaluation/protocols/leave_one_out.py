@@ -1,52 +1,71 @@
-"""Leave-one-out as a re-timed copy of prepared tables, so that all code for time spans applies to it.
+"""Leave-one-out at each user's own time: prepared tables without the held-out items, and a table of these items.
 
 Contract 2: items with fewer than 5 positive events are dropped. By time, with ties in file order, each user's last
-positive item is the test item and the item before it is the validation item. Both move to separate spans after the
-log's end; all other events keep their times. To avoid leakage, the user's other events from the validation item onwards
-are dropped, and so are impressions of the moved items and impressions with a dropped event, whose labels know it. The
-moved rows lose session_id and request_id. If own items may not come again, only the first event of each item counts.
+positive item is the test item and the item before it is the validation item. The ranker learns from the items before
+them, its targets. A query has the time of its item, and its user's earlier events as history. If own items may not come
+again, only the first event of each item counts.
+
+The interactions keep their times and the targets. To avoid leakage, they lack all events of a user from the validation
+item onwards. Impressions of held-out items and impressions with a dropped event, whose labels know it, are dropped too.
+Events of a user at the same time get successive microseconds in file order, so that a history ends between them. Item
+state is as of the last cut before a query; the cuts are few, so that the state of each is cheap. `user_clock.py` writes
+the tables that models are fitted on.
 """
 
 from __future__ import annotations
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from components.evaluation.protocols.log import EventLog, Int64Array, microseconds
-from components.evaluation.protocols.setting import PROTOCOL_KEY
-from feature_repo.dataset.split import RANK_SHARE, Split
-from feature_repo.dataset.tables import DESCRIPTION_FILE, TIMESTAMP, PreparedTables, item_universe
+from components.evaluation.protocols.log import MICROSECONDS, EventLog, Int64Array
+from feature_repo.dataset.split import Split
+from feature_repo.dataset.tables import (
+    DESCRIPTION_FILE,
+    HELD_OUT_FILE,
+    HELD_OUT_SCHEMA,
+    TIMESTAMP,
+    PreparedTables,
+    item_universe,
+)
 from feature_repo.errors import DatasetError
 from feature_repo.storage.files import write_json, write_parquet
 
 FEWEST_EVENTS = 5
 SHORTEST = 3
+WANTED_TARGETS = 5_000  # of the ranker, over all users; at least one a user
+MOST_CUTS = 64
 
 
 @dataclass(frozen=True, slots=True)
 class HeldOutEvents:
-    """Held-out events as positions in the interactions table; entry i of both arrays belongs to the same user [h]."""
+    """Held-out events as positions in the interactions table.
+
+    Attributes:
+        validation, test: Entry i of both arrays belongs to the same user [h].
+        targets: The ranker's targets, by user, then time [t].
+    """
 
     validation: Int64Array
     test: Int64Array
+    targets: Int64Array
 
 
 def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
-    """Writes the re-timed copy.
+    """Writes the tables.
 
     Args:
         tables_dir: Clean prepared tables.
-        out_dir: Receives prepared tables with `"protocol": "leave-one-out"` in dataset.json.
+        out_dir: Receives prepared tables with the table of held-out items.
 
     Returns:
-        Numbers of remaining users, items and events.
+        Numbers of users with a test item, of remaining items and of events.
 
     Raises:
         DatasetError: No user has three positive events with items that have five.
@@ -55,44 +74,43 @@ def leave_one_out(tables_dir: Path, out_dir: Path) -> dict[str, int]:
     item_ids = item_universe(tables)
     whole = EventLog.from_table(tables.interactions, item_ids)
     frequent = np.bincount(whole.positives.rows, minlength=len(item_ids)) >= FEWEST_EVENTS
-    interactions = tables.interactions.filter(pa.array(frequent[whole.rows]))
-    log = whole.where(frequent[whole.rows])
+    interactions, log = _successive(tables.interactions.filter(pa.array(frequent[whole.rows])), item_ids)
     held = hold_out(log, distinct=tables.config.recommend.repeats != "always")
     if not len(held.test):
         raise DatasetError(
             f"{tables_dir}: leave-one-out needs a user with {SHORTEST} positive events; items with fewer than "
             f"{FEWEST_EVENTS} events do not count."
         )
-    split = _split(tables.split)
     kept_ids = pa.array(item_ids[frequent], pa.string())
     out_dir.mkdir(parents=True, exist_ok=True)
-    moved = _interactions(interactions, log, held, split)
+    kept = interactions.filter(pa.array(~_dropped(log, held)))
     impressions = _impressions(tables.impressions, interactions, log, held, kept_ids)
     items = tables.items.filter(pc.is_in(tables.items["item_id"], value_set=kept_ids))
-    write_parquet(out_dir / "interactions.parquet", moved)
+    write_parquet(out_dir / "interactions.parquet", kept)
     write_parquet(out_dir / "impressions.parquet", impressions)
     write_parquet(out_dir / "items.parquet", items)
     shutil.copyfile(tables.path("users"), out_dir / "users.parquet")
-    num = tables.num_rows | {
-        "interactions": moved.num_rows,
-        "impressions": impressions.num_rows,
-        "items": items.num_rows,
-    }
-    description: dict[str, Any] = tables.description | {
-        PROTOCOL_KEY: "leave-one-out",
+    split = _split(tables.split, int(log.times.min()), int(log.times.max()))
+    num = {"interactions": kept.num_rows, "impressions": impressions.num_rows, "items": items.num_rows}
+    description = tables.description | {
         "fingerprint": f"{tables.description['fingerprint']}-leave-one-out",
         "log_end": split.log_end,
         "split": split.model_dump(),
-        "num": num,
+        "num": tables.num_rows | num,
+        # Held-out events have no slate, so the ranker's groups are the table of held-out items.
+        "has_slates": False,
+        "has_own_slates": False,
     }
-    # Moved events have lost their slates, so the ranker groups by session and day.
-    description["has_slates"] = description["has_own_slates"] = False
+    write_parquet(out_dir / HELD_OUT_FILE, _held_out(interactions, held))
     write_json(out_dir / DESCRIPTION_FILE, description)
-    return {"users": len(held.test), "items": int(frequent.sum()), "events": moved.num_rows}
+    return {"users": len(held.test), "items": int(frequent.sum()), "events": kept.num_rows}
 
 
 def hold_out(log: EventLog, *, distinct: bool) -> HeldOutEvents:
-    """The last two positive events of each user with at least `SHORTEST` positive events.
+    """The last positive events of each user with at least `SHORTEST` positive events.
+
+    A user's targets of the ranker are the events before the validation event, at most half of them (rounded up, so that
+    the history of the first target is not empty) and so many that all users have about `WANTED_TARGETS`.
 
     Args:
         log: Events by time, ties in file order.
@@ -104,44 +122,58 @@ def hold_out(log: EventLog, *, distinct: bool) -> HeldOutEvents:
         positive = positive[np.sort(np.unique(pairs, return_index=True)[1])]
     order = positive[np.argsort(log.users[positive], kind="stable")]
     counts = np.bincount(log.users[order], minlength=len(log.user_ids))
-    ends = np.cumsum(counts)[counts >= SHORTEST]
-    return HeldOutEvents(validation=order[ends - 2], test=order[ends - 1])
+    long = counts >= SHORTEST
+    ends = np.cumsum(counts)[long]
+    most = math.ceil(WANTED_TARGETS / max(len(ends), 1))
+    num = np.minimum((counts[long] - 2) // 2, most)
+    at = np.repeat(ends - 2 - np.cumsum(num), num) + np.arange(num.sum())
+    return HeldOutEvents(validation=order[ends - 2], test=order[ends - 1], targets=order[at])
 
 
-def _split(old: Split) -> Split:
-    """Validation and test spans of one step each after the old end; the ranker's span has the length of D5."""
-    step = old.step
-    validation_start = round(old.log_end + 1e-6, 6)
-    before = (validation_start - old.log_start) / step
-    wanted = round(4 * (old.test_start - old.validation_start) / step)
-    rank_steps = max(min(wanted, int(RANK_SHARE * before)), 1)
-    return Split(
-        log_start=old.log_start,
-        rank_start=max(round(validation_start - rank_steps * step, 6), old.log_start),
-        validation_start=validation_start,
-        test_start=round(validation_start + step, 6),
-        log_end=round(validation_start + 2 * step, 6),
-        step=step,
-    )
+def successive(users: npt.NDArray[np.integer], times: Int64Array) -> Int64Array:
+    """Times that strictly increase within each user.
+
+    Args:
+        users: User of each event, ascending [n].
+        times: Microseconds, ascending within a user [n].
+    """
+    later = times.copy()
+    while True:
+        tied = np.concatenate([[False], (users[1:] == users[:-1]) & (later[1:] <= later[:-1])])
+        if not tied.any():
+            return later
+        first = np.maximum.accumulate(np.where(tied, 0, np.arange(len(tied))))
+        later = np.where(tied, later[first] + np.arange(len(tied)) - first, later)
 
 
-def _interactions(interactions: pa.Table, log: EventLog, held: HeldOutEvents, split: Split) -> pa.Table:
-    """Kept events with their times, then validation events, then test events, each in the order of the log."""
-    schema = pa.schema([field.with_nullable(True) for field in interactions.schema])
-    kept = interactions.filter(pa.array(~_dropped(log, held)))
-    parts = [kept.cast(schema)]
-    for places, start in ((held.validation, split.validation_start), (held.test, split.test_start)):
-        ordered = np.sort(places)
-        taken = interactions.take(pa.array(ordered)).cast(schema)
-        times = pa.array(microseconds(start) + np.arange(len(ordered)), pa.int64()).cast(TIMESTAMP)
-        taken = taken.set_column(taken.schema.get_field_index("timestamp"), "timestamp", times)
-        for name in ("session_id", "request_id"):
-            field = taken.schema.field(name)
-            taken = taken.set_column(
-                taken.schema.get_field_index(name), name, pa.nulls(taken.num_rows, type=field.type)
-            )
-        parts.append(taken.cast(schema))
-    return pa.concat_tables(parts)
+def _successive(interactions: pa.Table, item_ids: npt.NDArray[np.object_]) -> tuple[pa.Table, EventLog]:
+    """The table with strictly increasing times of each user, in the order of the new times, and its events."""
+    log = EventLog.from_table(interactions, item_ids)
+    order = np.argsort(log.users, kind="stable")
+    times = np.empty(len(log), dtype=np.int64)
+    times[order] = successive(log.users[order], log.times[order])
+    place = interactions.schema.get_field_index("timestamp")
+    retimed = interactions.set_column(place, "timestamp", pa.array(times, pa.int64()).cast(TIMESTAMP))
+    moved = retimed.take(pa.array(np.argsort(times, kind="stable")))
+    return moved, EventLog.from_table(moved, item_ids)
+
+
+def _split(old: Split, first: int, last: int) -> Split:
+    """Everything is known at the end: no spans, and at most `MOST_CUTS` cuts, whole multiples of the old step apart."""
+    start, end = first / MICROSECONDS, last / MICROSECONDS
+    step = old.step * max(math.ceil((end - start) / old.step / MOST_CUTS), 1)
+    after = round(end + 1 / MICROSECONDS, 6)
+    return Split(log_start=start, rank_start=start, validation_start=after, test_start=after, log_end=end, step=step)
+
+
+def _held_out(interactions: pa.Table, held: HeldOutEvents) -> pa.Table:
+    """The held-out events with their roles, in the order of time."""
+    roles = {"rank": held.targets, "validation": held.validation, "test": held.test}
+    places = np.concatenate(list(roles.values()))
+    role = np.repeat(np.array(list(roles)), [len(part) for part in roles.values()])
+    order = np.argsort(places, kind="stable")
+    taken = interactions.select(["user_id", "item_id", "timestamp", "grade"]).take(pa.array(places[order]))
+    return taken.append_column("role", pa.array(role[order].tolist(), pa.string())).cast(HELD_OUT_SCHEMA)
 
 
 def _dropped(log: EventLog, held: HeldOutEvents) -> npt.NDArray[np.bool_]:
@@ -154,7 +186,7 @@ def _dropped(log: EventLog, held: HeldOutEvents) -> npt.NDArray[np.bool_]:
 def _impressions(
     impressions: pa.Table, interactions: pa.Table, log: EventLog, held: HeldOutEvents, kept_ids: pa.Array
 ) -> pa.Table:
-    """Impressions of kept items before the user's validation event, without those of moved items or dropped events."""
+    """Impressions of kept items before the validation event, without held-out items and answers to dropped events."""
     users = pc.index_in(impressions["user_id"], value_set=pa.array(log.user_ids, pa.string()))
     rows = pc.index_in(impressions["item_id"], value_set=pa.array(log.item_ids, pa.string()))
     user = pc.fill_null(users, -1).to_numpy().astype(np.int64)

@@ -1,7 +1,8 @@
-"""Queries and relevant items of an evaluation: the temporal protocol of contract 2.
+"""Queries and relevant items of an evaluation: the protocols of contract 2.
 
-Each user has one query at the start of the span, with the data known then; the distinct items with a positive event in
-the span are relevant. Defines the queries, the excluded own items, and the slices. Ranking and metrics are elsewhere.
+Temporal: each user has one query at the start of the span, with the data known then; the distinct items with a positive
+event in the span are relevant. Leave-one-out: each user has one query at the time of the held-out item. This module
+defines the queries, the excluded own items, and the slices. Ranking and metrics are elsewhere.
 """
 
 from __future__ import annotations
@@ -11,22 +12,24 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from components.evaluation.protocols.log import EventLog, Ragged
+from components.evaluation.protocols.log import EventLog, Int64Array, Ragged
 from feature_repo.dataset.repeats import Repeats, least_ruled_out
 from feature_repo.features.state import IntArray
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """Queries of q users at one time.
+    """Queries of q users, one each.
 
     Attributes:
         users: User codes [q], ascending.
+        times: Time of each query, microseconds [q].
         relevant: Items that count as hits, at least one item per query.
         excluded: Items that must not be listed.
     """
 
     users: IntArray
+    times: Int64Array
     relevant: Ragged
     excluded: Ragged
 
@@ -35,7 +38,7 @@ class Task:
 
     def restrict(self, mask: npt.NDArray[np.bool_]) -> Task:
         """The task with only the relevant items where `mask` [n] is true; queries without any are dropped."""
-        return _asked(self.users, self.relevant.keep(mask), self.excluded)
+        return _asked(self.users, self.times, self.relevant.keep(mask), self.excluded)
 
     def take(self, queries: npt.NDArray[np.integer]) -> Task:
         """The task with only the queries at these places, ascending."""
@@ -88,7 +91,8 @@ def make_task(log: EventLog, start: int, end: int, excluded: Ragged, *, cold: bo
     known = np.bincount(log.users[log.times < start], minlength=num_users) > 0
     inside = (log.times >= start) & (log.times <= end) & (log.grades > 0) & (known[log.users] != cold)
     relevant = Ragged.from_pairs(log.users[inside], log.rows[inside], num_users)
-    return _asked(np.arange(num_users, dtype=np.int32), relevant.without(excluded), excluded)
+    users, times = np.arange(num_users, dtype=np.int32), np.full(num_users, start, dtype=np.int64)
+    return _asked(users, times, relevant.without(excluded), excluded)
 
 
 def make_tasks(log: EventLog, start: int, end: int, repeats: Repeats, strongest: int) -> Tasks:
@@ -107,7 +111,45 @@ def make_tasks(log: EventLog, start: int, end: int, repeats: Repeats, strongest:
     )
 
 
-def _asked(users: IntArray, relevant: Ragged, excluded: Ragged) -> Task:
+def held_out_task(log: EventLog, held: EventLog, excluded: Ragged) -> Task:
+    """One query per held-out item, at its time; the item is relevant.
+
+    Args:
+        log: All clean events.
+        held: The held-out events, at most one per user.
+        excluded: Items that must not be listed, for every user code.
+    """
+    num_users = len(log.user_ids)
+    times = np.zeros(num_users, dtype=np.int64)
+    times[held.users] = held.times
+    relevant = Ragged.from_pairs(held.users, held.rows, num_users)
+    return _asked(np.arange(num_users, dtype=np.int32), times, relevant.without(excluded), excluded)
+
+
+def held_out_tasks(log: EventLog, held: EventLog, history: EventLog, repeats: Repeats, strongest: int) -> Tasks:
+    """The test task of held-out items and its slices.
+
+    Args:
+        log: All clean events.
+        held: The test events.
+        history: Events that the queries know.
+        repeats: The rule of the protocol.
+        strongest: Grade of the strongest objective.
+    """
+    test = held_out_task(log, held, ruled_out(history, repeats, strongest))
+    old = (np.bincount(history.rows, minlength=len(log.item_ids)) > 0)[test.relevant.rows]
+    own = ruled_out(history, "never", strongest)
+    nobody = held.where(np.zeros(len(held), dtype=np.bool_))
+    return Tasks(
+        test=test,
+        cold_users=held_out_task(log, nobody, own),
+        cold_items=test.restrict(~old),
+        warm_items=test.restrict(old),
+        new_items=None if repeats == "never" else held_out_task(log, held, own),
+    )
+
+
+def _asked(users: IntArray, times: Int64Array, relevant: Ragged, excluded: Ragged) -> Task:
     """A task with the queries that have a relevant item."""
     asked = np.flatnonzero(relevant.counts)
-    return Task(users[asked], relevant.take(asked), excluded.take(asked))
+    return Task(users[asked], times[asked], relevant.take(asked), excluded.take(asked))

@@ -1,24 +1,35 @@
-"""A log prepared for an evaluation: its events, its spans, and the data that each protocol allows a model to use.
+"""A log prepared for an evaluation: its events, its queries, and the data that each protocol allows a model to use.
 
-Reads only prepared tables. Under leave-one-out (`leave_one_out.py`) parameters are fitted on events before the
-validation start, while the history extends to the test start.
+Reads only prepared tables. Under leave-one-out (`leave_one_out.py`) parameters are fitted on events without validation
+and test items; the history of a test query contains the user's validation item.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
 
 from components.evaluation.baselines.method import Training
 from components.evaluation.protocols.log import EventLog, ObjectArray, microseconds
-from components.evaluation.protocols.protocol import Task, Tasks, make_task, make_tasks, ruled_out
+from components.evaluation.protocols.protocol import (
+    Task,
+    Tasks,
+    held_out_task,
+    held_out_tasks,
+    make_task,
+    make_tasks,
+    ruled_out,
+)
 from feature_repo.dataset.repeats import Repeats
 from feature_repo.dataset.tables import PreparedTables, item_universe
 
 Protocol = Literal["temporal", "leave-one-out"]
-PROTOCOL_KEY = "protocol"
+Span = Literal["validation", "test"]
+COLUMNS = ["user_id", "item_id", "timestamp", "grade"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,9 +39,10 @@ class Setting:
     Attributes:
         dataset: Name of the dataset.
         protocol: The evaluation protocol.
-        log: All clean events.
-        validation_start, test_start, end: Bounds of the spans; the test span includes `end`.
-        fit_until: The tested parameters are fitted on events before this time.
+        log: All clean events, of leave-one-out with the held-out events.
+        validation_start, test_start, end: Bounds of the spans; the test span includes `end`. Under leave-one-out, which
+            has no spans, both starts follow the end.
+        held_out: Whether each event is held out for validation, for the test [n]; None under the temporal protocol.
         repeats: Which own items may come again.
         strongest: Grade of the strongest objective.
         categories: Category of each item row [m], "" if unknown; None if no item has a category.
@@ -42,7 +54,7 @@ class Setting:
     validation_start: int
     test_start: int
     end: int
-    fit_until: int
+    held_out: dict[Span, npt.NDArray[np.bool_]] | None
     repeats: Repeats
     strongest: int
     categories: ObjectArray | None
@@ -51,21 +63,21 @@ class Setting:
     def open(cls, tables: PreparedTables) -> Setting:
         """Reads prepared tables, or the output of `leave_one_out`."""
         item_ids = item_universe(tables)
-        columns = ["user_id", "item_id", "timestamp", "grade"]
+        events = tables.read("interactions", COLUMNS)
         split, config = tables.split, tables.config
-        protocol: Protocol = tables.description.get(PROTOCOL_KEY, "temporal")
-        validation_start, test_start = microseconds(split.validation_start), microseconds(split.test_start)
         repeats: Repeats = config.recommend.repeats
-        if protocol == "leave-one-out" and repeats != "always":
-            repeats = "never"
+        held_out: dict[Span, npt.NDArray[np.bool_]] | None = None
+        if tables.holds_out:
+            repeats = repeats if repeats == "always" else "never"
+            events, held_out = _with_held_out(events, tables.held_out)
         return cls(
             dataset=config.name,
-            protocol=protocol,
-            log=EventLog.from_table(tables.read("interactions", columns), item_ids),
-            validation_start=validation_start,
-            test_start=test_start,
+            protocol="leave-one-out" if tables.holds_out else "temporal",
+            log=EventLog.from_table(events, item_ids),
+            validation_start=microseconds(split.validation_start),
+            test_start=microseconds(split.test_start),
             end=microseconds(split.log_end),
-            fit_until=test_start if protocol == "temporal" else validation_start,
+            held_out=held_out,
             repeats=repeats,
             strongest=len(tables.objectives),
             categories=_categories(tables, item_ids),
@@ -73,20 +85,48 @@ class Setting:
 
     def tasks(self) -> Tasks:
         """The test task and its slices."""
-        return make_tasks(self.log, self.test_start, self.end, self.repeats, self.strongest)
+        if self.held_out is None:
+            return make_tasks(self.log, self.test_start, self.end, self.repeats, self.strongest)
+        held = self.log.where(self.held_out["test"])
+        return held_out_tasks(self.log, held, self._known("test"), self.repeats, self.strongest)
 
     def validation_task(self) -> Task:
-        """The same kind of task on the validation span, for choosing settings."""
-        known = self.log.before(self.validation_start)
-        excluded = ruled_out(known, self.repeats, self.strongest)
-        return make_task(self.log, self.validation_start, self.test_start - 1, excluded)
+        """The same kind of task on the validation span or items, for choosing settings."""
+        excluded = ruled_out(self._known("validation"), self.repeats, self.strongest)
+        if self.held_out is None:
+            return make_task(self.log, self.validation_start, self.test_start - 1, excluded)
+        return held_out_task(self.log, self.log.where(self.held_out["validation"]), excluded)
 
-    def training(self, span: Literal["validation", "test"], seed: int = 0) -> Training:
-        """The data that baselines may use at the start of a span."""
+    def training(self, span: Span, seed: int = 0) -> Training:
+        """The data that baselines may use for the queries of a span."""
         now = self.validation_start if span == "validation" else self.test_start
-        history = self.log.before(now).positives
-        fit = history.before(min(self.fit_until, now))
-        return Training(fit, history, now, repeats_some=self.repeats != "never", seed=seed)
+        known = self._known(span).positives
+        repeats_some = self.repeats != "never"
+        if self.held_out is None:
+            return Training(known, known, now, repeats_some=repeats_some, seed=seed)
+        held = self.log.where(self.held_out[span])
+        asked = np.full(len(self.log.user_ids), now, dtype=np.int64)
+        asked[held.users] = held.times
+        # On the users' own clocks, so that the age of an event counts from its user's query.
+        history = replace(known, times=known.times + (now - asked)[known.users])
+        fit = self._known("validation").positives
+        return Training(fit, history, now, asked=asked, repeats_some=repeats_some, seed=seed)
+
+    def _known(self, span: Span) -> EventLog:
+        """Events that the queries of a span know."""
+        if self.held_out is None:
+            return self.log.before(self.validation_start if span == "validation" else self.test_start)
+        later = self.held_out["test"] if span == "test" else self.held_out["test"] | self.held_out["validation"]
+        return self.log.where(~later)
+
+
+def _with_held_out(events: pa.Table, held_out: pa.Table) -> tuple[pa.Table, dict[Span, npt.NDArray[np.bool_]]]:
+    """All events in the order of time, and which of them are held out."""
+    roles = held_out["role"].to_numpy(zero_copy_only=False)
+    unknown = held_out.filter(pa.array(roles != "rank"))
+    joined = pa.concat_tables([events, unknown], promote_options="default").sort_by("timestamp")
+    role = joined["role"].to_numpy(zero_copy_only=False)
+    return joined, {"validation": role == "validation", "test": role == "test"}
 
 
 def _categories(tables: PreparedTables, item_ids: ObjectArray) -> ObjectArray | None:

@@ -193,7 +193,7 @@ def test_parameters_are_fitted_on_fit_and_users_placed_by_history() -> None:
         whole = family(training(world, 20, fit=fit, history=history)).fit(family.start).lists(users, nothing, 10)
         assert (short != whole).any(), family.name
     popular = [
-        Popular(training(world, 20, fit=fit, history=part)).fit(PopularConfig()).order for part in (fit, history)
+        Popular(training(world, 20, fit=fit, history=part)).fit(PopularConfig()).orders for part in (fit, history)
     ]
     np.testing.assert_array_equal(popular[0], popular[1])
 

@@ -11,13 +11,23 @@ from typing import Any
 import numpy as np
 import pytest
 
-from components.evaluation.protocols.leave_one_out import FEWEST_EVENTS, hold_out, leave_one_out
+from components.evaluation.protocols.leave_one_out import (
+    FEWEST_EVENTS,
+    MOST_CUTS,
+    hold_out,
+    leave_one_out,
+    successive,
+)
 from components.evaluation.protocols.log import EventLog
 from components.evaluation.protocols.setting import Setting
+from components.features.build import build_features
 from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.errors import DatasetError
+from inference.feature_store.historical import HistoricalFeatures
 from tests.components.evaluation.logs import log
 from tests.kit.prepared_tables import START, config, event, write_prepared
+
+ROLES = ("rank", "validation", "test")
 
 
 def test_the_last_event_is_test_and_the_last_but_one_validation() -> None:
@@ -25,6 +35,13 @@ def test_the_last_event_is_test_and_the_last_but_one_validation() -> None:
     held = hold_out(events, distinct=False)
     assert events.rows[held.test].tolist() == [4]  # the tie of day 3 goes by file order; day 4 is no positive
     assert events.rows[held.validation].tolist() == [3]
+
+
+def test_targets_are_at_most_half_of_the_other_items() -> None:
+    events = log([(user, row, row, 1) for user in range(5) for row in range(3 + user)])
+    held = hold_out(events, distinct=True)
+    found = [(user, row) for user, row in zip(events.users[held.targets], events.rows[held.targets], strict=True)]
+    assert sorted(found) == [(1, 1), (2, 2), (3, 2), (3, 3), (4, 3), (4, 4)]
 
 
 def test_items_are_counted_once_where_none_may_come_again() -> None:
@@ -69,22 +86,19 @@ def test_nothing_of_what_is_held_out_is_left_behind(tmp_path: Path, repeats: str
     source = PreparedTables.open(prepared(tmp_path / "whole", repeats))
     told = leave_one_out(tmp_path / "whole", tmp_path / "loo")
     made = PreparedTables.open(tmp_path / "loo")
+    assert made.holds_out
+    assert not source.holds_out
     setting = Setting.open(made)
     assert setting.protocol == "leave-one-out"
-    assert setting.fit_until == setting.validation_start
-    whole, moved = read(source), read(made)
-    first, second = setting.validation_start / 1e6, setting.test_start / 1e6
-    history, validation, test = defaultdict(list), {}, {}
-    for user, item, time, grade in moved:
-        if time >= second:
-            assert user not in test
-            test[user] = item
-        elif time >= first:
-            assert user not in validation
-            validation[user] = item
-        else:
-            history[user].append((item, time, grade))
-    assert set(test) == set(validation)
+    whole = read(source)
+    history = defaultdict(list)
+    for user, item, time, grade in read(made):
+        history[user].append((item, time, grade))
+    held: dict[str, dict[str, list[tuple[str, float]]]] = {role: defaultdict(list) for role in ROLES}
+    for row in made.held_out.to_pylist():
+        held[row["role"]][row["user_id"]].append((row["item_id"], row["timestamp"].timestamp()))
+    test = held["test"]
+    assert set(test) == set(held["validation"]) == set(held["rank"])
     assert told["users"] == len(test) > 15
     assert "u99" not in test
     by_item: dict[str, int] = defaultdict(int)
@@ -102,16 +116,20 @@ def test_nothing_of_what_is_held_out_is_left_behind(tmp_path: Path, repeats: str
         if repeats != "always":
             firsts = dict(reversed(sequence))
             sequence = sorted(firsts.items(), key=lambda pair: pair[1])
-        assert (validation[user], test[user]) == (sequence[-2][0], sequence[-1][0])
+        targets = held["rank"][user]
+        assert [*targets, *held["validation"][user], *test[user]] == sequence[-2 - len(targets) :]
+        assert len(targets) == (len(sequence) - 2) // 2  # few users, so that each has as many as it may
         cut = sequence[-2][1]
         assert all(time < cut for _, time, _ in history[user])
+        assert {(item, time) for item, time in targets} <= {(item, time) for item, time, _ in history[user]}
         assert len(history[user]) == sum(
             1 for who, item, time, _ in whole if who == user and item in kept and time < cut
         )
-        assert all(time < cut and item not in (validation[user], test[user]) for item, time in impressions[user])
+        unknown = (held["validation"][user][0][0], test[user][0][0])
+        assert all(time < cut and item not in unknown for item, time in impressions[user])
         if repeats != "always":
             positives = {item for item, _, grade in history[user] if grade > 0}
-            assert not positives & {validation[user], test[user]}
+            assert not positives & set(unknown)
 
 
 def read(tables: PreparedTables) -> list[tuple[str, str, float, int]]:
@@ -135,17 +153,32 @@ def test_an_impression_does_not_know_a_dropped_event(tmp_path: Path) -> None:
     assert sorted(made.impressions["item_id"].to_pylist()) == ["i0", "i2"]
 
 
-def test_moved_rows_are_tied_to_no_session_and_the_spans_are_cuts(tmp_path: Path) -> None:
-    leave_one_out(prepared(tmp_path / "whole", "always"), tmp_path / "loo")
-    made = PreparedTables.open(tmp_path / "loo")
-    times = np.array([time.timestamp() for time in made.interactions["timestamp"].to_pylist()])
-    late = times >= made.split.validation_start
-    assert set(np.array(made.interactions["session_id"].to_pylist(), dtype=object)[late]) == {None}
-    assert set(np.array(made.interactions["request_id"].to_pylist(), dtype=object)[late]) == {None}
-    for bound in (made.split.rank_start, made.split.validation_start, made.split.test_start):
-        assert np.isclose(made.split.cuts(), bound, atol=1e-6, rtol=0).any()
-    assert (np.diff(times) >= 0).all()
-    assert made.split.rank_start < times[~late].max() < made.split.validation_start
+def test_events_at_the_same_time_follow_each_other(tmp_path: Path) -> None:
+    """A basket of one moment keeps its order: the history of its last line holds the lines before."""
+    users = np.array([0, 0, 0, 0, 0, 1, 1, 2])
+    times = np.array([5, 5, 5, 6, 6, 6, 9, 9])
+    assert successive(users, times).tolist() == [5, 6, 7, 8, 9, 6, 9, 9]
+    basket = [event(n, user_id=f"u{n // 5}", item_id=f"i{n % 5}", timestamp=START) for n in range(25)]
+    last = event(99, user_id="u9", item_id="i0", timestamp=START + timedelta(days=400))
+    tables = write_prepared(tmp_path / "whole", config(), interactions=[*basket, last])
+    leave_one_out(tables, tmp_path / "loo")
+    build_features(tmp_path / "loo", tmp_path / "features")
+    held = PreparedTables.open(tmp_path / "loo").held_out.to_pylist()
+    with HistoricalFeatures(tmp_path / "features") as reader:
+        for row, length in (("rank", 2), ("validation", 3), ("test", 4)):
+            asked = next(entry for entry in held if entry["role"] == row and entry["user_id"] == "u3")
+            history = reader.users(["u3"], np.array([asked["timestamp"].timestamp()])).history
+            assert history.rows.tolist() == list(range(length))
+            assert asked["item_id"] == f"i{length}"
+
+
+def test_cuts_are_few_and_none_is_later_than_the_log(tmp_path: Path) -> None:
+    rows = [event(n, timestamp=START + timedelta(days=n)) for n in range(400)]
+    leave_one_out(write_prepared(tmp_path / "whole", config(), interactions=rows), tmp_path / "loo")
+    split = PreparedTables.open(tmp_path / "loo").split
+    assert 32 <= len(split.cuts()) <= MOST_CUTS
+    assert split.step % 86_400 == 0
+    assert split.log_end < split.validation_start == split.test_start
 
 
 @pytest.mark.parametrize(("repeats", "excluded"), [("never", True), ("until-converted", True), ("always", False)])
@@ -154,16 +187,24 @@ def test_items_seen_in_training_are_excluded_unless_all_may_come_again(
 ) -> None:
     leave_one_out(prepared(tmp_path / "whole", repeats), tmp_path / "loo")
     setting = Setting.open(PreparedTables.open(tmp_path / "loo"))
+    assert setting.held_out is not None
     task = setting.tasks().test
     assert (task.relevant.counts == 1).all()
-    known: EventLog = setting.log.before(setting.test_start).positives
+    held = setting.log.where(setting.held_out["test"])
+    assert task.times.tolist() == held.times[np.argsort(held.users)].tolist()
+    known: EventLog = setting.log.where(~setting.held_out["test"]).positives
     own = {(user, row) for user, row in zip(known.users.tolist(), known.rows.tolist(), strict=True)}
     owners = task.users[task.excluded.owners]
     banned = set(zip(owners.tolist(), task.excluded.rows.tolist(), strict=True))
     assert banned == ({pair for pair in own if pair[0] in set(task.users.tolist())} if excluded else set())
-    training = setting.training("test")
-    assert training.fit.times.max() < setting.validation_start
+    training, earlier = setting.training("test"), setting.training("validation")
     assert len(training.history) == len(training.fit) + len(task)
+    assert len(earlier.history) == len(earlier.fit) == len(training.fit)
+    assert training.asked is not None
+    for user, time in zip(task.users, task.times, strict=True):
+        mine, moved = known.times[known.users == user], training.history.times[training.history.users == user]
+        assert training.asked[user] == time > mine.max()
+        assert (training.now - moved).tolist() == (time - mine).tolist()
 
 
 def test_a_log_without_enough_events_is_refused_in_a_sentence(tmp_path: Path) -> None:
