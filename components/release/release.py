@@ -105,7 +105,12 @@ def _publish(made: TrainedParts, store: BundleStore, as_of: float) -> str:
             feature_set=features.feature_set(),
             items=reader.items(as_of),
             contents=pq.read_table(features.items_static_file),
-            config=cutoff.config().model_copy(update={"verbs": verbs(tables.config.objectives)}),
+            config=cutoff.config().model_copy(
+                update={
+                    "verbs": verbs(tables.config.objectives),
+                    "event_grades": dict(tables.config.event_grades),
+                }
+            ),
             parts=cutoff.directory,
             ranker=made.ranker_dir,
             reference=made.reference_dir if (made.reference_dir / REFERENCE_FILE).is_file() else None,

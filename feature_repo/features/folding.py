@@ -37,14 +37,15 @@ class GradedEvents:
 def fold(history: History, own: OwnItems, events: GradedEvents) -> tuple[History, OwnItems]:
     """The state after the events of q users, given the state before them.
 
-    The caller passes only events that the state does not hold yet and that precede the query. The result equals the
+    The caller passes only events that the state does not hold yet and that precede the query. An event may be earlier
+    than the last one of the state: it may have reached the log later. The result equals the
     state that a snapshot at that time holds: the last `HISTORY_LENGTH` positive events, oldest first, and own items
     with their counts, strongest grade, first and last event.
 
     Args:
         history: Last positive events of q users.
         own: Own items of the same users.
-        events: Later events of the same users.
+        events: Further events of the same users.
     """
     if not len(events.rows):
         return history, own
@@ -77,7 +78,8 @@ def owners_of(offsets: OffsetArray) -> Int64Array:
 def _longer_history(history: History, events: GradedEvents, owners: Int64Array) -> History:
     positive = events.grades > 0
     owner = np.concatenate([owners_of(history.offsets), owners[positive]])
-    order = np.argsort(owner, kind="stable")  # the events of a user follow the history
+    times = np.concatenate([history.times, events.times[positive]])
+    order = np.lexsort((times, owner))  # stable: at the same time the events follow the history
     ends = np.cumsum(np.bincount(owner, minlength=len(history.offsets) - 1))
     kept = order[ends[owner[order]] - np.arange(len(order)) <= HISTORY_LENGTH]
 

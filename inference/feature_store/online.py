@@ -7,9 +7,11 @@ assembles a response on every call: it takes four times as long, and the registr
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Protocol
 
 import numpy as np
@@ -20,9 +22,12 @@ from feast.protos.feast.types.EntityKey_pb2 import EntityKey
 from feature_repo.definitions import feature_objects
 from feature_repo.errors import FeatureStoreError
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.folding import fold
 from feature_repo.features.state import ItemColumns, TimeArray, UserColumns
 from feature_repo.storage.quoting import sqlite_uri
 from inference.feature_store.freshness import KEY, Freshness
+from inference.feature_store.live.opening import live_store
+from inference.feature_store.live.record import graded_live
 from inference.feature_store.project import NEVER, StoreSettings, failures, num_evicted, num_keys, online_provider
 from inference.feature_store.state_columns import (
     ItemRecords,
@@ -37,6 +42,7 @@ from inference.feature_store.state_columns import (
 from inference.feature_store.store_state import fault_of
 from inference.feature_store.values import Record, entity_key, history_records, numbers_of, texts_of, user_records
 
+NO_GRADES: Mapping[str, int] = MappingProxyType({})
 READ_ROWS = 2_000  # keys per read of the item table
 
 
@@ -71,12 +77,19 @@ class OnlineFeatures:
         feature_set: The materialised feature set; another set has other keys.
         item_ids: The row map [m].
         settings: Location of the features.
+        event_grades: Event type -> grade, for live events; without grades, histories end at the snapshot.
 
     Raises:
         FeatureStoreError: The embedded store has not been filled for this stage and feature set.
     """
 
-    def __init__(self, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_], settings: StoreSettings) -> None:
+    def __init__(
+        self,
+        feature_set: FeatureSet,
+        item_ids: npt.NDArray[np.object_],
+        settings: StoreSettings,
+        event_grades: Mapping[str, int] = NO_GRADES,
+    ) -> None:
         file = settings.sqlite_file(feature_set)
         if not settings.redis and not file.is_file():
             raise FeatureStoreError(
@@ -89,15 +102,23 @@ class OnlineFeatures:
         self._provider = online_provider(self._config, settings)
         self._objects = feature_objects(feature_set, settings.directory)
         self._failures = failures(settings)
+        self._grades = event_grades
+        self._live = live_store(settings) if event_grades else None
         self._file = None if settings.redis else file
         self._inode = 0 if settings.redis else file.stat().st_ino
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
-        """See `FeatureReader.users`; it reads the store twice, regardless of the number of users."""
+        """See `FeatureReader.users`; the number of reads does not depend on the number of users.
+
+        Live events that the snapshot of a user does not hold are folded into history and own items.
+        """
         keys = [entity_key("user_id", user_id) for user_id in user_ids]
         stats = self._read(self._objects.user_stats, keys)
-        histories = self._read(self._objects.user_history, keys)
-        state = stored_state(history_records(histories), self._row_map)
+        answers = self._answers(self._objects.user_history, keys)
+        state = stored_state(history_records([record for _, record in answers]), self._row_map)
+        if self._live is not None:
+            found, since = self._live.read(user_ids), [stamp for stamp, _ in answers]
+            state = fold(*state, graded_live(found, since, state[1], times, self._grades, self._row_map))
         return user_columns(user_records(stats, self._feature_set), state, times, self._feature_set)
 
     def items(self, time: float) -> ItemColumns:
@@ -166,6 +187,10 @@ class OnlineFeatures:
             raise FeatureStoreError(f"The online store cannot be read ({file}): {error}.") from error
 
     def _read(self, view: FeatureView, keys: list[EntityKey]) -> list[Record | None]:
+        return [record for _, record in self._answers(view, keys)]
+
+    def _answers(self, view: FeatureView, keys: list[EntityKey]) -> list[tuple[datetime, Record | None]]:
+        """The time of the snapshot and the record of each key; `NEVER` and None for an unknown key."""
         names = [field.name for field in view.features]
         try:
             if self._file is not None and self._file.stat().st_ino != self._inode:
@@ -174,4 +199,4 @@ class OnlineFeatures:
         except self._failures as error:
             raise FeatureStoreError(f"The online store cannot be read ({view.name}): {error}.") from error
         # For an unknown key SQLite returns no timestamp, and Redis returns 1970.
-        return [record if stamp is not None and stamp > NEVER else None for stamp, record in answers]
+        return [(stamp, record) if stamp is not None and stamp > NEVER else (NEVER, None) for stamp, record in answers]

@@ -14,6 +14,7 @@ class RecommenderConfig(BaseModel):
         weights: Source -> weight in the merged order.
         fallback_weight: Weight of the popular list on a seeded surface; it places popular items below all similar
             items.
+        event_grades: Event type -> grade, for live events: 1 the weakest objective, -1 negative.
         verbs: Objective -> verb for reason sentences ("bought {}"); "chose {}" for objectives without an entry.
         rank_constant: k of reciprocal rank fusion, 1 / (k + rank); a larger value makes the scores flatter.
         own_half_life_days: Half-life of the weight of an event with an own item, days.
@@ -26,6 +27,7 @@ class RecommenderConfig(BaseModel):
     reach: dict[str, int]
     weights: dict[str, float]
     fallback_weight: float = Field(default=0.01, gt=0)
+    event_grades: dict[str, int] = {}
     verbs: dict[str, str] = {}
     rank_constant: float = Field(default=60.0, gt=0)
     own_half_life_days: float = Field(default=30.0, gt=0)

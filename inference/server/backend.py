@@ -26,6 +26,7 @@ from inference.metrics import Metrics
 from inference.models.artifacts import Artifacts
 from inference.recorders.served_log import LogRecorder
 from inference.scorers.remote import RemoteScorer
+from inference.server.live_writer import LiveWriter
 from inference.server.releases import Release, Releases
 from inference.server.service import Service
 from inference.settings import ServingSettings
@@ -71,9 +72,9 @@ class Backend:
             items_seconds=settings.items_seconds,
             recorders=() if log is None else (LogRecorder(log),),
         )
-        service = Service(
-            releases, Clock(settings.clock, _served_end(settings)), metrics, settings.deadline_seconds, log
-        )
+        clock = Clock(settings.clock, _served_end(settings))
+        live = LiveWriter(partial(_place, settings=settings), metrics)
+        service = Service(releases, clock, metrics, settings.deadline_seconds, log, live)
         return cls(service, releases, catalogue, executor, scorer, log)
 
     def start(self) -> None:
@@ -124,7 +125,10 @@ def _place(bundle: Bundle, settings: ServingSettings) -> StoreSettings:
 def _open_reader(bundle: Bundle, artifacts: Artifacts, state: StoreState, settings: ServingSettings) -> UserReader:
     """Returns a reader of users for a bundle; it opens the online store on first use."""
     place = _place(bundle, settings)
-    return LateReader(partial(OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place), state)
+    opening = partial(
+        OnlineFeatures, artifacts.feature_set, artifacts.items.item_ids, place, artifacts.config.event_grades
+    )
+    return LateReader(opening, state)
 
 
 def _read_items(release: Release, catalogue: CatalogueProcess, settings: ServingSettings) -> Reading:

@@ -1,4 +1,7 @@
-"""The route that accepts events: it answers 202 once the events are on the disk."""
+"""The route that accepts events: it answers 202 once the events are on the disk.
+
+Accepted events then go to the live record, before the answer, so that the client's next request knows them.
+"""
 
 from __future__ import annotations
 
@@ -25,7 +28,7 @@ def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -
 
     Args:
         service: Accepts the events.
-        pool: Threads that validate the events; waiting for the disk uses no thread.
+        pool: Threads that validate the events and write the live record; waiting for the disk uses no thread.
         metrics: Counts the events that were not on the disk in time.
     """
     router = APIRouter()
@@ -36,9 +39,10 @@ def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -
         body, headers = await request.body(), request.headers
         loop = asyncio.get_running_loop()
         try:
-            num, kept = await loop.run_in_executor(pool, lambda: service.accept(_parsed(body), headers))
+            accepted, kept = await loop.run_in_executor(pool, lambda: service.accept(_parsed(body), headers))
         except ValidationError as error:
             raise problems.InvalidFields(error.errors(include_url=False, include_input=False)) from error
+        num = len(accepted)
         waiting = asyncio.wrap_future(kept)
         done, _ = await asyncio.wait([waiting], timeout=SYNC_SECONDS)
         if not done:
@@ -50,6 +54,7 @@ def events_route(service: Service, pool: ThreadPoolExecutor, metrics: Metrics) -
             waiting.result()
         except StorageError as error:  # counted instead of logged for every post
             raise RequestError(str(error), status=503) from error
+        await loop.run_in_executor(pool, service.remember, accepted)
         return Response(json.dumps({"accepted": num}), status_code=202, media_type="application/json")
 
     return router

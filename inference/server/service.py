@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from feature_repo.errors import RequestError
 from inference.api.clock import HEADER, Clock
-from inference.api.events import checked
+from inference.api.events import Event, checked
 from inference.api.requests import RecommendationRequest
 from inference.api.responses import body
 from inference.candidates.query import Slate
@@ -21,6 +21,7 @@ from inference.candidates.timeouts import PARALLEL_UP_TO
 from inference.feature_store.store_state import MARK
 from inference.log.writer import LogWriter
 from inference.metrics import Metrics
+from inference.server.live_writer import LiveWriter
 from inference.server.releases import Release, Releases
 
 REQUEST_ID_HEADER = "x-request-id"
@@ -51,6 +52,7 @@ class Service:
         metrics: Counts requests and events.
         deadline_seconds: Time limit for up to `PARALLEL_UP_TO` slates; in proportion above.
         log: Receives events; None if the server writes no log.
+        live: Receives accepted events; None if the server keeps no live record.
     """
 
     def __init__(
@@ -60,12 +62,14 @@ class Service:
         metrics: Metrics,
         deadline_seconds: float,
         log: LogWriter | None = None,
+        live: LiveWriter | None = None,
     ) -> None:
         self._releases = releases
         self._clock = clock
         self._metrics = metrics
         self._deadline_seconds = deadline_seconds
         self._log = log
+        self._live = live
 
     @property
     def ready(self) -> bool:
@@ -108,7 +112,7 @@ class Service:
 
     def accept(
         self, content: Mapping[str, Any] | Sequence[Any], headers: Mapping[str, str]
-    ) -> tuple[int, Future[None]]:
+    ) -> tuple[list[Event], Future[None]]:
         """Accepts posted events.
 
         Args:
@@ -116,7 +120,7 @@ class Service:
             headers: HTTP headers, lower-case names.
 
         Returns:
-            The number of events, and a future. The future completes once the events are on the disk, or raises a
+            The events, and a future. The future completes once the events are on the disk, or raises a
             StorageError.
 
         Raises:
@@ -136,7 +140,13 @@ class Service:
         except (ValidationError, RequestError):
             self._metrics.events("refused", 1 if isinstance(content, Mapping) else len(content))
             raise
-        return len(events), self._log.accept(events)
+        return events, self._log.accept(events)
+
+    def remember(self, events: Sequence[Event]) -> None:
+        """Makes accepted events known to the next requests of their users; a failure is only counted."""
+        release = self._releases.current()
+        if self._live is not None and release is not None:
+            self._live.write(release.bundle, events)
 
     def _current(self) -> Release:
         release = self._releases.current()

@@ -9,7 +9,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
@@ -147,6 +147,19 @@ def test_slates_are_logged_as_they_were_ranked(serving, log):
     for name in artifacts.feature_set.ranker_features:
         assert ranked[f"feature_{name}"].null_count == 0
     assert latest(str(log)) == TIME.timestamp()
+
+
+def test_an_event_is_part_of_the_next_request(serving):
+    """A purchase is the user's own at once: its item is not recommended again, and it does not change other feeds."""
+    feed = serving.feed("u7")
+    bought, other = feed["items"][0]["item_id"], serving.feed("u8")
+    posted = event("live-1", user_id="u7", item_id=bought, event_type="purchase")
+    early = (TIME - timedelta(seconds=1)).isoformat()
+    assert serving.client.post(EVENTS, json={**posted, "timestamp": early}).status_code == 202
+    after = serving.feed("u7")
+    assert after["degraded"] == []
+    assert bought not in [item["item_id"] for item in after["items"]]
+    assert [item["item_id"] for item in serving.feed("u8")["items"]] == [item["item_id"] for item in other["items"]]
 
 
 def test_events_are_accepted_once(serving, log):

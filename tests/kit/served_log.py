@@ -29,6 +29,9 @@ class Counted:
     def events(self, outcome: str) -> float:
         return self._value("recs_events_total", outcome=outcome)
 
+    def degraded(self, reason: str) -> float:
+        return self._value("recs_degraded_total", reason=reason)
+
     def waiting(self) -> float:
         return self._value("recs_log_waiting_rows")
 

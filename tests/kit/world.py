@@ -244,7 +244,9 @@ def artifacts(repeats: str = "until-converted", *, with_towers: bool = True, **c
         "items": items(),
         "contents": contents(),
         "parts": {type(part): part for part in parts},
-        "config": configured(verbs={"click": "viewed {}", "convert": "bought {}"}),
+        "config": configured(
+            verbs={"click": "viewed {}", "convert": "bought {}"}, event_grades={"click": 1, "purchase": 2}
+        ),
     }
     return Artifacts(**{**fields, **changes})
 

@@ -26,8 +26,10 @@ from inference.candidates.query import CandidateSet, Query
 from inference.feature_store import (
     FeatureReader,
     Freshness,
+    LiveEvent,
     OnlineFeatures,
     StoreSettings,
+    live_store,
     materialize,
 )
 from inference.feature_store.historical import HistoricalFeatures
@@ -103,6 +105,33 @@ def test_serving_computes_the_training_row(
             np.testing.assert_array_equal(served[:, place], trained[:, place], err_msg=name)
         varied = [len(np.unique(column[~np.isnan(column)])) > 1 for column in trained.T]
         assert np.mean(varied) > 0.7  # equal because compared, not because empty
+
+
+def test_live_events_make_the_served_row_the_training_row(
+    folder: Path, features: FeaturesDirectory, historical: HistoricalFeatures, address: str, tmp_path: Path
+) -> None:
+    """Posted events of half a day are in the features of later requests, as in the rows that training joins."""
+    tables = PreparedTables.open(folder / "tables")
+    feature_set, split = features.feature_set(), tables.split
+    grades = random_log.SETTINGS.event_grades
+    num_changed = 0
+    for number, time in enumerate((split.validation_start, split.test_start)):
+        settings = StoreSettings(tmp_path / str(number), f"shop-{tmp_path.name}", f"live{number}", address)
+        materialize(features.path, feature_set, settings, time)
+        posted = [
+            LiveEvent(row["user_id"], row["event_id"], row["item_id"], row["event_type"], moment)
+            for row in tables.interactions.to_pylist()
+            if time * 1e6 <= (moment := round(row["timestamp"].timestamp() * 1e6)) < (time + DAY / 2) * 1e6
+        ]
+        live_store(settings).append([*posted, *posted[:2]])
+        online = OnlineFeatures(feature_set, features.item_ids(), settings, grades)
+        served = _matrix(online, feature_set, time, DAY / 2, number)
+        trained = _matrix(historical, feature_set, time, DAY / 2, number)
+        for place, name in enumerate(feature_set.ranker_features):
+            np.testing.assert_array_equal(served[:, place], trained[:, place], err_msg=name)
+        stale = _matrix(OnlineFeatures(feature_set, features.item_ids(), settings), feature_set, time, DAY / 2, number)
+        num_changed += int((np.nan_to_num(stale) != np.nan_to_num(served)).any(axis=1).sum())
+    assert num_changed > 0
 
 
 def test_histories_are_the_same(

@@ -21,9 +21,9 @@ def test_events_need_a_bundle_only_where_the_clock_follows_its_log(tmp_path):
     counted = served_log.Counted()
     writer = served_log.writer(tmp_path, tmp_path / ".spool", counted)
     writer.start()
-    num, kept = service(Clock("wall"), counted, writer).accept([EVENT, {**EVENT, "event_id": "e2"}], {})
+    events, kept = service(Clock("wall"), counted, writer).accept([EVENT, {**EVENT, "event_id": "e2"}], {})
     kept.result(timeout=10)
-    assert num == 2
+    assert len(events) == 2
     with pytest.raises(RequestError) as caught:
         service(Clock("log"), counted, writer).accept(EVENT, {})
     assert caught.value.status == 503
