@@ -50,7 +50,7 @@ drift: dataset  ## compare requests since the last run with the drift reference 
 evaluate: dataset  ## compare the recommender with baselines [DATASET=dir PROTOCOL=temporal|leave-one-out RECIPE=fast]
 	@$(PY) -m pipelines.evaluate --dataset "$$DATASET" --protocol $(PROTOCOL) --recipe $(RECIPE)
 
-simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large SEED=0]
+simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large|dense|news SEED=0]
 	@$(PY) -m components.marketplace --size $(SIZE) --seed $(SEED) --out $(SIMULATED)
 
 compile: setup  ## compile the pipelines for a cluster into build/pipelines/

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from uuid import uuid4
 
 import numpy as np
+from pydantic import BaseModel
 
 from components.marketplace.config import MarketplaceConfig
 from components.marketplace.dataset.defects import (
@@ -42,7 +44,23 @@ def make_dataset(config: MarketplaceConfig, out: Path | str) -> bool:
     Raises:
         SettingsError: `out` exists and is not a simulated dataset.
     """
-    out = Path(out)
+    return place_dataset(config, Path(out), lambda directory: _write(config, directory))
+
+
+def place_dataset(config: BaseModel, out: Path, write: Callable[[Path], None]) -> bool:
+    """Lets `write` fill a temporary directory and moves it to `out`, unless the same dataset already exists there.
+
+    Args:
+        config: What the dataset is made of.
+        out: The directory of the dataset.
+        write: Creates and fills the directory that it receives, with truth.json and the identity of `config` in it.
+
+    Returns:
+        Whether it was written.
+
+    Raises:
+        SettingsError: `out` exists and is not a simulated dataset.
+    """
     if out.exists():
         known = out / TRUTH / TRUTH_FILE
         if not known.is_file():
@@ -53,7 +71,7 @@ def make_dataset(config: MarketplaceConfig, out: Path | str) -> bool:
     out.parent.mkdir(parents=True, exist_ok=True)
     temporary = out.parent / f".{out.name}.{uuid4().hex[:8]}.tmp"
     try:
-        _write(config, temporary)
+        write(temporary)
         _put_in_place(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)

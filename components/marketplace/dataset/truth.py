@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+from pydantic import BaseModel
 
 from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.dataset.defects import REASONS, Bot
@@ -34,7 +35,7 @@ TRUTH_FILE = "truth.json"
 Reasons = dict[str, npt.NDArray[Any]]  # table -> codes into REASONS in file order
 
 
-def identity(config: MarketplaceConfig) -> dict[str, Any]:
+def identity(config: BaseModel) -> dict[str, Any]:
     """The inputs that determine a dataset: configuration and generator code. Equal identities give equal tables."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parents[1].rglob("*.py")):

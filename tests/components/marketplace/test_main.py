@@ -29,6 +29,8 @@ def test_the_command_writes_what_it_is_asked_for(tmp_path: Path, capsys: pytest.
         (["--price-factor", "2"], "--shift-day"),
         (["--shift-day", "3", "--boost", "Tea"], "CATEGORY=LOGITS"),
         (["--seed", "-1"], "seed"),
+        (["--size", "news-tiny", "--null-users", "0.1"], "no planted defects"),
+        (["--size", "dense-tiny", "--mobile-share", "0.1"], "no shift"),
     ],
 )
 def test_a_bad_option_is_answered_with_a_sentence(
