@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from components.marketplace.config import LOG_START, MarketplaceConfig
 from components.marketplace.dataset.defects import REASONS, Bot
@@ -44,15 +44,21 @@ def identity(config: BaseModel) -> dict[str, Any]:
 
 
 def config_of(directory: Path) -> MarketplaceConfig:
-    """The configuration of a simulated dataset.
+    """The configuration of a simulated marketplace.
 
     Raises:
-        SettingsError: `directory` is not a simulated dataset.
+        SettingsError: `directory` is not a simulated dataset, or it is a log without impressions.
     """
     path = directory / TRUTH / TRUTH_FILE
     if not path.is_file():
         raise SettingsError(f"{directory} is not a simulated dataset, because {path} is missing: run `make simulate`.")
-    return MarketplaceConfig.model_validate(read_json(path)["config"])
+    try:
+        return MarketplaceConfig.model_validate(read_json(path)["config"])
+    except ValidationError as error:
+        raise SettingsError(
+            f"{directory} is not a simulated marketplace, because {path} holds another configuration: "
+            "choose a dataset of `make simulate SIZE=tiny|small|large`."
+        ) from error
 
 
 def write_truth(directory: Path, market: Market, log: Log, bots: tuple[Bot, ...], reasons: Reasons) -> None:

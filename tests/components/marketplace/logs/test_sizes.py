@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.ingest.ingestion import ingest
+from components.marketplace.dataset.truth import config_of
 from components.marketplace.logs.sizes import make_log
 from components.validation.rows.checks import check_rows
 from feature_repo.dataset.config import DatasetConfig
@@ -78,6 +79,11 @@ def test_a_log_is_made_once_and_other_folders_are_left_alone(logs: Path, tmp_pat
     with pytest.raises(SettingsError, match="not a simulated dataset"):
         make_log("news-tiny", 0, tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_log_without_impressions_is_not_a_marketplace_to_replay(logs: Path) -> None:
+    with pytest.raises(SettingsError, match="not a simulated marketplace"):
+        config_of(logs / "news-tiny")
 
 
 def test_a_seed_out_of_bounds_is_refused(tmp_path: Path) -> None:
