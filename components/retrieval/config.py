@@ -6,6 +6,9 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+LEAST_STEPS = 200  # of an epoch, down to LEAST_BATCH examples per step
+LEAST_BATCH = 128
+
 
 class TrainingConfig(BaseModel):
     """Parameters of a fit; saved with the towers.
@@ -13,9 +16,13 @@ class TrainingConfig(BaseModel):
     Attributes:
         dimension: Length of the vectors.
         hidden: Width of the hidden layers.
-        batch: Approximate number of examples per step.
+        num_blocks, num_heads: Layers of the history's transformer, and attention heads of each.
+        dropout: Share of the transformer's numbers that are set to 0 in a step.
+        batch: Maximum number of examples per step; `batch_of` takes fewer for small logs.
+        num_shared: Negatives per step, drawn from the step's own examples.
         num_uniform: Negatives per step, drawn uniformly from the items that exist at the time of the examples.
         chunk: Minimum number of examples of neighbouring cells that share item numbers and are shuffled together.
+        horizon_share: Share of the examples that ask what comes within the horizon instead of next.
         id_dropout: Share of items whose id is replaced by "unknown" in a step.
         context_dropout: Share of users whose profile (and, independently, request) is replaced by "unknown" in a step.
         least_examples: Items with fewer examples have no id embedding.
@@ -37,15 +44,20 @@ class TrainingConfig(BaseModel):
 
     dimension: int = Field(default=64, ge=4, le=128)
     hidden: int = Field(default=128, ge=4)
-    batch: int = Field(default=512, ge=1)
-    num_uniform: int = Field(default=512, ge=1)
+    num_blocks: int = Field(default=2, ge=0)
+    num_heads: int = Field(default=2, ge=1)
+    dropout: float = Field(default=0.1, ge=0, lt=1)
+    batch: int = Field(default=1024, ge=1)
+    num_shared: int = Field(default=512, ge=1)
+    num_uniform: int = Field(default=256, ge=1)
     chunk: int = Field(default=4096, ge=1)
+    horizon_share: float = Field(default=0.5, ge=0, le=1)
     id_dropout: float = Field(default=0.1, ge=0, lt=1)
     context_dropout: float = Field(default=0.1, ge=0, lt=1)
     least_examples: int = Field(default=3, ge=1)
     group_damping: float = Field(default=0.5, ge=0, le=1)
     temperature: float = Field(default=0.07, gt=0)
-    learning_rate: float = Field(default=2e-3, gt=0)
+    learning_rate: float = Field(default=5e-4, gt=0)
     embedding_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     max_epochs: int = Field(default=16, ge=0)
@@ -55,6 +67,10 @@ class TrainingConfig(BaseModel):
     num_threads: int = Field(default=1, ge=1)
     recall_at: int = Field(default=100, ge=1)
     max_watched: int = Field(default=4_000, ge=1)
+
+    def batch_of(self, num_examples: int) -> int:
+        """Approximate number of examples per step: an epoch has at least `LEAST_STEPS` steps where it can."""
+        return min(self.batch, max(num_examples // LEAST_STEPS, LEAST_BATCH))
 
     @classmethod
     def of(cls, recipe: str) -> Self:

@@ -60,15 +60,17 @@ class ItemContent:
     def numeric(self, time: float) -> FloatArray:
         """Numbers of all items as of `time` [m, len(WINDOW_DAYS) + 1 + static].
 
-        The first columns are the log of an item's smoothed share of all positive events in each window before `time`.
-        Then follow the age in log days (0 for an item not seen before `time`) and the static numbers.
+        The first columns are the log of an item's smoothed count of positive events in each window before `time`,
+        relative to the mean of all items: a log that grows or dies out moves all counts, which says nothing about an
+        item. Then follow the age in log days (0 for an item not seen before `time`) and the static numbers.
         """
         stop = np.searchsorted(self.event_times, time)
         columns = []
         for days in WINDOW_DAYS:
             start = np.searchsorted(self.event_times, time - days * DAY)
             counts = np.bincount(self.event_rows[start:stop], minlength=len(self))
-            columns.append(np.log((counts + 0.5) / (stop - start + 0.5 * len(self))))
+            logs = np.log(counts + 0.5)
+            columns.append(logs - logs.mean())
         age = np.log1p(np.maximum(np.nan_to_num((time - self.born) / DAY), 0.0))
         return np.column_stack([*columns, age, self.static]).astype(np.float32)
 

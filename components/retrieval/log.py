@@ -127,6 +127,16 @@ class PositiveLog:
         keys = self.users.astype(np.int64) * base + self.cells
         return np.searchsorted(keys, users.astype(np.int64) * base + cells)
 
+    def position_at(self, users: IntArray, times: TimeArray) -> IndexArray:
+        """Position after each user's [q] last event before the given time [q]."""
+        low, high = self.offsets[users].copy(), self.offsets[users + 1].copy()
+        while (open_ := low < high).any():
+            middle = (low + high) // 2
+            earlier = self.times[np.minimum(middle, len(self) - 1)] < times
+            low = np.where(open_ & earlier, middle + 1, low)
+            high = np.where(open_ & ~earlier, middle, high)
+        return low
+
     def histories(self, users: IntArray, ends: IndexArray) -> History:
         """Histories of users [q]: their last events before the positions `ends` [q]."""
         starts = np.maximum(self.offsets[users], ends - HISTORY_LENGTH)

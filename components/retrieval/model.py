@@ -5,16 +5,19 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding
 
 from components.retrieval.content import ItemContent, UserProfiles
-from components.retrieval.examples import Examples
 from components.retrieval.log import IndexArray, PositiveLog
+from components.retrieval.questions import Questions
+from components.retrieval.sequences import Examples, HistoryWindows
+from feature_repo.dataset.split import DAY
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.groups.requests.clock import clock_features
 from feature_repo.features.state import HISTORY_LENGTH, FloatArray, IntArray, TimeArray
@@ -34,6 +37,7 @@ class TrainingData:
         items, profiles: Content of items [m] and users [u].
         item_index: Id of each item row for the item tower [m], 0 for unknown.
         feature_set: Names of the columns and sizes of their vocabularies.
+        horizon: Seconds within which a question's event may lie; 0 if the next event is asked for.
     """
 
     log: PositiveLog
@@ -42,6 +46,45 @@ class TrainingData:
     profiles: UserProfiles
     item_index: IndexArray
     feature_set: FeatureSet
+    horizon: float
+
+
+@dataclass(frozen=True, slots=True)
+class WindowInputs:
+    """The user tower's inputs for b windows and the n questions about them.
+
+    Attributes:
+        rows, ages, grades: Events of each window [b, l]; see `HistoryEncoder`.
+        profile_categorical, profile_numeric: Profile of each window's user [b, columns].
+        windows: Window of each question [n].
+        known: Number of events of the window that the question knows [n].
+        num_events: Number of events in the history at the question, at most `HISTORY_LENGTH` [n].
+        age: Days between the last known event and the question [n].
+        request_numeric, request_categorical: Request of each question [n, columns].
+    """
+
+    rows: IndexArray
+    ages: FloatArray
+    grades: IndexArray
+    profile_categorical: IndexArray
+    profile_numeric: FloatArray
+    windows: IndexArray
+    known: IndexArray
+    num_events: IndexArray
+    age: FloatArray
+    request_numeric: FloatArray
+    request_categorical: IndexArray
+
+    def blanked(self, share: float, rng: np.random.Generator) -> WindowInputs:
+        """Inputs in which a random share of profiles, and of request codes, is replaced by "unknown"."""
+        profile = rng.random((len(self.rows), 1)) < share
+        request = rng.random((len(self.known), 1)) < share
+        return replace(
+            self,
+            profile_categorical=np.where(profile, 0, self.profile_categorical),
+            profile_numeric=np.where(profile, np.float32(np.nan), self.profile_numeric),
+            request_categorical=np.where(request, 0, self.request_categorical),
+        )
 
 
 class TrainableTowers:
@@ -83,6 +126,21 @@ class TrainableTowers:
         )
         return out
 
+    def query_vectors(self, inputs: WindowInputs, history: Tensor) -> Tensor:
+        """Unit vectors of questions [n, d]; `history` holds the item vectors of the windows [b, l, d]."""
+        states = self.users.history(history, self.tensor(inputs.ages), self.tensor(inputs.grades))
+        place = self.tensor(inputs.windows * states.shape[1] + inputs.known)
+        profiles = self.users.profiles(self.tensor(inputs.profile_categorical), self.tensor(inputs.profile_numeric))
+        out: Tensor = self.users.answers(
+            embedding(place, states.flatten(0, 1)),
+            embedding(self.tensor(inputs.windows), profiles),
+            self.tensor(inputs.num_events),
+            self.tensor(inputs.age),
+            self.tensor(inputs.request_numeric),
+            self.tensor(inputs.request_categorical),
+        )
+        return out
+
     @torch.no_grad()
     def embed_items(self, items: ItemContent, item_index: IndexArray, time: float) -> FloatArray:
         """Vectors of all items as of a given time [m, d]."""
@@ -108,17 +166,51 @@ def user_inputs(
         request: Codes of the request columns [q, columns]; the user's country replaces an unknown country.
     """
     rows, ages, grades = pad_history(data.log.histories(users, ends), times, HISTORY_LENGTH)
-    request = request.copy()
-    if "country" in data.feature_set.request_categorical:
-        place = data.feature_set.request_categorical.index("country")
-        request[:, place] = np.where(request[:, place] > 0, request[:, place], data.profiles.country[users])
-    clock = clock_features(times)
     return TowerInputs(
         rows=rows,
         ages=ages,
         grades=grades,
         categorical=data.profiles.categorical[users].astype(np.int64),
         numeric=data.profiles.numeric[users],
-        request_numeric=np.column_stack([clock[name] for name in TOWER_TIME_FEATURES]).astype(np.float32),
-        request_categorical=request.astype(np.int64),
+        request_numeric=_clock(times),
+        request_categorical=_located(data, users, request),
     )
+
+
+def window_inputs(data: TrainingData, windows: HistoryWindows, asked: Questions) -> WindowInputs:
+    """The user tower's inputs for windows [b] and the questions about them [n]."""
+    log, users = data.log, data.log.users[windows.firsts]
+    lengths = windows.stops - windows.starts
+    place = np.arange(max(int(lengths.max(initial=0)), 1))
+    present = place < lengths[:, None]
+    at = np.where(present, windows.starts[:, None] + place, windows.starts[:, None])
+    last = log.times[windows.stops - 1]
+    known_until = windows.starts[asked.windows] + asked.known
+    age = (asked.times - log.times[np.maximum(known_until - 1, 0)]) / DAY
+    return WindowInputs(
+        rows=np.where(present, log.rows[at], 0).astype(np.int64),
+        ages=np.where(present, (last[:, None] - log.times[at]) / DAY, 0.0).astype(np.float32),
+        grades=np.where(present, log.grades[at], 0).astype(np.int64),
+        profile_categorical=data.profiles.categorical[users].astype(np.int64),
+        profile_numeric=data.profiles.numeric[users],
+        windows=asked.windows,
+        known=asked.known,
+        num_events=np.minimum(known_until - log.offsets[users][asked.windows], HISTORY_LENGTH),
+        age=np.where(asked.known > 0, np.maximum(age, 0.0), 0.0).astype(np.float32),
+        request_numeric=_clock(asked.times),
+        request_categorical=_located(data, users[asked.windows], log.request[asked.positions]),
+    )
+
+
+def _clock(times: TimeArray) -> FloatArray:
+    clock = clock_features(times)
+    return np.column_stack([clock[name] for name in TOWER_TIME_FEATURES]).astype(np.float32)
+
+
+def _located(data: TrainingData, users: IntArray, request: IntArray) -> IndexArray:
+    """Request codes [n, columns] with the user's country in place of an unknown one."""
+    codes = request.astype(np.int64)
+    if "country" in data.feature_set.request_categorical:
+        place = data.feature_set.request_categorical.index("country")
+        codes[:, place] = np.where(codes[:, place] > 0, codes[:, place], data.profiles.country[users])
+    return codes

@@ -17,11 +17,11 @@ import pyarrow as pa
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.content import NUM_WORDS, read_items, read_users
-from components.retrieval.examples import Examples
 from components.retrieval.files import load_item_tower, save_embeddings, save_towers
 from components.retrieval.log import PositiveLog, codes_of
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.recall import Watch
+from components.retrieval.sequences import Examples
 from components.retrieval.training import Fit, limited_threads, train
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
@@ -32,7 +32,7 @@ from feature_repo.progress import say
 from inference.models.encoder import TOWER_TIME_FEATURES
 from inference.networks.towers import TowersConfig
 
-NUM_MOMENTS = 4  # cuts whose item numbers determine the standardisation
+MOMENTS = (0.25, 0.5, 0.75, 0.9, 1.0)  # quantiles of the examples' times whose item numbers are standardised
 
 
 def fit_towers(
@@ -125,8 +125,8 @@ def training_data(
 ) -> TrainingData:
     """Training data with examples before `until`, and the log up to `end` for measuring recall."""
     log = PositiveLog.read(tables, feature_set, item_ids, max(until, end))
-    examples = Examples.of(log, feature_set.repeats, until).latest(config.max_examples)
-    own = np.bincount(examples.rows, minlength=len(item_ids)) >= config.least_examples
+    examples = Examples.of(log, feature_set.repeats, until, damping=config.group_damping, limit=config.max_examples)
+    own = np.bincount(log.rows[examples.positions], minlength=len(item_ids)) >= config.least_examples
     return TrainingData(
         log=log,
         examples=examples,
@@ -134,6 +134,7 @@ def training_data(
         profiles=read_users(tables, feature_set, log.user_ids, until),
         item_index=np.where(own, np.cumsum(own), 0),
         feature_set=feature_set,
+        horizon=tables.split.test_start - tables.split.validation_start,
     )
 
 
@@ -167,7 +168,7 @@ def fit(
 ) -> tuple[TrainableTowers, Fit]:
     """Fresh towers, trained on the data's examples; see `train`."""
     towers = TrainableTowers(shapes(data, config, until), seed)
-    cuts = data.log.grid.begin(0) + np.linspace(0.5, 1.0, NUM_MOMENTS) * (until - data.log.grid.begin(0))
+    cuts = np.quantile(data.log.times[data.examples.positions], MOMENTS) if len(data.examples) else [until]
     numeric = np.concatenate([data.items.numeric(cut)[data.items.alive(cut)] for cut in cuts])
     towers.items.standardise.fit(towers.tensor(numeric))
     towers.users.standardise.fit(towers.tensor(data.profiles.numeric))
@@ -193,5 +194,8 @@ def shapes(data: TrainingData, config: TrainingConfig, until: float) -> TowersCo
         num_grades=len(feature_set.objectives),
         dimension=config.dimension,
         hidden=config.hidden,
+        num_blocks=config.num_blocks,
+        num_heads=config.num_heads,
+        dropout=config.dropout,
         history_length=HISTORY_LENGTH,
     )

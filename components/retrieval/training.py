@@ -19,7 +19,11 @@ from components.retrieval.log import IndexArray
 from components.retrieval.loss import Moment, batch_loss
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.recall import Watch, recall
+from components.retrieval.sequences import HistoryWindows, windows_of
+from feature_repo.features.state import HISTORY_LENGTH
 from feature_repo.progress import say, track
+
+_POOL = 8  # batches whose windows are sorted by length
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,11 +108,11 @@ def _train_epoch(
     towers.users.train()
     towers.items.train()
     losses = []
-    chunks = list(data.examples.chunks(config.chunk))
+    chunks = list(data.examples.chunks(data.log, config.chunk))
     for chunk in track(chunks, f"towers: epoch {epoch}"):
         moment = Moment.of(data, chunk)
-        for batch in _batches(data, chunk, config.batch, rng):
-            loss = batch_loss(towers, data, config, batch, moment, rng)
+        for windows in _batches(data, chunk, config.batch_of(len(data.examples)), rng):
+            loss = batch_loss(towers, data, config, windows, moment, rng)
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
@@ -116,14 +120,18 @@ def _train_epoch(
     return float(np.mean(losses)) if losses else math.nan
 
 
-def _batches(data: TrainingData, chunk: slice, size: int, rng: np.random.Generator) -> Iterator[IndexArray]:
-    """The chunk's groups in random order, in batches of about `size` examples."""
-    order = rng.permutation(np.arange(chunk.start, chunk.stop))
-    totals = np.cumsum(np.diff(data.examples.offsets)[order])
+def _batches(data: TrainingData, chunk: IndexArray, size: int, rng: np.random.Generator) -> Iterator[HistoryWindows]:
+    """The chunk's windows in random order, in batches of about `size` examples; similar lengths go together."""
+    windows = windows_of(data.log, chunk, HISTORY_LENGTH)
+    counts = np.searchsorted(chunk, windows.stops) - np.searchsorted(chunk, windows.firsts)
+    order = rng.permutation(len(windows))
+    pool = np.cumsum(counts[order]) // (size * _POOL)
+    order = order[np.lexsort(((windows.stops - windows.starts)[order], pool))]
+    totals = np.cumsum(counts[order])
     bounds = np.linspace(0, totals[-1], max(round(totals[-1] / size), 1) + 1)[1:-1]
-    for batch in np.split(order, np.searchsorted(totals, bounds)):
-        if len(batch):
-            yield batch
+    batches = [batch for batch in np.split(order, np.searchsorted(totals, bounds)) if len(batch)]
+    for place in rng.permutation(len(batches)):
+        yield windows.take(batches[place])
 
 
 def _weights(towers: TrainableTowers) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -4,9 +4,9 @@ Training and export are in `components/retrieval/`. This module depends only on 
 networks, so that all callers pass raw values.
 
 The item tower sums an id embedding, categorical codes, words of the text, and numbers. Id 0 is "unknown"; training
-replaces random ids with it, so that the tower also works with content only. The user tower attends over the item
-vectors of the last events with recency, and adds profile and request. After Yi et al., "Sampling-Bias-Corrected Neural
-Modeling for Large Corpus Item Recommendations", RecSys 2019.
+replaces random ids with it, so that the tower also works with content only. The user tower reads the last events as a
+sequence (`sequence.py`) and adds what is known at the query: profile, request, and the time since the last event. After
+Yi et al., "Sampling-Bias-Corrected Neural Modeling for Large Corpus Item Recommendations", RecSys 2019.
 """
 
 from __future__ import annotations
@@ -16,9 +16,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-RECENCY_DAYS = (0.1, 1.0, 7.0, 30.0)  # time constants of the recency of an event
-_MASKED = -1e9
-_WIDE = 1e12  # squares of greater numbers, summed over the rows, exceed the range of float32
+from inference.networks.layers import Codes, Residual, Standardise
+from inference.networks.sequence import NUM_GAPS, HistoryEncoder, gap_features
 
 
 @dataclass(frozen=True)
@@ -37,8 +36,10 @@ class TowersConfig:
         num_grades: Number of objectives; grades of events run 1..num_grades, 0 is padding.
         dimension: Length of the vectors.
         hidden: Width of the hidden layers.
-        num_heads: Attention heads over the history.
+        num_blocks: Layers of the history's transformer.
+        num_heads: Attention heads of each layer.
         history_length: Number of events that the user tower reads, latest last.
+        dropout: Share of the transformer's numbers that training sets to 0.
     """
 
     num_item_ids: int
@@ -52,65 +53,10 @@ class TowersConfig:
     num_grades: int
     dimension: int = 64
     hidden: int = 128
-    num_heads: int = 4
-    history_length: int = 50
-
-
-class Standardise(nn.Module):
-    """(x - mean) / std, missing values as 0, clipped to five deviations; mean and std are set once from the data."""
-
-    mean: Tensor
-    std: Tensor
-
-    def __init__(self, num_columns: int) -> None:
-        super().__init__()
-        self.register_buffer("mean", torch.zeros(num_columns))
-        self.register_buffer("std", torch.ones(num_columns))
-
-    def fit(self, values: Tensor) -> None:
-        """Sets mean and deviation from values [n, num_columns]; NaN is missing, a constant column becomes 0."""
-        values = values.double() if bool((values.abs() > _WIDE).any()) else values
-        mean = torch.nan_to_num(values.nanmean(dim=0))
-        spread = torch.nan_to_num((values - mean).square().nanmean(dim=0)).sqrt()
-        self.mean.copy_(mean)
-        self.std.copy_(torch.where(spread > 1e-6, spread, torch.full_like(spread, 1e6)))
-
-    def forward(self, values: Tensor) -> Tensor:
-        """Values [n, num_columns] to the same shape."""
-        scaled = (values - self.mean) / self.std
-        return torch.where(torch.isnan(scaled), torch.zeros_like(scaled), scaled).clamp(-5.0, 5.0)
-
-
-class Codes(nn.Module):
-    """Sum of the embeddings of categorical codes; code 0 adds nothing."""
-
-    def __init__(self, sizes: tuple[int, ...], dimension: int) -> None:
-        super().__init__()
-        tables = [nn.Embedding(size, dimension, padding_idx=0) for size in sizes]
-        for table in tables:
-            nn.init.zeros_(table.weight)  # an untrained value adds 0 as well
-        self.tables = nn.ModuleList(tables)
-
-    def forward(self, codes: Tensor, start: Tensor) -> Tensor:
-        """Codes [n, columns] added to `start` [n, d]."""
-        for column, table in enumerate(self.tables):
-            start = start + table(codes[:, column])
-        return start
-
-
-class Residual(nn.Module):
-    """x + MLP(norm(x)), scaled to unit length."""
-
-    def __init__(self, dimension: int, hidden: int) -> None:
-        super().__init__()
-        last = nn.Linear(hidden, dimension)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        self.layers = nn.Sequential(nn.LayerNorm(dimension), nn.Linear(dimension, hidden), nn.GELU(), last)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """[n, d] to unit vectors [n, d]."""
-        return nn.functional.normalize(x + self.layers(x), dim=-1)
+    num_blocks: int = 2
+    num_heads: int = 2
+    history_length: int = 100
+    dropout: float = 0.1
 
 
 class ItemTower(nn.Module):
@@ -126,6 +72,8 @@ class ItemTower(nn.Module):
         nn.init.normal_(self.words.weight, std=d**-0.5)
         self.standardise = Standardise(config.num_item_numeric)
         self.numeric = nn.Linear(config.num_item_numeric, d)
+        nn.init.normal_(self.numeric.weight, std=0.1 * d**-0.5)
+        nn.init.zeros_(self.numeric.bias)
         self.top = Residual(d, config.hidden)
 
     def forward(self, ids: Tensor, categorical: Tensor, numeric: Tensor, words: Tensor) -> Tensor:
@@ -150,22 +98,58 @@ class UserTower(nn.Module):
 
     def __init__(self, config: TowersConfig) -> None:
         super().__init__()
-        d, heads = config.dimension, config.num_heads
+        d = config.dimension
         self.config = config
-        self.grades = nn.Embedding(config.num_grades + 1, d, padding_idx=0)
-        nn.init.zeros_(self.grades.weight)
-        self.default = nn.Parameter(torch.randn(d) * d**-0.5)  # used in place of an empty history
-        self.keys = nn.Linear(d, heads)
-        self.recency = nn.Linear(len(RECENCY_DAYS) + 1, heads)
-        self.pooled = nn.Linear(heads * d, d)
-        with torch.no_grad():  # start from the plain mean of the history
-            self.pooled.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
+        self.history = HistoryEncoder(
+            d,
+            config.num_grades,
+            blocks=config.num_blocks,
+            heads=config.num_heads,
+            hidden=config.hidden,
+            longest=config.history_length,
+            dropout=config.dropout,
+        )
         self.codes = Codes(config.user_categorical, d)
         self.request_codes = Codes(config.request_categorical, d)
         self.standardise = Standardise(config.num_user_numeric)
-        self.numeric = nn.Linear(config.num_user_numeric + config.num_request_numeric + 1, d)
-        nn.init.normal_(self.numeric.weight, std=0.1 * d**-0.5)
+        self.profile = nn.Parameter(torch.randn(config.num_user_numeric, d) * 0.1 * d**-0.5)
+        self.request = nn.Linear(config.num_request_numeric + NUM_GAPS + 2, d)
+        nn.init.normal_(self.request.weight, std=0.1 * d**-0.5)
         self.top = Residual(d, config.hidden)
+
+    def profiles(self, categorical: Tensor, numeric: Tensor) -> Tensor:
+        """Profile codes [q, columns] and numbers [q, num_user_numeric] of users, embedded [q, d]."""
+        out: Tensor = self.codes(categorical, self.standardise(numeric) @ self.profile)
+        return out
+
+    def answers(
+        self,
+        states: Tensor,
+        profiles: Tensor,
+        num_events: Tensor,
+        age: Tensor,
+        request_numeric: Tensor,
+        request_categorical: Tensor,
+    ) -> Tensor:
+        """Unit vectors of n queries.
+
+        Args:
+            states: What the history encoder knows at each query [n, d].
+            profiles: Embedded profile of each query's user [n, d].
+            num_events: Number of events in the history, at most `history_length` [n].
+            age: Days between the last event and the query, anything without events [n].
+            request_numeric: [n, num_request_numeric].
+            request_categorical: Request codes [n, columns].
+
+        Returns:
+            [n, d].
+        """
+        some = (num_events > 0).to(states.dtype).unsqueeze(-1)
+        count = num_events.to(states.dtype).log1p().unsqueeze(-1)
+        numbers = torch.cat([request_numeric, gap_features(age) * some, some, count], dim=1)
+        known = self.request_codes(request_categorical, profiles + self.request(numbers))
+        out: Tensor = self.top(states + known)
+        return out
 
     def forward(
         self,
@@ -191,18 +175,9 @@ class UserTower(nn.Module):
         Returns:
             [q, d].
         """
-        present = grades > 0
-        length = present.sum(dim=1, keepdim=True).to(history.dtype)
-        events = history + self.grades(grades)
-        recency = torch.stack([ages.log1p(), *(torch.exp(-ages / days) for days in RECENCY_DAYS)], dim=-1)
-        attention = self.keys(events) + self.recency(recency)
-        attention = attention.masked_fill(~present.unsqueeze(-1), _MASKED)
-        nothing = self.keys(self.default).expand(history.shape[0], 1, -1)
-        shares = torch.cat([attention, nothing], dim=1).softmax(dim=1)  # [q, l + 1, heads]
-        events = torch.cat([events, self.default.expand(history.shape[0], 1, -1)], dim=1)
-        pooled = torch.bmm(shares.transpose(1, 2), events).flatten(1)
-        numbers = torch.cat([self.standardise(numeric), request_numeric, length.log1p()], dim=1)
-        profile = self.codes(categorical, self.numeric(numbers))
-        profile = self.request_codes(request_categorical, profile)
-        out: Tensor = self.top(self.pooled(pooled) + profile)
-        return out
+        count = (grades > 0).sum(dim=1)
+        states = self.history(history, ages, grades)
+        state = states.gather(1, count[:, None, None].expand(-1, 1, states.shape[2])).squeeze(1)
+        age = ages.gather(1, (count - 1).clamp(min=0)[:, None]).squeeze(1)
+        profiles = self.profiles(categorical, numeric)
+        return self.answers(state, profiles, count, age, request_numeric, request_categorical)

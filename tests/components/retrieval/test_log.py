@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
-from components.retrieval.examples import Examples
 from components.retrieval.log import Cells, PositiveLog, codes_of, ragged
+from components.retrieval.sequences import Examples, item_life, windows_of
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
 from feature_repo.features.choice import choose_features
 from feature_repo.features.state import HISTORY_LENGTH
@@ -68,11 +70,15 @@ def test_nothing_at_or_after_until_is_read(tables: PreparedTables, events: list[
     assert len(read(tables, tables.split.stamp(tables.split.log_end))) == len(events)
 
 
+def examples_of(log: PositiveLog, repeats: str, until: float, limit: int = 10**9) -> Examples:
+    return Examples.of(log, repeats, until, damping=0.5, limit=limit)
+
+
 @pytest.mark.parametrize("repeats", ["never", "until-converted", "always"])
 def test_examples_are_what_could_have_been_shown(tables: PreparedTables, events: list[Event], repeats: str) -> None:
     until = tables.split.test_start
     log, ids = read(tables, np.inf), item_universe(tables)
-    examples = Examples.of(log, repeats, until)
+    examples = examples_of(log, repeats, until)
     cells = Cells.of(tables.split).at(np.array([event[2] for event in events])).tolist()
     expected = set()
     for (user, item, moment, _), cell in zip(events, cells, strict=True):
@@ -80,41 +86,69 @@ def test_examples_are_what_could_have_been_shown(tables: PreparedTables, events:
         out = {"never": bool(earlier), "until-converted": 2 in earlier, "always": False}[repeats]
         if moment < until and not out:
             expected.add((user, cell, item))
-    owner = np.repeat(np.arange(examples.num_groups), np.diff(examples.offsets))
-    found = list(
-        zip(log.user_ids[examples.users[owner]], examples.cells[owner].tolist(), ids[examples.rows], strict=True)
-    )
+    at = examples.positions
+    found = list(zip(log.user_ids[log.users[at]], log.cells[at].tolist(), ids[log.rows[at]], strict=True))
     assert len(found) == len(set(found)) == len(examples)
     assert set(found) == expected
-    assert (np.diff(examples.cells) >= 0).all()
-    np.testing.assert_array_equal(examples.ends, log.known_at(examples.users, examples.cells))
-    for group in range(examples.num_groups):
-        own = slice(examples.ends[group], examples.stops[group])
-        assert set(log.cells[own]) == {examples.cells[group]}
-        mine = examples.rows[examples.offsets[group] : examples.offsets[group + 1]]
-        assert set(mine) <= set(log.rows[own])
-        assert (log.times[: examples.ends[group]][log.users[: examples.ends[group]] == examples.users[group]]
-                < examples.times[group]).all()  # fmt: skip
+    assert (np.diff(at) > 0).all()
+    assert set(np.flatnonzero(examples.weights)) == set(at)
+    groups = [(user, cell) for user, cell, _ in found]
+    np.testing.assert_allclose(examples.weights[at], [groups.count(group) ** -0.5 for group in groups], rtol=1e-6)
 
 
 def test_the_latest_examples_are_kept(tables: PreparedTables) -> None:
-    examples = Examples.of(read(tables, np.inf), "always", tables.split.test_start)
-    fewer = examples.latest(100)
-    assert 50 < len(fewer) <= 100
-    np.testing.assert_array_equal(fewer.rows, examples.rows[-len(fewer) :])
-    np.testing.assert_array_equal(np.diff(fewer.offsets), np.diff(examples.offsets)[-fewer.num_groups :])
-    assert len(examples.latest(10**9)) == len(examples)
+    log = read(tables, np.inf)
+    every, fewer = (examples_of(log, "always", tables.split.test_start, limit) for limit in (10**9, 100))
+    assert len(fewer) == 100
+    dropped = np.setdiff1d(every.positions, fewer.positions)
+    assert log.times[dropped].max() <= log.times[fewer.positions].min()
 
 
-def test_chunks_are_whole_cells_and_cover_everything(tables: PreparedTables) -> None:
-    examples = Examples.of(read(tables, np.inf), "always", tables.split.test_start)
-    chunks = list(examples.chunks(60))
-    assert [chunk.stop for chunk in chunks[:-1]] == [chunk.start for chunk in chunks[1:]]
-    assert (chunks[0].start, chunks[-1].stop) == (0, examples.num_groups)
-    for chunk in chunks[:-1]:
-        assert examples.offsets[chunk.stop] - examples.offsets[chunk.start] >= 60
-        assert examples.cells[chunk.stop - 1] < examples.cells[chunk.stop]
-    assert list(examples.latest(0).chunks(60)) == []
+def test_chunks_follow_in_time_and_cover_everything(tables: PreparedTables) -> None:
+    log = read(tables, np.inf)
+    examples = examples_of(log, "always", tables.split.test_start)
+    chunks = list(examples.chunks(log, 60))
+    assert len(chunks) > 2
+    np.testing.assert_array_equal(np.sort(np.concatenate(chunks)), examples.positions)
+    for chunk, following in itertools.pairwise(chunks):
+        assert len(chunk) >= 60
+        assert log.times[chunk].max() < log.times[following].min()
+    assert list(examples_of(log, "always", tables.split.test_start, 0).chunks(log, 60)) == []
+
+
+@pytest.mark.parametrize("length", [4, 10, 1000])
+def test_windows_hold_every_example_with_its_history(tables: PreparedTables, length: int) -> None:
+    log = read(tables, np.inf)
+    chunk = list(examples_of(log, "always", tables.split.test_start).chunks(log, 60))[1]
+    windows = windows_of(log, chunk, length)
+    held = [position for first, stop in zip(windows.firsts, windows.stops, strict=True) for position in chunk
+            if first <= position < stop]  # fmt: skip
+    assert sorted(held) == chunk.tolist()
+    users = log.users[windows.firsts]
+    np.testing.assert_array_equal(log.users[windows.starts], users)
+    np.testing.assert_array_equal(log.users[windows.stops - 1], users)
+    assert (windows.stops - windows.firsts <= length).all()
+    assert (windows.stops - windows.starts <= length + length // 2).all()
+    before = windows.firsts - log.offsets[users]
+    assert (windows.firsts - windows.starts >= np.minimum(before, length // 2)).all()
+
+
+def test_items_live_as_long_as_their_events_are_spread() -> None:
+    short, long = np.arange(10) * 3600.0, np.arange(10) * 86400.0
+    rows = np.repeat([0, 1, 2], [10, 10, 2])
+    times = np.concatenate([long, short, [0.0, 1e9]])
+    assert item_life(rows[10:], times[10:]) == 8 * 3600  # from the second to the last but one of ten
+    assert item_life(rows[:10], times[:10]) == 8 * 86400
+    assert item_life(rows[20:], times[20:]) == 1e9  # no item has enough events
+    assert item_life(rows[:0], times[:0]) == 0.0
+
+
+def test_questions_know_the_events_before_them(tables: PreparedTables) -> None:
+    log = read(tables, np.inf)
+    users = np.arange(len(log.user_ids), dtype=np.int32)
+    for moment in np.quantile(log.times, [0.0, 0.3, 0.8, 1.0]):
+        expected = [log.offsets[user] + (log.times[log.users == user] < moment).sum() for user in users]
+        np.testing.assert_array_equal(log.position_at(users, np.full(len(users), moment)), expected)
 
 
 def test_ragged_positions() -> None:

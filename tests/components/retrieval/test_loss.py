@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,13 @@ import torch
 from components.retrieval import loss as module
 from components.retrieval.config import TrainingConfig
 from components.retrieval.loss import Moment, batch_loss, inclusion
-from components.retrieval.model import TrainableTowers, TrainingData
+from components.retrieval.model import TrainableTowers, TrainingData, WindowInputs, user_inputs, window_inputs
+from components.retrieval.questions import Questions
+from components.retrieval.sequences import HistoryWindows, windows_of
 from components.retrieval.towers import shapes, training_data
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
-from inference.models.encoder import TowerInputs
+from feature_repo.features.state import HISTORY_LENGTH
 
 CONFIG = TrainingConfig(dimension=8, hidden=8, batch=64, num_uniform=10, least_examples=1, id_dropout=0.0)
 
@@ -51,20 +54,26 @@ class FreeTowers:
     def item_vectors(self, items: object, numeric: object, ids: object, rows: np.ndarray) -> torch.Tensor:
         return self.scores[torch.from_numpy(rows)][:, None]
 
-    def user_vectors(self, inputs: TowerInputs, history: torch.Tensor) -> torch.Tensor:
-        return torch.ones(len(inputs.rows), 1)
+    def query_vectors(self, inputs: WindowInputs, history: torch.Tensor) -> torch.Tensor:
+        return torch.ones(len(inputs.known), 1)
+
+
+def all_windows(data: TrainingData) -> HistoryWindows:
+    return windows_of(data.log, data.examples.positions, HISTORY_LENGTH)
 
 
 def test_scores_become_log_popularity(data: TrainingData, monkeypatch: pytest.MonkeyPatch) -> None:
     """What the correction is for: with a wrong sign, or without it, popular items would come out too low."""
-    monkeypatch.setattr(module, "_no_negatives", lambda data, batch, candidates: np.zeros((len(batch), 1), dtype=bool))
-    config = CONFIG.model_copy(update={"temperature": 1.0, "group_damping": 0.0})
+    monkeypatch.setattr(
+        module, "_no_negatives", lambda data, windows, asked, rows: np.zeros((len(asked.positions), 1), dtype=bool)
+    )
+    config = CONFIG.model_copy(update={"temperature": 1.0, "num_shared": 30})
+    data = replace(data, examples=replace(data.examples, weights=np.sign(data.examples.weights)))
     towers, rng = FreeTowers(len(data.items)), np.random.default_rng(0)
-    everything = slice(0, data.examples.num_groups)
-    moment = Moment.of(data, everything)
+    windows, moment = all_windows(data), Moment.of(data, data.examples.positions)
     optimiser = torch.optim.Adam([towers.scores], lr=0.05)
     for _ in range(800):
-        batch = rng.choice(data.examples.num_groups, 40, replace=False)
+        batch = windows.take(rng.choice(len(windows), 8, replace=False))
         loss = batch_loss(towers, data, config, batch, moment, rng)  # type: ignore[arg-type]
         optimiser.zero_grad()
         loss.backward()
@@ -75,27 +84,65 @@ def test_scores_become_log_popularity(data: TrainingData, monkeypatch: pytest.Mo
     assert 0.8 < slope < 1.2
 
 
-def test_what_the_user_chose_or_had_is_no_negative(data: TrainingData) -> None:
-    batch = np.arange(data.examples.num_groups - 30, data.examples.num_groups)
+def test_what_the_user_chose_is_no_negative(data: TrainingData) -> None:
+    windows, log = all_windows(data).take(np.arange(5)), data.log
+    asked = Questions.of(data, windows, 0.5, np.random.default_rng(0))
     candidates = np.arange(len(data.items))
-    masked = module._no_negatives(data, batch, candidates)
-    log, examples = data.log, data.examples
-    for place, group in enumerate(batch):
-        user = examples.users[group]
-        events = np.flatnonzero((log.users == user) & (log.cells <= examples.cells[group]))
-        earlier = events[log.cells[events] < examples.cells[group]]
-        expected = set(log.rows[events[len(earlier) :]]) | set(log.rows[earlier[-50:]])
-        assert set(np.flatnonzero(masked[place])) == expected
+    masked = module._no_negatives(data, windows, asked, candidates)
+    repeated = replace(data, feature_set=data.feature_set.model_copy(update={"repeats": "always"}))
+    in_cell = module._no_negatives(repeated, windows, asked, candidates)
+    for place, (window, position) in enumerate(zip(asked.windows, asked.positions, strict=True)):
+        read = log.rows[windows.starts[window] : windows.stops[window]]
+        assert set(np.flatnonzero(masked[place])) == set(read)
+        same = (log.users == log.users[position]) & (log.cells == log.cells[position])
+        assert set(np.flatnonzero(in_cell[place])) == set(log.rows[same])
+
+
+def test_questions_are_asked_at_the_event_or_within_the_horizon(data: TrainingData) -> None:
+    windows, log = all_windows(data), data.log
+    following = Questions.of(data, windows, 0.0, np.random.default_rng(0))
+    np.testing.assert_array_equal(following.times, log.times[following.positions])
+    np.testing.assert_array_equal(following.known, following.positions - windows.starts[following.windows])
+    assert sorted(following.positions) == data.examples.positions.tolist()
+    early = Questions.of(data, windows, 1.0, np.random.default_rng(0))
+    waits = log.times[early.positions] - early.times
+    assert (waits >= 0).all()
+    assert 0.4 * data.horizon < waits.mean() < 0.6 * data.horizon
+    for question in range(0, len(early.times), 7):
+        start = windows.starts[early.windows[question]]
+        known = log.times[start : start + early.known[question]]
+        assert (known < early.times[question]).all()
+        following_event = log.times[start + early.known[question]]
+        assert following_event >= early.times[question] or early.known[question] == 0
+
+
+def test_a_window_asks_what_serving_would_ask(data: TrainingData) -> None:
+    """The vector of a question in a window, and of the same user and history alone, are equal."""
+    windows = all_windows(data)
+    asked = Questions.of(data, windows, 0.5, np.random.default_rng(1))
+    towers = TrainableTowers(shapes(data, CONFIG, 0.0), seed=0)
+    towers.users.eval()
+    embeddings = torch.from_numpy(towers.embed_items(data.items, data.item_index, data.log.times.max()))
+    inputs = window_inputs(data, windows, asked)
+    ends = windows.starts[asked.windows] + asked.known
+    users = data.log.users[asked.positions]
+    alone = user_inputs(data, users, ends, asked.times, data.log.request[asked.positions])
+    with torch.no_grad():
+        together = towers.query_vectors(inputs, embeddings[torch.from_numpy(inputs.rows)])
+        separate = towers.user_vectors(alone, embeddings[torch.from_numpy(alone.rows)])
+    whole = torch.from_numpy(windows.starts[asked.windows] == data.log.offsets[users])
+    assert whole.float().mean() > 0.5
+    torch.testing.assert_close(together[whole], separate[whole], atol=1e-5, rtol=0)
 
 
 def test_the_loss_falls_and_reaches_every_parameter(data: TrainingData) -> None:
     towers = TrainableTowers(shapes(data, CONFIG, 0.0), seed=0)
     parameters = [*towers.users.parameters(), *towers.items.parameters()]
     optimiser = torch.optim.Adam(parameters, lr=0.01)
-    rng, moment = np.random.default_rng(1), Moment.of(data, slice(0, data.examples.num_groups))
+    rng, moment, windows = np.random.default_rng(1), Moment.of(data, data.examples.positions), all_windows(data)
     losses = []
     for _ in range(30):
-        batch = rng.choice(data.examples.num_groups, 64, replace=False)
+        batch = windows.take(rng.choice(len(windows), 16, replace=False))
         loss = batch_loss(towers, data, CONFIG, batch, moment, rng)
         optimiser.zero_grad()
         loss.backward()

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from inference.networks.towers import ItemTower, Standardise, TowersConfig, UserTower
+from inference.networks.layers import Standardise
+from inference.networks.towers import ItemTower, TowersConfig, UserTower
 
 CONFIG = TowersConfig(
     num_item_ids=9,
@@ -81,6 +82,29 @@ def test_every_input_of_a_user_is_read(users: UserTower) -> None:
         changed = {2: 3 - inputs[place], 3: (inputs[place] + 1) % 3, 6: 1 - inputs[place]}
         inputs[place] = changed.get(place, inputs[place] + 1)
         assert (users(*inputs) - before).abs().max() > 1e-4, place
+
+
+@torch.no_grad()
+def test_a_state_reads_nothing_later(users: UserTower) -> None:
+    history, ages, grades = user_inputs(num_events=6)[:3]
+    states = users.history(history, ages, grades)
+    for known in range(7):
+        changed = history.clone()
+        changed[:, known:] += 1.0
+        again = users.history(changed, ages, grades)
+        torch.testing.assert_close(again[:, : known + 1], states[:, : known + 1])
+        if known < 6:
+            assert (again[:, known + 1 :] - states[:, known + 1 :]).abs().max() > 1e-3
+
+
+@torch.no_grad()
+def test_the_order_of_events_matters_and_the_clock_of_ages_does_not(users: UserTower) -> None:
+    inputs = user_inputs(num_events=6)
+    inputs[1] = inputs[1].sort(dim=1, descending=True).values
+    states = users.history(*inputs[:3])
+    torch.testing.assert_close(users.history(inputs[0], inputs[1] + 5.0, inputs[2]), states, atol=1e-4, rtol=0)
+    turned = users.history(inputs[0].flip(1), inputs[1], inputs[2].flip(1))
+    assert (turned[:, -1] - states[:, -1]).abs().max() > 1e-2
 
 
 @torch.no_grad()
