@@ -42,7 +42,7 @@ class Task:
 
     def take(self, queries: npt.NDArray[np.integer]) -> Task:
         """The task with only the queries at these places, ascending."""
-        return Task(self.users[queries], self.relevant.take(queries), self.excluded.take(queries))
+        return Task(self.users[queries], self.times[queries], self.relevant.take(queries), self.excluded.take(queries))
 
 
 @dataclass(frozen=True, slots=True)
