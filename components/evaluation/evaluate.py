@@ -173,7 +173,7 @@ def evaluate(
     scores: Scores | None = None
     if len(tasks.test) and outcomes:
         lists = {name: outcome.rows for name, outcome in outcomes.items()}
-        scores = ndcg_scores(lists, tasks.test, log, np.full(len(tasks.test), start))
+        scores = ndcg_scores(lists, tasks.test, log)
     return EvaluationResult(
         tasks=tasks,
         outcomes=outcomes,

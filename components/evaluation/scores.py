@@ -20,14 +20,13 @@ from feature_repo.features.state import IntArray
 NDCG_CUTOFF = 20
 
 
-def ndcg_scores(lists: Mapping[str, IntArray], task: Task, log: EventLog, times: Int64Array) -> Scores:
+def ndcg_scores(lists: Mapping[str, IntArray], task: Task, log: EventLog) -> Scores:
     """NDCG@20 of the lists of several methods.
 
     Args:
         lists: Method -> item rows of each query, best first, padded with -1 [q, k].
         task: The queries and their relevant items.
         log: The log that holds the events of the span.
-        times: Time of each query, microseconds [q].
     """
     owners = task.relevant.owners
     return Scores(
@@ -35,22 +34,29 @@ def ndcg_scores(lists: Mapping[str, IntArray], task: Task, log: EventLog, times:
         sizes=1.0 / task.relevant.counts[owners],
         units={
             USERS: task.users[owners],
-            "days": _days(task, log, times),
+            "days": _days(task, log),
             "items": task.relevant.rows,
         },
     )
 
 
-def _days(task: Task, log: EventLog, times: Int64Array) -> Int64Array:
-    """Day on which the user first took each relevant item after the query, counted from the first query [n]."""
+def _days(task: Task, log: EventLog) -> Int64Array:
+    """Day on which the user first took each relevant item, counted from the first query [n].
+
+    An event that is held out is not in the log: it has the time of its query.
+    """
     asked = np.full(len(log.user_ids), np.iinfo(np.int64).max)
-    np.minimum.at(asked, task.users, times)
+    np.minimum.at(asked, task.users, task.times)
     later = log.where((log.times >= asked[log.users]) & (log.grades > 0))
     width = len(log.item_ids)
     wanted = task.users[task.relevant.owners].astype(np.int64) * width + task.relevant.rows
     keys = later.users.astype(np.int64) * width + later.rows
     order = np.argsort(keys, kind="stable")  # events are in the order of time
-    first = later.times[order][np.searchsorted(keys[order], wanted)] - times.min()
+    found = np.minimum(np.searchsorted(keys[order], wanted), max(len(keys) - 1, 0))
+    first = task.times[task.relevant.owners].copy()
+    if len(keys):
+        first = np.where(keys[order][found] == wanted, later.times[order][found], first)
+    first -= task.times.min()
     # A span includes its end: an event at that microsecond belongs to the last full day.
     days: Int64Array = np.minimum(first // DAY_MICROSECONDS, max(int(first.max()) - 1, 0) // DAY_MICROSECONDS)
     return days

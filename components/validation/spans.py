@@ -13,12 +13,14 @@ def require_positives(tables: PreparedTables) -> None:
     """Checks that the ranking span and the validation span hold positive events, counted as the training counts them.
 
     Args:
-        tables: Clean prepared tables.
+        tables: Clean prepared tables. With held-out items, which are the ranker's groups, the spans do not count.
 
     Raises:
         DatasetError: A span holds no positive event, or none on an item that may be recommended; names the span and its
             dates.
     """
+    if tables.holds_out:
+        return
     split = tables.split
     spans = {
         "rank": (split.rank_start, split.validation_start),

@@ -86,8 +86,7 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, 
             candidate = _candidate_lists(setting, Cutoff(later, cutoff.features_dir), ranker, task, start)
     else:
         candidate = _candidate_lists(setting, cutoff, ranker, task, start)
-    times = np.full(len(task), microseconds(start))
-    return Served(bundle.version, ndcg_scores({FUNNEL: candidate, SERVED: served}, task, setting.log, times))
+    return Served(bundle.version, ndcg_scores({FUNNEL: candidate, SERVED: served}, task, setting.log))
 
 
 def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragged:

@@ -20,17 +20,13 @@ def task_of(events: EventLog, start: float, end: float) -> Task:
     return make_task(events, at(start), at(end), ragged([[]] * len(events.user_ids)))
 
 
-def times_of(task: Task, start: float) -> np.ndarray:
-    return np.full(len(task), at(start))
-
-
 def test_the_parts_of_a_query_add_up_to_its_ndcg() -> None:
     events = Taste(num_users=80, num_items=60).log()
     task = task_of(events, 14, 28)
     rng = np.random.default_rng(0)
     rows = np.stack([rng.permutation(60)[:30] for _ in range(len(task))]).astype(np.int32)
     rows[:, 25:] = -1
-    scores = ndcg_scores({"a": rows}, task, events, times_of(task, 14))
+    scores = ndcg_scores({"a": rows}, task, events)
     owners = task.relevant.owners
     np.testing.assert_allclose(
         np.bincount(owners, scores.values["a"]), per_query(rows, task.relevant)["ndcg@20"], atol=1e-12
@@ -42,7 +38,7 @@ def test_the_parts_of_a_query_add_up_to_its_ndcg() -> None:
 def test_a_day_is_that_of_the_first_contact_after_the_query() -> None:
     events = log([(0, 0, 0, 1), (0, 1, 1.5, 0), (0, 1, 2.5, 1), (0, 1, 3.5, 1), (0, 2, 4, 1), (0, 0, 3, 1)])
     task = task_of(events, 1, 4)
-    scores = ndcg_scores({"a": np.array([[1]], dtype=np.int32)}, task, events, times_of(task, 1))
+    scores = ndcg_scores({"a": np.array([[1]], dtype=np.int32)}, task, events)
     assert scores.units["items"].tolist() == [0, 1, 2]
     assert scores.units["days"].tolist() == [2, 1, 2]  # the event at the end belongs to the last day
 
@@ -64,7 +60,7 @@ def decided_by_few(hot: list[int]) -> tuple[Scores, EventLog]:
         name: np.tile(np.array(first + rest, dtype=np.int32), (len(task), 1))
         for name, first in (("popular", [0, 1, 2]), ("funnel", [3, 4, 5]))
     }
-    return ndcg_scores(lists, task, events, times_of(task, 1)), events
+    return ndcg_scores(lists, task, events), events
 
 
 @pytest.mark.parametrize("hot", [[0, 1, 3, 3, 3, 4, 4, 5], [0, 0, 0, 1, 1, 2, 3, 4]])
@@ -85,6 +81,6 @@ def test_a_lead_on_many_items_is_strong_evidence() -> None:
     task = task_of(events, 14, 28)
     fits = np.array([np.flatnonzero(np.arange(200) % 4 == user % 4)[:40] for user in task.users], dtype=np.int32)
     other = np.array([np.flatnonzero(np.arange(200) % 4 == (user + 1) % 4)[:40] for user in task.users], dtype=np.int32)
-    decision = decide(ndcg_scores({"popular": other, "funnel": fits}, task, events, times_of(task, 14)))
+    decision = decide(ndcg_scores({"popular": other, "funnel": fits}, task, events))
     assert decision.release
     assert decision.evidence == "strong"
