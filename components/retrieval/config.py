@@ -32,6 +32,7 @@ class TrainingConfig(BaseModel):
         embedding_rate: Learning rate of AdamW for embeddings, whose rows are updated in few steps.
         weight_decay: Weight decay of AdamW.
         max_epochs, patience: Maximum number of epochs, and epochs without a better recall before training stops.
+        max_seen: Maximum number of examples over all epochs, at least one epoch; bounds the time on large logs.
         default_epochs: Number of epochs if no recall can be measured.
         max_examples: Maximum number of examples; the latest are kept.
         num_threads: CPU threads of torch. Steps are short: on a busy machine with two cores, two threads waited for
@@ -62,11 +63,16 @@ class TrainingConfig(BaseModel):
     weight_decay: float = Field(default=1e-2, ge=0)
     max_epochs: int = Field(default=16, ge=0)
     patience: int = Field(default=2, ge=1)
+    max_seen: int = Field(default=3_000_000, ge=1)
     default_epochs: int = Field(default=5, ge=0)
     max_examples: int = Field(default=2_000_000, ge=1)
     num_threads: int = Field(default=1, ge=1)
     recall_at: int = Field(default=100, ge=1)
     max_watched: int = Field(default=4_000, ge=1)
+
+    def epochs_of(self, num_examples: int) -> int:
+        """Maximum number of epochs over so many examples."""
+        return min(self.max_epochs, max(round(self.max_seen / max(num_examples, 1)), 1))
 
     def batch_of(self, num_examples: int) -> int:
         """Approximate number of examples per step: an epoch has at least `LEAST_STEPS` steps where it can."""
@@ -75,4 +81,6 @@ class TrainingConfig(BaseModel):
     @classmethod
     def of(cls, recipe: str) -> Self:
         """The defaults for `fast`; wider towers and more patience for `best`."""
-        return cls(dimension=128, hidden=256, max_epochs=40, patience=4) if recipe == "best" else cls()
+        if recipe == "best":
+            return cls(dimension=128, hidden=256, max_epochs=40, patience=4, max_seen=30_000_000)
+        return cls()

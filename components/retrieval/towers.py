@@ -153,7 +153,8 @@ def _fitted(
         start, end = watched_span(tables.split, until)
         data = training_data(tables, feature_set, item_ids, start, end, config)
         watch = Watch.of(data, start, end, config.max_watched)
-        most = config.max_epochs if len(watch) else config.default_epochs
+        longest = config.epochs_of(len(data.examples))
+        most = longest if len(watch) else min(config.default_epochs, longest)
         towers, found = fit(data, config, start, watch if len(watch) else None, most, seed)
         if start >= until:
             return towers, data, found
