@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,8 +19,10 @@ from components.index.build import build_cutoff
 from components.ingest import ingest
 from components.marketplace.config import LOG_START, config_for
 from components.marketplace.dataset.directory import make_dataset
+from components.marketplace.dataset.log import EMAIL, HOME, MAXIMUM_ROUNDS, SIMILAR, SURFACE_NAMES, next_requests
+from components.marketplace.world.events import KINDS, SimulatedEvents
 from components.marketplace.world.policy import SLATE_SIZE
-from components.marketplace.world.visits import visits_of
+from components.marketplace.world.visits import Visits, visits_of
 from components.marketplace.world.vocabulary import COUNTRIES, DEVICES
 from components.marketplace.world.world import World
 from components.ranking.fit import RankerConfig
@@ -64,35 +69,91 @@ class Shop:
         return start, start + DAY
 
     def day(self, seed: int, requests: int) -> pa.Table:
-        """Rows of a next day: what begins its sessions, of as many draws of visits as make up the requests."""
-        queries: list[Query] = []
-        draw = 0
-        while len(queries) < 1.03 * requests:  # newcomers are not ranked
-            queries += self._visits(1000 * seed + draw)
-            draw += 1
-        artifacts = self.bundle.artifacts()
-        with HistoricalFeatures(self.features_dir) as reader:
-            recommender = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(self.bundle.ranker())))
-            return impressions_table(recommender.recommend(queries), artifacts)
+        """Rows of a next day with its sessions, of as many draws of visits as make up the requests."""
+        tables: list[pa.Table] = []
+        while sum(len(pc.unique(table["request_id"])) for table in tables) < 1.03 * requests:
+            tables += self._sessions(1000 * seed + len(tables))
+        return pa.concat_tables(tables)
 
-    def _visits(self, seed: int) -> list[Query]:
+    def _sessions(self, seed: int) -> list[pa.Table]:
+        """The requests of one draw of visits, round by round; what users do is known to their next request."""
         world = copy(self.world)
         world.config = world.config.model_copy(update={"seed": seed})
-        people = world.market.population
-        visits = visits_of(world, world.config.num_days)
-        surfaces = ["email" if by_email else "home" for by_email in visits.by_email]
+        visits, random = visits_of(world, world.config.num_days), np.random.default_rng(seed)
+        artifacts, at, now = self.bundle.artifacts(), np.arange(len(visits)), visits.times.copy()
+        seeds = np.full(len(visits), -1)
+        tables: list[pa.Table] = []
+        events: list[SimulatedEvents] = []
+        for turn in range(MAXIMUM_ROUNDS):
+            if not len(at):
+                break
+            surface = np.where(seeds[at] >= 0, SIMILAR, np.where(visits.by_email[at] & (turn == 0), EMAIL, HOME))
+            queries = self._queries(world, visits, at, now[at], surface, seeds[at], f"{seed}-{turn}")
+            with self._reader(events) as reader:
+                recommender = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(self.bundle.ranker())))
+                slates = recommender.recommend(queries)
+            tables.append(impressions_table([slate for slate in slates if slate.features is not None], artifacts))
+            shown = np.full((len(at), max(SLATE_SIZE.values())), -1, dtype=np.int32)
+            for row, slate in zip(shown, slates, strict=True):
+                row[: len(slate.rows)] = world.item_rows(artifacts.items.item_ids[slate.rows].tolist())
+            done = world.answer(visits.users[at], shown, now[at], SURFACE_NAMES[surface].tolist())
+            events.append(done)
+            on, now[at], seeds[at] = next_requests(done, now[at], random)
+            at = at[on & (now[at] < self.next_day[1])]
+        return tables
+
+    def _queries(
+        self,
+        world: World,
+        visits: Visits,
+        at: np.ndarray,
+        now: np.ndarray,
+        surface: np.ndarray,
+        seeds: np.ndarray,
+        name: str,
+    ) -> list[Query]:
+        people, goods = world.market.population, world.market.catalogue
+        surfaces = SURFACE_NAMES[surface].tolist()
         return [
             Query(
                 people.user_ids[user],
-                float(visits.times[one]),
-                surfaces[one],
-                count=SLATE_SIZE[surfaces[one]],
-                request_id=f"{seed}-{one}",
+                float(moment),
+                surface,
+                count=SLATE_SIZE[surface],
+                request_id=f"{name}-{one}",
+                item_id=goods.item_ids[seed] if seed >= 0 else None,
                 country=COUNTRIES[people.country[user]].name,
                 device=DEVICES[visits.devices[one]],
             )
-            for one, user in enumerate(visits.users)
+            for one, user, moment, surface, seed in zip(at, visits.users[at], now, surfaces, seeds, strict=True)
         ]
+
+    @contextmanager
+    def _reader(self, events: list[SimulatedEvents]) -> Iterator[HistoricalFeatures]:
+        """The features as the log left them, and the events of the day so far."""
+        with tempfile.TemporaryDirectory() as scratch:
+            folder = Path(scratch)
+            for path in self.features_dir.iterdir():
+                (folder / path.name).symlink_to(path)
+            known = FeaturesDirectory(folder).events_file
+            table = pq.read_table(known)
+            grades = self.tables.config.event_grades
+            people, goods = self.world.market.population, self.world.market.catalogue
+            parts = [table]
+            for part in events:
+                grade = np.array([grades.get(kind, 0) for kind in KINDS])[part.kinds]
+                used = part.take(grade != 0)
+                columns = {
+                    "user_id": np.array(people.user_ids)[used.users],
+                    "item_id": np.array(goods.item_ids)[used.items],
+                    "time_us": np.round(used.times * 1e6).astype(np.int64),
+                    "grade": grade[grade != 0].astype(np.int8),
+                }
+                parts.append(pa.table(columns).cast(table.schema))
+            known.unlink()
+            pq.write_table(pa.concat_tables(parts).sort_by([("user_id", "ascending"), ("time_us", "ascending")]), known)
+            with HistoricalFeatures(folder) as reader:
+                yield reader
 
 
 def make_shop(directory: Path, size: str, *, towers: bool, trees: RankerConfig, days: int = 7) -> Shop:
