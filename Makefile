@@ -47,7 +47,7 @@ refresh: dataset  ## update the online features from dataset and log, without tr
 drift: dataset  ## compare requests since the last run with the drift reference [DATASET=dir PARAMS="gate=warn"]
 	@$(PY) -m pipelines.drift --dataset "$$DATASET" $(PARAMS)
 
-evaluate: dataset  ## compare the recommender with baselines [DATASET=dir PROTOCOL=temporal|leave-one-out RECIPE=fast]
+evaluate: dataset  ## compare the recommender with baselines [DATASET=dir PROTOCOL=temporal|rolling|leave-one-out RECIPE=fast]
 	@$(PY) -m pipelines.evaluate --dataset "$$DATASET" --protocol $(PROTOCOL) --recipe $(RECIPE)
 
 simulate: setup  ## write the simulated marketplace [SIZE=tiny|small|large|dense|news SEED=0]

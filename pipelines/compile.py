@@ -13,7 +13,7 @@ from pathlib import Path
 from feature_repo.command import Command
 from pipelines.cluster.pods import compile_pipeline
 from pipelines.definitions.drift import drift
-from pipelines.definitions.evaluation import leave_one_out, temporal
+from pipelines.definitions.evaluation import leave_one_out, rolling, temporal
 from pipelines.definitions.refresh import refresh
 from pipelines.definitions.training import training
 from pipelines.settings import ClusterSettings
@@ -23,6 +23,7 @@ PIPELINES = {
     "refresh": refresh,
     "drift": drift,
     "evaluation": temporal,
+    "evaluation-rolling": rolling,
     "evaluation-leave-one-out": leave_one_out,
 }
 

@@ -1,6 +1,6 @@
 """`make evaluate`: compares the recommender with the baselines on a dataset, without a release.
 
-python -m pipelines.evaluate --dataset DIR|URL [--protocol temporal|leave-one-out] [--recipe fast|best]
+python -m pipelines.evaluate --dataset DIR|URL [--protocol rolling|temporal|leave-one-out] [--recipe fast|best]
 """
 
 from __future__ import annotations
@@ -11,13 +11,13 @@ import signal
 from components.ingest import dataset_fingerprint
 from feature_repo.command import Command
 from feature_repo.dataset.place import Place, absolute, dataset_place, load_config
-from pipelines.definitions.evaluation import leave_one_out, temporal
+from pipelines.definitions.evaluation import leave_one_out, rolling, temporal
 from pipelines.definitions.parameters import TrainingParameters
 from pipelines.local.run_folder import fresh_folder
 from pipelines.local.runner import run_pipeline
 from pipelines.settings import PipelineSettings
 
-PROTOCOLS = {"temporal": temporal, "leave-one-out": leave_one_out}
+PROTOCOLS = {"temporal": temporal, "rolling": rolling, "leave-one-out": leave_one_out}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def measure(dataset: Place, protocol: str, recipe: str, seed: int, settings: Pip
 
     Args:
         dataset: Dataset directory or URL.
-        protocol: temporal or leave-one-out.
+        protocol: temporal, rolling or leave-one-out.
         recipe: fast or best.
         seed: Seed of all random choices.
         settings: Settings of this process.

@@ -24,6 +24,7 @@ def evaluate_op(
     curve: Output[ClassificationMetrics],
     report: Output[HTML],
     summary: Output[Markdown],
+    rolling: bool = False,
 ) -> NamedTuple("Decided", [("release", str)]):  # type: ignore[valid-type]
     """Measures the recommender and the baselines, and asks the gate.
 
@@ -43,6 +44,7 @@ def evaluate_op(
         curve: ROC curve of the first objective on impressions.
         report: The HTML page.
         summary: The table as Markdown.
+        rolling: Whether to ask the requests of the test span at their own times; the gate is not asked then.
     """
     import shutil
     from pathlib import Path
@@ -63,6 +65,7 @@ def evaluate_op(
             out,
             served=BundleStore(store).fetch(served_version) if served_version else None,
             mode=gate,  # type: ignore[arg-type]
+            rolling=rolling,
             recipe=recipe,
             seed=seed,
         )

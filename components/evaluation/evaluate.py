@@ -25,6 +25,7 @@ from components.evaluation.protocols.log import EventLog, ObjectArray
 from components.evaluation.protocols.protocol import Task, Tasks
 from components.evaluation.scores import ndcg_scores
 from components.evaluation.search import Absent
+from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
 from feature_repo.storage.files import write_json, write_parquet
@@ -33,7 +34,15 @@ METHODS = ("popular", "own", "markov", "itemknn", "ease", "als", "retrieval", "f
 LISTED = 100
 EVALUATION_FILE = "evaluation.json"
 LISTS_FILE = Path("evaluation") / "lists.parquet"
-LISTS_SCHEMA = pa.schema({"method": pa.string(), "user_id": pa.string(), "item_id": pa.string(), "rank": pa.int32()})
+LISTS_SCHEMA = pa.schema(
+    {
+        "method": pa.string(),
+        "user_id": pa.string(),
+        "item_id": pa.string(),
+        "rank": pa.int32(),
+        "time": TIMESTAMP,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,8 @@ class EvaluationResult:
                 intervals[name] = {"ndcg@20": [interval.low, interval.high]}
         leads = {name: asdict(lead) for name, lead in self.leads().items()}
         return {
-            "users": len(self.tasks.test),
+            "users": len(np.unique(self.user_ids[self.tasks.test.users].astype(str))),
+            "queries": len(self.tasks.test),
             "items": len(self.item_ids),
             "methods": methods,
             "intervals": intervals,
@@ -112,8 +122,8 @@ class EvaluationResult:
         }
 
     def lists(self) -> pa.Table:
-        """The first `LISTED` items of every method and test user: method, user_id, item_id, rank from 0."""
-        users = self.user_ids[self.tasks.test.users]
+        """The first `LISTED` items of every method and query; ranks from 0, and the time of the query."""
+        users, times = self.user_ids[self.tasks.test.users], self.tasks.test.times
         parts = [LISTS_SCHEMA.empty_table()]
         for name, outcome in self.outcomes.items():
             top = outcome.rows[:, :LISTED]
@@ -123,6 +133,7 @@ class EvaluationResult:
                 pa.array(users[query], pa.string()),
                 pa.array(self.item_ids[top[query, rank]], pa.string()),
                 pa.array(rank.astype(np.int32)),
+                pa.array(times[query], TIMESTAMP),
             ]
             parts.append(pa.Table.from_arrays(columns, schema=LISTS_SCHEMA))
         return pa.concat_tables(parts)
@@ -133,22 +144,22 @@ def evaluate(
     tasks: Tasks,
     methods: Mapping[str, Method | Absent],
     *,
-    start: int,
+    known: EventLog,
     categories: ObjectArray | None = None,
     seed: int = 0,
 ) -> EvaluationResult:
     """Evaluates every method on every task.
 
     Args:
-        log: All clean events.
+        log: The log that the user codes of the tasks refer to, with the events of the span.
         tasks: The test task and its slices.
         methods: Name -> method, or the reason why it is absent; in the order of the report.
-        start: Test start, microseconds; novelty uses the popularity of earlier events.
+        known: Events before the test start, whose popularity defines novelty.
         categories: Category of each item row [m], "" if unknown.
         seed: Seed of the bootstrap.
     """
     num_items = len(log.item_ids)
-    history = log.before(start).positives
+    history = known.positives
     pairs = np.unique(history.users.astype(np.int64) * num_items + history.rows)
     popularity = np.bincount(pairs % num_items, minlength=num_items)
     absent = {name: method.reason for name, method in methods.items() if isinstance(method, Absent)}

@@ -12,7 +12,7 @@ import numpy as np
 
 from components.evaluation.baselines.method import Listed
 from components.evaluation.metrics import LIST_LENGTH
-from components.evaluation.protocols.log import MICROSECONDS, EventLog, Int64Array
+from components.evaluation.protocols.log import EventLog
 from components.replay.replay import Replay
 from feature_repo.features.state import IntArray, TimeArray
 from feature_repo.progress import track
@@ -38,22 +38,21 @@ def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -
         ValueError: The recommender's row map differs from the items of the log.
     """
     _require_same_items(recommender, log)
-    return ask_queries(recommender, _queries(log, users, np.full(len(users), time)), users)
+    return ask_queries(recommender, queries_of(log, users, np.full(len(users), time)), users)
 
 
-def ask_replayed(replay: Replay, log: EventLog, users: IntArray, times: Int64Array) -> tuple[Listed, Listed]:
-    """The recommender's lists for users at their own times, each as of the last cut before it.
+def ask_replayed(replay: Replay, log: EventLog, users: IntArray, queries: Sequence[Query]) -> tuple[Listed, Listed]:
+    """The recommender's lists for queries at their own times, each as of the last cut before it.
 
     Args:
         replay: Recommenders as of cuts.
-        log: The event log that defines the user codes.
-        users: User codes, ascending [q].
-        times: Time of each user's query, microseconds [q].
+        log: The event log that defines the item rows and the user codes.
+        users: User code of each query, ascending [q].
+        queries: The queries [q].
 
     Returns:
         Retrieval order and final order.
     """
-    queries = _queries(log, users, times / MICROSECONDS)
     rows = np.full((2, len(users), DEPTH), -1, dtype=np.int32)
     for recommender, places in replay.by_cut(queries, "recommender at each user's time"):
         _require_same_items(recommender, log)
@@ -78,7 +77,8 @@ def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntAr
     )
 
 
-def _queries(log: EventLog, users: IntArray, times: TimeArray) -> list[Query]:
+def queries_of(log: EventLog, users: IntArray, times: TimeArray) -> list[Query]:
+    """A query for each user [q] at a time in unix seconds [q]."""
     return [
         Query(user_id=user_id, time=time, count=LIST_LENGTH, request_id=f"evaluation-{place}")
         for place, (user_id, time) in enumerate(zip(log.user_ids[users].tolist(), times.tolist(), strict=True))

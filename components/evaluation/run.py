@@ -16,12 +16,13 @@ import numpy as np
 
 from components.evaluation.baselines.method import Listed, Method
 from components.evaluation.evaluate import EvaluationResult, evaluate, finite, write_evaluation
-from components.evaluation.funnel import ask, ask_replayed
+from components.evaluation.funnel import ask, ask_replayed, queries_of
 from components.evaluation.gate.challenge import compare, taken_from_slates
 from components.evaluation.gate.gate import GateDecision, Mode, decide
 from components.evaluation.impressions.metrics import judge, roc
 from components.evaluation.impressions.scoring import score_impressions
-from components.evaluation.protocols.setting import Setting
+from components.evaluation.protocols.log import MICROSECONDS
+from components.evaluation.protocols.plan import Plan
 from components.evaluation.reports.page import evaluation_page
 from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, FittedBaseline, fit_baselines
@@ -67,6 +68,7 @@ def evaluate_funnel(
     *,
     served: Bundle | None = None,
     mode: Mode = "refuse",
+    rolling: bool = False,
     recipe: str = "fast",
     seed: int = 0,
 ) -> Evaluation:
@@ -80,52 +82,65 @@ def evaluate_funnel(
         out_dir: Receives evaluation.json, evaluation/lists.parquet, and the reports in evaluation/.
         served: The bundle currently served for this dataset; None if no bundle is served.
         mode: `warn` releases a refused bundle with a mark; `measure` for evaluations without a release.
+        rolling: Whether to ask the requests of the test span at their own times; nothing can be released then.
         recipe: fast or best, the extent of the search for the baselines.
         seed: Seed of all random choices.
     """
-    started = time.perf_counter()
-    seconds: dict[str, float] = {}
-    tables = PreparedTables.open(tables_dir)
-    setting, cutoff = Setting.open(tables), Cutoff(cutoff_dir, features_dir)
+    clock = _Clock()
+    tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
+    plan = Plan.open(tables, rolling=rolling, seed=seed)
     ranker = None if ranker_dir is None else open_ranker(ranker_dir, NUM_THREADS)
-    baselines = fit_baselines(
-        setting.training("validation", seed), setting.validation_task(), setting.training("test", seed), recipe=recipe
-    )
+    clock.lap("queries")
+    baselines = fit_baselines(plan.validation, plan.validation_task, plan.test, recipe=recipe)
     fitted = {name: baseline for name, baseline in baselines.items() if isinstance(baseline, FittedBaseline)}
-    seconds |= {name: baseline.seconds for name, baseline in fitted.items()}
+    clock.lap("baselines")
     methods: dict[str, Method | Absent] = {
         name: baseline if isinstance(baseline, Absent) else baseline.method for name, baseline in baselines.items()
     }
-    clock = time.perf_counter()
-    methods["retrieval"], methods["funnel"] = _recommender_lists(tables, setting, cutoff, ranker)
-    seconds["recommender"] = time.perf_counter() - clock
-    clock = time.perf_counter()
-    result = evaluate(
-        setting.log, setting.tasks(), methods, start=setting.test_start, categories=setting.categories, seed=seed
-    )
-    seconds["metrics"] = time.perf_counter() - clock
-    clock = time.perf_counter()
+    methods["retrieval"], methods["funnel"] = _recommender_lists(tables, plan, cutoff, ranker)
+    clock.lap("recommender")
+    setting = plan.setting
+    known = setting.log.before(setting.test_start)
+    result = evaluate(plan.log, plan.tasks, methods, known=known, categories=setting.categories, seed=seed)
+    clock.lap("metrics")
     impressions, curve = _impressions(tables, cutoff, ranker, seed)
-    seconds["impressions"] = time.perf_counter() - clock
+    clock.lap("impressions")
     decision: GateDecision | None = None
-    if setting.protocol == "temporal":
+    if plan.protocol == "temporal":
         paired = None if served is None else compare(served, setting, tables_dir, cutoff, ranker)
         decision = decide(result.scores, served=paired, mode=mode, seed=seed)
-    seconds["total"] = time.perf_counter() - started
     about: dict[str, Any] = {
         "dataset": setting.dataset,
-        "protocol": setting.protocol,
+        "protocol": plan.protocol,
         "recipe": recipe,
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        "seconds": {**{name: round(one.seconds, 2) for name, one in fitted.items()}, **clock.seconds()},
         "settings": {name: baseline.config.model_dump() for name, baseline in fitted.items()},
         "impressions": impressions,
-        "from_slates": _share_from_slates(tables, setting),
+        "from_slates": _share_from_slates(tables, plan),
     }
     if decision is not None:
         about["gate"] = _gate_content(decision)
     content = write_evaluation(out_dir, result, about)
     write_reports(out_dir / "evaluation", content, decision)
     return Evaluation(content, result, decision, curve)
+
+
+class _Clock:
+    """Seconds of the parts of a piece of work."""
+
+    def __init__(self) -> None:
+        self._laps: dict[str, float] = {}
+        self._started = self._last = time.perf_counter()
+
+    def lap(self, name: str) -> None:
+        """Ends a part."""
+        now = time.perf_counter()
+        self._laps[name], self._last = now - self._last, now
+
+    def seconds(self) -> dict[str, float]:
+        """Name -> seconds of each part, and `total` up to now."""
+        laps = {**self._laps, "total": time.perf_counter() - self._started}
+        return {name: round(value, 2) for name, value in laps.items()}
 
 
 def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecision | None) -> None:
@@ -136,31 +151,38 @@ def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecisi
 
 
 def _recommender_lists(
-    tables: PreparedTables, setting: Setting, cutoff: Cutoff, ranker: Ranker | None
+    tables: PreparedTables, plan: Plan, cutoff: Cutoff, ranker: Ranker | None
 ) -> tuple[Listed, Listed]:
     """Retrieval order and final order for all users of the tasks, warm and cold."""
-    tasks = setting.tasks()
+    tasks = plan.tasks
     scorer = None if ranker is None else LocalScorer(ranker)
-    if setting.protocol == "leave-one-out":
-        with HistoricalFeatures(cutoff.features_dir) as reader:
-            replay = Replay.of(tables, cutoff, reader, tables.split.cuts(), RenewalPolicy(), scorer)
-            return ask_replayed(replay, setting.log, tasks.test.users, tasks.test.times)
     asked = [tasks.test.users, tasks.cold_users.users]
     if tasks.new_items is not None:
         asked.append(tasks.new_items.users)
     users = np.unique(np.concatenate(asked))
-    start = tables.split.test_start
     with HistoricalFeatures(cutoff.features_dir) as reader:
+        if plan.requests is not None:
+            cuts = plan.requests.cuts / MICROSECONDS
+            replay = Replay.of(tables, cutoff, reader, cuts, RenewalPolicy(neighbours=True), scorer)
+            return ask_replayed(replay, plan.log, users, [plan.requests.queries[user] for user in users])
+        if plan.protocol == "leave-one-out":
+            replay = Replay.of(tables, cutoff, reader, tables.split.cuts(), RenewalPolicy(), scorer)
+            queries = queries_of(plan.log, tasks.test.users, tasks.test.times / MICROSECONDS)
+            return ask_replayed(replay, plan.log, tasks.test.users, queries)
+        start = tables.split.test_start
         replay = Replay(cutoff.artifacts(reader.items(start)), reader, np.array([start]), scorer)
-        return ask(replay.recommender(start), setting.log, users, start)
+        return ask(replay.recommender(start), plan.log, users, start)
 
 
-def _share_from_slates(tables: PreparedTables, setting: Setting) -> float:
-    """Share of the relevant items of the test span that users chose from slates of an earlier release."""
-    if setting.protocol == "leave-one-out":
-        return 0.0  # its tables hold no slates
-    test = setting.tasks().test
-    caused = taken_from_slates(tables, setting.log, setting.test_start).take(test.users)
+def _share_from_slates(tables: PreparedTables, plan: Plan) -> float:
+    """Share of the relevant items of the test span that users chose from slates of an earlier release.
+
+    Only the temporal protocol measures it: the tables of leave-one-out hold no slates, and requests answer slates.
+    """
+    if plan.protocol != "temporal":
+        return 0.0
+    test = plan.tasks.test
+    caused = taken_from_slates(tables, plan.log, plan.setting.test_start).take(test.users)
     right = len(test.relevant.rows)
     return 1 - len(test.relevant.without(caused).rows) / right if right else 0.0
 

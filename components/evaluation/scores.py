@@ -33,11 +33,17 @@ def ndcg_scores(lists: Mapping[str, IntArray], task: Task, log: EventLog) -> Sco
         values={name: ndcg_shares(rows, task.relevant, NDCG_CUTOFF) for name, rows in lists.items()},
         sizes=1.0 / task.relevant.counts[owners],
         units={
-            USERS: task.users[owners],
+            USERS: _people(log)[task.users[owners]],
             "days": _days(task, log),
             "items": task.relevant.rows,
         },
     )
+
+
+def _people(log: EventLog) -> Int64Array:
+    """A number for each user code [u], equal for codes with the same id: all requests of a user are one cluster."""
+    numbers: Int64Array = np.unique(log.user_ids.astype(str), return_inverse=True)[1]
+    return numbers
 
 
 def _days(task: Task, log: EventLog) -> Int64Array:

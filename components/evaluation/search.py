@@ -22,7 +22,7 @@ from components.evaluation.baselines.als import Als
 from components.evaluation.baselines.ease import Ease
 from components.evaluation.baselines.itemknn import ItemKnn
 from components.evaluation.baselines.markov import Markov
-from components.evaluation.baselines.method import C, Config, Family, Method, Training
+from components.evaluation.baselines.method import C, Config, Family, Method, Refitted, Training
 from components.evaluation.baselines.own import Own
 from components.evaluation.baselines.popular import Popular, PopularConfig
 from components.evaluation.metrics import hits, ndcg
@@ -36,6 +36,30 @@ ROUNDS = {"fast": 2, "best": 5}
 QUERIES = {"fast": 8_000, "best": None}  # most validation queries that score a setting
 NOISE = 0.5  # standard errors of the difference that a new value has to be better by
 COARSE = 3  # distance of the values of an axis that are tried first
+
+
+@dataclass(frozen=True, slots=True)
+class Refits:
+    """The data of a baseline that is fitted again in the course of a span.
+
+    Attributes:
+        trainings: Data of each fit, in order of time, at least one.
+        place: The fit that answers each user [u]; None if there is one fit.
+    """
+
+    trainings: tuple[Training, ...]
+    place: npt.NDArray[np.int64] | None
+
+    def fit(self, kind: type[Family[C]], config: C) -> Method:
+        """Fits the same settings on the data of each fit."""
+        methods = [kind(training).fit(config) for training in self.trainings]
+        return methods[0] if self.place is None else Refitted(methods, self.place)
+
+    def completed_by(self, half_life_days: float | None) -> Refits:
+        """The same data; popularity with this half-life completes short lists."""
+        return Refits(
+            tuple(replace(training, popular_half_life=half_life_days) for training in self.trainings), self.place
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,7 +140,7 @@ def _climb(options: Sequence[C], score: Callable[[C], float]) -> C:
 def fit_baselines(
     validation: Training,
     validation_task: Task,
-    test: Training,
+    test: Training | Refits,
     families: tuple[type[Family[Any]], ...] = FAMILIES,
     *,
     recipe: str = "fast",
@@ -126,7 +150,7 @@ def fit_baselines(
     Args:
         validation: Data known at the validation start.
         validation_task: Queries of the validation span.
-        test: Data known at the test start.
+        test: Data known at the test start, or the data of each refit in the test span.
         families: Kinds of baseline; `popular` first, because its half-life orders the items that complete short lists.
         recipe: fast or best.
 
@@ -136,11 +160,12 @@ def fit_baselines(
     most = QUERIES[recipe]
     if most is not None and len(validation_task) > most:
         validation_task = validation_task.take(np.linspace(0, len(validation_task) - 1, most).astype(np.int64))
+    refits = test if isinstance(test, Refits) else Refits((test,), None)
     out: dict[str, FittedBaseline | Absent] = {}
     for kind in families:
         started = time.perf_counter()
-        final = kind(test)
-        reason = final.absent() or ("no positive event before the test start" if not len(test.history) else None)
+        first = refits.trainings[0]
+        reason = kind(first).absent() or ("no positive event before the test start" if not len(first.history) else None)
         if reason:
             out[kind.name] = Absent(reason)
             say(f"baseline {kind.name}: absent, {reason}")
@@ -148,11 +173,11 @@ def fit_baselines(
         config, score, tried = choose(
             kind(replace(validation, most_items=SEARCH_ITEMS)), validation_task, ROUNDS[recipe]
         )
-        method = final.fit(config)
+        method = refits.fit(kind, config)
         seconds = time.perf_counter() - started
         out[kind.name] = FittedBaseline(method, config, score, tried, seconds)
         say(f"baseline {kind.name}: {config}, best of {tried} settings, {seconds:.1f} s")
         if isinstance(config, PopularConfig):
             validation = replace(validation, popular_half_life=config.half_life_days)
-            test = replace(test, popular_half_life=config.half_life_days)
+            refits = refits.completed_by(config.half_life_days)
     return out

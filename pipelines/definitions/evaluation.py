@@ -21,7 +21,15 @@ def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
 
 
 def _measure(
-    tables: Any, cutoff: str, code_version: Any, report_dir: Any, recipe: Any, seed: Any, **fitted_on: Any
+    tables: Any,
+    cutoff: str,
+    code_version: Any,
+    report_dir: Any,
+    recipe: Any,
+    seed: Any,
+    *,
+    rolling: bool = False,
+    **fitted_on: Any,
 ) -> None:
     """Wires the steps for features, models and figures; `fitted_on` names the tables of the models, see `fit`."""
     built = build_feature_snapshots(tables=tables, code_version=code_version)
@@ -35,6 +43,7 @@ def _measure(
         store="",
         served_version="",
         gate="measure",
+        rolling=rolling,
         recipe=recipe,
         seed=seed,
         code_version=code_version,
@@ -59,6 +68,24 @@ def temporal(
         seed: Seed of all random choices.
     """
     _measure(_clean(dataset, fingerprint, code_version), "test", code_version, report_dir, recipe, seed)
+
+
+@dsl.pipeline(name="kuberec-evaluation-rolling", description="Figures of the rolling protocol.")
+def rolling(
+    dataset: str, fingerprint: str, code_version: str, report_dir: str = "", recipe: str = "fast", seed: int = 0
+) -> None:
+    """Evaluates as served: the requests of the test span at their own times.
+
+    Args:
+        dataset: Dataset directory.
+        fingerprint: Content hash of the dataset; a cache key.
+        code_version: Version of the code; a cache key.
+        report_dir: Local folder that receives figures and reports, "" for none.
+        recipe: fast or best.
+        seed: Seed of all random choices.
+    """
+    clean = _clean(dataset, fingerprint, code_version)
+    _measure(clean, "test", code_version, report_dir, recipe, seed, rolling=True)
 
 
 @dsl.pipeline(name="kuberec-evaluation-leave-one-out", description="Figures of the leave-one-out protocol.")

@@ -64,6 +64,8 @@ class Training:
         most_items: Fit only on this number of most frequent items, for methods with a superlinear cost; None for all
             items. Set while settings are searched.
         asked: Time of each user's query, microseconds [u]; None if all users ask at `now`.
+        counted: Positive events up to the last query, for counts as of a time before each query; None for `fit`.
+        cuts: Times as of which popularity is counted, ascending microseconds; None for `MOST_MOMENTS` even times.
     """
 
     fit: EventLog
@@ -74,14 +76,20 @@ class Training:
     seed: int = 0
     most_items: int | None = None
     asked: Int64Array | None = None
+    counted: EventLog | None = None
+    cuts: Int64Array | None = None
 
     def moments(self) -> tuple[Int64Array, Int64Array]:
-        """At most `MOST_MOMENTS` times, and for each user [u] the place of the latest of them up to the query."""
+        """Times at which popularity is counted, and for each user [u] the place of the latest of them up to the query.
+
+        A query before the first time belongs to the first.
+        """
         if self.asked is None:
             return np.array([self.now]), np.zeros(len(self.fit.user_ids), dtype=np.int64)
-        first = int(self.asked.min(initial=self.now))
-        moments = np.linspace(first, self.now, MOST_MOMENTS).astype(np.int64)
-        return moments, np.searchsorted(moments, self.asked, side="right") - 1
+        moments = self.cuts
+        if moments is None:
+            moments = np.linspace(int(self.asked.min(initial=self.now)), self.now, MOST_MOMENTS).astype(np.int64)
+        return moments, np.maximum(np.searchsorted(moments, self.asked, side="right") - 1, 0)
 
     @property
     def span_days(self) -> float:
@@ -167,6 +175,28 @@ class Listed:
         place = np.searchsorted(self.users, users)
         place = np.where((place < len(self.users)) & np.isin(users, self.users), place, len(self.users))
         return filtered(padded[place], excluded, k)
+
+
+@dataclass(frozen=True, slots=True)
+class Refitted:
+    """A method that is fitted again in the course of a span.
+
+    Attributes:
+        methods: The fits in order of time, at least one.
+        place: The fit that answers each user [u].
+    """
+
+    methods: Sequence[Method]
+    place: Int64Array
+
+    def lists(self, users: IntArray, excluded: Ragged, k: int = LIST_LENGTH) -> IntArray:
+        """See `Method.lists`."""
+        rows = np.full((len(users), k), -1, dtype=np.int32)
+        for number, method in enumerate(self.methods):
+            mine = np.flatnonzero(self.place[users] == number)
+            if len(mine):
+                rows[mine] = method.lists(users[mine], excluded.take(mine), k)
+        return rows
 
 
 def filtered(rows: IntArray, excluded: Ragged, k: int) -> IntArray:

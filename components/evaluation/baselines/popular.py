@@ -49,8 +49,8 @@ class Popular:
         return {"half_life_days": self.training.popular_half_lives()}
 
     def fit(self, config: PopularConfig) -> PopularOrder:
-        """Counts the training events before each moment of the queries."""
-        fit = self.training.fit
+        """Counts the known events before each moment of the queries."""
+        fit = self.training.fit if self.training.counted is None else self.training.counted
         moments, place = self.training.moments()
         ends = np.searchsorted(fit.times, moments)
         orders = np.empty((len(moments), len(fit.item_ids)), dtype=np.int32)

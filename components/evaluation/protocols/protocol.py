@@ -38,7 +38,7 @@ class Task:
 
     def restrict(self, mask: npt.NDArray[np.bool_]) -> Task:
         """The task with only the relevant items where `mask` [n] is true; queries without any are dropped."""
-        return _asked(self.users, self.times, self.relevant.keep(mask), self.excluded)
+        return queries_with_relevant(self.users, self.times, self.relevant.keep(mask), self.excluded)
 
     def take(self, queries: npt.NDArray[np.integer]) -> Task:
         """The task with only the queries at these places, ascending."""
@@ -92,7 +92,7 @@ def make_task(log: EventLog, start: int, end: int, excluded: Ragged, *, cold: bo
     inside = (log.times >= start) & (log.times <= end) & (log.grades > 0) & (known[log.users] != cold)
     relevant = Ragged.from_pairs(log.users[inside], log.rows[inside], num_users)
     users, times = np.arange(num_users, dtype=np.int32), np.full(num_users, start, dtype=np.int64)
-    return _asked(users, times, relevant.without(excluded), excluded)
+    return queries_with_relevant(users, times, relevant.without(excluded), excluded)
 
 
 def make_tasks(log: EventLog, start: int, end: int, repeats: Repeats, strongest: int) -> Tasks:
@@ -123,7 +123,7 @@ def held_out_task(log: EventLog, held: EventLog, excluded: Ragged) -> Task:
     times = np.zeros(num_users, dtype=np.int64)
     times[held.users] = held.times
     relevant = Ragged.from_pairs(held.users, held.rows, num_users)
-    return _asked(np.arange(num_users, dtype=np.int32), times, relevant.without(excluded), excluded)
+    return queries_with_relevant(np.arange(num_users, dtype=np.int32), times, relevant.without(excluded), excluded)
 
 
 def held_out_tasks(log: EventLog, held: EventLog, history: EventLog, repeats: Repeats, strongest: int) -> Tasks:
@@ -149,7 +149,14 @@ def held_out_tasks(log: EventLog, held: EventLog, history: EventLog, repeats: Re
     )
 
 
-def _asked(users: IntArray, times: Int64Array, relevant: Ragged, excluded: Ragged) -> Task:
-    """A task with the queries that have a relevant item."""
+def queries_with_relevant(users: IntArray, times: Int64Array, relevant: Ragged, excluded: Ragged) -> Task:
+    """A task with the queries that have a relevant item.
+
+    Args:
+        users: User codes [q], ascending.
+        times: Time of each query, microseconds [q].
+        relevant: Items that count as hits.
+        excluded: Items that must not be listed.
+    """
     asked = np.flatnonzero(relevant.counts)
     return Task(users[asked], times[asked], relevant.take(asked), excluded.take(asked))

@@ -27,7 +27,6 @@ from components.evaluation.protocols.protocol import (
 from feature_repo.dataset.repeats import Repeats
 from feature_repo.dataset.tables import PreparedTables, item_universe
 
-Protocol = Literal["temporal", "leave-one-out"]
 Span = Literal["validation", "test"]
 COLUMNS = ["user_id", "item_id", "timestamp", "grade"]
 
@@ -38,7 +37,6 @@ class Setting:
 
     Attributes:
         dataset: Name of the dataset.
-        protocol: The evaluation protocol.
         log: All clean events, of leave-one-out with the held-out events.
         validation_start, test_start, end: Bounds of the spans; the test span includes `end`. Under leave-one-out, which
             has no spans, both starts follow the end.
@@ -49,7 +47,6 @@ class Setting:
     """
 
     dataset: str
-    protocol: Protocol
     log: EventLog
     validation_start: int
     test_start: int
@@ -72,7 +69,6 @@ class Setting:
             events, held_out = _with_held_out(events, tables.held_out)
         return cls(
             dataset=config.name,
-            protocol="leave-one-out" if tables.holds_out else "temporal",
             log=EventLog.from_table(events, item_ids),
             validation_start=microseconds(split.validation_start),
             test_start=microseconds(split.test_start),

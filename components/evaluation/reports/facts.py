@@ -25,6 +25,15 @@ def absent_methods(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, figures["absent"]) for name, figures in content["methods"].items() if "absent" in figures]
 
 
+def asked(content: Mapping[str, Any]) -> str:
+    """When the queries of the protocol are asked."""
+    return {
+        "temporal": "one query a user at the test start",
+        "leave-one-out": "one query a user at the time of the last item",
+        "rolling": f"{content['queries']:,} requests of the test span at their own times, the following 24 hours count",
+    }[content["protocol"]]
+
+
 def exposure_notes(content: Mapping[str, Any]) -> list[str]:
     """The effect of slates of earlier releases on the relevant items: empty, or a sentence without a full stop."""
     share = content["from_slates"]

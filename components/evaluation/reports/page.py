@@ -10,6 +10,7 @@ from components.evaluation.gate.gate import FUNNEL, GateDecision
 from components.evaluation.reports.facts import (
     COLUMNS,
     absent_methods,
+    asked,
     capital,
     exposure_notes,
     ordered_methods,
@@ -50,7 +51,7 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
 
 def _head(content: Mapping[str, Any], decision: GateDecision | None, verdict: str) -> Markup:
     about = f"Evaluation of {content['dataset']}" + ("" if decision is None else ": decision of the release gate")
-    conditions = fine(f"{content['protocol']} protocol; one query a user at the test start, the whole catalogue ranked")
+    conditions = fine(f"{content['protocol']} protocol; {asked(content)}; the whole catalogue ranked")
     if decision is None:
         return header(about, verdict, lead(f"{capital(standing(content))}."), conditions)
     tone = _tone(decision)

@@ -34,7 +34,7 @@ def result(events: EventLog) -> EvaluationResult:
     methods = {name: one if isinstance(one, Absent) else one.method for name, one in fitted.items()}
     methods |= {"retrieval": methods["als"], "funnel": methods["itemknn"], "ease": Absent("too large")}
     categories = np.array(["abc"[row % 3] for row in range(151)], dtype=object)
-    return evaluate(events, tasks, methods, start=at(21), categories=categories)
+    return evaluate(events, tasks, methods, known=events.before(at(21)), categories=categories)
 
 
 @pytest.fixture(scope="session")

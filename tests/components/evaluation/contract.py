@@ -9,7 +9,7 @@ import math
 import time
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ import duckdb
 
 DAY = 86_400_000_000
 YEAR = 365 * DAY
+MOMENT = "epoch_us(timestamp)"
 Pair = tuple[str, str]
 
 
@@ -126,6 +127,38 @@ class RawDataset:
         if self.repeats != "never":
             slices["new_items"] = len(left(set(taken) & known, own))
         return Expected(relevant, banned, self._catalogue(), slices)
+
+    def rolling(self, asked: Collection[tuple[str, int]]) -> Expected:
+        """The requests (user, time) of the rolling protocol; queries are named "user time"."""
+        end = max(self.events[-1].time, _last_plausible([row[0] for row in self._rows("impressions", MOMENT)]))
+        start = end - self.config["split"]["test_days"] * DAY
+        slates = self.slates()
+        assert set(asked) <= set(slates)
+        assert all(start <= moment <= end - DAY for _, moment in asked)
+        least = {"never": 1, "until-converted": self.strongest, "always": math.inf}[self.repeats]
+        of_user: dict[str, list[Event]] = defaultdict(list)
+        for event in self.events:
+            of_user[event.user].append(event)
+        relevant: dict[str, set[str]] = {}
+        banned: set[Pair] = set()
+        for user, moment in asked:
+            name = f"{user} {moment}"
+            before = [event for event in of_user[user] if event.time < moment]
+            assert before
+            mine = {event.item for event in before if event.grade >= least}
+            banned |= {(name, item) for item in mine}
+            inside = {event.item for event in of_user[user] if moment <= event.time < moment + DAY and event.grade > 0}
+            relevant[name] = inside - mine
+            assert relevant[name]
+        return Expected(relevant, banned, self._catalogue(), {})
+
+    def slates(self) -> list[tuple[str, int]]:
+        """User and first moment of every request."""
+        first: dict[tuple[str, str], int] = {}
+        for user, request, moment in self._rows("impressions", f"user_id, request_id, {MOMENT}"):
+            key = user, request
+            first[key] = min(first.get(key, moment), moment)
+        return [(user, moment) for (user, _), moment in first.items()]
 
     def leave_one_out(self) -> Expected:
         """The last item of every user with three events, of items with five."""

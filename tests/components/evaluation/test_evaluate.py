@@ -100,7 +100,9 @@ def test_own_items_are_in_no_list_of_the_slice_of_new_items(result: EvaluationRe
 def test_nobody_to_ask_is_no_error(events: EventLog, tmp_path: Path) -> None:
     early = events.before(at(5))
     tasks = make_tasks(early, at(5), at(6), "never", 2)
-    outcome = evaluate(early, tasks, {"popular": Absent("nothing"), "funnel": _popular(early)}, start=at(5))
+    outcome = evaluate(
+        early, tasks, {"popular": Absent("nothing"), "funnel": _popular(early)}, known=early.before(at(5))
+    )
     content = write_evaluation(tmp_path, outcome, ABOUT)
     decision = decide(outcome.scores)
     assert content["users"] == 0

@@ -1,4 +1,4 @@
-"""Both protocols from the tiny world's own tables: `contract.py` and the written lists give every figure again."""
+"""The protocols from the tiny world's own tables: `contract.py` and the written lists give every figure again."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from components.evaluation.protocols.leave_one_out import leave_one_out
+from components.evaluation.protocols.rolling import MOST_OF_A_USER
 from components.evaluation.run import evaluate_funnel
 from components.features.build import build_features
 from components.index.build import build_cutoff
@@ -87,3 +88,36 @@ def test_figures_follow_from_the_dataset_and_the_lists(
             assert not {(user, item) for item in listed} & expected.banned
         for name, value in figures(by_user, expected).items():
             assert content["methods"][method][name] == pytest.approx(value, abs=1e-9), (method, name)
+
+
+def test_rolling_figures_follow_from_the_dataset_and_the_lists(world: Callable[[str], Path], tmp_path: Path) -> None:
+    folder = world("until-converted")
+    raw = RawDataset(folder / "dataset")
+    build_features(folder / "tables", tmp_path / "features")
+    build_cutoff(folder / "tables", tmp_path / "features", None, tmp_path / "cutoff", name="test")
+    done = evaluate_funnel(
+        folder / "tables", tmp_path / "features", tmp_path / "cutoff", None, tmp_path, mode="measure", rolling=True
+    )
+    assert done.decision is None
+    lists: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
+    asked: dict[str, set[int]] = defaultdict(set)
+    for row in pq.read_table(tmp_path / "evaluation" / "lists.parquet").to_pylist():
+        moment = round(row["time"].timestamp() * 1e6)
+        asked[row["user_id"]].add(moment)
+        mine = lists[row["method"]][f"{row['user_id']} {moment}"]
+        assert row["rank"] == len(mine)
+        mine.append(row["item_id"])
+    requests = [(user, moment) for user, moments in asked.items() for moment in moments]
+    expected = raw.rolling(requests)
+    content = json.loads((tmp_path / "evaluation.json").read_text())
+    assert content["protocol"] == "rolling"
+    assert (content["users"], content["queries"]) == (len(asked), len(requests))
+    assert max(map(len, asked.values())) <= MOST_OF_A_USER
+    assert len(requests) > 1.3 * len(asked) > 130
+    for method, by_query in lists.items():
+        for name, listed in by_query.items():
+            assert not {(name, item) for item in listed} & expected.banned
+        for name, value in figures(by_query, expected).items():
+            assert content["methods"][method][name] == pytest.approx(value, abs=1e-9), (method, name)
+    for told in ("report.html", "report.md", "table.txt"):
+        assert "rolling" in (tmp_path / "evaluation" / told).read_text()
