@@ -31,14 +31,14 @@ class TrainingConfig(BaseModel):
         learning_rate: Learning rate of AdamW for layers.
         embedding_rate: Learning rate of AdamW for embeddings, whose rows are updated in few steps.
         weight_decay: Weight decay of AdamW.
-        max_epochs, patience: Maximum number of epochs, and epochs without a better recall before training stops.
+        max_epochs, patience: Maximum number of epochs, and epochs without a better NDCG before training stops.
         max_seen: Maximum number of examples over all epochs, at least one epoch; bounds the time on large logs.
-        default_epochs: Number of epochs if no recall can be measured.
+        default_epochs: Number of epochs if no quality can be measured.
         max_examples: Maximum number of examples; the latest are kept.
         num_threads: CPU threads of torch. Steps are short: on a busy machine with two cores, two threads waited for
             each other so much that a fit took five times as long as with a single thread.
-        recall_at: List length of the recall for early stopping.
-        max_watched: Maximum number of users in that recall.
+        list_length: Length of the lists for early stopping.
+        max_watched: Maximum number of users with such lists.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -67,7 +67,7 @@ class TrainingConfig(BaseModel):
     default_epochs: int = Field(default=5, ge=0)
     max_examples: int = Field(default=2_000_000, ge=1)
     num_threads: int = Field(default=1, ge=1)
-    recall_at: int = Field(default=100, ge=1)
+    list_length: int = Field(default=100, ge=1)
     max_watched: int = Field(default=4_000, ge=1)
 
     def epochs_of(self, num_examples: int) -> int:

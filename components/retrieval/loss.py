@@ -53,8 +53,8 @@ def batch_loss(
 
     The logit of a candidate is reduced by log q, where q is the probability that the item is among the candidates.
     Popular items appear more often as in-batch negatives and would otherwise be penalised (Yi et al., RecSys 2019; with
-    uniform negatives, Yang et al., WWW 2020). Items that the user chose in the same cell are not negatives, nor are
-    items of the window that `repeats` may exclude.
+    uniform negatives, Yang et al., WWW 2020). Other answers of the question are not negatives, nor are known items that
+    `repeats` may exclude.
 
     Args:
         towers: Both networks.
@@ -108,23 +108,17 @@ def inclusion(candidates: IndexArray, num_targets: int, num_uniform: int, moment
 def _no_negatives(
     data: TrainingData, windows: HistoryWindows, asked: Questions, candidates: IndexArray
 ) -> npt.NDArray[np.bool_]:
-    """Whether a candidate must not be a negative of a question [n, c].
+    """Whether a candidate must not be a negative of a question [n, c]: other answers of the question, and known items.
 
-    With repeats: an item that the user chose in the cell of the question's event. Without: any item of the window.
+    Where own items may always come again, known items are negatives like all others.
     """
-    log = data.log
+    starts = windows.starts[asked.windows]
     if data.feature_set.repeats == "always":
-        users, cells = log.users[asked.positions], log.cells[asked.positions]
-        _, first, group = np.unique(
-            users.astype(np.int64) * (log.grid.count + 1) + cells, return_index=True, return_inverse=True
-        )
-        starts, stops = (log.known_at(users[first], cells[first] + later) for later in (0, 1))
-    else:
-        group, starts, stops = asked.windows, windows.starts, windows.stops
-    events, owner = ragged(starts, stops - starts)
+        starts = starts + asked.known
+    events, owner = ragged(starts, np.maximum(asked.ends - starts, 0))
     column = np.full(len(data.items), -1, dtype=np.int64)
     column[candidates] = np.arange(len(candidates))
-    columns = column[log.rows[events]]
+    columns = column[data.log.rows[events]]
     out = np.zeros((len(starts), len(candidates)), dtype=np.bool_)
     out[owner[columns >= 0], columns[columns >= 0]] = True
-    return out[group]
+    return out

@@ -37,7 +37,8 @@ class TrainingData:
         items, profiles: Content of items [m] and users [u].
         item_index: Id of each item row for the item tower [m], 0 for unknown.
         feature_set: Names of the columns and sizes of their vocabularies.
-        horizon: Seconds within which a question's event may lie; 0 if the next event is asked for.
+        horizon: Seconds within which a question's event may lie; 0 if only the next event is asked for.
+        until: Unix seconds up to which the towers are fitted; later events of the log are only watched.
     """
 
     log: PositiveLog
@@ -47,6 +48,7 @@ class TrainingData:
     item_index: IndexArray
     feature_set: FeatureSet
     horizon: float
+    until: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,12 +29,14 @@ class Questions:
         positions: Position in the log of the event that answers it [n].
         known: Number of the window's events that are known [n].
         times: Unix seconds of the question [n].
+        ends: Position after the last event of the user that also answers the question [n].
     """
 
     windows: IndexArray
     positions: IndexArray
     known: IndexArray
     times: TimeArray
+    ends: IndexArray
 
     @classmethod
     def of(cls, data: TrainingData, windows: HistoryWindows, share: float, rng: np.random.Generator) -> Questions:
@@ -52,8 +54,27 @@ class Questions:
         positions, owner = positions[kept], owner[kept]
         known = positions - windows.starts[owner]
         times = log.times[positions].copy()
-        early = np.flatnonzero(rng.random(len(positions)) < share)
+        early = np.flatnonzero(rng.random(len(positions)) < share) if data.horizon else np.zeros(0, dtype=np.int64)
         times[early] -= rng.random(len(early)) * data.horizon
         before = log.position_at(log.users[positions[early]], times[early])
         known[early] = np.maximum(before - windows.starts[owner[early]], 0)
-        return cls(owner, positions, known, times)
+        last = _last_answers(data, positions)
+        last[early] = np.minimum(times[early] + data.horizon, data.until)
+        return cls(
+            owner, positions, known, times, np.maximum(log.position_at(log.users[positions], last), positions + 1)
+        )
+
+
+def _last_answers(data: TrainingData, positions: IndexArray) -> TimeArray:
+    """Time before which an event of the user answers the question what comes next, as the one at a position [n] does.
+
+    A feed of a day or visit shows many items, so all events up to the next cut are answers. Where only the next event
+    is asked for, only those at the same time are.
+    """
+    log = data.log
+    after: TimeArray = np.nextafter(log.times[positions], np.inf)
+    if not data.horizon:
+        return after
+    cut = log.grid.start + (log.cells[positions] + 1) * log.grid.step
+    last: TimeArray = np.minimum(np.maximum(cut, after), data.until)
+    return last

@@ -20,9 +20,9 @@ from components.retrieval.content import NUM_WORDS, read_items, read_users
 from components.retrieval.files import load_item_tower, save_embeddings, save_towers
 from components.retrieval.log import PositiveLog, codes_of
 from components.retrieval.model import TrainableTowers, TrainingData
-from components.retrieval.recall import Watch
 from components.retrieval.sequences import Examples
 from components.retrieval.training import Fit, limited_threads, train
+from components.retrieval.watch import UNKNOWN, Watch
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
@@ -61,7 +61,7 @@ def fit_towers(
         config: See `TrainingConfig`.
 
     Returns:
-        Numbers for the run's metrics: epochs, recall (absent if not measured), examples, items, seconds.
+        Numbers for the run's metrics: epochs, NDCG and recall (absent if not measured), examples, items, seconds.
     """
     started = time.monotonic()
     config = config or TrainingConfig()
@@ -75,8 +75,9 @@ def fit_towers(
         "num_examples": len(data.examples),
         "num_items": len(item_ids),
     }
-    if math.isfinite(fitted.recall):
-        numbers[f"recall_at_{config.recall_at}"] = fitted.recall
+    if math.isfinite(fitted.quality.ndcg):
+        numbers[f"ndcg_at_{config.list_length}"] = fitted.quality.ndcg
+        numbers[f"recall_at_{config.list_length}"] = fitted.quality.recall
     description: dict[str, Any] = {"until": until, "seed": seed, "training": config.model_dump(), **numbers}
     save_towers(towers, feature_set, item_ids[data.item_index > 0], description, out_dir)
     save_embeddings(embeddings, out_dir)
@@ -123,7 +124,7 @@ def training_data(
     end: float,
     config: TrainingConfig,
 ) -> TrainingData:
-    """Training data with examples before `until`, and the log up to `end` for measuring recall."""
+    """Training data with examples before `until`, and the log up to `end` for measuring quality."""
     log = PositiveLog.read(tables, feature_set, item_ids, max(until, end))
     examples = Examples.of(log, feature_set.repeats, until, damping=config.group_damping, limit=config.max_examples)
     own = np.bincount(log.rows[examples.positions], minlength=len(item_ids)) >= config.least_examples
@@ -134,7 +135,8 @@ def training_data(
         profiles=read_users(tables, feature_set, log.user_ids, until),
         item_index=np.where(own, np.cumsum(own), 0),
         feature_set=feature_set,
-        horizon=tables.split.test_start - tables.split.validation_start,
+        horizon=0.0 if tables.asks_next else tables.split.test_start - tables.split.validation_start,
+        until=until,
     )
 
 
@@ -148,7 +150,7 @@ def _fitted(
     config: TrainingConfig,
 ) -> tuple[TrainableTowers, TrainingData, Fit]:
     """Towers fitted on events before `until`, their training data, and the result of the fit; see `fit_towers`."""
-    recall = math.nan
+    reached = UNKNOWN
     if epochs is None:
         start, end = watched_span(tables.split, until)
         data = training_data(tables, feature_set, item_ids, start, end, config)
@@ -158,10 +160,10 @@ def _fitted(
         towers, found = fit(data, config, start, watch if len(watch) else None, most, seed)
         if start >= until:
             return towers, data, found
-        epochs, recall = found.epochs, found.recall
+        epochs, reached = found.epochs, found.quality
     data = training_data(tables, feature_set, item_ids, until, until, config)
     towers, _ = fit(data, config, until, None, epochs, seed)
-    return towers, data, Fit(epochs, recall)
+    return towers, data, Fit(epochs, reached)
 
 
 def fit(

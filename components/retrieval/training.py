@@ -1,4 +1,4 @@
-"""The training loop of the towers: epochs over chunks of the log, with early stopping on recall."""
+"""The training loop of the towers: epochs over chunks of the log, with early stopping on NDCG."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray
 from components.retrieval.loss import Moment, batch_loss
 from components.retrieval.model import TrainableTowers, TrainingData
-from components.retrieval.recall import Watch, recall
 from components.retrieval.sequences import HistoryWindows, windows_of
+from components.retrieval.watch import UNKNOWN, Quality, Watch, quality
 from feature_repo.features.state import HISTORY_LENGTH
 from feature_repo.progress import say, track
 
@@ -32,11 +32,11 @@ class Fit:
 
     Attributes:
         epochs: Number of epochs behind the towers' weights.
-        recall: Recall of these weights on the watched span; NaN if not measured.
+        quality: Quality of these weights on the watched span, `UNKNOWN` if not measured.
     """
 
     epochs: int
-    recall: float
+    quality: Quality
 
 
 def train(
@@ -48,21 +48,23 @@ def train(
         towers: Fresh towers.
         data: Training data.
         config: See `TrainingConfig`.
-        watch: Users whose recall decides when to stop; the weights of the best epoch are kept. None runs all epochs.
+        watch: Users whose NDCG decides when to stop; the weights of the best epoch are kept. None runs all epochs.
         epochs: Maximum number of epochs.
         seed: Seed of the example order and the negatives.
     """
     optimiser = _optimiser(towers, config)
-    best, weights = Fit(0, -math.inf), _weights(towers)
+    best, weights = Fit(0, Quality(-math.inf, -math.inf)), _weights(towers)
     for epoch in range(1, epochs + 1):
         started = time.monotonic()
         loss = _train_epoch(towers, data, config, optimiser, np.random.default_rng((seed, epoch)), epoch)
-        reached = recall(towers, data, watch, config) if watch is not None else math.nan
-        watched = f", recall@{config.recall_at} {reached:.4f}" if watch is not None else ""
+        reached, watched = UNKNOWN, ""
+        if watch is not None:
+            reached = quality(towers, data, watch, config)
+            watched = f", NDCG@{config.list_length} {reached.ndcg:.4f}, recall {reached.recall:.4f}"
         say(f"towers: epoch {epoch}, loss {loss:.3f}{watched}, {time.monotonic() - started:.0f} s")
         if watch is None:
             best = Fit(epoch, reached)
-        elif reached > best.recall:
+        elif reached.ndcg > best.quality.ndcg:
             best, weights = Fit(epoch, reached), _weights(towers)
         elif epoch - best.epochs >= config.patience:
             break

@@ -163,6 +163,11 @@ class PreparedTables:
         """Whether items are held out at each user's own time (leave-one-out) instead of a span of time."""
         return (self.directory / HELD_OUT_FILE).is_file()
 
+    @property
+    def asks_next(self) -> bool:
+        """Whether models are asked only for the next event of a user: the tables of leave-one-out's models."""
+        return bool(self.description.get("asks_next", False))
+
     @cached_property
     def held_out(self) -> pa.Table:
         """Positive events that leave-one-out asks for, in the order of time, with their roles.

@@ -63,6 +63,7 @@ def write_user_clock(tables_dir: Path, out_dir: Path, role: Role) -> dict[str, i
         "fingerprint": f"{tables.description['fingerprint']}-{role}",
         "log_end": split.log_end,
         "split": split.model_dump(),
+        "asks_next": True,
         "num": tables.num_rows | {"interactions": events.num_rows, "impressions": 0},
     }
     write_json(out_dir / DESCRIPTION_FILE, description)

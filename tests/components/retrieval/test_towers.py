@@ -14,8 +14,8 @@ from components.features import build_features
 from components.retrieval.config import TrainingConfig
 from components.retrieval.files import load_item_tower
 from components.retrieval.model import TrainingData, user_inputs
-from components.retrieval.recall import Watch, recall
 from components.retrieval.towers import embed_items, fit, fit_towers, training_data, watched_span
+from components.retrieval.watch import Watch, quality
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError
@@ -104,7 +104,7 @@ def test_epochs_are_found_without_the_test_span(split: Split, towers_dir: Path) 
     described = json.loads((towers_dir / "towers.json").read_text())
     assert described["until"] == split.validation_start
     assert 1 <= described["epochs"] <= CONFIG.max_epochs
-    assert 0 < described["recall_at_100"] <= 1
+    assert 0 < described["ndcg_at_100"] <= described["recall_at_100"] <= 1
 
 
 def test_items_never_sold_lie_with_their_category(shop_dirs: tuple[Path, Path], towers_dir: Path) -> None:
@@ -138,12 +138,12 @@ def test_new_items_are_embedded_and_known_ones_move_with_their_counts(
     np.testing.assert_allclose(again, before, atol=1e-6)
 
 
-def test_recall_is_what_counting_gives(shop_dirs: tuple[Path, Path], split: Split, towers_dir: Path) -> None:
+def test_quality_is_what_counting_gives(shop_dirs: tuple[Path, Path], split: Split, towers_dir: Path) -> None:
     data = data_of(shop_dirs, split.validation_start, split.test_start)
     towers, _, own = load_item_tower(towers_dir)
     assert own == FeaturesDirectory(shop_dirs[1]).item_ids()[data.item_index > 0].tolist()
     watch = Watch.of(data, split.validation_start, split.test_start, 50)
-    reached = recall(towers, data, watch, CONFIG.model_copy(update={"recall_at": 7}))
+    reached = quality(towers, data, watch, CONFIG.model_copy(update={"list_length": 7}))
     embeddings = towers.embed_items(data.items, data.item_index, split.validation_start)
     values = []
     log = data.log
@@ -159,8 +159,10 @@ def test_recall_is_what_counting_gives(shop_dirs: tuple[Path, Path], split: Spli
         span = mine & (log.times >= split.validation_start) & (log.times < split.test_start)
         relevant = set(log.rows[span]) - had
         order = [row for row in np.argsort(-(embeddings @ vector)).tolist() if row not in had]
-        values.append(len(relevant & set(order[:7])) / len(relevant))
-    assert reached == pytest.approx(np.mean(values), abs=1e-6)
+        places = [place for place, row in enumerate(order[:7]) if row in relevant]
+        ideal = sum(1 / np.log2(place + 2) for place in range(min(len(relevant), 7)))
+        values.append((len(places) / len(relevant), sum(1 / np.log2(place + 2) for place in places) / ideal))
+    assert (reached.recall, reached.ndcg) == pytest.approx(np.mean(values, axis=0), abs=1e-6)
 
 
 @pytest.mark.parametrize(

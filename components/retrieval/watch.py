@@ -1,10 +1,13 @@
-"""Recall of the towers on a span of the log, for early stopping.
+"""Quality of the towers on a span of the log, for early stopping.
 
 As in the temporal protocol of the evaluation, each user has one query at the span's start over the full catalogue.
+Training stops on NDCG over the first `list_length` items: recall of as many items stops rising while their order still
+improves, and the ranker reads the towers' scores as features.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,7 +24,7 @@ _CHUNK = 512  # users per batch that is scored against the whole catalogue
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """The users whose recall is measured, and their relevant and excluded items.
+    """The users whose lists are measured, and their relevant and excluded items.
 
     Attributes:
         start: Unix seconds of the queries.
@@ -59,12 +62,25 @@ class Watch:
         return cls(start, users, ends, relevant, excluded, num_items)
 
 
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """Means over the watched users, for lists of `TrainingConfig.list_length`; NaN without users."""
+
+    recall: float
+    ndcg: float
+
+
+UNKNOWN = Quality(math.nan, math.nan)
+
+
 @torch.no_grad()
-def recall(towers: TrainableTowers, data: TrainingData, watch: Watch, config: TrainingConfig) -> float:
-    """Mean recall@k of the watched users: relevant items in the best k over all relevant items; NaN without users."""
+def quality(towers: TrainableTowers, data: TrainingData, watch: Watch, config: TrainingConfig) -> Quality:
+    """Recall and NDCG of the towers' lists, as `components/evaluation/metrics.py` defines them."""
     towers.users.eval()
     embeddings = towers.embed_items(data.items, data.item_index, watch.start)
-    k = min(config.recall_at, watch.num_items)
+    k = min(config.list_length, watch.num_items)
+    discounts = 1.0 / np.log2(np.arange(k) + 2.0)
+    ideal = np.cumsum(discounts)
     found = []
     for first in range(0, len(watch), _CHUNK):
         users, ends = watch.users[first : first + _CHUNK], watch.ends[first : first + _CHUNK]
@@ -76,9 +92,14 @@ def recall(towers: TrainableTowers, data: TrainingData, watch: Watch, config: Tr
         relevant = np.zeros(scores.shape, dtype=np.bool_)
         relevant[_pairs(watch.relevant, users, watch.num_items)] = True
         best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        hits = np.take_along_axis(relevant, best, axis=1).sum(axis=1)
-        found.append(hits / relevant.sum(axis=1))
-    return float(np.concatenate(found).mean()) if found else float("nan")
+        best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1), axis=1)
+        hits = np.take_along_axis(relevant, best, axis=1)
+        wanted = relevant.sum(axis=1)
+        found.append(np.stack([hits.sum(axis=1) / wanted, hits @ discounts / ideal[np.minimum(wanted, k) - 1]]))
+    if not found:
+        return UNKNOWN
+    recall, ndcg = np.concatenate(found, axis=1).mean(axis=1).tolist()
+    return Quality(recall, ndcg)
 
 
 def known_before(log: PositiveLog, users: IntArray, cut: float) -> IndexArray:
