@@ -31,6 +31,7 @@ class TrainingConfig(BaseModel):
         learning_rate: Learning rate of AdamW for layers.
         embedding_rate: Learning rate of AdamW for embeddings, whose rows are updated in few steps.
         weight_decay: Weight decay of AdamW.
+        averaging: Decay of the moving average of the weights, per step.
         max_epochs, patience: Maximum number of epochs, and epochs without a better NDCG before training stops.
         max_seen: Maximum number of examples over all epochs, at least one epoch; bounds the time on large logs.
         default_epochs: Number of epochs if no quality can be measured.
@@ -61,6 +62,7 @@ class TrainingConfig(BaseModel):
     learning_rate: float = Field(default=5e-4, gt=0)
     embedding_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
+    averaging: float = Field(default=0.999, ge=0, lt=1)
     max_epochs: int = Field(default=16, ge=0)
     patience: int = Field(default=2, ge=1)
     max_seen: int = Field(default=3_000_000, ge=1)

@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import nn
 
+from components.retrieval.averaging import WeightAverage
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray
 from components.retrieval.loss import Moment, batch_loss
@@ -42,7 +43,7 @@ class Fit:
 def train(
     towers: TrainableTowers, data: TrainingData, config: TrainingConfig, watch: Watch | None, epochs: int, seed: int
 ) -> Fit:
-    """Trains towers in place.
+    """Trains towers in place; they end with the average of their weights.
 
     Args:
         towers: Fresh towers.
@@ -52,23 +53,26 @@ def train(
         epochs: Maximum number of epochs.
         seed: Seed of the example order and the negatives.
     """
-    optimiser = _optimiser(towers, config)
+    optimiser, average = _optimiser(towers, config), WeightAverage(towers, config.averaging)
     best, weights = Fit(0, Quality(-math.inf, -math.inf)), _weights(towers)
     for epoch in range(1, epochs + 1):
         started = time.monotonic()
-        loss = _train_epoch(towers, data, config, optimiser, np.random.default_rng((seed, epoch)), epoch)
+        loss = _train_epoch(towers, data, config, optimiser, average, np.random.default_rng((seed, epoch)), epoch)
         reached, watched = UNKNOWN, ""
         if watch is not None:
-            reached = quality(towers, data, watch, config)
+            with average.applied():
+                reached, now = quality(towers, data, watch, config), _weights(towers)
             watched = f", NDCG@{config.list_length} {reached.ndcg:.4f}, recall {reached.recall:.4f}"
         say(f"towers: epoch {epoch}, loss {loss:.3f}{watched}, {time.monotonic() - started:.0f} s")
         if watch is None:
             best = Fit(epoch, reached)
         elif reached.ndcg > best.quality.ndcg:
-            best, weights = Fit(epoch, reached), _weights(towers)
+            best, weights = Fit(epoch, reached), now
         elif epoch - best.epochs >= config.patience:
             break
-    if watch is not None:
+    if watch is None:
+        average.swap()
+    else:
         towers.users.load_state_dict(weights[0])
         towers.items.load_state_dict(weights[1])
     return best
@@ -103,6 +107,7 @@ def _train_epoch(
     data: TrainingData,
     config: TrainingConfig,
     optimiser: torch.optim.Optimizer,
+    average: WeightAverage,
     rng: np.random.Generator,
     epoch: int,
 ) -> float:
@@ -118,6 +123,7 @@ def _train_epoch(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
+            average.update()
             losses.append(float(loss.detach()))
     return float(np.mean(losses)) if losses else math.nan
 
