@@ -53,7 +53,7 @@ def batch_loss(
 
     The logit of a candidate is reduced by log q, where q is the probability that the item is among the candidates.
     Popular items appear more often as in-batch negatives and would otherwise be penalised (Yi et al., RecSys 2019; with
-    uniform negatives, Yang et al., WWW 2020). Other answers of the question are not negatives, nor are known items that
+    uniform negatives, Yang et al., WWW 2020). Other answers of the question are not negatives, nor are items that
     `repeats` may exclude.
 
     Args:
@@ -108,17 +108,29 @@ def inclusion(candidates: IndexArray, num_targets: int, num_uniform: int, moment
 def _no_negatives(
     data: TrainingData, windows: HistoryWindows, asked: Questions, candidates: IndexArray
 ) -> npt.NDArray[np.bool_]:
-    """Whether a candidate must not be a negative of a question [n, c]: other answers of the question, and known items.
+    """Whether a candidate must not be a negative of a question [n, c].
 
-    Where own items may always come again, known items are negatives like all others.
+    With repeats: an item that the user chose in the cell of the question's event. Without: any item of the window.
+    Where only the next event is asked for, later items are negatives; the event itself and, without repeats, known
+    items are not.
     """
-    starts = windows.starts[asked.windows]
-    if data.feature_set.repeats == "always":
-        starts = starts + asked.known
-    events, owner = ragged(starts, np.maximum(asked.ends - starts, 0))
+    log, again = data.log, data.feature_set.repeats == "always"
+    group = asked.windows
+    if not data.horizon:
+        starts = asked.positions if again else windows.starts[asked.windows]
+        stops, group = asked.positions + 1, np.arange(len(asked.positions))
+    elif again:
+        users, cells = log.users[asked.positions], log.cells[asked.positions]
+        _, first, group = np.unique(
+            users.astype(np.int64) * (log.grid.count + 1) + cells, return_index=True, return_inverse=True
+        )
+        starts, stops = (log.known_at(users[first], cells[first] + later) for later in (0, 1))
+    else:
+        starts, stops = windows.starts, windows.stops
+    events, owner = ragged(starts, stops - starts)
     column = np.full(len(data.items), -1, dtype=np.int64)
     column[candidates] = np.arange(len(candidates))
-    columns = column[data.log.rows[events]]
+    columns = column[log.rows[events]]
     out = np.zeros((len(starts), len(candidates)), dtype=np.bool_)
     out[owner[columns >= 0], columns[columns >= 0]] = True
-    return out
+    return out[group]

@@ -38,7 +38,6 @@ class TrainingData:
         item_index: Id of each item row for the item tower [m], 0 for unknown.
         feature_set: Names of the columns and sizes of their vocabularies.
         horizon: Seconds within which a question's event may lie; 0 if only the next event is asked for.
-        until: Unix seconds up to which the towers are fitted; later events of the log are only watched.
     """
 
     log: PositiveLog
@@ -48,7 +47,6 @@ class TrainingData:
     item_index: IndexArray
     feature_set: FeatureSet
     horizon: float
-    until: float
 
 
 @dataclass(frozen=True, slots=True)

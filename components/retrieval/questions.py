@@ -2,7 +2,8 @@
 
 Half of the examples ask what comes next: the history ends at the event. The others ask as an evaluation and a feed of
 yesterday do, what comes within the horizon: at a random time before the event. The horizon is as long as the span over
-which the recommender is measured. After the dense all-action loss of Pancha et al., "PinnerFormer", KDD 2022.
+which the recommender is measured. If only the next event is measured, all examples ask for it. After the dense
+all-action loss of Pancha et al., "PinnerFormer", KDD 2022.
 """
 
 from __future__ import annotations
@@ -29,14 +30,12 @@ class Questions:
         positions: Position in the log of the event that answers it [n].
         known: Number of the window's events that are known [n].
         times: Unix seconds of the question [n].
-        ends: Position after the last event of the user that also answers the question [n].
     """
 
     windows: IndexArray
     positions: IndexArray
     known: IndexArray
     times: TimeArray
-    ends: IndexArray
 
     @classmethod
     def of(cls, data: TrainingData, windows: HistoryWindows, share: float, rng: np.random.Generator) -> Questions:
@@ -58,23 +57,4 @@ class Questions:
         times[early] -= rng.random(len(early)) * data.horizon
         before = log.position_at(log.users[positions[early]], times[early])
         known[early] = np.maximum(before - windows.starts[owner[early]], 0)
-        last = _last_answers(data, positions)
-        last[early] = np.minimum(times[early] + data.horizon, data.until)
-        return cls(
-            owner, positions, known, times, np.maximum(log.position_at(log.users[positions], last), positions + 1)
-        )
-
-
-def _last_answers(data: TrainingData, positions: IndexArray) -> TimeArray:
-    """Time before which an event of the user answers the question what comes next, as the one at a position [n] does.
-
-    A feed of a day or visit shows many items, so all events up to the next cut are answers. Where only the next event
-    is asked for, only those at the same time are.
-    """
-    log = data.log
-    after: TimeArray = np.nextafter(log.times[positions], np.inf)
-    if not data.horizon:
-        return after
-    cut = log.grid.start + (log.cells[positions] + 1) * log.grid.step
-    last: TimeArray = np.minimum(np.maximum(cut, after), data.until)
-    return last
+        return cls(owner, positions, known, times)

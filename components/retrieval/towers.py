@@ -136,7 +136,6 @@ def training_data(
         item_index=np.where(own, np.cumsum(own), 0),
         feature_set=feature_set,
         horizon=0.0 if tables.asks_next else tables.split.test_start - tables.split.validation_start,
-        until=until,
     )
 
 

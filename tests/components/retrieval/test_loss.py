@@ -84,30 +84,33 @@ def test_scores_become_log_popularity(data: TrainingData, monkeypatch: pytest.Mo
     assert 0.8 < slope < 1.2
 
 
-@pytest.mark.parametrize("repeats", ["never", "always"])
-@pytest.mark.parametrize("next_only", [False, True])
-def test_answers_and_known_items_are_no_negatives(data: TrainingData, repeats: str, next_only: bool) -> None:
-    feature_set = data.feature_set.model_copy(update={"repeats": repeats})
-    data = replace(data, feature_set=feature_set, horizon=0.0 if next_only else data.horizon)
+def test_what_the_user_chose_is_no_negative(data: TrainingData) -> None:
     windows, log = all_windows(data).take(np.arange(5)), data.log
     asked = Questions.of(data, windows, 0.5, np.random.default_rng(0))
-    masked = module._no_negatives(data, windows, asked, np.arange(len(data.items)))
-    num_early = 0
+    candidates = np.arange(len(data.items))
+    masked = module._no_negatives(data, windows, asked, candidates)
+    repeated = replace(data, feature_set=data.feature_set.model_copy(update={"repeats": "always"}))
+    in_cell = module._no_negatives(repeated, windows, asked, candidates)
     for place, (window, position) in enumerate(zip(asked.windows, asked.positions, strict=True)):
-        start = windows.starts[window]
-        known = set() if repeats == "always" else set(log.rows[start : start + asked.known[place]])
-        mine = (log.users == log.users[position]) & (log.times < data.until)
-        early = asked.times[place] < log.times[position]
-        num_early += early
-        if next_only:
-            answers = log.times == log.times[position]
-        elif early:
-            answers = (log.times >= asked.times[place]) & (log.times < asked.times[place] + data.horizon)
-        else:
-            answers = (log.cells == log.cells[position]) & (np.arange(len(log)) >= position)
-        expected = set(log.rows[mine & answers]) | {log.rows[position]} | known
-        assert set(np.flatnonzero(masked[place])) == expected
-    assert (num_early == 0) == next_only
+        read = log.rows[windows.starts[window] : windows.stops[window]]
+        assert set(np.flatnonzero(masked[place])) == set(read)
+        same = (log.users == log.users[position]) & (log.cells == log.cells[position])
+        assert set(np.flatnonzero(in_cell[place])) == set(log.rows[same])
+
+
+def test_later_items_are_negatives_where_only_the_next_event_is_asked_for(data: TrainingData) -> None:
+    data = replace(data, horizon=0.0)
+    windows, log = all_windows(data).take(np.arange(5)), data.log
+    asked = Questions.of(data, windows, 0.5, np.random.default_rng(0))
+    np.testing.assert_array_equal(asked.times, log.times[asked.positions])
+    candidates = np.arange(len(data.items))
+    masked = module._no_negatives(data, windows, asked, candidates)
+    repeated = replace(data, feature_set=data.feature_set.model_copy(update={"repeats": "always"}))
+    again = module._no_negatives(repeated, windows, asked, candidates)
+    for place, (window, position) in enumerate(zip(asked.windows, asked.positions, strict=True)):
+        known = log.rows[windows.starts[window] : position + 1]
+        assert set(np.flatnonzero(masked[place])) == set(known)
+        assert np.flatnonzero(again[place]).tolist() == [log.rows[position]]
 
 
 def test_questions_are_asked_at_the_event_or_within_the_horizon(data: TrainingData) -> None:
