@@ -20,7 +20,7 @@ from components.retrieval.log import IndexArray
 from components.retrieval.loss import Moment, batch_loss
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.sequences import HistoryWindows, windows_of
-from components.retrieval.watch import UNKNOWN, Quality, Watch, quality
+from components.retrieval.watch import UNKNOWN, ListQuality, Watch, quality
 from feature_repo.features.state import HISTORY_LENGTH
 from feature_repo.progress import say, track
 
@@ -33,11 +33,11 @@ class Fit:
 
     Attributes:
         epochs: Number of epochs behind the towers' weights.
-        quality: Quality of these weights on the watched span, `UNKNOWN` if not measured.
+        quality: ListQuality of these weights on the watched span, `UNKNOWN` if not measured.
     """
 
     epochs: int
-    quality: Quality
+    quality: ListQuality
 
 
 def train(
@@ -54,7 +54,7 @@ def train(
         seed: Seed of the example order and the negatives.
     """
     optimiser, average = _optimiser(towers, config), WeightAverage(towers, config.averaging)
-    best, weights = Fit(0, Quality(-math.inf, -math.inf)), _weights(towers)
+    best, weights = Fit(0, ListQuality(-math.inf, -math.inf)), _weights(towers)
     for epoch in range(1, epochs + 1):
         started = time.monotonic()
         loss = _train_epoch(towers, data, config, optimiser, average, np.random.default_rng((seed, epoch)), epoch)

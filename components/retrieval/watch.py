@@ -1,4 +1,4 @@
-"""Quality of the towers on a span of the log, for early stopping.
+"""ListQuality of the towers on a span of the log, for early stopping.
 
 As in the temporal protocol of the evaluation, each user has one query at the span's start over the full catalogue.
 Training stops on NDCG over the first `list_length` items: recall of as many items stops rising while their order still
@@ -63,18 +63,18 @@ class Watch:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class ListQuality:
     """Means over the watched users, for lists of `TrainingConfig.list_length`; NaN without users."""
 
     recall: float
     ndcg: float
 
 
-UNKNOWN = Quality(math.nan, math.nan)
+UNKNOWN = ListQuality(math.nan, math.nan)
 
 
 @torch.no_grad()
-def quality(towers: TrainableTowers, data: TrainingData, watch: Watch, config: TrainingConfig) -> Quality:
+def quality(towers: TrainableTowers, data: TrainingData, watch: Watch, config: TrainingConfig) -> ListQuality:
     """Recall and NDCG of the towers' lists, as `components/evaluation/metrics.py` defines them."""
     towers.users.eval()
     embeddings = towers.embed_items(data.items, data.item_index, watch.start)
@@ -99,7 +99,7 @@ def quality(towers: TrainableTowers, data: TrainingData, watch: Watch, config: T
     if not found:
         return UNKNOWN
     recall, ndcg = np.concatenate(found, axis=1).mean(axis=1).tolist()
-    return Quality(recall, ndcg)
+    return ListQuality(recall, ndcg)
 
 
 def known_before(log: PositiveLog, users: IntArray, cut: float) -> IndexArray:
