@@ -59,6 +59,21 @@ class Groups:
         counts: list[int] = (before[self.offsets[1:]] - before[self.offsets[:-1]]).tolist()
         return counts
 
+    def take(self, places: npt.NDArray[np.integer]) -> Groups:
+        """The groups at the given places, in the given order."""
+        counts = np.diff(self.offsets)[places]
+        offsets = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
+        at = np.arange(offsets[-1]) + np.repeat(self.offsets[places] - offsets[:-1], counts)
+        return Groups(
+            queries=[self.queries[place] for place in places],
+            offsets=offsets,
+            item_ids=self.item_ids[at],
+            grades=self.grades[at],
+            labels=self.labels[at],
+            shown=self.shown[at],
+            positions=self.positions[at],
+        )
+
 
 def read_groups(
     tables: PreparedTables, start: float, end: float, *, limit: int, seed: int, count_silent: bool = True
