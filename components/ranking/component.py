@@ -29,7 +29,7 @@ def train_ranker_op(
         seed: Seed of the sampling and of the trees.
         code_version: A cache key.
         ranker: Folder for the ranker.
-        metrics: Rows, groups, trees, validation NDCG@20, rows with features from the served log.
+        metrics: Rows, groups, trees, NDCG@20 of the validation queries, rows with features from the served log.
         log: The served log that `tables` were ingested with, a directory or URL, "" for none. The artifact `tables`
         changes when the log grows, so it is the cache key of the log's content.
     """

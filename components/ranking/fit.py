@@ -1,4 +1,4 @@
-"""Fits LightGBM LambdaMART on the rows of `rows.py`, and its probabilities (`heads.py`).
+"""Fits LightGBM LambdaMART on the rows of `rows.py`, stops it by `judging.py`, and fits probabilities (`heads.py`).
 
 Reference: Burges, "From RankNet to LambdaRank to LambdaMART", MSR-TR-2010-82. Positions are not a feature. If the log
 has them, LightGBM's unbiased lambdarank estimates and removes their effect (Hu et al., "Unbiased LambdaMART", WWW
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from components.ranking.heads import HeadConfig, fit_probabilities
+from components.ranking.judging import DEPTH, JudgedQueries
 from components.ranking.rows import RankingRows
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
@@ -23,6 +24,7 @@ from feature_repo.storage.files import atomic_write, write_json
 from inference.scorers.ranker import write_kind
 
 NUM_NAMED = 5  # features that the progress line names
+METRIC = f"ndcg@{DEPTH}"
 
 
 class RankerConfig(BaseModel):
@@ -56,17 +58,19 @@ class RankerConfig(BaseModel):
 def fit_ranker(
     train: RankingRows,
     validation: RankingRows,
+    judged: JudgedQueries,
     feature_set: FeatureSet,
     out_dir: Path,
     config: RankerConfig,
     *,
     served: tuple[RankingRows, RankingRows] | None = None,
 ) -> dict[str, float]:
-    """Fits the trees with early stopping on validation NDCG@20, fits a probability per objective, and writes the model.
+    """Fits the trees, stopped early by NDCG@20 of `judged`, and a probability per objective; writes the model.
 
     Args:
         train: Rows of the ranking span.
-        validation: Rows of the validation span, later than all rows of `train`.
+        validation: Rows of the validation span, later than all rows of `train`, for the probabilities.
+        judged: Queries of the validation span with all their candidates, for the number of trees.
         feature_set: Names and categorical columns of the features.
         out_dir: Existing folder; receives model.txt, importance.json and the files of `fit_probabilities`.
         config: Parameters of the trees.
@@ -76,19 +80,17 @@ def fit_ranker(
         Metrics of the run: trees, validation NDCG@20, rows and groups, trees of the heads.
     """
     heads_train, heads_validation = served or (train, validation)
-    judged = validation
-    train, validation = train.learnable(), validation.learnable()
+    train = train.learnable()
     has_positions = bool((train.positions >= 0).any())
     dataset = _dataset(train, feature_set, with_positions=has_positions)
-    # Early stopping ranks by the trees alone, so validation rows carry no positions.
-    watched = _dataset(validation, feature_set, reference=dataset)
     history: dict[str, dict[str, list[float]]] = {}
     booster = lgb.train(
         _parameters(config, len(train), len(feature_set.objectives)),
         dataset,
         num_boost_round=config.num_trees,
-        valid_sets=[watched],
+        valid_sets=[_watched(judged, dataset)],
         valid_names=["validation"],
+        feval=_judge_scores(judged),
         callbacks=[
             lgb.early_stopping(config.patience, verbose=False),
             lgb.record_evaluation(history),
@@ -97,7 +99,7 @@ def fit_ranker(
     )
     with atomic_write(out_dir / "model.txt") as path:
         path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
-    raw = booster.predict(judged.features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
+    raw = booster.predict(validation.features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
     heads = fit_probabilities(
         heads_train,
         heads_validation,
@@ -110,14 +112,14 @@ def fit_ranker(
     order = np.argsort(-gains)
     write_kind(out_dir, "lightgbm")
     write_json(out_dir / "importance.json", {feature_set.ranker_features[i]: float(gains[i]) for i in order})
-    best = history["validation"]["ndcg@20"][booster.best_iteration - 1]
+    best = history["validation"][METRIC][booster.best_iteration - 1]
     say(
-        f"ranker: {booster.best_iteration} trees, NDCG@20 of the validation groups {best:.4f}; most gain from "
+        f"ranker: {booster.best_iteration} trees, NDCG@20 of the validation queries {best:.4f}; most gain from "
         f"{', '.join(feature_set.ranker_features[i] for i in order[:NUM_NAMED])}"
     )
     return {
         "trees": float(booster.best_iteration),
-        "validation_group_ndcg@20": float(best),
+        "validation_ndcg@20": float(best),
         "train_rows": float(len(train)),
         "train_groups": float(len(train.group_sizes)),
         "validation_rows": float(len(validation)),
@@ -129,8 +131,7 @@ def _parameters(config: RankerConfig, num_rows: int, num_objectives: int) -> dic
     """LightGBM's parameters for a given number of rows."""
     return {
         "objective": "lambdarank",
-        "metric": "ndcg",
-        "eval_at": [20],
+        "metric": "None",
         "label_gain": list(range(num_objectives + 1)),
         "lambdarank_truncation_level": config.truncation,
         "num_leaves": config.num_leaves,
@@ -150,9 +151,7 @@ def _parameters(config: RankerConfig, num_rows: int, num_objectives: int) -> dic
     }
 
 
-def _dataset(
-    rows: RankingRows, feature_set: FeatureSet, *, with_positions: bool = False, reference: lgb.Dataset | None = None
-) -> lgb.Dataset:
+def _dataset(rows: RankingRows, feature_set: FeatureSet, *, with_positions: bool) -> lgb.Dataset:
     positions = _positions(rows) if with_positions else None
     return lgb.Dataset(
         rows.features,
@@ -161,10 +160,26 @@ def _dataset(
         position=positions,
         feature_name=list(feature_set.ranker_features),
         categorical_feature=list(feature_set.categorical_indices),
-        reference=reference,
         params={"verbosity": -1},
         free_raw_data=True,
     )
+
+
+def _watched(judged: JudgedQueries, reference: lgb.Dataset) -> lgb.Dataset:
+    """The judged queries as a dataset without positions: early stopping ranks by the trees alone."""
+    sizes = np.diff(judged.offsets)
+    return reference.create_valid(
+        judged.features, label=judged.relevant.astype(np.int8), group=sizes[sizes > 0], params={"verbosity": -1}
+    )
+
+
+def _judge_scores(judged: JudgedQueries):  # type: ignore[no-untyped-def]
+    """A LightGBM metric: mean NDCG at `DEPTH` of the judged queries."""
+
+    def evaluate(scores: npt.NDArray[np.float64], _: lgb.Dataset) -> tuple[str, float, bool]:
+        return METRIC, float(judged.ndcg(scores).mean()), True
+
+    return evaluate
 
 
 def _positions(rows: RankingRows) -> npt.NDArray[np.int32]:

@@ -1,15 +1,24 @@
-"""Trains the ranker of a run: rows from the recommender of the cutoff `rank`, LambdaMART, probabilities."""
+"""Trains the ranker of a run: rows from the recommender of the cutoff `rank`, LambdaMART, probabilities.
+
+The trees learn what a user likes from the query to the end of a horizon, as the evaluation asks; the probabilities are
+those of the items of the request, session or day itself. A held-out item of leave-one-out is the only one that its
+query asks for, so it has no horizon.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.fit import RankerConfig, fit_ranker
+from components.ranking.judging import judge_groups, most_judged
 from components.ranking.logged_rows import read_served, with_served
 from components.replay.cutoff import Cutoff
-from components.replay.groups import read_groups
+from components.replay.groups import Groups, read_groups
 from components.replay.held_out import held_out_groups
+from components.replay.horizon import Horizon
 from components.replay.renewal import RenewalPolicy
 from components.replay.replay import Replay
 from components.validation.spans import require
@@ -18,8 +27,37 @@ from feature_repo.progress import say
 from inference.feature_store.historical import HistoricalFeatures
 
 MAX_ROWS = 1_000_000
-VALIDATION_SHARE = 0.3  # of MAX_ROWS, for early stopping and calibration
+VALIDATION_SHARE = 0.3  # of MAX_ROWS, for the probabilities
 OUTCOMES = 10  # expected rows per group in addition to its sampled candidates
+
+
+@dataclass(frozen=True, slots=True)
+class _Spans:
+    """The groups to learn from, those that probabilities are calibrated on, and those that judge the order."""
+
+    rank: Groups
+    validation: Groups
+    judged: Groups
+
+    @classmethod
+    def read(cls, tables: PreparedTables, most: int, seed: int) -> Self:
+        """Reads at most `most` groups, and as many to judge as to validate.
+
+        A user is judged once, so that users with many sessions do not count more.
+        """
+        learn, watch = int(most * (1 - VALIDATION_SHARE)), int(most * VALIDATION_SHARE)
+        if tables.holds_out:
+            validation = held_out_groups(tables, "validation", limit=watch, seed=seed)
+            return cls(held_out_groups(tables, "rank", limit=learn, seed=seed), validation, validation)
+        split = tables.split
+        start, middle, end = split.rank_start, split.validation_start, split.test_start
+        horizon = Horizon.of(split)
+        once = replace(horizon, apart=max(horizon.apart, end - middle))
+        return cls(
+            read_groups(tables, start, middle, limit=learn, seed=seed, count_silent=False, horizon=horizon),
+            read_groups(tables, middle, end, limit=watch, seed=seed),
+            read_groups(tables, middle, end, limit=watch, seed=seed, count_silent=False, horizon=once),
+        )
 
 
 def train_ranker(
@@ -55,41 +93,35 @@ def train_ranker(
         StorageError: A remote log cannot be reached.
     """
     tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
-    split = tables.split
+    split, feature_set = tables.split, cutoff.feature_set
     sampling = RowSampling(seed=seed)
-    most = max(1, max_rows // (sampling.negatives + OUTCOMES))
-    learn, watch = int(most * (1 - VALIDATION_SHARE)), int(most * VALIDATION_SHARE)
-    if tables.holds_out:
-        train = held_out_groups(tables, "rank", limit=learn, seed=seed)
-        validation = held_out_groups(tables, "validation", limit=watch, seed=seed)
-    else:
-        start = split.rank_start
-        train = read_groups(tables, start, split.validation_start, limit=learn, seed=seed, count_silent=False)
-        validation = read_groups(tables, split.validation_start, split.test_start, limit=watch, seed=seed)
-    for span, groups in (("rank", train), ("validation", validation)):
+    spans = _Spans.read(tables, max(1, max_rows // (sampling.negatives + OUTCOMES)), seed)
+    for span, groups in (("rank", spans.rank), ("validation", spans.validation)):
         require(groups.grades.any(), f"the {span} span of the log holds no positive event")
-    say(f"ranker: {len(train):,} groups to learn from, {len(validation):,} to validate")
+    say(f"ranker: {len(spans.rank):,} groups to learn from, {len(spans.validation):,} to validate")
     with HistoricalFeatures(features_dir) as reader:
         cuts = split.cuts_within(split.rank_start, split.test_start)
         # Neighbours of leave-one-out are fitted once, without held-out items, for training rows and for the test.
         policy = RenewalPolicy(neighbours=not tables.holds_out)
         replay = Replay.of(tables, cutoff, reader, cuts, policy)
-        train_rows = build_rows(train, replay, sampling, what="training rows")
-        validation_rows = build_rows(validation, replay, sampling, what="validation rows")
-    for span, built in (("rank", train_rows), ("validation", validation_rows)):
-        require(len(built.learnable()) > 0, f"no source brings an item that was liked in the {span} span of the log")
+        train_rows = build_rows(spans.rank, replay, sampling, what="training rows")
+        validation_rows = build_rows(spans.validation, replay, sampling, what="validation rows")
+        limit = most_judged(feature_set, cutoff.config())
+        judged = judge_groups(spans.judged, replay, limit=limit, seed=seed, what="validation queries")
+    for span, found in (("rank", len(train_rows.learnable())), ("validation", judged.relevant.any())):
+        require(found, f"no source brings an item that was liked in the {span} span of the log")
     out_dir.mkdir(parents=True, exist_ok=True)
-    feature_set = cutoff.feature_set
     served, num_served = None, 0
     if log:
         # The heads are fitted on shown rows only, so the other rows are not copied.
-        learned = with_served(
-            train_rows.keep(train_rows.shown), train, read_served(log, train, feature_set), feature_set
+        shown = train_rows.keep(train_rows.shown)
+        learned = with_served(shown, spans.rank, read_served(log, spans.rank, feature_set), feature_set)
+        checked = with_served(
+            validation_rows, spans.validation, read_served(log, spans.validation, feature_set), feature_set
         )
-        judged = with_served(validation_rows, validation, read_served(log, validation, feature_set), feature_set)
-        served, num_served = (learned[0], judged[0]), learned[1] + judged[1]
+        served, num_served = (learned[0], checked[0]), learned[1] + checked[1]
         say(f"ranker: {num_served:,} rows of the heads have served features")
     numbers = fit_ranker(
-        train_rows, validation_rows, feature_set, out_dir, config or RankerConfig(seed=seed), served=served
+        train_rows, validation_rows, judged, feature_set, out_dir, config or RankerConfig(seed=seed), served=served
     )
     return {**numbers, "logged_rows": float(num_served)}

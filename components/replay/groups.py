@@ -2,9 +2,10 @@
 
 A group is a user's request if the log has slates, else a user's session, else a user's day. If only the servers' own
 log has slates, its requests are groups and the rest of the log contributes sessions. A group holds only outcomes within
-the span that is read (`outcomes.py`). Its query has the time of the first of them; it sees the user's events before
-that time and the state of the last cut. LambdaMART learns nothing from silent groups, in which nothing was liked.
-Probabilities need them for the true rates, so they are sampled at the same rate.
+the span that is read (`outcomes.py`); its grades may also count what the user liked later in the span (`horizon.py`).
+Its query has the time of the first of them; it sees the user's events before that time and the state of the last cut.
+LambdaMART learns nothing from silent groups, in which nothing was liked. Probabilities need them for the true rates, so
+they are sampled at the same rate.
 """
 
 from __future__ import annotations
@@ -18,13 +19,13 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from components.replay.outcomes import outcomes_query
+from components.replay.horizon import Horizon, create_groups, graded_query
+from components.replay.outcomes import GROUP_KEYS
 from feature_repo.dataset.repeats import least_ruled_out
 from feature_repo.dataset.tables import PreparedTables, label_column
 from feature_repo.storage.quoting import parquet_scan
 from inference.candidates.query import Query
 
-KEYS = "user_id, group_key"
 MOST_DRAWN = 4  # most groups per group that counts: a query costs the same for a silent group
 
 
@@ -76,7 +77,14 @@ class Groups:
 
 
 def read_groups(
-    tables: PreparedTables, start: float, end: float, *, limit: int, seed: int, count_silent: bool = True
+    tables: PreparedTables,
+    start: float,
+    end: float,
+    *,
+    limit: int,
+    seed: int,
+    count_silent: bool = True,
+    horizon: Horizon | None = None,
 ) -> Groups:
     """Reads the groups of a span, in order of time.
 
@@ -88,50 +96,47 @@ def read_groups(
         seed: Seed of the sample.
         count_silent: Whether silent groups count towards the limit. If not, they are added at the rate of the others,
             up to `MOST_DRAWN` times the limit in total.
+        horizon: The question that the grades answer; by default which items of the group itself were liked.
     """
     objectives = tables.objectives
-    with _outcomes(tables, start, end) as connection:
+    with _groups(tables, start, end, horizon) as connection:
         connection.execute(
             f"""
             CREATE TABLE picked AS
-            FROM (
-                SELECT {KEYS}, min(time) AS asked, min(surface) AS surface, min(device) AS device,
-                       min(country) AS country, max(grade) > 0 AS liked,
-                       hash(concat_ws('|', user_id, group_key, $seed::VARCHAR)) AS draw
-                FROM outcomes GROUP BY {KEYS}
-            )
+            FROM (SELECT *, hash(concat_ws('|', user_id, group_key, $seed::VARCHAR)) AS draw FROM groups)
             QUALIFY count_if({"true" if count_silent else "liked"})
-                    OVER (ORDER BY draw, {KEYS} ROWS UNBOUNDED PRECEDING) <= $limit
-            ORDER BY draw, {KEYS} LIMIT $most
+                    OVER (ORDER BY draw, {GROUP_KEYS} ROWS UNBOUNDED PRECEDING) <= $limit
+            ORDER BY draw, {GROUP_KEYS} LIMIT $most
             """,
             {"seed": seed, "limit": limit, "most": MOST_DRAWN * limit},
         )
         rows = connection.sql(
             f"""
-            SELECT asked, {KEYS}, picked.surface, picked.device, picked.country,
+            SELECT asked, {GROUP_KEYS}, surface, device, country,
                    item_id, grade, shown, position, {", ".join(map(label_column, objectives))}
-            FROM picked JOIN outcomes USING ({KEYS}) ORDER BY asked, {KEYS}, item_id
+            FROM picked JOIN ({graded_query(tables, "picked", end, horizon)}) USING ({GROUP_KEYS})
+            ORDER BY asked, {GROUP_KEYS}, item_id
             """
         ).to_arrow_table()
     return _to_groups(rows, objectives)
 
 
 def count_liked(tables: PreparedTables, start: float, end: float) -> tuple[int, int]:
-    """Counts the groups that `read_groups` draws from and that have a liked item.
+    """Counts the groups that `read_groups` draws from and that have a liked item, without a horizon.
 
     Returns:
         Number of these groups, and of those with a liked item that may still be recommended: `repeats` of dataset.toml
         rules out what the user had before the span.
     """
     least = least_ruled_out(tables.config.recommend.repeats, len(tables.objectives))
-    with _outcomes(tables, start, end) as connection:
+    with _groups(tables, start, end, None) as connection:
         liked, allowed = connection.execute(
             f"""
             WITH had AS (
                 SELECT DISTINCT user_id, item_id, true AS before FROM interactions
                 WHERE grade >= $least::DOUBLE AND epoch(timestamp) < $start
             )
-            SELECT count(DISTINCT ({KEYS})), count(DISTINCT ({KEYS})) FILTER (before IS NULL)
+            SELECT count(DISTINCT ({GROUP_KEYS})), count(DISTINCT ({GROUP_KEYS})) FILTER (before IS NULL)
             FROM outcomes LEFT JOIN had USING (user_id, item_id) WHERE outcomes.grade > 0
             """,
             {"least": least, "start": start},
@@ -140,12 +145,14 @@ def count_liked(tables: PreparedTables, start: float, end: float) -> tuple[int, 
 
 
 @contextmanager
-def _outcomes(tables: PreparedTables, start: float, end: float) -> Iterator[duckdb.DuckDBPyConnection]:
-    """A connection with the table `outcomes` of a span."""
+def _groups(
+    tables: PreparedTables, start: float, end: float, horizon: Horizon | None
+) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A connection with the tables of `create_groups`."""
     with duckdb.connect(config={"threads": 2}) as connection:
         for table in ("interactions", "impressions"):
             connection.sql(f"FROM {parquet_scan(tables.path(table))}").create_view(table)
-        connection.execute(f"CREATE TABLE outcomes AS {outcomes_query(tables, start, end)}")
+        create_groups(connection, tables, start, end, horizon)
         yield connection
 
 

@@ -15,6 +15,7 @@ from feature_repo.storage.quoting import literal
 
 DAY_KEY = "concat('day ', floor(epoch(timestamp) / 86400)::BIGINT::VARCHAR)"
 SESSION_KEY = f"coalesce(session_id, {DAY_KEY})"
+GROUP_KEYS = "user_id, group_key"
 REQUEST = "user_id, request_id"
 CONTEXT = "user_id, item_id, time, surface, device, country, grade"
 
@@ -45,11 +46,11 @@ def outcomes_query(tables: PreparedTables, start: float, end: float) -> str:
         WITH slates AS (SELECT {REQUEST} FROM impressions GROUP BY ALL HAVING count(DISTINCT item_id) > 1),
         acted AS (SELECT *, epoch(timestamp) AS time FROM interactions WHERE {_within("time", start, end)}),
         shown AS ({_shown(tables, start, end)})
-        SELECT user_id, group_key, item_id, min(time) AS time, min(surface) AS surface, min(device) AS device,
+        SELECT {GROUP_KEYS}, item_id, min(time) AS time, min(surface) AS surface, min(device) AS device,
                min(country) AS country, greatest(max(grade), 0)::TINYINT AS grade, {strongest},
                bool_or(shown) AS shown, coalesce(min(position), -1)::INTEGER AS position
         FROM ({" UNION ALL BY NAME ".join(parts)})
-        WHERE group_key IS NOT NULL GROUP BY user_id, group_key, item_id
+        WHERE group_key IS NOT NULL GROUP BY {GROUP_KEYS}, item_id
     """
 
 

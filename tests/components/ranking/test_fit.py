@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from components.ranking.fit import RankerConfig, fit_ranker
+from components.ranking.judging import JudgedQueries
 from components.ranking.rows import RankingRows
 from feature_repo.storage.files import read_json
 from inference.scorers.lightgbm import LightGbmRanker
@@ -43,11 +44,23 @@ def make_rows(num_groups: int, seed: int, *, with_positions: bool = True) -> Ran
     )
 
 
+def judge_rows(rows: RankingRows) -> JudgedQueries:
+    """The groups of rows as queries whose candidates they are."""
+    relevant = rows.grades > 0
+    return JudgedQueries(
+        features=rows.features,
+        relevant=relevant,
+        offsets=np.concatenate(([0], np.cumsum(rows.group_sizes))),
+        num_relevant=np.maximum(np.bincount(rows.group_index[relevant], minlength=len(rows.group_sizes)), 1),
+        user_ids=np.arange(len(rows.group_sizes)).astype(object),
+    )
+
+
 @pytest.fixture(scope="module", params=[True, False], ids=["positions", "no positions"])
 def fitted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, float]]:
     out = tmp_path_factory.mktemp("ranker")
     train, validation = (make_rows(groups, seed, with_positions=request.param) for groups, seed in ((200, 0), (100, 1)))
-    return out, fit_ranker(train, validation, FEATURES, out, CONFIG)
+    return out, fit_ranker(train, validation, judge_rows(validation), FEATURES, out, CONFIG)
 
 
 def test_the_trees_find_what_matters(fitted: tuple[Path, dict[str, float]]) -> None:
@@ -55,7 +68,7 @@ def test_the_trees_find_what_matters(fitted: tuple[Path, dict[str, float]]) -> N
     gains = read_json(out / "importance.json")
     assert next(iter(gains)) == "own_count"
     assert set(gains) == set(NAMES)
-    assert 0 < numbers["validation_group_ndcg@20"] <= 1
+    assert 0 < numbers["validation_ndcg@20"] <= 1
     fresh = make_rows(100, 2, with_positions=False)
     score, _ = LightGbmRanker.load(out).score(fresh.features)
     order = np.lexsort((-score, fresh.group_index)).reshape(100, SIZE)
@@ -84,7 +97,23 @@ def test_the_same_seed_grows_the_same_trees(tmp_path: Path) -> None:
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
         (tmp_path / name).mkdir()
         config = CONFIG.model_copy(update={"seed": seed})
-        fit_ranker(make_rows(60, 0), make_rows(40, 1), FEATURES, tmp_path / name, config)
+        later = make_rows(40, 1)
+        fit_ranker(make_rows(60, 0), later, judge_rows(later), FEATURES, tmp_path / name, config)
         # What follows the trees lists the parameters, the seed among them.
         texts.append((tmp_path / name / "model.txt").read_text().split("end of trees")[0])
     assert texts[0] == texts[1] != texts[2]
+
+
+def test_the_judged_queries_choose_the_number_of_trees(tmp_path: Path) -> None:
+    """No fewer of the saved trees order the judged queries better; the validation rows have no part in it."""
+    train, validation = make_rows(200, 0, with_positions=False), make_rows(20, 1)
+    judged = judge_rows(make_rows(100, 2, with_positions=False))
+    numbers = fit_ranker(train, validation, judged, FEATURES, tmp_path, CONFIG)
+    booster = lgb.Booster(model_str=(tmp_path / "model.txt").read_text())
+    curve = [
+        judged.ndcg(np.asarray(booster.predict(judged.features, num_iteration=count))).mean()
+        for count in range(1, booster.num_trees() + 1)
+    ]
+    assert len(curve) == numbers["trees"]
+    assert numbers["validation_ndcg@20"] == pytest.approx(curve[-1], abs=1e-6)
+    assert max(curve) <= curve[-1] + 1e-6
