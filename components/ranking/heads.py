@@ -20,7 +20,7 @@ from sklearn.isotonic import IsotonicRegression
 from components.ranking.rows import RankingRows
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.storage.files import atomic_write, write_json
-from inference.scorers.lightgbm import CALIBRATION_FILE, head_file
+from inference.scorers.probabilities import CALIBRATION_FILE, head_file
 
 
 class HeadConfig(BaseModel):

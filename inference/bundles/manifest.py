@@ -31,6 +31,8 @@ class Facts(BaseModel):
         refitted: Whether the towers were fitted again after their evaluation.
         metrics: Offline metrics.
         evidence: weak if the evaluation had too few users, or if a gap to popular could be chance.
+        order: The served order: `ranker` for a model, `fusion` for the learned fusion of sources, or the source that
+            alone decides the order.
         gate: passed, or warn if the owner released the bundle although the gate failed.
         cause: The drift that started the training; "" if a person or a schedule started it.
         reference_days: Number of last days of the log that the drift reference replays, 0 if none was requested.
@@ -50,6 +52,7 @@ class Facts(BaseModel):
     refitted: bool = False
     metrics: dict[str, Any] = {}
     evidence: Literal["strong", "weak"] = "strong"
+    order: str = "ranker"
     gate: Literal["passed", "warn"] = "passed"
     cause: str = ""
     reference_days: int = 0

@@ -1,13 +1,14 @@
 """Merges the lists of the sources into one candidate set, ordered by reciprocal rank fusion.
 
 score = sum over sources of weight / (k + rank), rank from 1 (Cormack, Clarke, Buettcher 2009). Rank fusion needs no
-common scale of scores. The merged score is the retrieval order, which a slate falls back to.
+common scale of scores. A release may have learned weights (`models/fusion.py`), which order the queries that they were
+learned for. The merged score is the retrieval order, which a slate falls back to.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,32 @@ from feature_repo.features.state import FloatArray, IntArray, OffsetArray
 from inference.candidates.found import Found
 from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import contains, offsets_from_owners, owners_from_offsets, ranks
+from inference.models.fusion import Fusion
+
+
+@dataclass(frozen=True, slots=True)
+class LearnedOrder:
+    """Learned weights and the queries that they order.
+
+    Attributes:
+        fusion: The weights.
+        segments: Segment of each query, -1 for a query that they do not order [q].
+    """
+
+    fusion: Fusion
+    segments: npt.NDArray[np.int64]
+
+    def scores(
+        self,
+        places: FloatArray,
+        owners: npt.NDArray[np.int64],
+        sources: Sequence[str],
+        *,
+        otherwise: npt.NDArray[np.float64],
+    ) -> npt.NDArray[np.float64]:
+        """The fused score of each candidate [n]; `otherwise` for candidates of the other queries."""
+        mine = self.segments[owners]
+        return np.where(mine >= 0, self.fusion.scores(places, mine, sources), otherwise)
 
 
 def merge(
@@ -24,6 +51,7 @@ def merge(
     weights: npt.NDArray[np.float64],
     rank_constant: float,
     num_items: int,
+    learned: LearnedOrder | None = None,
 ) -> CandidateSet:
     """Returns one candidate for each distinct (query, item), best first within a query, ties by row.
 
@@ -33,6 +61,7 @@ def merge(
         weights: Weight of each source for each query [q, num_sources].
         rank_constant: k; a larger value makes the scores flatter.
         num_items: Size of the row map.
+        learned: Learned weights, which replace `weights` and `rank_constant` for some queries.
     """
     num_queries = len(weights)
     parts = [(place, found[name]) for place, name in enumerate(sources) if name in found and len(found[name].rows)]
@@ -54,6 +83,8 @@ def merge(
         bits[mine] |= np.uint32(1 << source)
         fused[mine] += weights[owners_from_offsets(part.offsets), source] / (rank_constant + 1 + rank)
     owners, rows = np.divmod(distinct, num_items)
+    if learned is not None:
+        fused = learned.scores(places, owners, sources, otherwise=fused)
     order = np.lexsort((rows, -fused, owners))
     return CandidateSet(
         offsets=offsets_from_owners(owners, num_queries),

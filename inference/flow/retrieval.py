@@ -16,7 +16,7 @@ from inference.candidates.query import CandidateSet
 from inference.candidates.timeouts import PARALLEL_UP_TO, Timeouts, allowed
 from inference.filters.protocol import Filter
 from inference.flow.executor import Executor
-from inference.flow.merge import merge
+from inference.flow.merge import LearnedOrder, merge
 from inference.flow.source_scores import complete
 from inference.flow.topup import top_up
 from inference.models.artifacts import Artifacts
@@ -83,7 +83,8 @@ class Retrieval:
         weights = np.ones((len(batch), len(names)))
         for name, answer in answers.items():
             weights[:, names.index(name)] = answer.weights
-        merged = merge(brought, names, weights, config.rank_constant, len(artifacts.items))
+        learned = self._learned(batch)
+        merged = merge(brought, names, weights, config.rank_constant, len(artifacts.items), learned)
         self._executor.note(batch.trace, "merge", time.perf_counter() - start)
         start = time.perf_counter()
         kept = self.filter(batch, merged)
@@ -112,6 +113,14 @@ class Retrieval:
                 if self._executor.observer is not None:
                     self._executor.observer.filtered(rule.name, removed)
         return candidates
+
+    def _learned(self, batch: Batch) -> LearnedOrder | None:
+        """The learned weights order every surface except seeded surfaces, because they are learned from user feeds."""
+        fusion = self._artifacts.config.fusion
+        if fusion is None:
+            return None
+        segments = fusion.segments_of(np.diff(batch.users.history.offsets))
+        return LearnedOrder(fusion, np.where(batch.seeded, -1, segments))
 
     def _ask(self, batch: Batch) -> dict[str, _Answer]:
         """Queries the sources and returns the answers by name, without the sources that failed."""

@@ -61,9 +61,11 @@ def _listed(fallback: FallbackSource, depth: int, short: Index, num_queries: int
     owners = np.repeat(short, len(rows))
     place = np.tile(np.arange(len(rows)), len(short))
     found = bare(offsets_from_owners(owners, num_queries), np.tile(rows, len(short)), len(sources))
-    least = min([config.fallback_weight, *config.weights.values()])
+    least, flattest = min([config.fallback_weight, *config.weights.values()]), config.rank_constant
+    if config.fusion is not None:
+        least, flattest = min(least, config.fusion.smallest), max(flattest, *config.fusion.constants)
     longest = max(config.quotas.values())
-    score = least / (config.rank_constant + 1 + longest + place)
+    score = least / (flattest + 1 + longest + place)
     if fallback.name not in sources:
         return found.with_scores(score.astype(np.float32))
     source = sources.index(fallback.name)

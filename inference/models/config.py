@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inference.models.fusion import Fusion
+
 
 class RecommenderConfig(BaseModel):
     """Quotas, weights and verbs of one release; `inference.sources.configured` fills in the sources' defaults.
@@ -18,6 +20,8 @@ class RecommenderConfig(BaseModel):
         verbs: Objective -> verb for reason sentences ("bought {}"); "chose {}" for objectives without an entry.
         rank_constant: k of reciprocal rank fusion, 1 / (k + rank); a larger value makes the scores flatter.
         own_half_life_days: Half-life of the weight of an event with an own item, days.
+        fusion: Learned weights of the merged order of user feeds, instead of `weights` and `rank_constant`; None
+            in bundles without them.
         rank_cold: Whether users whom the store does not know are ranked too; otherwise they get the popular order.
     """
 
@@ -31,4 +35,5 @@ class RecommenderConfig(BaseModel):
     verbs: dict[str, str] = {}
     rank_constant: float = Field(default=60.0, gt=0)
     own_half_life_days: float = Field(default=30.0, gt=0)
+    fusion: Fusion | None = None
     rank_cold: bool = False

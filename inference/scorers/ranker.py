@@ -10,13 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
+from pydantic import BaseModel, ConfigDict
+
 from feature_repo.errors import BundleError
 from feature_repo.storage.files import read_json, write_json
 from inference.scorers.protocol import Ranker
 
 RANKER_FILE = "ranker.json"
-RANKERS: Mapping[str, tuple[str, str]] = {"lightgbm": ("inference.scorers.lightgbm", "LightGbmRanker")}
+RANKERS: Mapping[str, tuple[str, str]] = {
+    "lightgbm": ("inference.scorers.lightgbm", "LightGbmRanker"),
+    "order": ("inference.scorers.order", "OrderRanker"),
+}
 LEGACY_KIND = "lightgbm"
+BY_RANKER = "ranker"  # the order of a model, in contrast to the order of sources
 
 
 class _Loader(Protocol):
@@ -25,14 +31,46 @@ class _Loader(Protocol):
     def load(self, directory: Path, num_threads: int = 1) -> Ranker: ...
 
 
-def write_kind(directory: Path, kind: str) -> None:
+class RankerDescription(BaseModel):
+    """`ranker.json`.
+
+    Attributes:
+        kind: Key of `RANKERS`.
+        order: `BY_RANKER` if a model orders the candidates; else `fusion`, or the source that alone decides the order.
+        reason: Why training chose this order; "" if it compared none.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: str = LEGACY_KIND
+    order: str = BY_RANKER
+    reason: str = ""
+
+
+def write_description(directory: Path, description: RankerDescription) -> None:
     """Writes `ranker.json` into a ranker's folder.
 
     Raises:
         KeyError: `open_ranker` does not know the kind.
     """
-    _ = RANKERS[kind]
-    write_json(directory / RANKER_FILE, {"kind": kind})
+    _ = RANKERS[description.kind]
+    write_json(directory / RANKER_FILE, description.model_dump(mode="json"))
+
+
+def read_description(directory: Path) -> RankerDescription:
+    """Reads `ranker.json`; folders from before there were kinds have none.
+
+    Raises:
+        BundleError: The file is damaged or names no kind.
+    """
+    path = directory / RANKER_FILE
+    if not path.is_file():
+        return RankerDescription()
+    try:
+        content: Any = read_json(path)
+        return RankerDescription.model_validate({**content, "kind": content["kind"]})
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"{path} does not name the kind of the ranker: {error}.") from error
 
 
 def open_ranker(directory: Path, num_threads: int = 1) -> Ranker:
@@ -47,7 +85,7 @@ def open_ranker(directory: Path, num_threads: int = 1) -> Ranker:
     """
     if not directory.is_dir():
         raise BundleError(f"{directory} has no ranker: train again.")
-    kind = _kind(directory)
+    kind = read_description(directory).kind
     if kind not in RANKERS:
         raise BundleError(
             f"The ranker in {directory} has the kind {kind!r}, this code opens {', '.join(RANKERS)}: serve it with "
@@ -56,14 +94,3 @@ def open_ranker(directory: Path, num_threads: int = 1) -> Ranker:
     module, name = RANKERS[kind]
     loader = cast(_Loader, getattr(importlib.import_module(module), name))
     return loader.load(directory, num_threads=num_threads)
-
-
-def _kind(directory: Path) -> str:
-    path = directory / RANKER_FILE
-    if not path.is_file():
-        return LEGACY_KIND
-    try:
-        content: Any = read_json(path)
-        return str(content["kind"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise BundleError(f"{path} does not name the kind of the ranker: {error}.") from error

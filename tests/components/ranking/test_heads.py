@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from components.ranking.heads import HeadConfig, calibrate, fit_probabilities
 from components.ranking.rows import RankingRows
 from feature_repo.errors import BundleError
-from inference.scorers.lightgbm import LightGbmRanker, head_file
+from inference.scorers.lightgbm import LightGbmRanker
+from inference.scorers.probabilities import head_file
 from tests.kit import world
 
 FEATURES = world.feature_set()

@@ -6,7 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inference.candidates.found import Found
-from inference.flow.merge import bare, merge, with_rows
+from inference.flow.merge import LearnedOrder, bare, merge, with_rows
+from inference.models.fusion import FUSED, Fusion, FusionSegment
 
 SOURCES = ("a", "b")
 NUM_ITEMS = 12
@@ -68,3 +69,23 @@ def test_a_silent_source_and_nothing_at_all():
     only = merge({"b": found([[3], [], [1, 2]])}, SOURCES, np.ones((3, 2)), 60.0, NUM_ITEMS)
     assert only.rows.tolist() == [3, 1, 2]
     assert set(only.source_bits.tolist()) == {2}
+
+
+@given(lists, lists)
+def test_learned_weights_order_the_queries_that_have_a_segment(one, other):
+    weights: dict[str, tuple[float, ...]] = {"a": (1.0, 0.0), "b": (0.0, 2.0)}
+    first = FusionSegment(shortest=0, order=FUSED, weights=weights)
+    second = FusionSegment(shortest=5, order="b", weights={"a": (0.0, 1e-6), "b": (0.0, 1.0)})
+    learned = LearnedOrder(Fusion(constants=(1.0, 60.0), segments=(first, second)), np.array([-1, 0, 1]))
+    lists_of = {"a": found(one), "b": found(other)}
+    result = merge(lists_of, SOURCES, np.ones((3, 2)), 60.0, NUM_ITEMS, learned)
+    plain = merge(lists_of, SOURCES, np.ones((3, 2)), 60.0, NUM_ITEMS)
+    of = [slice(*result.offsets[query : query + 2]) for query in range(3)]
+    assert result.rows[of[0]].tolist() == plain.rows[of[0]].tolist()
+    place = {row: (one[1].index(row) if row in one[1] else None) for row in {*one[1], *other[1]}}
+    score = {row: 0.0 if rank is None else 1 / (2 + rank) for row, rank in place.items()}
+    for rank, row in enumerate(other[1]):
+        score[row] += 2 / (61 + rank)
+    assert result.rows[of[1]].tolist() == sorted(score, key=lambda row: (-score[row], row))
+    assert result.rows[of[2]].tolist() == other[2] + [row for row in one[2] if row not in other[2]]
+    assert sorted(result.rows.tolist()) == sorted(plain.rows.tolist())

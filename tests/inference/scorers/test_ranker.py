@@ -6,17 +6,17 @@ import pytest
 
 from feature_repo.errors import BundleError
 from inference.scorers.lightgbm import LightGbmRanker
-from inference.scorers.ranker import RANKER_FILE, open_ranker, write_kind
+from inference.scorers.ranker import RANKER_FILE, RankerDescription, open_ranker, write_description
 from tests.kit.bundle_factory import fit_ranker
 
 
 def test_a_folder_with_and_without_a_kind_holds_lightgbm(tmp_path):
     folder = fit_ranker(tmp_path / "ranker")
     assert isinstance(open_ranker(folder), LightGbmRanker)  # written before there were kinds
-    write_kind(folder, "lightgbm")
+    write_description(folder, RankerDescription(kind="lightgbm"))
     assert isinstance(open_ranker(folder), LightGbmRanker)
     with pytest.raises(KeyError):
-        write_kind(folder, "oracle")
+        write_description(folder, RankerDescription(kind="oracle"))
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ def test_a_folder_with_and_without_a_kind_holds_lightgbm(tmp_path):
     [
         (
             '{"kind": "oracle"}',
-            r"has the kind 'oracle', this code opens lightgbm: serve it with the code that made it\.",
+            r"has the kind 'oracle', this code opens lightgbm, order: serve it with the code that made it\.",
         ),
         ('{"kind": ', r"ranker\.json does not name the kind"),
         ("[]", r"ranker\.json does not name the kind"),
