@@ -35,7 +35,7 @@ from inference.bundles.bundle import Bundle
 from inference.feature_store.historical import HistoricalFeatures
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
-from inference.scorers.ranker import open_ranker
+from inference.scorers.ranker import open_ranker, read_description
 
 REPORT_FILE, SUMMARY_FILE, TABLE_FILE = "report.html", "report.md", "table.txt"
 NUM_THREADS = 2
@@ -87,7 +87,7 @@ def evaluate_funnel(
         seed: Seed of all random choices.
     """
     clock = _Clock()
-    tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
+    tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir, ranker_dir)
     plan = Plan.open(tables, rolling=rolling, seed=seed)
     ranker = None if ranker_dir is None else open_ranker(ranker_dir, NUM_THREADS)
     clock.lap("queries")
@@ -107,8 +107,9 @@ def evaluate_funnel(
     clock.lap("impressions")
     decision: GateDecision | None = None
     if plan.protocol == "temporal":
+        description = None if ranker_dir is None else read_description(ranker_dir)
         paired = None if served is None else compare(served, setting, tables_dir, cutoff, ranker)
-        decision = decide(result.scores, served=paired, mode=mode, seed=seed)
+        decision = decide(result.scores, served=paired, mode=mode, seed=seed, ranker=description)
     about: dict[str, Any] = {
         "dataset": setting.dataset,
         "protocol": plan.protocol,
@@ -208,6 +209,8 @@ def _gate_content(decision: GateDecision) -> dict[str, Any]:
             "evidence": decision.evidence,
             "reasons": list(decision.reasons),
             "sentence": decision.sentence,
+            "order": decision.order,
+            "order_reason": decision.order_reason,
             "differences": {name: asdict(gap) for name, gap in decision.differences.items()},
         }
     )

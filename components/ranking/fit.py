@@ -15,13 +15,15 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
+from components.ranking.choice import choose_order
 from components.ranking.heads import HeadConfig, fit_probabilities
 from components.ranking.judging import DEPTH, JudgedQueries
 from components.ranking.rows import RankingRows
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_json
-from inference.scorers.ranker import write_kind
+from inference.scorers.lightgbm import MODEL_FILE
 
 NUM_NAMED = 5  # features that the progress line names
 METRIC = f"ndcg@{DEPTH}"
@@ -65,14 +67,15 @@ def fit_ranker(
     *,
     served: tuple[RankingRows, RankingRows] | None = None,
 ) -> dict[str, float]:
-    """Fits the trees, stopped early by NDCG@20 of `judged`, and a probability per objective; writes the model.
+    """Fits the trees, stopped early by NDCG@20 of `judged`, and a probability per objective; writes the chosen order.
 
     Args:
         train: Rows of the ranking span.
         validation: Rows of the validation span, later than all rows of `train`, for the probabilities.
-        judged: Queries of the validation span with all their candidates, for the number of trees.
+        judged: Queries of the validation span with all their candidates, for the number of trees and the choice.
         feature_set: Names and categorical columns of the features.
-        out_dir: Existing folder; receives model.txt, importance.json and the files of `fit_probabilities`.
+        out_dir: Existing folder; receives importance.json, the files of the chosen order (model.txt for the trees) and
+            those of `fit_probabilities`.
         config: Parameters of the trees.
         served: `train` and `validation` with served features, for the heads; by default the rows as given.
 
@@ -97,20 +100,25 @@ def fit_ranker(
             _report_progress(every=50),
         ],
     )
-    with atomic_write(out_dir / "model.txt") as path:
-        path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
-    raw = booster.predict(validation.features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
+    chosen = choose_order(train, judged, _scores(booster, judged.features, config), feature_set)
+    say(f"ranker: {chosen.description.reason}")
+    if chosen.by_trees:
+        raw = _scores(booster, validation.features, config)
+        with atomic_write(out_dir / MODEL_FILE) as path:
+            path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
+    else:
+        raw = chosen.order.scores(validation.features)
     heads = fit_probabilities(
         heads_train,
         heads_validation,
-        np.asarray(raw),
+        raw,
         feature_set,
         out_dir,
         HeadConfig(num_threads=config.num_threads, seed=config.seed),
     )
     gains = booster.feature_importance("gain", iteration=booster.best_iteration)
     order = np.argsort(-gains)
-    write_kind(out_dir, "lightgbm")
+    chosen.save(out_dir)
     write_json(out_dir / "importance.json", {feature_set.ranker_features[i]: float(gains[i]) for i in order})
     best = history["validation"][METRIC][booster.best_iteration - 1]
     say(
@@ -125,6 +133,14 @@ def fit_ranker(
         "validation_rows": float(len(validation)),
         **{f"trees_{objective}": float(trees) for objective, trees in heads.items()},
     }
+
+
+def _scores(booster: lgb.Booster, features: FloatArray, config: RankerConfig) -> npt.NDArray[np.float64]:
+    """Scores [n] of the trees up to the best iteration; float64 also for no rows."""
+    if not len(features):
+        return np.zeros(0)
+    raw = booster.predict(features, num_iteration=booster.best_iteration, num_threads=config.num_threads)
+    return np.asarray(raw, dtype=np.float64)
 
 
 def _parameters(config: RankerConfig, num_rows: int, num_objectives: int) -> dict[str, Any]:

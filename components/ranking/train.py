@@ -96,7 +96,7 @@ def train_ranker(
     split, feature_set = tables.split, cutoff.feature_set
     sampling = RowSampling(seed=seed)
     spans = _Spans.read(tables, max(1, max_rows // (sampling.negatives + OUTCOMES)), seed)
-    for span, groups in (("rank", spans.rank), ("validation", spans.validation)):
+    for span, groups in (("rank", spans.rank), ("validation", spans.validation), ("validation", spans.judged)):
         require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(spans.rank):,} groups to learn from, {len(spans.validation):,} to validate")
     with HistoricalFeatures(features_dir) as reader:

@@ -74,7 +74,7 @@ def make_reference(
     Returns:
         Numbers for the metrics of the run.
     """
-    tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
+    tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir, ranker_dir)
     replayed = replay(tables, cutoff, open_ranker(ranker_dir, NUM_THREADS), days=days, seed=seed)
     columns = watched(cutoff.feature_set)
     out_dir.mkdir(parents=True, exist_ok=True)

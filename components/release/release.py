@@ -96,7 +96,7 @@ def _publish(made: TrainedParts, store: BundleStore, as_of: float) -> str:
         say(f"release: bundle {served} was made of the same data, code and weights and stays served")
         return served
     tables, features = PreparedTables.open(made.tables_dir), FeaturesDirectory(made.features_dir)
-    cutoff = Cutoff(made.cutoff_dir, made.features_dir)
+    cutoff = Cutoff(made.cutoff_dir, made.features_dir, made.ranker_dir)
     with (
         tempfile.TemporaryDirectory(prefix="kuberec-release-") as scratch,
         HistoricalFeatures(made.features_dir) as reader,
@@ -168,6 +168,7 @@ def release_facts(
         refitted=refitted,
         metrics={"methods": measured["methods"], "impressions": measured["impressions"]},
         evidence=gate["evidence"],
+        order=gate["order"],
         gate="passed" if gate["passed"] else "warn",
         cause=cause,
         reference_days=reference_days,

@@ -28,6 +28,7 @@ from inference.bundles.parts import load_parts
 from inference.models.artifacts import Artifacts
 from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
+from inference.models.fusion import Fusion
 from inference.sources import configured
 
 TOWERS, INDEX = "towers", "index"
@@ -41,10 +42,12 @@ class Cutoff:
     Attributes:
         directory: Directory with the files.
         features_dir: The features directory of the same run.
+        ranker_dir: Folder of the ranker, whose learned fusion orders the candidates; None for equal weights.
     """
 
     directory: Path
     features_dir: Path
+    ranker_dir: Path | None = None
 
     @property
     def towers_dir(self) -> Path | None:
@@ -81,5 +84,6 @@ class Cutoff:
         )
 
     def config(self) -> RecommenderConfig:
-        """The recommender's configuration, with the half-life that was chosen on the validation span."""
-        return configured(own_half_life_days=self.description["own_half_life_days"])
+        """The recommender's configuration, with the choices made on the validation span: half-life and fusion."""
+        fusion = None if self.ranker_dir is None else Fusion.load(self.ranker_dir)
+        return configured(own_half_life_days=self.description["own_half_life_days"], fusion=fusion)

@@ -83,7 +83,9 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, 
         with tempfile.TemporaryDirectory(prefix="kuberec-candidate-") as scratch:
             later = Path(scratch)
             build_cutoff(tables_dir, cutoff.features_dir, cutoff.towers_dir, later, name="test", until=start)
-            candidate = _candidate_lists(setting, Cutoff(later, cutoff.features_dir), ranker, task, start)
+            candidate = _candidate_lists(
+                setting, Cutoff(later, cutoff.features_dir, cutoff.ranker_dir), ranker, task, start
+            )
     else:
         candidate = _candidate_lists(setting, cutoff, ranker, task, start)
     return Served(bundle.version, ndcg_scores({FUNNEL: candidate, SERVED: served}, task, setting.log))

@@ -3,7 +3,7 @@
 The decision uses paired differences of NDCG@20 with 95 % bootstrap intervals over users, days and items; the widest
 interval counts. The gate refuses a funnel in three cases:
 - it is below a baseline, and the interval of the difference excludes zero;
-- it is not above `popular` by an interval that excludes zero;
+- it is not above `popular` by an interval that excludes zero, unless it serves the popular order itself;
 - it is further below the served bundle than two trainings of the same recipe differ.
 Evidence is strong where intervals decide. It is weak if the evaluation has few users, or if the only reason against a
 release is an interval that includes zero: then the difference rests on too few users, days or items.
@@ -14,10 +14,11 @@ and the decision says what would happen.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from components.evaluation.bootstrap import Interval, Scores, resample
+from inference.scorers.ranker import BY_RANKER, RankerDescription
 
 ENOUGH_USERS = 200
 # The margin of a non-inferiority test, as a share of the served bundle's NDCG@20. Two trainings of the same recipe
@@ -53,6 +54,8 @@ class GateDecision:
         reasons: Reasons against the release, one sentence each, the widest gap first.
         sentence: The whole decision in a sentence with the numbers.
         differences: Other method -> NDCG@20 of the funnel minus NDCG@20 of that method.
+        order: The order that the funnel serves, see `RankerDescription`.
+        order_reason: Why training chose this order; "" if it compared none.
     """
 
     release: bool
@@ -62,6 +65,8 @@ class GateDecision:
     reasons: tuple[str, ...]
     sentence: str
     differences: Mapping[str, Interval]
+    order: str = BY_RANKER
+    order_reason: str = ""
 
 
 def decide(
@@ -70,6 +75,7 @@ def decide(
     served: Served | None = None,
     mode: Mode = "refuse",
     seed: int = 0,
+    ranker: RankerDescription | None = None,
 ) -> GateDecision:
     """Decide on a release.
 
@@ -78,7 +84,19 @@ def decide(
         served: The comparison with the served bundle, None if there is no such comparison.
         mode: `warn` releases in spite of reasons against it; `measure` releases nothing and says what would happen.
         seed: Seed of the bootstrap.
+        ranker: Says which order the funnel serves; None for the order of a model.
     """
+    ranker = ranker or RankerDescription()
+    decision = _decide(scores, served, mode, seed, serves_popular=ranker.order == POPULAR)
+    sentence = decision.sentence
+    if ranker.order != BY_RANKER:
+        sentence += f"; the served order is {ranker.order}, because the trees did not rank better on validation"
+    return replace(decision, sentence=sentence, order=ranker.order, order_reason=ranker.reason)
+
+
+def _decide(
+    scores: Scores | None, served: Served | None, mode: Mode, seed: int, *, serves_popular: bool
+) -> GateDecision:
     num_users = 0 if scores is None else scores.num_users
     if scores is None or num_users < ENOUGH_USERS:
         verdict = "would be released" if mode == "measure" else "released"
@@ -91,7 +109,7 @@ def decide(
     reasons = [_below(name, means[FUNNEL], means[name], differences[name]) for _, name in behind]
     beats_popular = differences.get(POPULAR)
     undecided = beats_popular is not None and not beats_popular.above_zero and not beats_popular.below_zero
-    if beats_popular is not None and undecided:
+    if beats_popular is not None and undecided and not serves_popular:
         reasons.append(_not_above_popular(means[FUNNEL], means[POPULAR], beats_popular))
     if served is not None and served.scores.num_users >= ENOUGH_USERS:
         pair = resample(served.scores, seed=seed)
@@ -101,7 +119,7 @@ def decide(
         if difference.high < -TOLERATED_LOSS * old:
             reasons.append(_below(f"the served bundle {served.version}", new, old, difference))
     if not reasons:
-        margin = "" if beats_popular is None else f", above popular by {_interval(beats_popular)}"
+        margin = "" if beats_popular is None else f", {_words(beats_popular)} {_interval(beats_popular)}"
         verdict = "would be released" if mode == "measure" else "released"
         sentence = (
             f"{_measured(mode)}{verdict}: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
@@ -111,8 +129,13 @@ def decide(
     verdict = {"refuse": "not released", "warn": "released", "measure": "would not be released"}[mode]
     because = " by gate=warn although" if mode == "warn" else ":"
     sentence = f"{_measured(mode)}{verdict}{because} {named}"
-    evidence: Literal["strong", "weak"] = "weak" if undecided and len(reasons) == 1 else "strong"
+    chance = undecided and not serves_popular and len(reasons) == 1
+    evidence: Literal["strong", "weak"] = "weak" if chance else "strong"
     return GateDecision(mode == "warn", evidence, False, verdict, tuple(reasons), sentence, differences)
+
+
+def _words(difference: Interval) -> str:
+    return "above popular by" if difference.above_zero else "against popular"
 
 
 def _measured(mode: Mode) -> str:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from components.evaluation.gate.gate import FUNNEL
+from components.evaluation.gate.gate import FUNNEL, GateDecision
+from inference.scorers.ranker import BY_RANKER
 
 COLUMNS = ("ndcg@20", "ndcg@10", "hr@10", "map@10", "recall@20", "recall@100", "recall@300", "coverage@10")
 
@@ -43,6 +44,14 @@ def exposure_notes(content: Mapping[str, Any]) -> list[str]:
         f"{share:.0%} of the relevant items were taken from slates of earlier releases: this favours similar methods "
         "over other methods; these items are excluded where two bundles are compared"
     ]
+
+
+def order_notes(decision: GateDecision | None) -> list[str]:
+    """The served order and the comparison that chose it: empty, or a sentence without a full stop."""
+    if decision is None or not decision.order_reason:
+        return []
+    served = "the ranker's" if decision.order == BY_RANKER else decision.order
+    return [f"Served order: {served}. {decision.order_reason}"]
 
 
 def finding(content: Mapping[str, Any]) -> str:

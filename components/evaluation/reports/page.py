@@ -13,6 +13,7 @@ from components.evaluation.reports.facts import (
     asked,
     capital,
     exposure_notes,
+    order_notes,
     ordered_methods,
     standing,
 )
@@ -41,7 +42,7 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
         f"{verdict}: {content['dataset']}",
         _head(content, decision, verdict),
         _headline(content, methods),
-        _comparison(content, methods),
+        _comparison(content, methods, decision),
         section("Methods", _figures(methods), note="; ".join(": ".join(pair) for pair in absent_methods(content))),
         *_leads(content, decision),
         *_slices(content, methods),
@@ -79,14 +80,14 @@ def _headline(content: Mapping[str, Any], methods: Measured) -> Markup:
     return tiles(entries)
 
 
-def _comparison(content: Mapping[str, Any], methods: Measured) -> Markup:
+def _comparison(content: Mapping[str, Any], methods: Measured, decision: GateDecision | None) -> Markup:
     rows = []
     for name, figures in methods:
         low, high = content["intervals"][name]["ndcg@20"]
         interval = f"({low:.4f} to {high:.4f})".replace(" ", NO_BREAK)
         words = f"{figures['ndcg@20']:.4f} {interval}"
         rows.append(Bar(name, figures["ndcg@20"], words, (low, high), FILLS.get(name, "rest")))
-    note = ". ".join([BOOTSTRAP, *exposure_notes(content)])
+    note = ". ".join([BOOTSTRAP, *exposure_notes(content), *order_notes(decision)])
     return section("NDCG@20 and its 95 % interval", panel(bars(rows)), note=f"{note}.")
 
 

@@ -12,6 +12,7 @@ from components.evaluation.reports.facts import (
     capital,
     exposure_notes,
     finding,
+    order_notes,
     ordered_methods,
 )
 
@@ -42,7 +43,7 @@ def text_table(content: Mapping[str, Any], decision: GateDecision | None) -> str
     ]
     lines += _aligned(rows)
     lines += [f"  {name}: absent, {reason}" for name, reason in absent_methods(content)]
-    lines += [f"  {note}" for note in exposure_notes(content)]
+    lines += [f"  {note}" for note in [*exposure_notes(content), *order_notes(decision)]]
     lines.append(finding(content) if decision is None else f"{decision.sentence} (evidence: {decision.evidence})")
     return "\n".join(lines)
 
@@ -64,7 +65,7 @@ def markdown(content: Mapping[str, Any], decision: GateDecision | None) -> str:
         strong = "**" if name == FUNNEL else ""
         lines.append("| " + " | ".join(f"{strong}{cell}{strong}" for cell in cells) + " |")
     lines += ["", *(f"- {name} is absent: {reason}" for name, reason in absent_methods(content))]
-    lines += [f"- {note}" for note in exposure_notes(content)]
+    lines += [f"- {note}" for note in [*exposure_notes(content), *order_notes(decision)]]
     if decision is None:
         lines += ["", f"{capital(finding(content))}."]
     else:

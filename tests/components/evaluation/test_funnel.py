@@ -33,7 +33,7 @@ from inference.bundles.bundle import Bundle, BundleContent, write_bundle
 from inference.bundles.manifest import Facts
 from inference.feature_store.historical import HistoricalFeatures
 from inference.recommender import Recommender
-from inference.scorers.lightgbm import LightGbmRanker
+from inference.scorers.ranker import open_ranker
 from inference.stages import Stages
 from tests.components.evaluation.logs import Taste
 from tests.kit.prepared_tables import START, config, make_served, write_prepared
@@ -178,7 +178,7 @@ def test_leave_one_out_runs_through_the_same_recommender(
 
 def test_impressions_are_scored_once_each(run: Run) -> None:
     tables = run.tables
-    ranker = LightGbmRanker.load(run.ranker_dir)
+    ranker = open_ranker(run.ranker_dir)
     with HistoricalFeatures(run.features_dir) as reader:
         judged = score_impressions(tables, Cutoff(run.cutoff_dir, run.features_dir), reader, ranker)
     assert judged is not None
@@ -215,7 +215,7 @@ def bundle_of(run: Run, out: Path, as_of: float) -> Bundle:
 
 def test_the_served_bundle_is_compared_after_its_own_times_only(run: Run, tmp_path: Path) -> None:
     setting, cutoff = Setting.open(run.tables), Cutoff(run.cutoff_dir, run.features_dir)
-    ranker, split = LightGbmRanker.load(run.ranker_dir), run.tables.split
+    ranker, split = open_ranker(run.ranker_dir), run.tables.split
     same = compare(bundle_of(run, tmp_path / "a", split.test_start), setting, run.tables_dir, cutoff, ranker)
     assert same is not None
     assert same.scores.num_users >= ENOUGH_USERS
@@ -229,7 +229,7 @@ def test_a_served_bundle_does_not_win_by_being_fresher_than_the_test_start(run: 
     later = split.test_start + split.step
     fresh = replace(run, cutoff_dir=make_cutoff(run.tables_dir, run.features_dir, tmp_path / "later", "test", later))
     served = bundle_of(fresh, tmp_path / "a", later)
-    cutoff, ranker = Cutoff(run.cutoff_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
+    cutoff, ranker = Cutoff(run.cutoff_dir, run.features_dir), open_ranker(run.ranker_dir)
     compared = compare(served, Setting.open(run.tables), run.tables_dir, cutoff, ranker)
     assert compared is not None
     np.testing.assert_allclose(compared.scores.values["funnel"], compared.scores.values["served"])
@@ -239,7 +239,7 @@ def test_what_came_of_slates_counts_for_neither_bundle(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The log as if a release had shown its slates: only events of 230 users, who came without any, are left."""
-    cutoff, ranker = Cutoff(run.cutoff_dir, run.features_dir), LightGbmRanker.load(run.ranker_dir)
+    cutoff, ranker = Cutoff(run.cutoff_dir, run.features_dir), open_ranker(run.ranker_dir)
     bundle = bundle_of(run, tmp_path / "bundle", run.tables.split.test_start)
     setting = Setting.open(run.tables)
     plain = compare(bundle, setting, run.tables_dir, cutoff, ranker)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from components.features import build_features
@@ -15,7 +16,9 @@ from components.retrieval.towers import fit_towers
 from components.validation.spans import require_positives
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
-from inference.scorers.lightgbm import LightGbmRanker
+from feature_repo.features.directory import FeaturesDirectory
+from inference.models.fusion import Fusion
+from inference.scorers.ranker import open_ranker, read_description
 from tests.kit import shop
 from tests.kit.prepared_tables import write_prepared
 
@@ -52,8 +55,14 @@ def test_a_ranker_is_trained_on_rows_before_the_test_span(tmp_path: Path) -> Non
     numbers = train_ranker(tables, features, built, tmp_path / "ranker", config=TREES, max_rows=6_000)
     assert 0 < numbers["trees"] <= 10
     assert 0 < numbers["train_rows"] + numbers["validation_rows"] <= 6_000
-    model = LightGbmRanker.load(tmp_path / "ranker")
-    assert model.objectives == ("click", "convert")
+    num_features = len(FeaturesDirectory(features).feature_set().ranker_features)
+    _, probabilities = open_ranker(tmp_path / "ranker").score(np.zeros((1, num_features), dtype=np.float32))
+    assert tuple(probabilities) == ("click", "convert")
+    description, fusion = read_description(tmp_path / "ranker"), Fusion.load(tmp_path / "ranker")
+    assert "validation queries by order: " in description.reason
+    assert fusion is not None
+    if description.kind == "order":
+        assert description.order == fusion.order
 
 
 def test_a_span_without_a_positive_is_named(tmp_path: Path) -> None:

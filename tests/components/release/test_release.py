@@ -13,7 +13,7 @@ from feature_repo.errors import NotReleased
 from feature_repo.storage.files import write_json
 from tests.kit.prepared_tables import config, event, write_prepared
 
-GATE = {"passed": True, "release": True, "evidence": "strong", "sentence": "released: all is well"}
+GATE = {"passed": True, "release": True, "evidence": "strong", "order": "ranker", "sentence": "released: all is well"}
 
 
 def evaluation(directory: Path, **gate: Any) -> Path:

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from components.evaluation.gate.gate import ENOUGH_USERS, TOLERATED_LOSS, GateDecision, Served, decide
+from inference.scorers.ranker import RankerDescription
 from tests.components.evaluation.logs import of_users
 
 RNG = np.random.default_rng(0)
@@ -107,3 +108,31 @@ def test_as_little_below_the_served_bundle_as_trainings_differ_is_released_and_t
     assert near.differences["served v1"].below_zero
     assert (near.release, near.passed) == (True, True)
     assert (far.release, far.passed) == (False, False)
+
+
+def test_the_popular_order_has_nothing_to_prove_against_popular() -> None:
+    values = {"popular": BASE, "ease": better(-0.02), "funnel": BASE.copy()}
+    popular = RankerDescription(kind="order", order="popular", reason="popular was best")
+    decision = decide_users(values, ranker=popular)
+    assert decision.release
+    assert decision.passed
+    assert decision.evidence == "strong"
+    assert (decision.order, decision.order_reason) == ("popular", "popular was best")
+    assert decision.sentence.endswith(
+        "the served order is popular, because the trees did not rank better on validation"
+    )
+    assert "against popular +0.0000" in decision.sentence
+    for order in ("ranker", "fusion", "own"):
+        refused = decide_users(values, ranker=RankerDescription(order=order))
+        assert not refused.release
+        assert "not shown to be above" in refused.sentence
+
+
+@pytest.mark.parametrize("name", ["ease", "popular"])
+def test_the_popular_order_below_a_baseline_is_refused(name: str) -> None:
+    values = {"popular": BASE.copy(), "funnel": BASE.copy(), name: better(0.03)}
+    decision = decide_users(values, ranker=RankerDescription(kind="order", order="popular"))
+    assert not decision.release
+    assert decision.evidence == "strong"
+    assert len(decision.reasons) == 1
+    assert name in decision.reasons[0]
