@@ -78,7 +78,7 @@ def fit_fusion(rows: RankingRows, feature_set: FeatureSet, config: FusionConfig 
 
 
 def single(source: str, sources: tuple[str, ...], constants: tuple[float, ...]) -> dict[str, tuple[float, ...]]:
-    """Weights of a segment that one source decides; the items of the other sources follow."""
+    """Weights of a segment that one source decides; items without its rank follow by equal weights of the others."""
     others = (0.0,) * (len(constants) - 1)
     return {name: (*others, 1.0 if name == source else MINUTE) for name in sources}
 
