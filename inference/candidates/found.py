@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from feature_repo.features.state import FloatArray, IntArray, OffsetArray
+from inference.candidates.ragged import contains, offsets_from_owners, owners_from_offsets
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,15 @@ class Found:
         place = np.arange(len(self.rows)) - np.repeat(self.offsets[:-1], counts)
         offsets = np.concatenate(([0], np.cumsum(np.minimum(counts, k)))).astype(np.int64)
         return Found(offsets, self.rows[place < k], self.scores[place < k], self.vectors, self.embeddings)
+
+    def without(self, keys: npt.NDArray[np.int64], num_items: int) -> Found:
+        """Returns the items whose query * num_items + row is not in `keys`, which must be ascending."""
+        if not len(keys) or not len(self.rows):
+            return self
+        owners = owners_from_offsets(self.offsets)
+        kept = ~contains(owners * num_items + self.rows, keys)
+        offsets = offsets_from_owners(owners[kept], len(self.offsets) - 1)
+        return Found(offsets, self.rows[kept], self.scores[kept], self.vectors, self.embeddings)
 
     def only(self, queries: npt.NDArray[np.bool_]) -> Found:
         """Returns the items of the queries where `queries` [q] is true; the other queries get no item and no vector."""

@@ -7,8 +7,8 @@ from typing import ClassVar
 
 from inference.candidates.batch import Batch, Mask
 from inference.candidates.query import CandidateSet
-from inference.candidates.ragged import contains, owners_from_offsets
-from inference.candidates.repeats import ruled_out
+from inference.candidates.ragged import contains
+from inference.candidates.repeats import ruled_out_keys
 from inference.filters.protocol import Filter
 from inference.models.artifacts import Artifacts
 
@@ -23,8 +23,6 @@ class RepeatsFilter(Filter):
 
     def __call__(self, batch: Batch, candidates: CandidateSet) -> Mask:
         """Returns whether each candidate stays [n]."""
-        own = batch.users.own
-        barred = ruled_out(own, self.artifacts.feature_set)
         num_items = len(self.artifacts.items)
-        keys = (owners_from_offsets(own.offsets) * num_items + own.rows)[barred]
-        return ~contains(candidates.query_index * num_items + candidates.rows, keys)
+        barred = ruled_out_keys(batch.users.own, self.artifacts.feature_set, num_items)
+        return ~contains(candidates.query_index * num_items + candidates.rows, barred)

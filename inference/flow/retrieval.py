@@ -13,6 +13,7 @@ import numpy.typing as npt
 from inference.candidates.batch import Batch
 from inference.candidates.found import Found
 from inference.candidates.query import CandidateSet
+from inference.candidates.repeats import ruled_out_keys
 from inference.candidates.timeouts import PARALLEL_UP_TO, Timeouts, allowed
 from inference.filters.protocol import Filter
 from inference.flow.executor import Executor
@@ -124,17 +125,26 @@ class Retrieval:
 
     def _ask(self, batch: Batch) -> dict[str, _Answer]:
         """Queries the sources and returns the answers by name, without the sources that failed."""
-        quotas = self._artifacts.config.quotas
+        artifacts, quotas = self._artifacts, self._artifacts.config.quotas
+        # Own items that the filters remove would take places in the quotas.
+        barred = ruled_out_keys(batch.users.own, artifacts.feature_set, len(artifacts.items))
+        asked = {name: source for name, source in self._sources.items() if quotas[name] > 0}
         answers = self._executor.run_all(
             batch.trace,
-            {name: partial(self._answer, source, batch) for name, source in self._sources.items() if quotas[name] > 0},
+            {name: partial(self._answer, source, batch, barred) for name, source in asked.items()},
             timeout=allowed(batch.timeouts(self._timeouts).sources, len(batch), batch.deadline),
             parallel=len(batch) <= PARALLEL_UP_TO,
         )
         return {name: answer for name, answer in answers.items() if answer is not None}
 
-    def _answer(self, source: Source, batch: Batch) -> _Answer:
-        """Asks one source for the queries whose surface allows it and that it applies to."""
+    def _answer(self, source: Source, batch: Batch, barred: npt.NDArray[np.int64]) -> _Answer:
+        """Asks one source for the queries whose surface allows it and that it applies to.
+
+        Args:
+            source: The source.
+            batch: The queries.
+            barred: query * num_items + row of the own items that must not be recommended again, ascending [n].
+        """
         config = self._artifacts.config
         allows = [surface.asks(source.name) and (source.seeded or not surface.seeded) for surface in batch.surfaces]
         mask = np.array(allows, dtype=np.bool_)
@@ -144,4 +154,5 @@ class Retrieval:
         if not mask.any():
             return _Answer(Found.nothing(len(batch)), weights)
         reach = max(config.quotas[source.name], config.reach.get(source.name, 0))
-        return _Answer(source(batch, reach).only(mask), weights)
+        found = source(batch, reach).only(mask)
+        return _Answer(found.without(barred, len(self._artifacts.items)), weights)

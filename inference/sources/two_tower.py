@@ -33,6 +33,7 @@ class TwoTowerSource(Source):
 
     name: ClassVar[str] = "two_tower"
     quota: ClassVar[int] = 300
+    reach: ClassVar[int] = 500  # own items that must not come again are removed from the list
     seeded: ClassVar[bool] = True
     parts: ClassVar[tuple[type[Part], ...]] = (Towers,)
 
