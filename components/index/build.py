@@ -1,13 +1,17 @@
-"""Builds a cutoff: neighbours, popular lists, towers and the item index, all as of the same time."""
+"""Builds a cutoff: tables of neighbours, popular lists, towers and the item index, all as of the same time."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
+from components.index.quotas import SourceTrial, try_sources
+from components.index.settings import TableSettings, choose_settings
+from components.index.trial import Trial
 from components.replay.cutoff import CUTOFF_FILE, INDEX, TOWERS
 from components.replay.events import Events
 from components.retrieval.towers import embed_items
@@ -27,7 +31,7 @@ def build_cutoff(
     *,
     name: str,
     until: float | None = None,
-    covisitation: CovisitationConfig | None = None,
+    tables: TableSettings | None = None,
     index: IndexConfig | None = None,
 ) -> dict[str, float]:
     """Writes the folder of a cutoff; see `components/replay/cutoff.py`.
@@ -39,7 +43,7 @@ def build_cutoff(
         out_dir: The folder to write.
         name: rank, validation, test or final.
         until: Unix seconds; events at or after this time are ignored. None is the cutoff's time (`Split.cutoff_time`).
-        covisitation: Settings of the neighbours.
+        tables: Settings of the tables of neighbours; None chooses them on the validation span.
         index: Settings of the item index.
 
     Returns:
@@ -48,19 +52,26 @@ def build_cutoff(
     Raises:
         KuberecError: The index finds less than 95 % of the items that exact search finds.
     """
-    tables = PreparedTables.open(tables_dir)
-    item_ids = FeaturesDirectory(features_dir).item_ids()
-    events = Events.read(tables, item_ids)
-    split = tables.split
+    prepared = PreparedTables.open(tables_dir)
+    features = FeaturesDirectory(features_dir)
+    item_ids, feature_set = features.item_ids(), features.feature_set()
+    num_items, split = len(item_ids), prepared.split
+    events = Events.read(prepared, item_ids)
     until = split.cutoff_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
-    half_life = choose_half_life(events, len(item_ids), split.validation_start, split.test_start)
-    fit_popularity(events, len(item_ids), until, half_life).save(out_dir)
-    before = fit_popularity(events, len(item_ids), split.validation_start, half_life)
-    own_half_life = choose_own_half_life(events, len(item_ids), split.validation_start, split.test_start, before.score)
-    fit_neighbours(events, len(item_ids), until, covisitation or CovisitationConfig()).save(out_dir)
-    for kind in parts_of(FeaturesDirectory(features_dir).feature_set().sources):
-        part = kind.fit_from(events, len(item_ids), until)
+    half_life = choose_half_life(events, num_items, split.validation_start, split.test_start)
+    fit_popularity(events, num_items, until, half_life).save(out_dir)
+    before = fit_popularity(events, num_items, split.validation_start, half_life)
+    own_half_life = choose_own_half_life(events, num_items, split.validation_start, split.test_start, before.score)
+    trial = Trial.of(events, feature_set, item_ids, split)
+    tables = tables or choose_settings(trial, events)
+    kinds = parts_of(feature_set.sources)
+    tried = try_sources(trial, [before, *tables.fit(kinds, events, num_items, trial.as_of)])
+    fitted = [
+        *tables.fit(kinds, events, num_items, until),
+        *(kind.fit_from(events, num_items, until) for kind in kinds),
+    ]
+    for part in fitted:
         if part is not None:
             part.save(out_dir)
     description: dict[str, Any] = {
@@ -68,7 +79,9 @@ def build_cutoff(
         "until": until,
         "half_life_days": half_life,
         "own_half_life_days": own_half_life,
-        "num_items": len(item_ids),
+        "num_items": num_items,
+        "tables": tables.model_dump(),
+        "sources": {source: asdict(found) for source, found in tried.items()},
     }
     if towers_dir is not None:
         embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
@@ -77,14 +90,25 @@ def build_cutoff(
         if index.kind(len(embeddings)) != "flat":
             from components.index.user_vectors import user_vectors  # imports Feast, which takes seconds
 
-            queries = user_vectors(tables, features_dir, out_dir / TOWERS, until)
+            queries = user_vectors(prepared, features_dir, out_dir / TOWERS, until)
         built = ItemIndex.build(embeddings, index, queries)
         (out_dir / INDEX).mkdir(exist_ok=True)
         built.save(out_dir / INDEX)
         description |= {"index": built.kind, "index_recall": 1.0 if built.recall is None else built.recall}
     write_json(out_dir / CUTOFF_FILE, description)
     say(
-        f"cutoff {name}: {description.get('index', 'no')} index of {len(item_ids):,} items; half-life of popularity "
+        f"cutoff {name}: {description.get('index', 'no')} index of {num_items:,} items; half-life of popularity "
         f"{half_life:g} days, of own items {own_half_life:g} days"
     )
-    return {key: float(value) for key, value in description.items() if isinstance(value, int | float)}
+    say(f"cutoff {name}: {_sentence(tried)}")
+    margins = {f"margin_{source}": found.margin for source, found in tried.items()}
+    return margins | {key: float(value) for key, value in description.items() if isinstance(value, int | float)}
+
+
+def _sentence(tried: Mapping[str, SourceTrial]) -> str:
+    """What every source finds in the validation span, and which sources are off."""
+    found = [
+        f"{source} finds {trial.recall:.1%}, alone {trial.margin:.1%}{'' if trial.quota else ' (off)'}"
+        for source, trial in tried.items()
+    ]
+    return f"of the items chosen in validation {', '.join(found)}"

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
 
+from components.index.tables import joined, strongest, without_diagonal
 from components.replay.events import Events
 from feature_repo.dataset.split import DAY
 from feature_repo.features.state import IntArray
@@ -54,20 +55,15 @@ def fit_neighbours(events: Events, num_items: int, as_of: float, config: Covisit
     weights = np.exp2((events.times[used] - as_of) / (config.half_life_days * DAY))
     whole = _incidence(events.users[used], events.rows[used], weights, num_items, config)
     visits = _incidence(events.sessions[used], events.rows[used], weights, num_items, config)
-    offsets, found_rows, found_weights = [0], [], []
+    found = []
     for start in track(range(0, num_items, BLOCK), "co-visitation"):
         block = config.session_weight * _cosines(visits, start, config) + (1 - config.session_weight) * _cosines(
             whole, start, config
         )
-        for line_rows, line_weights in _top(block.tocsr(), start, config.num_neighbours):
-            offsets.append(offsets[-1] + len(line_rows))
-            found_rows.append(line_rows)
-            found_weights.append(line_weights)
-    return Neighbours(
-        offsets=np.array(offsets, dtype=np.int64),
-        rows=np.concatenate(found_rows).astype(np.int32),
-        weights=np.concatenate(found_weights).astype(np.float32),
-    )
+        block = sparse.csr_matrix(block)
+        block.sort_indices()
+        found.append(strongest(block, without_diagonal(block, start), config.num_neighbours)[0])
+    return Neighbours(*joined(found))
 
 
 def _incidence(
@@ -103,16 +99,3 @@ def _cosines(incidence: sparse.csc_array, start: int, config: CovisitationConfig
     counts = sparse.csr_array(block.T @ incidence)
     scale = sparse.diags_array(1.0 / norms[start : start + BLOCK])
     return sparse.csr_array(scale @ counts @ sparse.diags_array(1.0 / norms))
-
-
-def _top(block: sparse.csr_array, start: int, most: int) -> list[tuple[IntArray, npt.NDArray[np.float64]]]:
-    """The other items with the highest weights in each line, best first, ties by row."""
-    lines = []
-    for line in range(block.shape[0]):
-        span = slice(block.indptr[line], block.indptr[line + 1])
-        rows, weights = block.indices[span], block.data[span]
-        other = (rows != start + line) & (weights > 0)
-        rows, weights = rows[other], weights[other]
-        order = np.lexsort((rows, -weights))[:most]
-        lines.append((rows[order].astype(np.int32), weights[order]))
-    return lines

@@ -2,9 +2,9 @@
 
     towers/           as `components/retrieval` wrote them, item embeddings as of the cutoff's time
     index/            item index
-    neighbours.npz    item-to-item neighbours
+    neighbours.npz    item-to-item neighbours; followers.npz and predictors.npz are tables of the same form
     popularity.npz    popular lists
-    stage.json        name, time, half-life, recall of the index
+    stage.json        name, time, half-lives, recall of the index, settings of the tables, trial of every source
 
 Training has three cutoffs: `rank` builds the ranker's rows, `test` is evaluated, `final` is released. The description
 is called `stage.json` because cutoffs were called stages when the layout of the folder was fixed. The layout is a
@@ -84,6 +84,8 @@ class Cutoff:
         )
 
     def config(self) -> RecommenderConfig:
-        """The recommender's configuration, with the choices made on the validation span: half-life and fusion."""
+        """The recommender's configuration, with the choices made on the validation span: half-life, fusion, quotas."""
         fusion = None if self.ranker_dir is None else Fusion.load(self.ranker_dir)
-        return configured(own_half_life_days=self.description["own_half_life_days"], fusion=fusion)
+        default = configured(own_half_life_days=self.description["own_half_life_days"], fusion=fusion)
+        chosen = {name: int(tried["quota"]) for name, tried in self.description.get("sources", {}).items()}
+        return default.model_copy(update={"quotas": default.quotas | chosen})

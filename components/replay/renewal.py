@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.popular import fit_popularity
+from components.index.settings import TableSettings
 from components.replay.cutoff import Cutoff
 from components.replay.events import Events
 from feature_repo.dataset.tables import PreparedTables
@@ -18,9 +18,10 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns, TimeArray
 from inference.feature_store.historical import HistoricalFeatures
 from inference.models.artifacts import Artifacts
-from inference.models.neighbours import Neighbours
+from inference.models.part import Part
+from inference.sources import sources_of
 
-MOST_REFITS = 8  # of the neighbours over all cuts
+MOST_REFITS = 8  # of the tables of neighbours over all cuts
 DECLARED = ("log_price", "price_to_category", "rating", "log_num_ratings")  # and the owner's own columns
 
 
@@ -29,9 +30,9 @@ class RenewalPolicy:
     """What is renewed as of a cut, in addition to the catalogue and the popular lists, which always are.
 
     Attributes:
-        neighbours: Fits the neighbours again, at most `MOST_REFITS` times over all cuts. Served neighbours are a day
-            old and hold the earlier sessions of the user: rows scored with neighbours of weeks ago would teach the
-            ranker to distrust them, and neighbours that know the future would make the past look easy.
+        neighbours: Fits the tables of neighbours again, at most `MOST_REFITS` times over all cuts. Served tables are a
+            day old and hold the earlier sessions of the user: rows scored with tables of weeks ago would teach the
+            ranker to distrust them, and tables that know the future would make the past look easy.
         declared: Takes the declared columns of items (price, stock) from the following cut, because servers see such
             changes at once. The counted columns stay those of the cut itself.
     """
@@ -45,7 +46,7 @@ class Renewal:
 
     Args:
         tables: Clean prepared tables.
-        cutoff: Supplies the half-life of popularity.
+        cutoff: Supplies the half-life of popularity and the settings of the tables.
         reader: Reads the catalogue, whose item ids are the row map of the artifacts.
         cuts: All cuts that are asked for, ascending unix seconds, at least one.
         policy: What is renewed.
@@ -63,7 +64,8 @@ class Renewal:
         self._events = Events.read(tables, reader.items(float(cuts[0])).item_ids)
         self._half_life = float(cutoff.description["half_life_days"])
         self._refits = cuts[:: -(-len(cuts) // MOST_REFITS)]
-        self._fitted: tuple[float, Neighbours] | None = None
+        self._tables = TableSettings.model_validate(cutoff.description.get("tables", {}))
+        self._fitted: tuple[float, list[Part]] | None = None
         self._following = dict(zip(cuts.tolist(), [*cuts[1:].tolist(), split.stamp(split.log_end)], strict=True))
 
     def __call__(self, artifacts: Artifacts, cut: float) -> Artifacts:
@@ -73,16 +75,20 @@ class Renewal:
         popularity = fit_popularity(self._events, num_items, cut, self._half_life)
         renewed = artifacts.with_parts(*[part for part in refitted if part is not None], popularity)
         if self._policy.neighbours:
-            renewed = renewed.with_parts(self._neighbours(cut, num_items))
+            renewed = renewed.with_parts(*self._refitted(cut, artifacts))
         if self._policy.declared:
             declared = self._reader.items(self._following[cut])
             renewed = replace(renewed, items=as_declared(artifacts.items, declared, artifacts.feature_set))
         return renewed
 
-    def _neighbours(self, cut: float, num_items: int) -> Neighbours:
+    def _refitted(self, cut: float, artifacts: Artifacts) -> list[Part]:
+        """The tables of the sources that are asked, as of the last refit before a cut."""
         refit = float(self._refits[max(int(np.searchsorted(self._refits, cut, side="right")) - 1, 0)])
         if self._fitted is None or self._fitted[0] != refit:
-            self._fitted = refit, fit_neighbours(self._events, num_items, refit, CovisitationConfig())
+            quotas = artifacts.config.quotas
+            asked = [source for source in sources_of(artifacts.feature_set.sources) if quotas.get(source.name, 0) > 0]
+            kinds = dict.fromkeys(part for source in asked for part in source.parts)
+            self._fitted = refit, self._tables.fit(kinds, self._events, len(artifacts.items), refit)
         return self._fitted[1]
 
 

@@ -1,12 +1,13 @@
-"""Item-to-item neighbours: items that the same users chose, as sparse rows of weights, stored as `neighbours.npz`.
+"""Tables of neighbours: for each item the items that it votes for, as sparse rows of weights, stored as npz.
 
-The neighbours give the items that a history votes for, and the closeness of two items. The module needs only numpy;
-`components/index/covisitation.py` counts the pairs.
+A table gives the items that a history votes for, and the closeness of two items. `Neighbours` are items that the same
+users chose, `Followers` are items that users chose next, `Predictors` are the weights of a linear model. The module
+needs only numpy; `components/index` fits the tables.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import ClassVar, Self
 from zipfile import BadZipFile
@@ -19,8 +20,8 @@ from feature_repo.features.state import FloatArray, IntArray, OffsetArray
 from feature_repo.storage.files import atomic_write
 from inference.models.part import Part
 
-NEIGHBOURS_FILE = "neighbours.npz"
 _CHUNK = 4_000_000  # votes per chunk: 32 MB per column
+_DENSE = 4  # sums per vote up to which all sums are held: at most 128 MB per chunk
 
 
 @dataclass(frozen=True)
@@ -30,14 +31,14 @@ class Neighbours(Part):
     Attributes:
         offsets: Item i has the neighbours `offsets[i]:offsets[i + 1]` [m + 1].
         rows: Neighbouring item rows [n]; never the item itself.
-        weights: Cosine of the co-visitation counts [n], in (0, 1].
+        weights: Vote for each neighbour [n]; cosines of the co-visitation counts in (0, 1].
     """
 
     offsets: OffsetArray
     rows: IntArray
     weights: FloatArray
 
-    paths: ClassVar[tuple[str, ...]] = (NEIGHBOURS_FILE,)
+    paths: ClassVar[tuple[str, ...]] = ("neighbours.npz",)
 
     def __len__(self) -> int:
         return len(self.offsets) - 1
@@ -92,13 +93,8 @@ class Neighbours(Part):
         query_of_seed = np.repeat(np.arange(num_queries), np.diff(offsets))
         keys = query_of_seed[seed_of_vote] * num_items + self.rows[positions]
         votes = weights[span][seed_of_vote] * self.weights[positions]
-        order = np.argsort(keys, kind="stable")
-        keys, votes = keys[order], votes[order]
-        first = np.flatnonzero(np.diff(keys, prepend=-1))
-        if not len(first):
-            return np.zeros(num_queries, dtype=np.int64), np.zeros(0, dtype=np.int32), np.zeros(0, dtype=np.float32)
-        total = np.add.reduceat(votes.astype(np.float64), first)
-        query, row = np.divmod(keys[first], num_items)
+        keys, total = _summed(keys, votes, num_queries * num_items)
+        query, row = np.divmod(keys, num_items)
         best = np.lexsort((row, -total, query))
         per_query = np.bincount(query, minlength=num_queries)
         starts = np.repeat(np.cumsum(per_query) - per_query, per_query)
@@ -123,26 +119,53 @@ class Neighbours(Part):
         return np.where(hit, self.weights[positions[order[at]]], np.float32(0)).astype(np.float32)
 
     def save(self, folder: Path) -> None:
-        """Writes the three arrays as npz without objects."""
-        with atomic_write(folder / NEIGHBOURS_FILE) as temporary, temporary.open("wb") as file:
-            np.savez(file, offsets=self.offsets, rows=self.rows, weights=self.weights)
+        """Writes the arrays and the settings as npz without objects."""
+        with atomic_write(folder / self.paths[0]) as temporary, temporary.open("wb") as file:
+            np.savez(file, **{field.name: getattr(self, field.name) for field in fields(self)})
 
     @classmethod
     def load(cls, folder: Path, num_threads: int = 1) -> Self:  # noqa: ARG003
-        """Loads the neighbours from a folder.
+        """Loads the table from a folder.
 
         Raises:
             BundleError: The file is missing, damaged, or its arrays disagree.
         """
-        path = folder / NEIGHBOURS_FILE
+        path = folder / cls.paths[0]
         try:
             with np.load(path, allow_pickle=False) as arrays:
-                found = cls(arrays["offsets"], arrays["rows"], arrays["weights"])
+                stored = {field.name: arrays[field.name] for field in fields(cls)}
         except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
             raise BundleError(f"The neighbours {path} cannot be read: build the index again.") from error
+        found = cls(**{name: value if value.ndim else value.item() for name, value in stored.items()})
         if len(found.rows) != len(found.weights) or found.offsets[-1] != len(found.rows):
             raise BundleError(f"The neighbours {path} contain arrays that do not match: build the index again.")
         return found
+
+
+@dataclass(frozen=True)
+class Followers(Neighbours):
+    """Items that users chose soon after an item; the weights are smoothed shares of its transitions, in (0, 1).
+
+    Attributes:
+        fade: Factor of the vote of each event further back in the history, in (0, 1).
+    """
+
+    fade: float
+
+    paths: ClassVar[tuple[str, ...]] = ("followers.npz",)
+
+
+@dataclass(frozen=True)
+class Predictors(Neighbours):
+    """Items with a positive weight in a linear model that predicts an item from the other items of a history.
+
+    Attributes:
+        half_life_days: Days in which an event of the history loses half its weight; infinite for no decay.
+    """
+
+    half_life_days: float
+
+    paths: ClassVar[tuple[str, ...]] = ("predictors.npz",)
 
 
 def _expand(offsets: OffsetArray, rows: IntArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -152,3 +175,23 @@ def _expand(offsets: OffsetArray, rows: IntArray) -> tuple[npt.NDArray[np.int64]
     owner = np.repeat(np.arange(len(rows)), lengths)
     within = np.arange(len(owner)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
     return starts[owner] + within, owner
+
+
+def _summed(
+    keys: npt.NDArray[np.int64], votes: FloatArray, num_keys: int
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Returns the distinct keys with a positive sum of votes, ascending, and the sums.
+
+    An array of all keys is several times as fast as sorting the votes, as long as the array is not much longer.
+    """
+    if num_keys <= _DENSE * len(keys):
+        total = np.bincount(keys, weights=votes, minlength=num_keys).astype(np.float64, copy=False)
+        found = np.flatnonzero(total > 0)
+        return found, total[found]
+    order = np.argsort(keys, kind="stable")
+    keys = keys[order]
+    first = np.flatnonzero(np.diff(keys, prepend=-1))
+    if not len(first):
+        return keys, np.zeros(0)
+    sums: npt.NDArray[np.float64] = np.add.reduceat(votes[order].astype(np.float64), first)
+    return keys[first][sums > 0], sums[sums > 0]

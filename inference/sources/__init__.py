@@ -12,9 +12,18 @@ from inference.sources.covisitation import CovisitationSource
 from inference.sources.own import OwnSource
 from inference.sources.popular import PopularSource
 from inference.sources.protocol import Source
+from inference.sources.similar import SimilarSource
+from inference.sources.transitions import TransitionsSource
 from inference.sources.two_tower import TwoTowerSource
 
-SOURCES: tuple[type[Source], ...] = (TwoTowerSource, CovisitationSource, OwnSource, PopularSource)
+SOURCES: tuple[type[Source], ...] = (
+    TwoTowerSource,
+    CovisitationSource,
+    OwnSource,
+    PopularSource,
+    TransitionsSource,
+    SimilarSource,
+)
 FALLBACK: type[PopularSource] = PopularSource  # fills slates for which the other sources find too few items
 
 

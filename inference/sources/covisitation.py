@@ -2,80 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
 
-from feature_repo.features.state import FloatArray, IntArray, OffsetArray
-from inference.candidates.batch import Batch
-from inference.candidates.found import Found
-from inference.candidates.ragged import offsets_from_owners, owners_from_offsets, ranks
-from inference.candidates.surfaces import surface_of
-from inference.models.artifacts import Artifacts
+from feature_repo.features.state import FloatArray, IntArray
 from inference.models.neighbours import Neighbours
 from inference.models.part import Part
-from inference.models.wording import Wording
-from inference.sources.protocol import Source
+from inference.sources.voting import VotingSource
 
 RECENCY_EVENTS = 10.0  # number of later events that halve the vote of a history event
 
 
 @dataclass(frozen=True)
-class CovisitationSource(Source):
-    """Neighbours of the items in the history; recent events have more votes.
-
-    The item that the client views right now (`last_item_id`) votes like the latest event.
-    """
-
-    artifacts: Artifacts
+class CovisitationSource(VotingSource):
+    """Neighbours of the items in the history; recent events have more votes."""
 
     name: ClassVar[str] = "covisitation"
     quota: ClassVar[int] = 100
     reach: ClassVar[int] = 1000
     seeded: ClassVar[bool] = True
+    table: ClassVar[type[Neighbours]] = Neighbours
     parts: ClassVar[tuple[type[Part], ...]] = (Neighbours,)
 
-    def __call__(self, batch: Batch, k: int) -> Found:
-        """Returns at most k neighbours of each query's seeds, scored by their summed votes."""
-        offsets, rows, votes = self.seeds(batch)
-        return Found(*self.artifacts.part(Neighbours).vote(offsets, rows, votes, k))
-
-    def seeds(self, batch: Batch) -> tuple[OffsetArray, IntArray, FloatArray]:
-        """Returns the offsets [q + 1], rows [n] and votes [n] of the items whose neighbours are candidates."""
-        queries, history = batch.queries, batch.users.history
-        owners = owners_from_offsets(history.offsets)
-        age = np.diff(history.offsets)[owners] - 1 - ranks(history.offsets)
-        seeded = batch.seeded
-        extra = np.where(seeded, self.artifacts.seed_rows(queries), self.artifacts.last_rows(queries))
-        asked = np.flatnonzero(extra >= 0)
-        kept = ~seeded[owners]
-        owners = np.concatenate([owners[kept], asked])
-        rows = np.concatenate([history.rows[kept], extra[asked]]).astype(np.int32)
-        votes = np.concatenate([np.exp2(-age[kept] / RECENCY_EVENTS), np.ones(len(asked))]).astype(np.float32)
-        order = np.argsort(owners, kind="stable")
-        return offsets_from_owners(owners, len(queries)), rows[order], votes[order]
-
-    def reasons(self, batch: Batch, place: int, rows: IntArray) -> Sequence[str | None]:
-        """Names the history item that is the closest neighbour; on a seeded surface, the seed."""
-        words = Wording(self.artifacts)
-        query = batch.queries[place]
-        if surface_of(batch.queries[place].surface).seeded:
-            seed = self.artifacts.row_of(query.item_id)
-            return [f"Others who chose {words.title(seed)} chose this too" if seed >= 0 else None] * len(rows)
-        history = batch.users.history
-        first, stop = int(history.offsets[place]), int(history.offsets[place + 1])
-        seeds, grades = history.rows[first:stop], history.grades[first:stop].astype(np.int64)
-        last = self.artifacts.row_of(query.last_item_id)
-        if last >= 0:
-            seeds, grades = np.append(seeds, np.int32(last)), np.append(grades, 1)
-        if len(seeds) == 0:
-            return [None] * len(rows)
-        weight = self.artifacts.part(Neighbours).weight(np.tile(seeds, len(rows)), np.repeat(rows, len(seeds)))
-        weight = weight.reshape(len(rows), len(seeds))
-        strongest = len(seeds) - 1 - np.argmax(weight[:, ::-1], axis=1)  # the latest of equal ones
-        return [
-            f"Because you {words.did(int(grades[seed]), words.title(int(seeds[seed])))}" if line[seed] > 0 else None
-            for line, seed in zip(weight, strongest.tolist(), strict=True)
-        ]
+    def votes(self, steps: IntArray, days: FloatArray) -> FloatArray:  # noqa: ARG002
+        """Halves the vote every `RECENCY_EVENTS` events."""
+        return np.exp2(-steps / RECENCY_EVENTS).astype(np.float32)

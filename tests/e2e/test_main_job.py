@@ -20,6 +20,7 @@ from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
 from feature_repo.storage.remote_folder import RemoteFolder
 from inference.bundles.store import BundleStore
+from inference.sources import SOURCES
 from tests.e2e import main_job
 from tests.kit.checkout import ROOT
 
@@ -107,7 +108,7 @@ def test_the_feed_has_the_fields_of_the_contract(trained: Trained) -> None:
     for item in feed["items"]:
         assert item["title"]
         assert item["reason"]
-        assert item["source"] in ("two_tower", "covisitation", "own", "popular")
+        assert item["source"] in {source.name for source in SOURCES}
         assert isinstance(item["score"], float)
 
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.features import build_features
-from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.popular import fit_popularity
+from components.index.settings import TableSettings
 from components.ingest import ingest
 from components.replay.events import Events
 from components.validation.rows.checks import check_rows
@@ -85,10 +85,10 @@ def release(dataset: Path, out: Path, store: BundleStore, *online: StoreSettings
     with HistoricalFeatures(features.path) as reader:
         parts = out / "parts"
         parts.mkdir(parents=True)
-        fit_neighbours(events, len(item_ids), end, CovisitationConfig()).save(parts)
         fit_popularity(events, len(item_ids), end, 7.0).save(parts)
-        for kind in parts_of(feature_set.sources):
-            part = kind.fit_from(events, len(item_ids), end)
+        kinds = parts_of(feature_set.sources)
+        tables = TableSettings().fit(kinds, events, len(item_ids), end)
+        for part in (*tables, *(kind.fit_from(events, len(item_ids), end) for kind in kinds)):
             if part is not None:
                 part.save(parts)
         content = BundleContent(

@@ -2,8 +2,7 @@
 
 Up to `DENSE_ITEMS` items, one inverse of the items x items Gram matrix gives all weights. Its time grows with the cube
 of the number of items, its memory with the square: three float32 matrices, 1.7 GB at 12,000 items. Above that number
-the same regression is solved for each item over its `NEAREST` nearest items only, the form in which SLIM scales
-(fsSLIM; Ning and Karypis 2011, "SLIM: Sparse linear methods for top-n recommender systems"). It is less accurate: on a
+the same regression is solved for each item over its nearest items only. It is less accurate: on a
 shop of 4,000 items NDCG@20 was a fifth lower. Its time grows with the number of items, 20 s for 28,000; its memory
 grows with the pairs of items that users share. EASE is absent above `MOST_PAIRS` pairs.
 
@@ -19,16 +18,14 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 from scipy import sparse
-from scipy.linalg import lapack
 
-from components.evaluation.baselines.itemknn import strongest
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.metrics import LIST_LENGTH
 from components.evaluation.protocols.log import Ragged
+from components.index.regression import item_weights, near_weights
 from feature_repo.features.state import FloatArray, IntArray
 
 DENSE_ITEMS = 12_000
-NEAREST = 100
 MOST_PAIRS = 100_000_000  # about 2 GB with the copy that is sorted
 
 Weights: TypeAlias = npt.NDArray[np.float32] | sparse.csr_matrix
@@ -98,44 +95,3 @@ class Ease:
         weights: Weights = item_weights(gram.toarray(), config.ridge) if dense else near_weights(gram, config.ridge)
         strength = self._visits.strength(config.half_life_days, training.now)
         return EaseScores(strength, weights, self._kept, training.floor)
-
-
-def item_weights(gram: FloatArray, ridge: float) -> npt.NDArray[np.float32]:
-    """B = I - P / diag(P) with P = (G + ridge I)^-1, by Cholesky in float32 [m, m]; overwrites `gram`."""
-    gram[np.diag_indices_from(gram)] += np.float32(ridge)
-    factor, failed = lapack.spotrf(gram.T, lower=1, overwrite_a=1)
-    if failed:
-        raise ArithmeticError(f"EASE's Gram matrix with ridge {ridge} is not positive definite.")
-    inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(inverse, -1)
-    diagonal = np.diag(inverse).copy()
-    inverse = lower + lower.T
-    weights: npt.NDArray[np.float32] = np.divide(inverse, -diagonal, out=inverse)
-    return weights
-
-
-def near_weights(gram: sparse.csr_matrix, ridge: float, nearest: int = NEAREST) -> sparse.csr_matrix:
-    """EASE's regression of each item on its nearest items alone, float32 CSR [m, m].
-
-    Args:
-        gram: Items x items, float32 CSR.
-        ridge: Added to the diagonal.
-        nearest: Number of items with the largest cosine that may have a weight.
-    """
-    gram.sort_indices()
-    norms = np.sqrt(gram.diagonal())
-    owner = np.repeat(np.arange(gram.shape[0]), np.diff(gram.indptr))
-    cosine = gram.data / (norms[owner] * norms[gram.indices])
-    cosine[owner == gram.indices] = 0.0
-    near, _ = strongest(gram, cosine, nearest)
-    del owner, cosine
-    solved = np.zeros(len(near.data), dtype=np.float32)
-    for item, (start, end) in enumerate(zip(near.indptr[:-1].tolist(), near.indptr[1:].tolist(), strict=True)):
-        others = near.indices[start:end]
-        if len(others):
-            block = gram[others]
-            square = block[:, others].toarray()
-            square[np.diag_indices_from(square)] += ridge
-            solved[start:end] = np.linalg.solve(square, block[:, [item]].toarray()[:, 0])
-    # Row `item` holds the weights of the other items for it: the transpose is B.
-    return sparse.csr_matrix((solved, near.indices, near.indptr), shape=gram.shape).T.tocsr()

@@ -6,17 +6,16 @@ of itself. Scores of zero fall back to popularity.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy import sparse
 
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.metrics import LIST_LENGTH
 from components.evaluation.protocols.log import Ragged
+from components.index.tables import strongest
 from feature_repo.features.state import FloatArray, IntArray
 
 MOST_NEIGHBOURS = 500
@@ -98,25 +97,3 @@ class ItemKnn:
                 cosine[owner == shared.indices] = 0.0
             self._best[shrink] = strongest(shared, cosine.astype(np.float32), MOST_NEIGHBOURS)
         return self._best[shrink]
-
-
-def strongest(matrix: sparse.csr_matrix, values: FloatArray, num: int) -> tuple[sparse.csr_matrix, IntArray]:
-    """The largest positive values of each row, and the rank of each entry within its row.
-
-    Args:
-        matrix: Pattern with sorted indices [m, m].
-        values: Value of each entry of the pattern.
-        num: Most entries of a row.
-
-    Returns:
-        The kept entries, best first within each row, ties by column; and their ranks from 0.
-    """
-    chosen: list[npt.NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)]
-    for start, end in itertools.pairwise(matrix.indptr.tolist()):
-        row = values[start:end]
-        order = np.argsort(-row, kind="stable")[:num]
-        chosen.append(start + order[row[order] > 0])
-    counts = np.array([len(part) for part in chosen[1:]], dtype=np.int64)
-    index, indptr = np.concatenate(chosen), np.concatenate(([0], np.cumsum(counts)))
-    place = (np.arange(len(index)) - np.repeat(indptr[:-1], counts)).astype(np.int32)
-    return sparse.csr_matrix((values[index], matrix.indices[index], indptr), shape=matrix.shape), place

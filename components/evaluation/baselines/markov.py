@@ -1,8 +1,7 @@
 """Last-item transitions: what users took next after the items that this user took last.
 
-A first-order Markov chain over items with direction and recency: each visit counts towards the `WINDOW` visits that
-follow it in the user's sequence, less for longer gaps and for older transitions. The rows of the user's last items are
-mixed, the last item first. Rows with few transitions are smoothed towards popularity (Dirichlet prior).
+The transitions are counted as for the source of that name (`components/index/transitions.py`). The rows of the user's
+last items are mixed, the last item first. Rows with few transitions are smoothed towards popularity (Dirichlet prior).
 """
 
 from __future__ import annotations
@@ -18,9 +17,8 @@ from scipy import sparse
 from components.evaluation.baselines.method import Config, Training, rank
 from components.evaluation.metrics import LIST_LENGTH
 from components.evaluation.protocols.log import EventLog, Int64Array, Ragged
+from components.index.transitions import count_transitions
 from feature_repo.features.state import FloatArray, IntArray
-
-WINDOW = 5  # visits that follow a visit and count as taken after it
 
 
 class MarkovConfig(Config):
@@ -133,16 +131,12 @@ class Markov:
         if key not in self._counts:
             visits = self._sequence
             weights = visits.decay(half_life_days, self.training.now)
-            num = len(visits.item_ids)
-            parts: list[tuple[IntArray, IntArray, FloatArray]] = []
-            for gap in range(1, WINDOW + 1):
-                same = visits.users[gap:] == visits.users[:-gap]
-                if not self.training.repeats_some:
-                    same &= visits.rows[gap:] != visits.rows[:-gap]
-                later = weights[gap:][same] * fade ** (gap - 1)
-                parts.append((visits.rows[:-gap][same], visits.rows[gap:][same], later))
-            before, after, weight = (np.concatenate(columns) for columns in zip(*parts, strict=True))
-            self._counts[key] = sparse.csr_matrix((weight, (before, after)), shape=(num, num))
+            self._counts[key] = count_transitions(
+                (visits.users, visits.rows, weights),
+                len(visits.item_ids),
+                fade,
+                repeats_some=self.training.repeats_some,
+            )
         return self._counts[key]
 
 

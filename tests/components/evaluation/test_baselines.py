@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy import sparse
 
 from components.evaluation.baselines.als import Als, AlsConfig
-from components.evaluation.baselines.ease import Ease, EaseConfig, item_weights, near_weights
+from components.evaluation.baselines.ease import Ease, EaseConfig
 from components.evaluation.baselines.itemknn import ItemKnn, ItemKnnConfig
 from components.evaluation.baselines.markov import Markov, MarkovConfig
 from components.evaluation.baselines.method import HOUR, Family, Training, filtered, rank
@@ -64,33 +63,6 @@ def test_itemknn_is_the_shrunk_cosine() -> None:
     assert (ItemKnn(training(events, 2, repeats_some=True)).fit(ItemKnnConfig())._similarity.diagonal() > 0).all()
     assert (np.diff(family.fit(ItemKnnConfig(shrink=1.0, neighbours=1))._similarity.indptr) <= 1).all()
     assert listed(family.fit(ItemKnnConfig(shrink=0.0)), 3, 3, [1]) == [0, 2, -1]
-
-
-def test_ease_solves_its_constrained_regression() -> None:
-    rng = np.random.default_rng(0)
-    met = (rng.random((60, 7)) < 0.4).astype(np.float32)
-    ridge = 3.0
-    weights = item_weights(met.T @ met, ridge)
-    np.testing.assert_allclose(np.diag(weights), 0, atol=1e-6)
-
-    def loss(matrix: np.ndarray) -> float:
-        return float(((met - met @ matrix) ** 2).sum() + ridge * (matrix**2).sum())
-
-    for _ in range(20):
-        step = rng.normal(0, 1e-2, weights.shape)
-        np.fill_diagonal(step, 0)
-        assert loss(weights) <= loss(weights + step)
-
-
-def test_ease_over_near_items_is_ease_where_all_items_are_near() -> None:
-    rng = np.random.default_rng(0)
-    met = sparse.csr_matrix((rng.random((200, 30)) < 0.3).astype(np.float32))
-    gram = (met.T @ met).tocsr()
-    whole = item_weights(gram.toarray(), 20.0)
-    np.testing.assert_allclose(near_weights(gram, 20.0, nearest=29).toarray(), whole, atol=1e-4)
-    few = near_weights(gram, 20.0, nearest=5)
-    assert (np.diff(few.tocsc().indptr) == 5).all()
-    assert (few.diagonal() == 0).all()
 
 
 def test_ease_covers_a_large_catalogue_up_to_a_bound_of_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ from components.index import covisitation as module
 from components.index.build import build_cutoff
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.popular import HALF_LIVES, choose_half_life, fit_popularity
+from components.index.settings import TableSettings
 from components.index.user_vectors import user_vectors
 from components.replay.cutoff import INDEX, TOWERS, Cutoff
 from components.replay.events import Events
@@ -21,7 +22,7 @@ from feature_repo.storage.files import read_json
 from inference.bundles.parts import load_parts
 from inference.models.encoder import UserEncoder
 from inference.models.index import IndexConfig, ItemIndex
-from inference.models.neighbours import Neighbours
+from inference.models.neighbours import Followers, Neighbours, Predictors
 from inference.models.popularity import Popularity
 from inference.models.towers import Towers
 from tests.kit import shop
@@ -139,7 +140,7 @@ def test_a_cutoff_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pa
     cutoff = Cutoff(tmp_path / "test", dirs[1])
     ids = item_universe(PreparedTables.open(dirs[0]))
     parts = load_parts(cutoff.directory, cutoff.feature_set.sources)
-    assert set(parts) == {Towers, Neighbours, Popularity}
+    assert set(parts) == {Towers, Neighbours, Popularity, Followers, Predictors}
     towers, popularity = parts[Towers], parts[Popularity]
     assert isinstance(towers, Towers)
     assert isinstance(popularity, Popularity)
@@ -149,6 +150,15 @@ def test_a_cutoff_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pa
     assert read_json(cutoff.directory / "index" / "index.json")["kind"] == towers.index.kind == "flat"
     rows, _ = towers.index.search(towers.embeddings[:5], 1)
     assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
+    tried = cutoff.description["sources"]
+    quotas = cutoff.config().quotas
+    assert {name: quotas[name] for name in tried} == {name: found["quota"] for name, found in tried.items()}
+    assert quotas["two_tower"] > 0
+    assert numbers["margin_similar"] == tried["similar"]["margin"]
+    settings = TableSettings.model_validate(cutoff.description["tables"])
+    followers = parts[Followers]
+    assert isinstance(followers, Followers)
+    assert followers.fade == settings.transitions.fade
 
 
 def test_recall_of_a_large_index_is_measured_with_users(dirs: tuple[Path, Path], tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
@@ -11,15 +11,16 @@ import pytest
 from components.index.build import build_cutoff
 from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.popular import fit_popularity
+from components.index.settings import TableSettings
 from components.replay.cutoff import Cutoff
 from components.replay.events import Events
-from components.replay.renewal import MOST_REFITS, RenewalPolicy, as_declared
+from components.replay.renewal import MOST_REFITS, Renewal, RenewalPolicy, as_declared
 from components.replay.replay import Replay
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.state import TimeArray
 from inference.feature_store.historical import HistoricalFeatures
 from inference.models.artifacts import Artifacts
-from inference.models.neighbours import Neighbours
+from inference.models.neighbours import Followers, Neighbours, Predictors
 from inference.models.popularity import Popularity
 from tests.kit import shop, world
 
@@ -75,6 +76,28 @@ def test_neighbours_are_refitted_now_and_then_or_stay(past: Past) -> None:
         kept = past.at(float(past.cuts[place])).part(Neighbours)
         np.testing.assert_array_equal(kept.rows, Neighbours.load(past.cutoff.directory).rows)
     assert not np.array_equal(found.weights, Neighbours.load(past.cutoff.directory).weights)
+
+
+@pytest.mark.parametrize("kind", [Followers, Predictors])
+def test_every_table_of_a_source_that_is_asked_is_refitted(past: Past, kind: type[Neighbours]) -> None:
+    """With the settings that the cutoff chose, as of the last refit before the cut."""
+    step = -(-len(past.cuts) // MOST_REFITS)
+    quotas = dict.fromkeys(past.cutoff.config().quotas, 10)
+    settings = TableSettings.model_validate(past.cutoff.description["tables"])
+    for place in (0, step):
+        cut = float(past.cuts[place])
+        renewal = Renewal(past.tables, past.cutoff, past.reader, past.cuts, RenewalPolicy(neighbours=True))
+        made = past.cutoff.artifacts(past.reader.items(cut))
+        asked = replace(made, config=made.config.model_copy(update={"quotas": quotas}))
+        (expected,) = settings.fit([kind], past.events, 164, cut)
+        assert isinstance(expected, kind)
+        found = renewal(asked, cut).part(kind)
+        np.testing.assert_array_equal(found.rows, expected.rows)
+        np.testing.assert_array_equal(found.weights, expected.weights)
+    # A source that is off costs no refit.
+    off = replace(made, config=made.config.model_copy(update={"quotas": dict.fromkeys(quotas, 0)}))
+    renewal = Renewal(past.tables, past.cutoff, past.reader, past.cuts, RenewalPolicy(neighbours=True))
+    assert renewal(off, cut).part(kind) is off.part(kind)
 
 
 def test_declared_columns_are_those_of_the_following_cut(past: Past) -> None:
