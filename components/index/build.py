@@ -9,7 +9,7 @@ from typing import Any
 
 from components.index.own import choose_own_half_life
 from components.index.popular import choose_half_life, fit_popularity
-from components.index.quotas import SourceTrial, try_sources
+from components.index.quotas import SourceTrial, choose_quotas, try_sources
 from components.index.settings import TableSettings, choose_settings
 from components.index.trial import Trial
 from components.replay.cutoff import CUTOFF_FILE, INDEX, TOWERS
@@ -67,6 +67,7 @@ def build_cutoff(
     tables = tables or choose_settings(trial, events)
     kinds = parts_of(feature_set.sources)
     tried = try_sources(trial, [before, *tables.fit(kinds, events, num_items, trial.as_of)])
+    quotas = choose_quotas(trial, tried)
     fitted = [
         *tables.fit(kinds, events, num_items, until),
         *(kind.fit_from(events, num_items, until) for kind in kinds),
@@ -81,6 +82,7 @@ def build_cutoff(
         "own_half_life_days": own_half_life,
         "num_items": num_items,
         "tables": tables.model_dump(),
+        "quotas": quotas,
         "sources": {source: asdict(found) for source, found in tried.items()},
     }
     if towers_dir is not None:
@@ -100,15 +102,13 @@ def build_cutoff(
         f"cutoff {name}: {description.get('index', 'no')} index of {num_items:,} items; half-life of popularity "
         f"{half_life:g} days, of own items {own_half_life:g} days"
     )
-    say(f"cutoff {name}: {_sentence(tried)}")
+    say(f"cutoff {name}: {_sentence(tried, quotas)}")
     margins = {f"margin_{source}": found.margin for source, found in tried.items()}
     return margins | {key: float(value) for key, value in description.items() if isinstance(value, int | float)}
 
 
-def _sentence(tried: Mapping[str, SourceTrial]) -> str:
+def _sentence(tried: Mapping[str, SourceTrial], quotas: Mapping[str, int]) -> str:
     """What every source finds in the validation span, and which sources are off."""
-    found = [
-        f"{source} finds {trial.recall:.1%}, alone {trial.margin:.1%}{'' if trial.quota else ' (off)'}"
-        for source, trial in tried.items()
-    ]
-    return f"of the items chosen in validation {', '.join(found)}"
+    found = [f"{source} finds {trial.recall:.1%}, alone {trial.margin:.1%}" for source, trial in tried.items()]
+    off = ", ".join(source for source, quota in quotas.items() if not quota)
+    return f"of the items chosen in validation {'; '.join(found)}; off: {off or 'none'}"

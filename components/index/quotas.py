@@ -7,7 +7,7 @@ sources must be asked at every cutoff of a training.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,7 @@ from components.index.trial import Gains, Trial, surely_better
 from inference.models.part import Part
 from inference.sources import sources_of
 from inference.sources.covisitation import CovisitationSource
+from inference.sources.fresh import FreshSource
 from inference.sources.own import OwnSource
 from inference.sources.popular import PopularSource
 from inference.sources.protocol import Source
@@ -24,6 +25,7 @@ from inference.sources.transitions import TransitionsSource
 
 ALWAYS: tuple[type[Source], ...] = (CovisitationSource, OwnSource, PopularSource)
 IF_IT_PAYS: tuple[type[Source], ...] = (TransitionsSource, SimilarSource)
+LEAST_COLD = 0.01  # share of a user's chosen items without an earlier event from which `fresh` is asked
 LEAST_RECALL = 0.002  # at the margin: a source costs about 0.2 ms of every request
 
 
@@ -44,6 +46,20 @@ class SourceTrial:
     margin: float
     exclusive_hits: int
     milliseconds: float
+
+
+def choose_quotas(trial: Trial, tried: Mapping[str, SourceTrial]) -> dict[str, int]:
+    """The quotas of the sources that a trial decides; the others keep their defaults.
+
+    `fresh` needs towers, so it is not tried. It is asked where users choose items without an event.
+
+    Args:
+        trial: The queries of the validation span.
+        tried: What `try_sources` measured.
+    """
+    quotas = {name: found.quota for name, found in tried.items()}
+    cold = _mean(trial.recalls(trial.cold))
+    return quotas | {FreshSource.name: FreshSource.quota if cold >= LEAST_COLD else 0}
 
 
 def try_sources(trial: Trial, parts: Sequence[Part]) -> dict[str, SourceTrial]:

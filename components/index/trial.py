@@ -48,6 +48,7 @@ class Trial:
         barred: query * m + row of own items that must not be recommended again, ascending.
         chosen: query * m + row of the items that the users chose and that may be recommended, ascending; each query
             has at least one.
+        cold: Whether each of the chosen items had no event before the span, of any user.
         as_of: Start of the span, unix seconds.
     """
 
@@ -55,6 +56,7 @@ class Trial:
     batch: Batch
     barred: Keys
     chosen: Keys
+    cold: npt.NDArray[np.bool_]
     as_of: float
 
     @classmethod
@@ -77,7 +79,9 @@ class Trial:
         chosen = np.unique(np.searchsorted(users, events.users[mine]) * num_items + events.rows[mine])
         items = _bare_items(item_ids, feature_set)
         artifacts = Artifacts("", feature_set, items, Contents(item_ids, {}), {}, configured())
-        return cls(artifacts, batch, barred, chosen[~contains(chosen, barred)], start)
+        chosen = chosen[~contains(chosen, barred)]
+        seen = np.bincount(events.rows[events.times < start], minlength=num_items) > 0
+        return cls(artifacts, batch, barred, chosen, ~seen[chosen % num_items], start)
 
     @property
     def num_items(self) -> int:

@@ -87,5 +87,4 @@ class Cutoff:
         """The recommender's configuration, with the choices made on the validation span: half-life, fusion, quotas."""
         fusion = None if self.ranker_dir is None else Fusion.load(self.ranker_dir)
         default = configured(own_half_life_days=self.description["own_half_life_days"], fusion=fusion)
-        chosen = {name: int(tried["quota"]) for name, tried in self.description.get("sources", {}).items()}
-        return default.model_copy(update={"quotas": default.quotas | chosen})
+        return default.model_copy(update={"quotas": default.quotas | self.description.get("quotas", {})})

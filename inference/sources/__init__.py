@@ -9,6 +9,7 @@ from feature_repo.errors import BundleError
 from inference.models.config import RecommenderConfig
 from inference.models.part import Part
 from inference.sources.covisitation import CovisitationSource
+from inference.sources.fresh import FreshSource
 from inference.sources.own import OwnSource
 from inference.sources.popular import PopularSource
 from inference.sources.protocol import Source
@@ -23,6 +24,7 @@ SOURCES: tuple[type[Source], ...] = (
     PopularSource,
     TransitionsSource,
     SimilarSource,
+    FreshSource,
 )
 FALLBACK: type[PopularSource] = PopularSource  # fills slates for which the other sources find too few items
 

@@ -87,8 +87,8 @@ def release(dataset: Path, out: Path, store: BundleStore, *online: StoreSettings
         parts.mkdir(parents=True)
         fit_popularity(events, len(item_ids), end, 7.0).save(parts)
         kinds = parts_of(feature_set.sources)
-        tables = TableSettings().fit(kinds, events, len(item_ids), end)
-        for part in (*tables, *(kind.fit_from(events, len(item_ids), end) for kind in kinds)):
+        fitted = TableSettings().fit(kinds, events, len(item_ids), end)
+        for part in (*fitted, *(kind.fit_from(events, len(item_ids), end) for kind in kinds)):
             if part is not None:
                 part.save(parts)
         content = BundleContent(

@@ -152,6 +152,7 @@ def test_a_cutoff_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pa
     assert rows[:, 0].tolist() == [0, 1, 2, 3, 4]
     tried = cutoff.description["sources"]
     quotas = cutoff.config().quotas
+    assert quotas["fresh"] in (0, 50)
     assert {name: quotas[name] for name in tried} == {name: found["quota"] for name, found in tried.items()}
     assert quotas["two_tower"] > 0
     assert numbers["margin_similar"] == tried["similar"]["margin"]

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
+
 import numpy as np
 import pytest
 
 from components.index.popular import fit_popularity
-from components.index.quotas import ALWAYS, try_sources
+from components.index.quotas import ALWAYS, choose_quotas, try_sources
 from components.index.settings import TableSettings, choose_settings
 from components.index.trial import Trial, surely_better
 from components.replay.events import Events
@@ -109,6 +111,22 @@ def test_a_source_is_asked_where_it_finds_what_the_others_do_not(monkeypatch: py
     assert tried["popular"].recall == 1.0
     assert tried["transitions"].quota == tried["similar"].quota == 0
     assert tried["similar"].margin == tried["similar"].exclusive_hits == 0
+
+
+def test_fresh_items_are_asked_for_where_users_choose_them() -> None:
+    log = events(directed=True)
+    known = trial_of(log)
+    tried = try_sources(known, parts_of_log(log, known.as_of))
+    assert not known.cold.any()
+    quotas = choose_quotas(known, tried)
+    assert quotas["fresh"] == 0
+    assert quotas["popular"] == tried["popular"].quota
+    few = log.times >= SPLIT.validation_start - 3 * DAY  # most items of the span are new then
+    cold = trial_of(replace(log, **{field.name: getattr(log, field.name)[few] for field in fields(log)}))
+    expected = {key % ITEMS for key in cold.chosen.tolist()} - set(log.rows[few & (log.times < cold.as_of)].tolist())
+    assert {key % ITEMS for key in cold.chosen[cold.cold].tolist()} == expected
+    assert cold.cold.mean() > 0.01
+    assert choose_quotas(cold, tried)["fresh"] > 0
 
 
 def test_settings_follow_the_log() -> None:
