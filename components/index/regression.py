@@ -13,14 +13,15 @@ import itertools
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from pydantic import BaseModel, ConfigDict
 from scipy import sparse
-from scipy.linalg import lapack
 from threadpoolctl import threadpool_limits
 
 from components.index.tables import strongest
 from components.index.transitions import visits_before
 from components.replay.events import Events
+from components.retrieval.training import limited_threads
 from feature_repo.dataset.split import DAY
 from feature_repo.features.state import FloatArray
 from inference.candidates.ragged import offsets_from_owners, ranks
@@ -109,16 +110,21 @@ def _first(weights: npt.NDArray[np.float32], num: int) -> sparse.csr_matrix:
 
 
 def item_weights(gram: FloatArray, ridge: float) -> npt.NDArray[np.float32]:
-    """B = I - P / diag(P) with P = (G + ridge I)^-1, by Cholesky in float32 [m, m]; overwrites `gram`."""
+    """B = I - P / diag(P) with P = (G + ridge I)^-1, by Cholesky in float32 [m, m]; overwrites `gram`.
+
+    By torch: scipy's `spotrf` took nine times as long for 2,000 items, on one thread.
+
+    Raises:
+        ArithmeticError: The Gram matrix is not positive definite.
+    """
     gram[np.diag_indices_from(gram)] += np.float32(ridge)
-    with threadpool_limits(1, "blas"):
-        factor, failed = lapack.spotrf(gram.T, lower=1, overwrite_a=1)
-        if failed:
+    with limited_threads(1):
+        factor, failed = torch.linalg.cholesky_ex(torch.from_numpy(gram))
+        if int(failed):
             raise ArithmeticError(f"EASE's Gram matrix with ridge {ridge} is not positive definite.")
-        inverse, _ = lapack.spotri(factor, lower=1, overwrite_c=1)
-    lower = np.tril(inverse, -1)
+        inverse: npt.NDArray[np.float32] = torch.cholesky_inverse(factor).numpy()
     diagonal = np.diag(inverse).copy()
-    inverse = lower + lower.T
+    np.fill_diagonal(inverse, 0.0)
     weights: npt.NDArray[np.float32] = np.divide(inverse, -diagonal, out=inverse)
     return weights
 

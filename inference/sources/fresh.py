@@ -1,4 +1,4 @@
-"""Candidates among items that nobody has chosen yet, by content alone."""
+"""Candidates among items that no user has chosen yet, by content alone."""
 
 from __future__ import annotations
 
