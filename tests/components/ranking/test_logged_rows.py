@@ -16,8 +16,8 @@ import pytest
 
 from components.features.build import build_features
 from components.index.build import build_cutoff
-from components.index.covisitation import CovisitationConfig, fit_neighbours
 from components.index.popular import fit_popularity
+from components.index.settings import TableSettings
 from components.ingest import ingest
 from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
@@ -106,7 +106,7 @@ def day(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Day]:
             parts={},
             config=configured(),
         ).with_parts(
-            fit_neighbours(events, len(features.item_ids()), end, CovisitationConfig()),
+            *TableSettings().fit(parts_of(feature_set.sources), events, len(features.item_ids()), end),
             fit_popularity(events, len(features.item_ids()), end, 7.0),
             *[part for part in light if part is not None],
         )
