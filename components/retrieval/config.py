@@ -32,7 +32,8 @@ class TrainingConfig(BaseModel):
         embedding_rate: Learning rate of AdamW for embeddings, whose rows are updated in few steps.
         weight_decay: Weight decay of AdamW.
         averaging: Decay of the moving average of the weights, per step.
-        max_epochs, patience: Maximum number of epochs, and epochs without a better NDCG before training stops.
+        max_epochs, patience: Maximum number of epochs (NDCG of the averaged weights rises slowly for long, so it bounds
+            the time), and epochs without a better NDCG before training stops.
         max_seen: Maximum number of examples over all epochs, at least one epoch; bounds the time on large logs.
         default_epochs: Number of epochs if no quality can be measured.
         max_examples: Maximum number of examples; the latest are kept.
@@ -63,7 +64,7 @@ class TrainingConfig(BaseModel):
     embedding_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     averaging: float = Field(default=0.999, ge=0, lt=1)
-    max_epochs: int = Field(default=16, ge=0)
+    max_epochs: int = Field(default=5, ge=0)
     patience: int = Field(default=2, ge=1)
     max_seen: int = Field(default=3_000_000, ge=1)
     default_epochs: int = Field(default=5, ge=0)
