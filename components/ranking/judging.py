@@ -25,7 +25,7 @@ from inference.flow.retrieval import Retrieved
 from inference.models.config import RecommenderConfig
 
 DEPTH = 20  # of NDCG, which early stopping and the gate look at
-MOST_BYTES = 300_000_000  # of the features; twice as much while the parts are joined
+MOST_BYTES = 150_000_000  # of the features; twice as much while the parts are joined
 
 
 @dataclass(frozen=True, slots=True)

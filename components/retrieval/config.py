@@ -64,7 +64,7 @@ class TrainingConfig(BaseModel):
     embedding_rate: float = Field(default=1e-2, gt=0)
     weight_decay: float = Field(default=1e-2, ge=0)
     averaging: float = Field(default=0.999, ge=0, lt=1)
-    max_epochs: int = Field(default=5, ge=0)
+    max_epochs: int = Field(default=4, ge=0)
     patience: int = Field(default=2, ge=1)
     max_seen: int = Field(default=3_000_000, ge=1)
     default_epochs: int = Field(default=5, ge=0)

@@ -8,7 +8,7 @@ from components.retrieval.config import TrainingConfig
 
 
 @pytest.mark.parametrize(
-    ("num_examples", "epochs"), [(0, 5), (1_000, 5), (500_000, 5), (1_000_000, 3), (2_000_000, 2), (90_000_000, 1)]
+    ("num_examples", "epochs"), [(0, 4), (1_000, 4), (500_000, 4), (1_000_000, 3), (2_000_000, 2), (90_000_000, 1)]
 )
 def test_a_large_log_is_read_less_often(num_examples: int, epochs: int) -> None:
     assert TrainingConfig().epochs_of(num_examples) == epochs
