@@ -1,6 +1,4 @@
-"""The retrieval step of a pipeline: a thin wrapper around `fit_towers`."""
-
-from typing import NamedTuple
+"""The retrieval steps of a pipeline: thin wrappers around `fit_towers`."""
 
 from kfp.dsl import Dataset, Input, Metrics, Model, Output
 
@@ -12,20 +10,18 @@ def fit_towers_op(
     tables: Input[Dataset],
     features: Input[Dataset],
     stage: str,
-    epochs: int,
     recipe: str,
     seed: int,
     code_version: str,
     towers: Output[Model],
     metrics: Output[Metrics],
-) -> NamedTuple("Fitted", [("epochs", int)]):  # type: ignore[valid-type]
+) -> None:
     """Fits the two towers on the events before the time of a cutoff.
 
     Args:
         tables: Clean prepared tables.
         features: Features of the tables.
         stage: Name of the cutoff: rank, test or final.
-        epochs: Epochs to run; 0 finds the number by early stopping on the span that follows.
         recipe: fast or best.
         seed: Seed of weights, order and negatives.
         code_version: A cache key.
@@ -33,7 +29,6 @@ def fit_towers_op(
         metrics: Epochs, recall, examples.
     """
     from pathlib import Path
-    from typing import NamedTuple
 
     from components.retrieval.config import TrainingConfig
     from components.retrieval.towers import fit_towers
@@ -48,11 +43,56 @@ def fit_towers_op(
             Path(features.path),
             Path(towers.path),
             until=until,
-            epochs=epochs or None,
             seed=seed,
             config=TrainingConfig.of(recipe),
         )
     log_metrics(metrics, numbers)
     towers.metadata.update({"stage": stage, "until": until, "code_version": code_version})
-    fitted = NamedTuple("Fitted", [("epochs", int)])  # type: ignore[name-match]  # noqa: UP014 - only the body ships
-    return fitted(int(numbers["epochs"]))
+
+
+@step()
+def train_towers_further_op(
+    tables: Input[Dataset],
+    features: Input[Dataset],
+    before: Input[Model],
+    stage: str,
+    recipe: str,
+    seed: int,
+    code_version: str,
+    towers: Output[Model],
+    metrics: Output[Metrics],
+) -> None:
+    """Trains the towers of an earlier cutoff further, on the events before the time of a later one.
+
+    Args:
+        tables: Clean prepared tables.
+        features: Features of the tables; those of the earlier towers.
+        before: The earlier towers.
+        stage: Name of the later cutoff: validation, test or final.
+        recipe: fast or best.
+        seed: Seed of order and negatives.
+        code_version: A cache key.
+        towers: Directory for the towers.
+        metrics: Epochs, examples.
+    """
+    from pathlib import Path
+
+    from components.retrieval.config import TrainingConfig
+    from components.retrieval.towers import fit_towers
+    from components.step_metrics import log_metrics
+    from feature_repo.dataset.tables import PreparedTables
+    from feature_repo.errors import exit_with_sentence
+
+    with exit_with_sentence():
+        until = PreparedTables.open(tables.path).split.cutoff_time(stage)
+        numbers = fit_towers(
+            Path(tables.path),
+            Path(features.path),
+            Path(towers.path),
+            until=until,
+            before_dir=Path(before.path),
+            seed=seed,
+            config=TrainingConfig.of(recipe),
+        )
+    log_metrics(metrics, numbers)
+    towers.metadata.update({"stage": stage, "until": until, "code_version": code_version})

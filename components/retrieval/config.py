@@ -34,6 +34,7 @@ class TrainingConfig(BaseModel):
         averaging: Decay of the moving average of the weights, per step.
         max_epochs, patience: Maximum number of epochs (NDCG of the averaged weights rises slowly for long, so it bounds
             the time), and epochs without a better NDCG before training stops.
+        further_epochs: Number of epochs in which the towers of an earlier cutoff are trained further for a later one.
         max_seen: Maximum number of examples over all epochs, at least one epoch; bounds the time on large logs.
         default_epochs: Number of epochs if no quality can be measured.
         max_examples: Maximum number of examples; the latest are kept.
@@ -66,6 +67,7 @@ class TrainingConfig(BaseModel):
     averaging: float = Field(default=0.999, ge=0, lt=1)
     max_epochs: int = Field(default=4, ge=0)
     patience: int = Field(default=2, ge=1)
+    further_epochs: int = Field(default=1, ge=0)
     max_seen: int = Field(default=3_000_000, ge=1)
     default_epochs: int = Field(default=5, ge=0)
     max_examples: int = Field(default=2_000_000, ge=1)

@@ -3,7 +3,7 @@
 towers.json              shapes, columns, end of the training data, number of epochs
 feature_set.json         feature set of the training
 user_tower.onnx          user tower, for serving
-item_tower.safetensors   item tower, which embeds the items of each new release
+towers.safetensors       both towers: the item tower embeds the items of each new release, later training continues both
 item_ids.json            items with an id embedding, in the order of its rows from 1
 item_embeddings.npy      vectors of the row map's items as of a given time
 """
@@ -31,7 +31,7 @@ from feature_repo.storage.files import atomic_write, read_json, write_json
 from inference.models.encoder import FEATURE_SET_FILE, ITEM_EMBEDDINGS_FILE, TOWERS_FILE, USER_TOWER_FILE
 from inference.networks.towers import TowersConfig
 
-ITEM_TOWER_FILE = "item_tower.safetensors"
+WEIGHTS_FILE = "towers.safetensors"
 ITEM_IDS_FILE = "item_ids.json"
 LARGEST_DIFFERENCE = 1e-5  # between vectors of the exported and of the trained tower
 _INPUTS = ("history", "ages", "grades", "categorical", "numeric", "request_numeric", "request_categorical")
@@ -56,8 +56,8 @@ def save_towers(
     directory.mkdir(parents=True, exist_ok=True)
     feature_set.save(directory / FEATURE_SET_FILE)
     write_json(directory / ITEM_IDS_FILE, own_ids.tolist())
-    with atomic_write(directory / ITEM_TOWER_FILE) as path:
-        path.write_bytes(save({name: value.cpu() for name, value in towers.items.state_dict().items()}))
+    with atomic_write(directory / WEIGHTS_FILE) as path:
+        path.write_bytes(save({name: value.cpu() for name, value in towers.weights().items()}))
     export_user_tower(towers, directory / USER_TOWER_FILE)
     write_json(
         directory / TOWERS_FILE,
@@ -71,8 +71,8 @@ def save_embeddings(embeddings: FloatArray, directory: Path) -> None:
         np.save(file, embeddings)
 
 
-def load_item_tower(directory: Path) -> tuple[TrainableTowers, FeatureSet, list[str]]:
-    """Towers with a loaded item tower, their feature set, and the ids of the items with an id embedding.
+def load_towers(directory: Path) -> tuple[TrainableTowers, FeatureSet, list[str]]:
+    """Saved towers, their feature set, and the ids of the items with an id embedding.
 
     Raises:
         BundleError: If a file is missing or damaged.
@@ -83,7 +83,7 @@ def load_item_tower(directory: Path) -> tuple[TrainableTowers, FeatureSet, list[
             for key, value in read_json(directory / TOWERS_FILE)["config"].items()
         }
         towers = TrainableTowers(TowersConfig(**shapes), seed=0)
-        towers.items.load_state_dict(load_file(directory / ITEM_TOWER_FILE))
+        towers.load_weights(load_file(directory / WEIGHTS_FILE))
         return towers, FeatureSet.load(directory / FEATURE_SET_FILE), read_json(directory / ITEM_IDS_FILE)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as error:
         raise BundleError(f"The towers in {directory} cannot be read, train again: {error}.") from error

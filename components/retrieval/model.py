@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -96,6 +97,25 @@ class TrainableTowers:
         self.config = config
         self.users = UserTower(config).to(self.device)
         self.items = ItemTower(config).to(self.device)
+
+    def weights(self) -> dict[str, Tensor]:
+        """Copies of the weights and buffers of both networks, by name."""
+        sides = (("users", self.users), ("items", self.items))
+        return {
+            f"{side}.{name}": value.detach().clone()
+            for side, tower in sides
+            for name, value in tower.state_dict().items()
+        }
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Takes over what `weights` gave.
+
+        Raises:
+            RuntimeError: Names or shapes differ.
+        """
+        for side, tower in (("users", self.users), ("items", self.items)):
+            mine = {name: value for name, value in weights.items() if name.startswith(f"{side}.")}
+            tower.load_state_dict({name.removeprefix(f"{side}."): value for name, value in mine.items()})
 
     def tensor(self, values: npt.NDArray[np.generic]) -> Tensor:
         """An array on the towers' device; whole numbers as int64."""

@@ -17,7 +17,8 @@ import pyarrow as pa
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.content import NUM_WORDS, read_items, read_users
-from components.retrieval.files import load_item_tower, save_embeddings, save_towers
+from components.retrieval.continued import Trained, continued
+from components.retrieval.files import load_towers, save_embeddings, save_towers
 from components.retrieval.log import PositiveLog, codes_of
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.sequences import Examples
@@ -29,7 +30,8 @@ from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import HISTORY_LENGTH, FloatArray
 from feature_repo.progress import say
-from inference.models.encoder import TOWER_TIME_FEATURES
+from feature_repo.storage.files import read_json
+from inference.models.encoder import TOWER_TIME_FEATURES, TOWERS_FILE
 from inference.networks.towers import TowersConfig
 
 MOMENTS = (0.25, 0.5, 0.75, 0.9, 1.0)  # quantiles of the examples' times whose item numbers are standardised
@@ -41,22 +43,22 @@ def fit_towers(
     out_dir: Path,
     *,
     until: float,
-    epochs: int | None = None,
+    before_dir: Path | None = None,
     seed: int = 0,
     config: TrainingConfig | None = None,
 ) -> dict[str, float]:
     """Fits towers on events before `until` and embeds the items as of `until`.
 
-    If `epochs` is None, early stopping finds the number on the span that follows `until`. That span is as long as the
-    validation span and never reaches into the test span. If no such span is left, towers fitted up to the validation
-    span are stopped early on it first; fresh towers then run the same number of epochs up to `until`.
+    Fresh towers stop early on the span that follows `until`. That span is as long as the validation span and never
+    reaches into the test span. If no such span is left, they are fitted up to the validation span, stopped early on it,
+    and trained further on the events before `until`; see `continued.py`.
 
     Args:
         tables_dir: Clean prepared tables.
         features_dir: Features of the same tables; the feature set and the row map are read.
         out_dir: The directory to write, see `files.py`.
         until: Unix seconds, a cut of the split.
-        epochs: Number of epochs; None finds it by early stopping.
+        before_dir: Towers of earlier events and the same features, which are trained further; None fits fresh ones.
         seed: Seed of weights, order and negatives; the same seed gives the same towers.
         config: See `TrainingConfig`.
 
@@ -68,7 +70,11 @@ def fit_towers(
     tables, features = PreparedTables.open(tables_dir), FeaturesDirectory(features_dir)
     feature_set, item_ids = features.feature_set(), features.item_ids()
     with limited_threads(config.num_threads):
-        towers, data, fitted = _fitted(tables, feature_set, item_ids, until, epochs, seed, config)
+        before = None
+        if before_dir is not None:
+            loaded, _, known = load_towers(before_dir)
+            before = Trained(loaded, known, int(read_json(before_dir / TOWERS_FILE)["epochs"]))
+        towers, data, fitted = _fitted(tables, feature_set, item_ids, until, before, seed, config)
         embeddings = towers.embed_items(data.items, data.item_index, until)
     numbers: dict[str, float] = {
         "epochs": fitted.epochs,
@@ -100,7 +106,7 @@ def embed_items(tables_dir: Path, features_dir: Path, towers_dir: Path, out_dir:
         Item embeddings [m, d].
     """
     tables, item_ids = PreparedTables.open(tables_dir), FeaturesDirectory(features_dir).item_ids()
-    towers, feature_set, own_ids = load_item_tower(towers_dir)
+    towers, feature_set, own_ids = load_towers(towers_dir)
     items = read_items(tables, feature_set, item_ids, until)
     index = codes_of(pa.array(item_ids, type=pa.string()), own_ids).astype(np.int64)
     embeddings = towers.embed_items(items, index, until)
@@ -144,13 +150,13 @@ def _fitted(
     feature_set: FeatureSet,
     item_ids: npt.NDArray[np.object_],
     until: float,
-    epochs: int | None,
+    before: Trained | None,
     seed: int,
     config: TrainingConfig,
 ) -> tuple[TrainableTowers, TrainingData, Fit]:
     """Towers fitted on events before `until`, their training data, and the result of the fit; see `fit_towers`."""
     reached = UNKNOWN
-    if epochs is None:
+    if before is None:
         start, end = watched_span(tables.split, until)
         data = training_data(tables, feature_set, item_ids, start, end, config)
         watch = Watch.of(data, start, end, config.max_watched)
@@ -159,10 +165,11 @@ def _fitted(
         towers, found = fit(data, config, start, watch if len(watch) else None, most, seed)
         if start >= until:
             return towers, data, found
-        epochs, reached = found.epochs, found.quality
+        before, reached = Trained(towers, item_ids[data.item_index > 0].tolist(), found.epochs), found.quality
     data = training_data(tables, feature_set, item_ids, until, until, config)
-    towers, _ = fit(data, config, until, None, epochs, seed)
-    return towers, data, Fit(epochs, reached)
+    towers = continued(before, item_ids, data, seed)
+    done = train(towers, data, config, None, config.further_epochs, seed, before.epochs)
+    return towers, data, Fit(done.epochs, reached)
 
 
 def fit(

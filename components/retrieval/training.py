@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import math
 import time
 from collections.abc import Iterator
@@ -41,27 +40,34 @@ class Fit:
 
 
 def train(
-    towers: TrainableTowers, data: TrainingData, config: TrainingConfig, watch: Watch | None, epochs: int, seed: int
+    towers: TrainableTowers,
+    data: TrainingData,
+    config: TrainingConfig,
+    watch: Watch | None,
+    epochs: int,
+    seed: int,
+    done: int = 0,
 ) -> Fit:
     """Trains towers in place; they end with the average of their weights.
 
     Args:
-        towers: Fresh towers.
+        towers: Fresh towers, or towers that are trained further.
         data: Training data.
         config: See `TrainingConfig`.
         watch: Users whose NDCG decides when to stop; the weights of the best epoch are kept. None runs all epochs.
-        epochs: Maximum number of epochs.
+        epochs: Maximum number of further epochs.
         seed: Seed of the example order and the negatives.
+        done: Number of epochs behind the given weights.
     """
     optimiser, average = _optimiser(towers, config), WeightAverage(towers, config.averaging)
-    best, weights = Fit(0, ListQuality(-math.inf, -math.inf)), _weights(towers)
-    for epoch in range(1, epochs + 1):
+    best, weights = Fit(done, ListQuality(-math.inf, -math.inf)), towers.weights()
+    for epoch in range(done + 1, done + epochs + 1):
         started = time.monotonic()
         loss = _train_epoch(towers, data, config, optimiser, average, np.random.default_rng((seed, epoch)), epoch)
         reached, watched = UNKNOWN, ""
         if watch is not None:
             with average.applied():
-                reached, now = quality(towers, data, watch, config), _weights(towers)
+                reached, now = quality(towers, data, watch, config), towers.weights()
             watched = f", NDCG@{config.list_length} {reached.ndcg:.4f}, recall {reached.recall:.4f}"
         say(f"towers: epoch {epoch}, loss {loss:.3f}{watched}, {time.monotonic() - started:.0f} s")
         if watch is None:
@@ -73,8 +79,7 @@ def train(
     if watch is None:
         average.swap()
     else:
-        towers.users.load_state_dict(weights[0])
-        towers.items.load_state_dict(weights[1])
+        towers.load_weights(weights)
     return best
 
 
@@ -140,7 +145,3 @@ def _batches(data: TrainingData, chunk: IndexArray, size: int, rng: np.random.Ge
     batches = [batch for batch in np.split(order, np.searchsorted(totals, bounds)) if len(batch)]
     for place in rng.permutation(len(batches)):
         yield windows.take(batches[place])
-
-
-def _weights(towers: TrainableTowers) -> tuple[dict[str, Any], dict[str, Any]]:
-    return copy.deepcopy(towers.users.state_dict()), copy.deepcopy(towers.items.state_dict())

@@ -7,7 +7,7 @@ from kfp import dsl
 
 from components.index.component import build_stage_op
 from components.ranking.component import train_ranker_op
-from components.retrieval.component import fit_towers_op
+from components.retrieval.component import fit_towers_op, train_towers_further_op
 
 # Waiting OpenMP threads spin by default. On busy cores a fit with two threads then takes four times as long (LightGBM,
 # 250,000 rows: 46 s; 11 s with sleeping threads; 14 s with one thread).
@@ -19,13 +19,11 @@ class FittedModels:
     """Output channels of the fitting steps.
 
     Attributes:
-        epochs: Number of epochs that early stopping chose.
         towers: Towers of the measured cutoff.
         cutoff: Artifacts of the measured cutoff.
         ranker: The trained ranker.
     """
 
-    epochs: Any
     towers: Any
     cutoff: Any
     ranker: Any
@@ -61,8 +59,9 @@ def fit(
     of_early = {"tables": tables if early_tables is None else early_tables, "features": features}
     of_late = {"tables": tables if late_tables is None else late_tables, "features": features}
     keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
-    early = sized(fit_towers_op(**of_early, stage="rank", epochs=0, **keys), memory="4G")
-    late = sized(fit_towers_op(**of_late, stage=measured, epochs=early.outputs["epochs"], **keys), memory="4G")
+    early = sized(fit_towers_op(**of_early, stage="rank", **keys), memory="4G")
+    further = train_towers_further_op(**of_late, before=early.outputs["towers"], stage=measured, **keys)
+    late = sized(further, memory="4G")
     cutoffs = {
         name: sized(build_stage_op(**fitted, towers=towers, stage=name, code_version=code_version), memory="2G")
         for name, fitted, towers in (
@@ -72,7 +71,6 @@ def fit(
     }
     ranker = train_ranker_op(**both, stage=cutoffs["rank"].outputs["built"], max_rows=ranker_rows, log=log, **keys)
     return FittedModels(
-        epochs=early.outputs["epochs"],
         towers=late.outputs["towers"],
         cutoff=cutoffs[measured].outputs["built"],
         ranker=sized(ranker, memory="4G").outputs["ranker"],

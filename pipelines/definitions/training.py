@@ -13,7 +13,7 @@ from components.features.component import build_feature_snapshots
 from components.index.component import build_stage_op
 from components.ingest.component import ingest_dataset
 from components.release.component import reference_op, refuse_op, release_op
-from components.retrieval.component import fit_towers_op
+from components.retrieval.component import train_towers_further_op
 from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
 from pipelines.definitions.fitting import fit, light, sized
 
@@ -62,7 +62,7 @@ def training(
         log: Directory or URL of the servers' log, "" for none; training uses it like the dataset.
         cause: Why drift started the run, "" for other runs; stored in the bundle's manifest.
         gate: refuse or warn, see `TrainingParameters`.
-        refit: Whether to fit the towers again on the log up to its end after the evaluation.
+        refit: Whether to train the towers further on the log up to its end after the evaluation.
         ranker_rows: Upper bound on the training rows of the ranker.
         reference_days: Number of last days of the log that are replayed as the reference of drift.
         recipe: fast or best.
@@ -113,8 +113,8 @@ def training(
 
     with dsl.If(evaluated.outputs["release"] == "yes", name="released"):
         with dsl.If(refit == True, name="refitted"):  # noqa: E712 - kfp compiles the comparison
-            again = sized(fit_towers_op(**tables, stage="final", epochs=fitted.epochs, **keys), memory="4G")
-            release(again.outputs["towers"], refitted=True)
+            further = train_towers_further_op(**tables, before=fitted.towers, stage="final", **keys)
+            release(sized(further, memory="4G").outputs["towers"], refitted=True)
         with dsl.Else(name="measured"):
             release(fitted.towers, refitted=False)
     with dsl.Else(name="refused"):

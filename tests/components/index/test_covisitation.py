@@ -134,8 +134,8 @@ def test_events_are_the_positive_ones_in_order(dirs: tuple[Path, Path]) -> None:
 
 def test_a_cutoff_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Path], tmp_path: Path) -> None:
     split = PreparedTables.open(dirs[0]).split
-    config = TrainingConfig(dimension=16, hidden=16, batch=128)
-    fit_towers(*dirs, tmp_path / "towers", until=split.test_start, epochs=1, config=config)
+    config = TrainingConfig(dimension=16, hidden=16, batch=128, max_epochs=1)
+    fit_towers(*dirs, tmp_path / "towers", until=split.test_start, config=config)
     numbers = build_cutoff(*dirs, tmp_path / "towers", tmp_path / "test", name="test")
     cutoff = Cutoff(tmp_path / "test", dirs[1])
     ids = item_universe(PreparedTables.open(dirs[0]))
@@ -165,8 +165,8 @@ def test_a_cutoff_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pa
 def test_recall_of_a_large_index_is_measured_with_users(dirs: tuple[Path, Path], tmp_path: Path) -> None:
     tables = PreparedTables.open(dirs[0])
     until = tables.split.test_start
-    config = TrainingConfig(dimension=16, hidden=16, batch=128)
-    fit_towers(*dirs, tmp_path / "towers", until=until, epochs=1, config=config)
+    config = TrainingConfig(dimension=16, hidden=16, batch=128, max_epochs=1)
+    fit_towers(*dirs, tmp_path / "towers", until=until, config=config)
     index = IndexConfig(hnsw_from=1)
     numbers = build_cutoff(*dirs, tmp_path / "towers", tmp_path / "test", name="test", index=index)
     towers = tmp_path / "test" / TOWERS

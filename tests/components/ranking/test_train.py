@@ -28,8 +28,8 @@ TREES = RankerConfig(num_trees=10, num_threads=1)
 def rank_cutoff(directory: Path, tables: Path, features: Path) -> Path:
     """Cutoff `rank` with towers of one epoch."""
     until = PreparedTables.open(tables).split.rank_start
-    config = TrainingConfig(dimension=16, hidden=16, batch=128)
-    fit_towers(tables, features, directory / "towers", until=until, epochs=1, config=config)
+    config = TrainingConfig(dimension=16, hidden=16, batch=128, max_epochs=1)
+    fit_towers(tables, features, directory / "towers", until=until, config=config)
     build_cutoff(tables, features, directory / "towers", directory / "rank", name="rank")
     return directory / "rank"
 

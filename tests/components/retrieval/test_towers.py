@@ -12,7 +12,7 @@ import torch
 
 from components.features import build_features
 from components.retrieval.config import TrainingConfig
-from components.retrieval.files import load_item_tower
+from components.retrieval.files import load_towers
 from components.retrieval.model import TrainingData, user_inputs
 from components.retrieval.towers import embed_items, fit, fit_towers, training_data, watched_span
 from components.retrieval.watch import Watch, quality
@@ -107,6 +107,33 @@ def test_epochs_are_found_without_the_test_span(split: Split, towers_dir: Path) 
     assert 0 < described["ndcg_at_100"] <= described["recall_at_100"] <= 1
 
 
+def test_later_towers_continue_earlier_ones(
+    shop_dirs: tuple[Path, Path], split: Split, towers_dir: Path, tmp_path: Path
+) -> None:
+    """Without a further epoch the known items keep their vectors and new ones are unknown; with one, all learn."""
+    vectors, own = {}, {}
+    for further in (0, 1):
+        config = CONFIG.model_copy(update={"further_epochs": further})
+        out = tmp_path / str(further)
+        fit_towers(*shop_dirs, out, until=split.test_start, before_dir=towers_dir, config=config)
+        vectors[further] = load_towers(out)[0].weights()
+        own[further] = json.loads((out / "item_ids.json").read_text())
+        epochs = json.loads((out / "towers.json").read_text())["epochs"]
+        assert epochs == json.loads((towers_dir / "towers.json").read_text())["epochs"] + further
+    before, known = load_towers(towers_dir)[0].weights(), json.loads((towers_dir / "item_ids.json").read_text())
+    assert own[0] == own[1]
+    new = sorted(set(own[0]) - set(known))
+    assert new
+    same, table = vectors[0], vectors[0]["items.ids.weight"]
+    for name in before.keys() - {"items.ids.weight"}:
+        torch.testing.assert_close(same[name], before[name], atol=0, rtol=0)
+    for place, item in enumerate(own[0], start=1):
+        start = before["items.ids.weight"][known.index(item) + 1 if item in known else 0]
+        torch.testing.assert_close(table[place], start, atol=0, rtol=0)
+    moved = (vectors[1]["items.ids.weight"] - table).norm(dim=1)
+    assert moved[1:].min() > 0
+
+
 def test_items_never_sold_lie_with_their_category(shop_dirs: tuple[Path, Path], towers_dir: Path) -> None:
     embeddings = np.load(towers_dir / "item_embeddings.npy")
     own = set(json.loads((towers_dir / "item_ids.json").read_text()))
@@ -140,7 +167,7 @@ def test_new_items_are_embedded_and_known_ones_move_with_their_counts(
 
 def test_quality_is_what_counting_gives(shop_dirs: tuple[Path, Path], split: Split, towers_dir: Path) -> None:
     data = data_of(shop_dirs, split.validation_start, split.test_start)
-    towers, _, own = load_item_tower(towers_dir)
+    towers, _, own = load_towers(towers_dir)
     assert own == FeaturesDirectory(shop_dirs[1]).item_ids()[data.item_index > 0].tolist()
     watch = Watch.of(data, split.validation_start, split.test_start, 50)
     reached = quality(towers, data, watch, CONFIG.model_copy(update={"list_length": 7}))

@@ -168,7 +168,9 @@ def make_shop(directory: Path, size: str, *, towers: bool, trees: RankerConfig, 
         fitted = directory / f"towers-{name}" if towers else None
         if fitted is not None:
             until = min(tables.split.cutoff_time(name), tables.split.test_start)
-            fit_towers(clean, features, fitted, until=until, epochs=2, config=TrainingConfig.of("fast"))
+            before = directory / "towers-rank" if name == "final" else None
+            config = TrainingConfig(max_epochs=2)
+            fit_towers(clean, features, fitted, until=until, before_dir=before, config=config)
         build_cutoff(clean, features, fitted, directory / name, name=name)
     train_ranker(clean, features, directory / "rank", directory / "ranker", config=trees, max_rows=60_000)
     final, ranker, reference = directory / "final", directory / "ranker", directory / "reference"
