@@ -34,7 +34,6 @@ class TrainingConfig(BaseModel):
         averaging: Decay of the moving average of the weights, per step.
         max_epochs, patience: Maximum number of epochs (NDCG of the averaged weights rises slowly for long, so it bounds
             the time), and epochs without a better NDCG before training stops.
-        further_epochs: Number of epochs in which the towers of an earlier cutoff are trained further for a later one.
         max_seen: Maximum number of examples over all epochs, at least one epoch; bounds the time on large logs.
         default_epochs: Number of epochs if no quality can be measured.
         max_examples: Maximum number of examples; the latest are kept.
@@ -67,7 +66,6 @@ class TrainingConfig(BaseModel):
     averaging: float = Field(default=0.999, ge=0, lt=1)
     max_epochs: int = Field(default=4, ge=0)
     patience: int = Field(default=2, ge=1)
-    further_epochs: int = Field(default=1, ge=0)
     max_seen: int = Field(default=3_000_000, ge=1)
     default_epochs: int = Field(default=5, ge=0)
     max_examples: int = Field(default=2_000_000, ge=1)
@@ -78,6 +76,19 @@ class TrainingConfig(BaseModel):
     def epochs_of(self, num_examples: int) -> int:
         """Maximum number of epochs over so many examples."""
         return min(self.max_epochs, max(round(self.max_seen / max(num_examples, 1)), 1))
+
+    @staticmethod
+    def further_epochs(epochs: int, num_known: int, num_examples: int) -> int:
+        """Number of epochs in which the towers of an earlier cutoff are trained further, at least one.
+
+        Together with the earlier epochs they see about as many examples as a fit from scratch.
+
+        Args:
+            epochs: Number of earlier epochs.
+            num_known: Number of examples of the earlier cutoff.
+            num_examples: Number of examples of the later one.
+        """
+        return max(round(epochs * (1 - num_known / max(num_examples, 1))), 1)
 
     def batch_of(self, num_examples: int) -> int:
         """Approximate number of examples per step: an epoch has at least `LEAST_STEPS` steps where it can."""

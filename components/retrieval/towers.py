@@ -73,7 +73,8 @@ def fit_towers(
         before = None
         if before_dir is not None:
             loaded, _, known = load_towers(before_dir)
-            before = Trained(loaded, known, int(read_json(before_dir / TOWERS_FILE)["epochs"]))
+            described = read_json(before_dir / TOWERS_FILE)
+            before = Trained(loaded, known, int(described["epochs"]), int(described["num_examples"]))
         towers, data, fitted = _fitted(tables, feature_set, item_ids, until, before, seed, config)
         embeddings = towers.embed_items(data.items, data.item_index, until)
     numbers: dict[str, float] = {
@@ -165,10 +166,12 @@ def _fitted(
         towers, found = fit(data, config, start, watch if len(watch) else None, most, seed)
         if start >= until:
             return towers, data, found
-        before, reached = Trained(towers, item_ids[data.item_index > 0].tolist(), found.epochs), found.quality
+        known = item_ids[data.item_index > 0].tolist()
+        before, reached = Trained(towers, known, found.epochs, len(data.examples)), found.quality
     data = training_data(tables, feature_set, item_ids, until, until, config)
     towers = continued(before, item_ids, data, seed)
-    done = train(towers, data, config, None, config.further_epochs, seed, before.epochs)
+    further = config.further_epochs(before.epochs, before.num_examples, len(data.examples))
+    done = train(towers, data, config, None, further, seed, before.epochs)
     return towers, data, Fit(done.epochs, reached)
 
 

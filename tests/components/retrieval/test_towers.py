@@ -12,6 +12,7 @@ import torch
 
 from components.features import build_features
 from components.retrieval.config import TrainingConfig
+from components.retrieval.continued import Trained, continued
 from components.retrieval.files import load_towers
 from components.retrieval.model import TrainingData, user_inputs
 from components.retrieval.towers import embed_items, fit, fit_towers, training_data, watched_span
@@ -107,31 +108,36 @@ def test_epochs_are_found_without_the_test_span(split: Split, towers_dir: Path) 
     assert 0 < described["ndcg_at_100"] <= described["recall_at_100"] <= 1
 
 
-def test_later_towers_continue_earlier_ones(
+def test_later_towers_continue_earlier_ones(shop_dirs: tuple[Path, Path], split: Split, towers_dir: Path) -> None:
+    """Known items start with their vectors, new items are unknown, and the rest of both networks stays."""
+    towers, _, known = load_towers(towers_dir)
+    data = data_of(shop_dirs, split.test_start, split.test_start)
+    ids = FeaturesDirectory(shop_dirs[1]).item_ids()
+    later = continued(Trained(towers, known, 3, 1), ids, data, seed=0).weights()
+    before, own = towers.weights(), ids[data.item_index > 0].tolist()
+    for name in before.keys() - {"items.ids.weight"}:
+        torch.testing.assert_close(later[name], before[name], atol=0, rtol=0)
+    assert set(own) - set(known)
+    for place, item in enumerate(own, start=1):
+        start = before["items.ids.weight"][known.index(item) + 1 if item in known else 0]
+        torch.testing.assert_close(later["items.ids.weight"][place], start, atol=0, rtol=0)
+
+
+def test_later_towers_are_trained_further(
     shop_dirs: tuple[Path, Path], split: Split, towers_dir: Path, tmp_path: Path
 ) -> None:
-    """Without a further epoch the known items keep their vectors and new ones are unknown; with one, all learn."""
-    vectors, own = {}, {}
-    for further in (0, 1):
-        config = CONFIG.model_copy(update={"further_epochs": further})
-        out = tmp_path / str(further)
-        fit_towers(*shop_dirs, out, until=split.test_start, before_dir=towers_dir, config=config)
-        vectors[further] = load_towers(out)[0].weights()
-        own[further] = json.loads((out / "item_ids.json").read_text())
-        epochs = json.loads((out / "towers.json").read_text())["epochs"]
-        assert epochs == json.loads((towers_dir / "towers.json").read_text())["epochs"] + further
-    before, known = load_towers(towers_dir)[0].weights(), json.loads((towers_dir / "item_ids.json").read_text())
-    assert own[0] == own[1]
-    new = sorted(set(own[0]) - set(known))
-    assert new
-    same, table = vectors[0], vectors[0]["items.ids.weight"]
-    for name in before.keys() - {"items.ids.weight"}:
-        torch.testing.assert_close(same[name], before[name], atol=0, rtol=0)
-    for place, item in enumerate(own[0], start=1):
-        start = before["items.ids.weight"][known.index(item) + 1 if item in known else 0]
-        torch.testing.assert_close(table[place], start, atol=0, rtol=0)
-    moved = (vectors[1]["items.ids.weight"] - table).norm(dim=1)
-    assert moved[1:].min() > 0
+    numbers = fit_towers(*shop_dirs, tmp_path, until=split.test_start, before_dir=towers_dir, config=CONFIG)
+    first, last = (json.loads((folder / "towers.json").read_text()) for folder in (towers_dir, tmp_path))
+    more = CONFIG.further_epochs(first["epochs"], first["num_examples"], last["num_examples"])
+    assert numbers["epochs"] == last["epochs"] == first["epochs"] + more
+    old, new = load_towers(towers_dir)[0].weights(), load_towers(tmp_path)[0].weights()
+    assert (new["users.history.last.weight"] - old["users.history.last.weight"]).abs().max() > 0
+
+
+def test_further_epochs_replace_a_fit_from_scratch() -> None:
+    assert TrainingConfig.further_epochs(4, 28_055, 46_844) == 2
+    assert TrainingConfig.further_epochs(3, 984_000, 990_000) == 1
+    assert TrainingConfig.further_epochs(4, 0, 0) == 4
 
 
 def test_items_never_sold_lie_with_their_category(shop_dirs: tuple[Path, Path], towers_dir: Path) -> None:
