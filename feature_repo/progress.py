@@ -22,30 +22,38 @@ def say(message: str) -> None:
     print(message, file=sys.stderr, flush=True)
 
 
-def track(iterable: Iterable[T], what: str, total: int | None = None) -> Iterator[T]:
+def track(
+    iterable: Iterable[T], what: str, total: int | None = None, size: Callable[[T], int] = lambda _: 1
+) -> Iterator[T]:
     """Yields the elements of `iterable` and shows the progress.
 
     Args:
         iterable: The steps of the work.
         what: Name of the work, a few words.
-        total: Number of steps; the length of `iterable` if it has one.
+        total: Sum of the sizes of the steps; by default their number if `iterable` has a length.
+        size: Share of a step in the work, for steps of different length.
     """
     if total is None and isinstance(iterable, Sized):
         total = len(iterable)
     if sys.stderr.isatty():
         from tqdm import tqdm  # only on a terminal, because serving images do not contain it
 
-        yield from tqdm(iterable, desc=what, total=total, leave=False)
+        with tqdm(desc=what, total=total, leave=False) as bar:
+            for step in iterable:
+                yield step
+                bar.update(size(step))
         return
     started = last = time.monotonic()
-    for done, step in enumerate(iterable, start=1):
+    done = 0
+    for step in iterable:
         yield step
+        done += size(step)
         now = time.monotonic()
         if now - last >= LINE_SECONDS:
             last = now
-            of = f" of {total}" if total else ""
+            of = f" of {total:,}" if total else ""
             left = f", about {(now - started) / done * (total - done):.0f} s left" if total else ""
-            say(f"{what}: {done}{of} in {now - started:.0f} s{left}")
+            say(f"{what}: {done:,}{of} in {now - started:.0f} s{left}")
 
 
 @contextmanager

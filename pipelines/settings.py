@@ -80,6 +80,8 @@ class ClusterSettings(EnvironmentSettings):
         timeout_seconds: Longest time of one attempt of a step.
         node_selector: Labels of the nodes for steps, as label=value,label=value; "" for any node.
         tolerations: Taints that steps tolerate, as key=value:effect,key:effect; "" for none.
+        checkpoints: Folder in `volume`, or s3:// URL, for checkpoints of the towers' fits, from which the next attempt
+            of a step continues; "" for none.
         gpus: GPUs of the steps that fit towers.
         gpu_node_selector, gpu_tolerations: The same for these steps, in addition, if `gpus` is not 0.
         images: Where the images are.
@@ -99,6 +101,7 @@ class ClusterSettings(EnvironmentSettings):
     timeout_seconds: int = Field(default=21_600, ge=60, lt=2**31)
     node_selector: Annotated[str, AfterValidator(_labels)] = ""
     tolerations: Annotated[str, AfterValidator(_taints)] = ""
+    checkpoints: Place = ""
     gpus: int = Field(default=0, ge=0, le=1024)
     gpu_node_selector: Annotated[str, AfterValidator(_labels)] = ""
     gpu_tolerations: Annotated[str, AfterValidator(_taints)] = "nvidia.com/gpu:NoSchedule"
@@ -166,6 +169,7 @@ class PipelineSettings(RedisSettings):
             repository.
         stores: Directory or s3:// URL of the stores of all datasets; "" for `store` in `build`.
         logs: Directory or s3:// URL of the servers' logs of all datasets; "" for `log` in `build`.
+        checkpoints: Directory or s3:// URL of the checkpoints of runs on this machine; "" for `pipeline` in `build`.
         cluster: The cluster that runs trainings, if it is configured.
         monitoring: Settings of the drift job.
     """
@@ -174,6 +178,7 @@ class PipelineSettings(RedisSettings):
     validation_python: str = Field(default=str(DEFAULT_PYTHON), exclude=True)
     stores: Place = ""
     logs: Place = ""
+    checkpoints: Place = Field(default="", exclude=True)
     cluster: ClusterSettings = ClusterSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
 

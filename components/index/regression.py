@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 from components.index.tables import strongest
 from components.index.transitions import visits_before
 from components.replay.events import Events
-from components.retrieval.training import limited_threads
+from components.retrieval.fitting.training import limited_threads
 from feature_repo.dataset.split import DAY
 from feature_repo.features.state import FloatArray
 from inference.candidates.ragged import offsets_from_owners, ranks

@@ -45,6 +45,7 @@ def fit_towers_op(
             until=until,
             seed=seed,
             config=TrainingConfig.of(recipe),
+            code_version=code_version,
         )
     log_metrics(metrics, numbers)
     towers.metadata.update({"stage": stage, "until": until, "code_version": code_version})
@@ -93,6 +94,7 @@ def train_towers_further_op(
             before_dir=Path(before.path),
             seed=seed,
             config=TrainingConfig.of(recipe),
+            code_version=code_version,
         )
     log_metrics(metrics, numbers)
     towers.metadata.update({"stage": stage, "until": until, "code_version": code_version})

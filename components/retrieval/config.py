@@ -6,6 +6,7 @@ from typing import Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
+CHECKPOINTS_VARIABLE = "KUBEREC_CHECKPOINTS"  # names a directory or s3:// URL; without it a fit keeps no checkpoints
 LEAST_STEPS = 200  # of an epoch, down to LEAST_BATCH examples per step
 LEAST_BATCH = 128
 

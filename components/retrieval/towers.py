@@ -8,22 +8,25 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import torch
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.content import NUM_WORDS, read_items, read_users
-from components.retrieval.continued import Trained, continued
 from components.retrieval.files import load_towers, save_embeddings, save_towers
+from components.retrieval.fitting.checkpoints import Checkpoints
+from components.retrieval.fitting.continued import Trained, continued
+from components.retrieval.fitting.training import Fit, limited_threads, train
+from components.retrieval.fitting.watch import UNKNOWN, Watch
 from components.retrieval.log import PositiveLog, codes_of
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.sequences import Examples
-from components.retrieval.training import Fit, limited_threads, train
-from components.retrieval.watch import UNKNOWN, Watch
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
@@ -46,6 +49,7 @@ def fit_towers(
     before_dir: Path | None = None,
     seed: int = 0,
     config: TrainingConfig | None = None,
+    code_version: str = "",
 ) -> dict[str, float]:
     """Fits towers on events before `until` and embeds the items as of `until`.
 
@@ -61,6 +65,7 @@ def fit_towers(
         before_dir: Towers of earlier events and the same features, which are trained further; None fits fresh ones.
         seed: Seed of weights, order and negatives; the same seed gives the same towers.
         config: See `TrainingConfig`.
+        code_version: Version of the code; a checkpoint of another version is not used.
 
     Returns:
         Numbers for the run's metrics: epochs, NDCG and recall (absent if not measured), examples, items, seconds.
@@ -75,7 +80,8 @@ def fit_towers(
             loaded, _, known = load_towers(before_dir)
             described = read_json(before_dir / TOWERS_FILE)
             before = Trained(loaded, known, int(described["epochs"]), int(described["num_examples"]))
-        towers, data, fitted = _fitted(tables, feature_set, item_ids, until, before, seed, config)
+        run = _Run(tables, feature_set, item_ids, seed, config, code_version)
+        towers, data, fitted = run.fitted(until, before)
         embeddings = towers.embed_items(data.items, data.item_index, until)
     numbers: dict[str, float] = {
         "epochs": fitted.epochs,
@@ -146,37 +152,68 @@ def training_data(
     )
 
 
-def _fitted(
-    tables: PreparedTables,
-    feature_set: FeatureSet,
-    item_ids: npt.NDArray[np.object_],
-    until: float,
-    before: Trained | None,
-    seed: int,
-    config: TrainingConfig,
-) -> tuple[TrainableTowers, TrainingData, Fit]:
-    """Towers fitted on events before `until`, their training data, and the result of the fit; see `fit_towers`."""
-    reached = UNKNOWN
-    if before is None:
-        start, end = watched_span(tables.split, until)
-        data = training_data(tables, feature_set, item_ids, start, end, config)
-        watch = Watch.of(data, start, end, config.max_watched)
-        longest = config.epochs_of(len(data.examples))
-        most = longest if len(watch) else min(config.default_epochs, longest)
-        towers, found = fit(data, config, start, watch if len(watch) else None, most, seed)
-        if start >= until:
-            return towers, data, found
-        known = item_ids[data.item_index > 0].tolist()
-        before, reached = Trained(towers, known, found.epochs, len(data.examples)), found.quality
-    data = training_data(tables, feature_set, item_ids, until, until, config)
-    towers = continued(before, item_ids, data, seed)
-    further = config.further_epochs(before.epochs, before.num_examples, len(data.examples))
-    done = train(towers, data, config, None, further, seed, before.epochs)
-    return towers, data, Fit(done.epochs, reached)
+@dataclass(frozen=True)
+class _Run:
+    """What all fits of one call share; see `fit_towers`."""
+
+    tables: PreparedTables
+    feature_set: FeatureSet
+    item_ids: npt.NDArray[np.object_]
+    seed: int
+    config: TrainingConfig
+    code_version: str
+
+    def fitted(self, until: float, before: Trained | None) -> tuple[TrainableTowers, TrainingData, Fit]:
+        """Towers fitted on events before `until`, their training data, and the result of the fit."""
+        config, reached, kept = self.config, UNKNOWN, []
+        if before is None:
+            start, end = watched_span(self.tables.split, until)
+            data = self._data(start, end)
+            watch = Watch.of(data, start, end, config.max_watched)
+            longest = config.epochs_of(len(data.examples))
+            most = longest if len(watch) else min(config.default_epochs, longest)
+            kept.append(self._checkpoints(start, most, 0, len(data.examples)))
+            towers, found = fit(data, config, start, watch if len(watch) else None, most, self.seed, kept[0])
+            if start >= until:
+                kept[0].remove()
+                return towers, data, found
+            known = self.item_ids[data.item_index > 0].tolist()
+            before, reached = Trained(towers, known, found.epochs, len(data.examples)), found.quality
+        data = self._data(until, until)
+        towers = continued(before, self.item_ids, data, self.seed)
+        further = config.further_epochs(before.epochs, before.num_examples, len(data.examples))
+        kept.append(self._checkpoints(until, further, before.epochs, len(data.examples)))
+        done = train(towers, data, config, None, further, self.seed, before.epochs, kept[-1])
+        for checkpoints in kept:
+            checkpoints.remove()
+        return towers, data, Fit(done.epochs, reached)
+
+    def _data(self, until: float, end: float) -> TrainingData:
+        return training_data(self.tables, self.feature_set, self.item_ids, until, end, self.config)
+
+    def _checkpoints(self, until: float, epochs: int, done: int, num_examples: int) -> Checkpoints:
+        depends_on = {
+            "tables": self.tables.description["fingerprint"],
+            "features": self.feature_set.hash,
+            "until": until,
+            "epochs": [done, epochs],
+            "num_examples": num_examples,
+            "seed": self.seed,
+            "training": self.config.model_dump(),
+            "code_version": self.code_version,
+            "torch": torch.__version__,
+        }
+        return Checkpoints.of(f"{self.tables.config.name}-{until:.0f}-{self.config.dimension}", depends_on)
 
 
 def fit(
-    data: TrainingData, config: TrainingConfig, until: float, watch: Watch | None, epochs: int, seed: int
+    data: TrainingData,
+    config: TrainingConfig,
+    until: float,
+    watch: Watch | None,
+    epochs: int,
+    seed: int,
+    keeper: Checkpoints | None = None,
 ) -> tuple[TrainableTowers, Fit]:
     """Fresh towers, trained on the data's examples; see `train`."""
     towers = TrainableTowers(shapes(data, config, until), seed)
@@ -184,7 +221,7 @@ def fit(
     numeric = np.concatenate([data.items.numeric(cut)[data.items.alive(cut)] for cut in cuts])
     towers.items.standardise.fit(towers.tensor(numeric))
     towers.users.standardise.fit(towers.tensor(data.profiles.numeric))
-    return towers, train(towers, data, config, watch, epochs, seed)
+    return towers, train(towers, data, config, watch, epochs, seed, keeper=keeper)
 
 
 def shapes(data: TrainingData, config: TrainingConfig, until: float) -> TowersConfig:

@@ -16,6 +16,7 @@ import yaml
 from kfp import compiler
 from kfp.dsl.graph_component import GraphComponent
 
+from components.retrieval.config import CHECKPOINTS_VARIABLE
 from pipelines.cluster.images import image_names
 from pipelines.cluster.placement import node_labels, tolerations
 from pipelines.settings import ClusterSettings
@@ -82,6 +83,8 @@ def _prepare(container: dict[str, Any], names: str, settings: ClusterSettings, *
     variables = {}
     if settings.ca_bundle:
         variables["AWS_CA_BUNDLE"] = f"{CA_FOLDER}/{settings.ca_file}"
+    if settings.checkpoints:
+        variables[CHECKPOINTS_VARIABLE] = settings.checkpoints
     if settings.redis_secret:
         variables["KUBEREC_REDIS_PASSWORD_FILE"] = f"{REDIS_FOLDER}/password"
     container["env"] = [

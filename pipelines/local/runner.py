@@ -24,6 +24,7 @@ import psutil
 from kfp import local
 from kfp.dsl.graph_component import GraphComponent
 
+from components.retrieval.config import CHECKPOINTS_VARIABLE
 from feature_repo.errors import RunFailed, Stopped, is_full_disk
 from pipelines.definitions.fitting import STEP_ENVIRONMENT
 from pipelines.local.console import RunConsole
@@ -95,6 +96,7 @@ def run_pipeline(
         cache_root=str(root / "cache"),
     )
     os.environ["KUBEREC_VALIDATION_PYTHON"] = settings.validation_python
+    os.environ[CHECKPOINTS_VARIABLE] = settings.checkpoints or str(root / "checkpoints")
     for name_of, value in STEP_ENVIRONMENT.items():
         os.environ.setdefault(name_of, value)
     console = RunConsole(sys.stdout, run_dir / "pipeline.log")

@@ -12,11 +12,11 @@ import torch
 
 from components.features import build_features
 from components.retrieval.config import TrainingConfig
-from components.retrieval.continued import Trained, continued
 from components.retrieval.files import load_towers
+from components.retrieval.fitting.continued import Trained, continued
+from components.retrieval.fitting.watch import Watch, quality
 from components.retrieval.model import TrainingData, user_inputs
 from components.retrieval.towers import embed_items, fit, fit_towers, training_data, watched_span
-from components.retrieval.watch import Watch, quality
 from feature_repo.dataset.split import Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError

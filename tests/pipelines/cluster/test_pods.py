@@ -158,7 +158,10 @@ def test_nodes_memory_and_gpus_are_settings(tmp_path: Path) -> None:
         KFP_GPU_NODE_SELECTOR="pool=gpu",
         KFP_MEMORY_FACTOR="2.5",
         KFP_RUN_AS="0",
+        KFP_CHECKPOINTS="s3://bucket/checkpoints",
     )
+    variables = {one["name"]: one["value"] for one in containers["exec-fit-towers-op"]["env"]}
+    assert variables["KUBEREC_CHECKPOINTS"] == "s3://bucket/checkpoints"
     with_gpu = {name for name, one in containers.items() if "accelerator" in one["resources"]}
     assert with_gpu == {"exec-fit-towers-op", "exec-train-towers-further-op", "exec-train-towers-further-op-2"}
     assert containers["exec-fit-towers-op"]["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"

@@ -7,7 +7,7 @@ the average follows the weights faster in the first steps, so that it forgets th
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -21,18 +21,33 @@ class WeightAverage:
     Args:
         towers: The towers in training.
         decay: Weight of the old average in a step, once enough steps are done; 0 keeps the last weights.
+
+    Attributes:
+        steps: Number of steps so far.
     """
 
     def __init__(self, towers: TrainableTowers, decay: float) -> None:
         self._weights: list[torch.Tensor] = [*towers.users.parameters(), *towers.items.parameters()]
         self._average = [weight.detach().clone() for weight in self._weights]
-        self._decay, self._steps = decay, 0
+        self._decay, self.steps = decay, 0
+
+    @property
+    def values(self) -> Sequence[torch.Tensor]:
+        """The averages, in the order of the weights."""
+        return self._average
+
+    @torch.no_grad()
+    def restore(self, values: Sequence[torch.Tensor], steps: int) -> None:
+        """Takes over averages after a number of steps."""
+        for average, value in zip(self._average, values, strict=True):
+            average.copy_(value)
+        self.steps = steps
 
     @torch.no_grad()
     def update(self) -> None:
         """Moves the average towards the weights, after a step."""
-        self._steps += 1
-        decay = min(self._decay, (1 + self._steps) / (10 + self._steps))
+        self.steps += 1
+        decay = min(self._decay, (1 + self.steps) / (10 + self.steps))
         torch._foreach_lerp_(self._average, self._weights, 1.0 - decay)
 
     @torch.no_grad()

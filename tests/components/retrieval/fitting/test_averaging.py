@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from components.retrieval.averaging import WeightAverage
+from components.retrieval.fitting.averaging import WeightAverage
 from components.retrieval.model import TrainableTowers
 from inference.networks.towers import TowersConfig
 

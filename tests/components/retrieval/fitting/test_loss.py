@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from components.retrieval import loss as module
 from components.retrieval.config import TrainingConfig
-from components.retrieval.loss import Moment, batch_loss, inclusion
+from components.retrieval.fitting import loss as module
+from components.retrieval.fitting.loss import Moment, batch_loss, inclusion
 from components.retrieval.model import TrainableTowers, TrainingData, WindowInputs, user_inputs, window_inputs
 from components.retrieval.questions import Questions
 from components.retrieval.sequences import HistoryWindows, windows_of
