@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from components.index.own import choose_own_half_life
-from components.index.popular import choose_half_life, fit_popularity
-from components.index.quotas import SourceTrial, choose_quotas, try_sources
-from components.index.settings import TableSettings, choose_settings
-from components.index.trial import Trial
+from components.index.choices import Choices
+from components.index.popular import fit_popularity
 from components.replay.cutoff import CUTOFF_FILE, INDEX, TOWERS
 from components.replay.events import Events
 from components.retrieval.towers import embed_items
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
+from feature_repo.features.state import FloatArray
 from feature_repo.progress import say
 from feature_repo.storage.files import write_json
 from inference.models.index import IndexConfig, ItemIndex
@@ -31,8 +27,8 @@ def build_cutoff(
     *,
     name: str,
     until: float | None = None,
-    tables: TableSettings | None = None,
     index: IndexConfig | None = None,
+    earlier_dir: Path | None = None,
 ) -> dict[str, float]:
     """Writes the folder of a cutoff; see `components/replay/cutoff.py`.
 
@@ -43,8 +39,9 @@ def build_cutoff(
         out_dir: The folder to write.
         name: rank, validation, test or final.
         until: Unix seconds; events at or after this time are ignored. None is the cutoff's time (`Split.cutoff_time`).
-        tables: Settings of the tables of neighbours; None chooses them on the validation span.
         index: Settings of the item index.
+        earlier_dir: An earlier cutoff of the same training, whose choices are taken; None chooses on the validation
+            span.
 
     Returns:
         Numbers for the run's metrics: items, half-life, recall of the index.
@@ -59,56 +56,43 @@ def build_cutoff(
     events = Events.read(prepared, item_ids)
     until = split.cutoff_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
-    half_life = choose_half_life(events, num_items, split.validation_start, split.test_start)
-    fit_popularity(events, num_items, until, half_life).save(out_dir)
-    before = fit_popularity(events, num_items, split.validation_start, half_life)
-    own_half_life = choose_own_half_life(events, num_items, split.validation_start, split.test_start, before.score)
-    trial = Trial.of(events, feature_set, item_ids, split)
-    tables = tables or choose_settings(trial, events)
+    if earlier_dir is None:
+        choices = Choices.of(events, feature_set, item_ids, split)
+        say(f"cutoff {name}: {choices.sentence()}")
+    else:
+        choices = Choices.read(earlier_dir)
     kinds = parts_of(feature_set.sources)
-    tried = try_sources(trial, [before, *tables.fit(kinds, events, num_items, trial.as_of)])
-    quotas = choose_quotas(trial, tried)
     fitted = [
-        *tables.fit(kinds, events, num_items, until),
+        fit_popularity(events, num_items, until, choices.half_life),
+        *choices.tables.fit(kinds, events, num_items, until),
         *(kind.fit_from(events, num_items, until) for kind in kinds),
     ]
     for part in fitted:
         if part is not None:
             part.save(out_dir)
-    description: dict[str, Any] = {
-        "name": name,
-        "until": until,
-        "half_life_days": half_life,
-        "own_half_life_days": own_half_life,
-        "num_items": num_items,
-        "tables": tables.model_dump(),
-        "quotas": quotas,
-        "sources": {source: asdict(found) for source, found in tried.items()},
-    }
+    description: dict[str, Any] = {"name": name, "until": until, "num_items": num_items, **choices.described()}
     if towers_dir is not None:
         embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
-        index = index or IndexConfig()
-        queries = None
-        if index.kind(len(embeddings)) != "flat":
-            from components.index.user_vectors import user_vectors  # imports Feast, which takes seconds
-
-            queries = user_vectors(prepared, features_dir, out_dir / TOWERS, until)
-        built = ItemIndex.build(embeddings, index, queries)
-        (out_dir / INDEX).mkdir(exist_ok=True)
-        built.save(out_dir / INDEX)
-        description |= {"index": built.kind, "index_recall": 1.0 if built.recall is None else built.recall}
+        description |= _index(embeddings, prepared, features_dir, out_dir, until, index or IndexConfig())
     write_json(out_dir / CUTOFF_FILE, description)
     say(
         f"cutoff {name}: {description.get('index', 'no')} index of {num_items:,} items; half-life of popularity "
-        f"{half_life:g} days, of own items {own_half_life:g} days"
+        f"{choices.half_life:g} days, of own items {choices.own_half_life:g} days"
     )
-    say(f"cutoff {name}: {_sentence(tried, quotas)}")
-    margins = {f"margin_{source}": found.margin for source, found in tried.items()}
+    margins = {f"margin_{source}": found.margin for source, found in choices.tried.items()}
     return margins | {key: float(value) for key, value in description.items() if isinstance(value, int | float)}
 
 
-def _sentence(tried: Mapping[str, SourceTrial], quotas: Mapping[str, int]) -> str:
-    """What every source finds in the validation span, and which sources are off."""
-    found = [f"{source} finds {trial.recall:.1%}, alone {trial.margin:.1%}" for source, trial in tried.items()]
-    off = ", ".join(source for source, quota in quotas.items() if not quota)
-    return f"of the items chosen in validation {'; '.join(found)}; off: {off or 'none'}"
+def _index(
+    embeddings: FloatArray, tables: PreparedTables, features_dir: Path, out_dir: Path, until: float, config: IndexConfig
+) -> dict[str, Any]:
+    """Writes the index of the embedded items [m, d]; returns its kind and recall."""
+    queries = None
+    if config.kind(len(embeddings)) != "flat":
+        from components.index.user_vectors import user_vectors  # imports Feast, which takes seconds
+
+        queries = user_vectors(tables, features_dir, out_dir / TOWERS, until)
+    built = ItemIndex.build(embeddings, config, queries)
+    (out_dir / INDEX).mkdir(exist_ok=True)
+    built.save(out_dir / INDEX)
+    return {"index": built.kind, "index_recall": 1.0 if built.recall is None else built.recall}

@@ -5,7 +5,7 @@ from typing import Any
 
 from kfp import dsl
 
-from components.index.component import build_stage_op
+from components.index.component import build_later_stage_op, build_stage_op
 from components.ranking.component import train_ranker_op
 from components.retrieval.component import fit_towers_op, train_towers_further_op
 
@@ -62,17 +62,15 @@ def fit(
     early = sized(fit_towers_op(**of_early, stage="rank", **keys), memory="4G")
     further = train_towers_further_op(**of_late, before=early.outputs["towers"], stage=measured, **keys)
     late = sized(further, memory="4G")
-    cutoffs = {
-        name: sized(build_stage_op(**fitted, towers=towers, stage=name, code_version=code_version), memory="2G")
-        for name, fitted, towers in (
-            ("rank", of_early, early.outputs["towers"]),
-            (measured, of_late, late.outputs["towers"]),
-        )
-    }
-    ranker = train_ranker_op(**both, stage=cutoffs["rank"].outputs["built"], max_rows=ranker_rows, log=log, **keys)
+    first = build_stage_op(**of_early, towers=early.outputs["towers"], stage="rank", code_version=code_version)
+    rank = sized(first, memory="2G").outputs["built"]
+    later = build_later_stage_op(
+        **of_late, towers=late.outputs["towers"], earlier=rank, stage=measured, code_version=code_version
+    )
+    ranker = train_ranker_op(**both, stage=rank, max_rows=ranker_rows, log=log, **keys)
     return FittedModels(
         towers=late.outputs["towers"],
-        cutoff=cutoffs[measured].outputs["built"],
+        cutoff=sized(later, memory="2G").outputs["built"],
         ranker=sized(ranker, memory="4G").outputs["ranker"],
     )
 

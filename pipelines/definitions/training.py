@@ -10,7 +10,7 @@ from kfp import dsl
 
 from components.evaluation.component import evaluate_op, publish_report_op
 from components.features.component import build_feature_snapshots
-from components.index.component import build_stage_op
+from components.index.component import build_later_stage_op
 from components.ingest.component import ingest_dataset
 from components.release.component import reference_op, refuse_op, release_op
 from components.retrieval.component import train_towers_further_op
@@ -97,9 +97,10 @@ def training(
     _never_cached(light(quality), light(schema), light(publish))
 
     def release(towers: Any, *, refitted: bool) -> None:
-        cutoff = sized(
-            build_stage_op(**tables, towers=towers, stage="final", code_version=code_version), memory="2G"
-        ).outputs["built"]
+        final = build_later_stage_op(
+            **tables, towers=towers, earlier=fitted.cutoff, stage="final", code_version=code_version
+        )
+        cutoff = sized(final, memory="2G").outputs["built"]
         replayed = reference_op(
             **tables, stage=cutoff, ranker=ranker, days=reference_days, seed=seed, code_version=code_version
         )

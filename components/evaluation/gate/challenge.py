@@ -82,7 +82,8 @@ def compare(bundle: Bundle, setting: Setting, tables_dir: Path, cutoff: Cutoff, 
     if start > split.test_start:
         with tempfile.TemporaryDirectory(prefix="kuberec-candidate-") as scratch:
             later = Path(scratch)
-            build_cutoff(tables_dir, cutoff.features_dir, cutoff.towers_dir, later, name="test", until=start)
+            earlier, features = cutoff.directory, cutoff.features_dir
+            build_cutoff(tables_dir, features, cutoff.towers_dir, later, name="test", until=start, earlier_dir=earlier)
             candidate = _candidate_lists(
                 setting, Cutoff(later, cutoff.features_dir, cutoff.ranker_dir), ranker, task, start
             )
