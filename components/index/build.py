@@ -59,7 +59,8 @@ def build_cutoff(
     events = Events.read(prepared, item_ids)
     until = split.cutoff_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
-    half_life = choose_half_life(events, num_items, split.validation_start, split.test_start)
+    item_life = prepared.time_scales.item_life if split.parts > 1 else None
+    half_life = choose_half_life(events, num_items, split.validation_start, split.test_start, item_life)
     fit_popularity(events, num_items, until, half_life).save(out_dir)
     before = fit_popularity(events, num_items, split.validation_start, half_life)
     own_half_life = choose_own_half_life(events, num_items, split.validation_start, split.test_start, before.score)
