@@ -27,8 +27,10 @@ from components.evaluation.reports.page import evaluation_page
 from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, FittedBaseline, fit_baselines
 from components.replay.cutoff import Cutoff
+from components.replay.horizon import Horizon
 from components.replay.renewal import RenewalPolicy
 from components.replay.replay import Replay
+from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.storage.files import atomic_write, write_text
 from inference.bundles.bundle import Bundle
@@ -118,6 +120,7 @@ def evaluate_funnel(
         "settings": {name: baseline.config.model_dump() for name, baseline in fitted.items()},
         "impressions": impressions,
         "from_slates": _share_from_slates(tables, plan),
+        "time_scales": _time_scales(tables, cutoff),
     }
     if decision is not None:
         about["gate"] = _gate_content(decision)
@@ -199,6 +202,18 @@ def _impressions(
     if judged is None:
         return {}, ([], [], [])
     return judge(judged), roc(judged.labels, judged.probabilities)
+
+
+def _time_scales(tables: PreparedTables, cutoff: Cutoff) -> dict[str, Any]:
+    """What was measured of the log's times, and what was chosen from it; seconds, windows in hours."""
+    split = tables.split
+    return tables.time_scales.model_dump() | {
+        "item_step": split.step,
+        "user_step": split.user_step,
+        "item_windows": list(cutoff.feature_set.item_windows),
+        "popular_half_life": float(cutoff.description["half_life_days"]) * DAY,
+        "ranker_horizon": Horizon.of(split).seconds,
+    }
 
 
 def _gate_content(decision: GateDecision) -> dict[str, Any]:

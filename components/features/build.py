@@ -1,4 +1,4 @@
-"""Builds the features of prepared tables: the feature set, the daily snapshots and the static item content.
+"""Builds the features of prepared tables: the feature set, the snapshots and the static item content.
 
 Reads prepared tables into DuckDB and writes a `FeaturesDirectory`. The definitions of the columns are in
 `feature_repo`.
@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from feature_repo.dataset.split import HOUR
 from feature_repo.dataset.tables import PreparedTables, item_universe
 from feature_repo.features.choice import choose_features
 from feature_repo.features.directory import FeaturesDirectory
@@ -58,7 +59,7 @@ def build_features(tables_dir: Path, out_dir: Path, since: float | None = None) 
     item_ids = item_universe(tables)
     write_parquet(out.item_ids_file, pa.table({"item_id": pa.array(item_ids, pa.string())}))
     write_parquet(out.items_static_file, newest_content(tables.items, item_ids))
-    _write_snapshots(tables, feature_set, Calendar.of(tables.split, since), out)
+    _write_snapshots(tables, feature_set, Calendar.of_users(tables.split, since), Calendar.of(tables.split, since), out)
     write_parquet(out.events_file, graded_events(tables))
     feature_set.save(out.feature_set_file)
     return feature_set
@@ -77,8 +78,10 @@ def build_newest(tables_dir: Path, out_dir: Path, feature_set: FeatureSet, end: 
         The time stamp of the snapshot, just after `end`.
     """
     tables, out = PreparedTables.open(tables_dir), FeaturesDirectory(out_dir)
-    split = tables.split.model_copy(update={"log_end": end})
-    _write_snapshots(tables, feature_set, Calendar.of(split, end), out)
+    split = counted = tables.split.model_copy(update={"log_end": end})
+    if feature_set.item_windows:
+        counted = split.model_copy(update={"step": feature_set.item_windows[0] * HOUR})
+    _write_snapshots(tables, feature_set, Calendar.of_users(split, end), Calendar.of(counted, end), out)
     feature_set.save(out.feature_set_file)
     return split.stamp(end)
 
@@ -105,16 +108,16 @@ def graded_events(tables: PreparedTables) -> pa.Table:
 
 
 def _write_snapshots(
-    tables: PreparedTables, feature_set: FeatureSet, calendar: Calendar, out: FeaturesDirectory
+    tables: PreparedTables, feature_set: FeatureSet, of_users: Calendar, of_items: Calendar, out: FeaturesDirectory
 ) -> None:
     with tempfile.TemporaryDirectory(prefix="kuberec-features-") as spill:
         connection = connect(Path(spill))
         try:
             log = read_log(connection, tables)
             snapshots = {
-                "user_stats": (user_stats(log, calendar, feature_set), "user_id"),
-                "user_history": (user_history(log, calendar), "user_id"),
-                "item_stats": (item_stats(log, calendar, feature_set), "item_id"),
+                "user_stats": (user_stats(log, of_users, feature_set), "user_id"),
+                "user_history": (user_history(log, of_users), "user_id"),
+                "item_stats": (item_stats(log, of_items, feature_set), "item_id"),
             }
             for name, (expression, key) in snapshots.items():
                 started = time.monotonic()

@@ -57,7 +57,7 @@ def build_cutoff(
     until = split.cutoff_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
     if earlier_dir is None:
-        choices = Choices.of(events, feature_set, item_ids, split)
+        choices = Choices.of(prepared, events, feature_set, item_ids)
         say(f"cutoff {name}: {choices.sentence()}")
     else:
         choices = Choices.read(earlier_dir)

@@ -21,7 +21,7 @@ from components.index.settings import TableSettings, choose_settings
 from components.index.trial import Trial
 from components.replay.cutoff import CUTOFF_FILE
 from components.replay.events import Events
-from feature_repo.dataset.split import Split
+from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.storage.files import read_json
@@ -47,24 +47,28 @@ class Choices:
     tried: Mapping[str, SourceTrial]
 
     @classmethod
-    def of(cls, events: Events, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_], split: Split) -> Self:
+    def of(
+        cls, tables: PreparedTables, events: Events, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_]
+    ) -> Self:
         """Chooses on the validation span.
 
         Args:
-            events: All positive events.
+            tables: Clean prepared tables; they supply the span and the life of the items.
+            events: All positive events of the tables.
             feature_set: Names the sources.
             item_ids: The row map [m].
-            split: Supplies the span.
         """
-        num_items, start, end = len(item_ids), split.validation_start, split.test_start
-        half_life = choose_half_life(events, num_items, start, end)
+        split, num_items = tables.split, len(item_ids)
+        start, end = split.validation_start, split.test_start
+        item_life = tables.time_scales.item_life if split.parts > 1 else None
+        half_life = choose_half_life(events, num_items, start, end, item_life)
         before = fit_popularity(events, num_items, start, half_life)
         own_half_life = choose_own_half_life(events, num_items, start, end, before.score)
         trial = Trial.of(events, feature_set, item_ids, split)
-        tables = choose_settings(trial, events)
-        fitted = tables.fit(parts_of(feature_set.sources), events, num_items, trial.as_of)
+        settings = choose_settings(trial, events)
+        fitted = settings.fit(parts_of(feature_set.sources), events, num_items, trial.as_of)
         tried = try_sources(trial, [before, *fitted])
-        return cls(half_life, own_half_life, tables, choose_quotas(trial, tried), tried)
+        return cls(half_life, own_half_life, settings, choose_quotas(trial, tried), tried)
 
     @classmethod
     def read(cls, cutoff_dir: Path) -> Self:

@@ -16,6 +16,7 @@ import duckdb
 import numpy as np
 from pydantic import BaseModel, ConfigDict
 
+from components.ingest.reading.durations import measure_time_scales
 from components.ingest.usability import unusable_text, unusable_values
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import REQUIRED_COLUMNS, TABLES
@@ -90,9 +91,12 @@ def describe_tables(
         first, last = _span(connection, "interactions", _usable_interaction(config), now, are_clean=are_clean)
         if math.isnan(first):
             _refuse_all(connection, config)
-        _check_objectives(connection, config, first, last)
+        span = f"epoch_us(timestamp) BETWEEN {round(first * 1e6)} AND {round(last * 1e6)}"
+        clean = f"{_usable_interaction(config)} AND {span}"
+        _check_objectives(connection, config, clean)
         shown_first, shown_last = _span(connection, "impressions", USABLE_IMPRESSION, now, are_clean=are_clean)
         log_start, log_end = float(np.nanmin([first, shown_first])), float(np.nanmax([last, shown_last]))
+        scales = measure_time_scales(connection, clean)
         description = {
             "name": config.name,
             "config": config.model_dump(mode="json"),
@@ -100,7 +104,8 @@ def describe_tables(
             "objectives": list(config.objective_names),
             "log_start": log_start,
             "log_end": log_end,
-            "split": make_split(config, log_start, log_end).model_dump(),
+            "time_scales": scales.model_dump(),
+            "split": make_split(config, log_start, log_end, scales.item_life).model_dump(),
             "num": {table: _number(connection, f"SELECT count(*) FROM {table}") for table in TABLES},
             "context_event_types": _context_types(connection, config),
             "joins": dict(joins or {}),
@@ -168,12 +173,11 @@ def _span(
     return clean_span(np.asarray(micros, dtype=np.float64) / 1e6, now)
 
 
-def _check_objectives(connection: duckdb.DuckDBPyConnection, config: DatasetConfig, first: float, last: float) -> None:
-    span = f"epoch_us(timestamp) BETWEEN {round(first * 1e6)} AND {round(last * 1e6)}"
-    clean = f"FROM interactions WHERE {_usable_interaction(config)} AND {span}"
-    if _number(connection, f"SELECT count(*) FROM (SELECT 1 {clean} AND grade > 0 LIMIT 1)"):
+def _check_objectives(connection: duckdb.DuckDBPyConnection, config: DatasetConfig, clean: str) -> None:
+    rows = f"FROM interactions WHERE {clean}"
+    if _number(connection, f"SELECT count(*) FROM (SELECT 1 {rows} AND grade > 0 LIMIT 1)"):
         return
-    common = f"SELECT event_type {clean} GROUP BY event_type ORDER BY count(*) DESC, event_type LIMIT 5"
+    common = f"SELECT event_type {rows} GROUP BY event_type ORDER BY count(*) DESC, event_type LIMIT 5"
     found = ", ".join(str(kind) for (kind,) in connection.execute(common).fetchall())
     wanted = ", ".join(kind for kinds in config.objectives.values() for kind in kinds)
     raise DatasetError(

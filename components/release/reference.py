@@ -118,17 +118,21 @@ def replay(tables: PreparedTables, cutoff: Cutoff, ranker: Ranker, *, days: int,
         for place, (query, num) in enumerate(zip(groups.queries, sizes, strict=True))
         if surface_of(query.surface).ranked
     ]
-    cuts = split.cuts()
-    cuts = cuts[max(int(np.searchsorted(cuts, start, side="right")) - 1, 0) :]
-    last = cuts[:-1] if len(cuts) > 1 else cuts
+    cuts, starts = _since(split.cuts(), start), _since(split.user_cuts(), start)
     with HistoricalFeatures(cutoff.features_dir) as reader:
         policy = RenewalPolicy(neighbours=True, declared=True)
-        replayed = Replay.of(tables, cutoff, reader, last, policy, LocalScorer(ranker))
+        replayed = Replay.of(tables, cutoff, reader, cuts, policy, LocalScorer(ranker))
         shown = [impressions_schema(cutoff.feature_set).empty_table()]
         for recommender, places in replayed.by_cut(queries, "replaying the last days"):
             slates = recommender.recommend([queries[place] for place in places])
             shown.append(ranked_rows(impressions_table(slates, recommender.artifacts)))
-    return ReplayedSpan(groups, pa.concat_tables(shown), last, end)
+    return ReplayedSpan(groups, pa.concat_tables(shown), starts, end)
+
+
+def _since(cuts: npt.NDArray[np.float64], start: float) -> npt.NDArray[np.float64]:
+    """The cuts from the latest one that is not after a time; without the log's end, unless it is the only one."""
+    kept = cuts[max(int(np.searchsorted(cuts, start, side="right")) - 1, 0) :]
+    return kept[:-1] if len(kept) > 1 else kept
 
 
 def requests_a_day(replayed: ReplayedSpan) -> tuple[int, ...]:

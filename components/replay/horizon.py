@@ -32,8 +32,8 @@ class Horizon:
 
     @classmethod
     def of(cls, split: Split) -> Self:
-        """The horizon of the temporal evaluation, which is the length of the test span, asked once between two cuts."""
-        return cls(seconds=split.log_end - split.test_start, apart=split.step)
+        """The horizon of the temporal evaluation (the length of the test span), asked once between user snapshots."""
+        return cls(seconds=split.log_end - split.test_start, apart=split.user_step)
 
 
 def create_groups(

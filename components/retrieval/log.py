@@ -1,8 +1,8 @@
 """The positive events of a log as arrays, with the history of each user as of any cell of time.
 
-A cell runs from one cut of the split to the next. A query knows the snapshot of the latest cut, so its history ends
-where its cell begins, in training as in serving. Events of the same cell or later never enter the history; that would
-be leakage.
+A cell runs from one snapshot of the users to the next. A query knows the latest snapshot, so its history ends where
+its cell begins, in training as in serving. Events of the same cell or later never enter the history; that would be
+leakage.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ IndexArray = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Cells:
-    """The grid of cuts: cell i runs from `start + i * step` to `start + (i + 1) * step`."""
+    """The grid of the users' cuts: cell i runs from `start + i * step` to `start + (i + 1) * step`."""
 
     start: float
     step: float
@@ -36,8 +36,8 @@ class Cells:
     @classmethod
     def of(cls, split: Split) -> Cells:
         """The grid whose last cell ends at the log's end."""
-        count = max(math.ceil((split.log_end - split.log_start) / split.step - 1e-9), 1)
-        return cls(split.log_end - count * split.step, split.step, count)
+        count = max(math.ceil((split.log_end - split.log_start) / split.user_step - 1e-9), 1)
+        return cls(split.log_end - count * split.user_step, split.user_step, count)
 
     def at(self, times: TimeArray) -> IndexArray:
         """Cell of each time [n]; the log's end belongs to the last cell."""

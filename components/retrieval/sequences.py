@@ -16,11 +16,10 @@ import numpy.typing as npt
 
 from components.retrieval.log import IndexArray, PositiveLog, ragged
 from feature_repo.dataset.repeats import least_ruled_out
+from feature_repo.dataset.time_scales import item_life
 from feature_repo.features.state import FloatArray, IntArray
 
 CHUNKS_PER_LIFE = 8  # chunks within the time in which an item has most of its events
-LIFE = (0.1, 0.9)  # quantiles of the times of an item's events between which it lives
-FEWEST_EVENTS = 5  # of an item whose life is measured
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,29 +133,6 @@ def windows_of(log: PositiveLog, positions: IndexArray, length: int) -> HistoryW
 def chunk_seconds(log: PositiveLog) -> float:
     """Length of a chunk: a part of the life of the items, at least a cell."""
     return max(item_life(log.rows, log.times) / CHUNKS_PER_LIFE, log.grid.step)
-
-
-def item_life(rows: IntArray, times: npt.NDArray[np.float64]) -> float:
-    """Seconds in which an item has most of its events: the median over events of items with several events.
-
-    Args:
-        rows: Item of each event [n].
-        times: Unix seconds of each event [n].
-
-    Returns:
-        The median of the time between the quantiles `LIFE` of an item's events; the whole span without such items.
-    """
-    order = np.lexsort((times, rows))
-    starts = np.flatnonzero(np.diff(rows[order], prepend=-1))
-    counts = np.diff(np.append(starts, len(order)))
-    starts, counts = starts[counts >= FEWEST_EVENTS], counts[counts >= FEWEST_EVENTS]
-    if not len(starts):
-        return float(np.ptp(times)) if len(times) else 0.0
-    low, high = (times[order[starts + np.floor(part * (counts - 1)).astype(np.int64)]] for part in LIFE)
-    life = high - low
-    by_life = np.argsort(life)
-    middle = np.searchsorted(np.cumsum(counts[by_life]), counts.sum() / 2)
-    return float(life[by_life[middle]])
 
 
 def _ruled_out_before(pair: IndexArray, cells: IntArray, reached: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:

@@ -17,7 +17,8 @@ from pydantic import BaseModel, ConfigDict, model_validator
 
 from feature_repo.dataset.config import DatasetConfig
 
-DAY = 86400.0  # seconds
+HOUR = 3600.0  # seconds
+DAY = 24 * HOUR
 DAY_MICROSECONDS = 86_400_000_000
 MICROSECOND = 1e-6
 DEFAULT_DAYS = 7
@@ -26,6 +27,11 @@ RANK_SHARE = 0.3  # of what lies before validation
 SHORT_DAYS = 5  # a shorter log has cuts closer than a day
 SHORT_STEPS = 25  # so many in the whole of it, a fifth of which is a whole number,
 SHORT_STEPS_A_DAY = 6  # or so many a day where days are declared and fit
+SHORT_LIFE = 3 * DAY  # items that live shorter have cuts closer than a day
+SHORT_LIFE_SHARE = 0.25  # of the log, which a short life does not exceed: no item outlives a short log
+STEPS_PER_LIFE = 8  # about so many cuts in the life of an item
+PARTS = (1, 2, 3, 4, 6, 8, 12, 24)  # of a day, whole hours
+MOST_CUTS = 250  # from rank_start on, where cuts are closer than a day
 OUTLYING_SHARE = 0.001
 OUTLYING_ROWS = 3  # of a small log, if they are
 OUTLYING_SMALL_SHARE = 0.05  # at most this share of it, which the default of quality.minimum_rate still passes
@@ -41,7 +47,8 @@ class Split(BaseModel):
         rank_start: Towers that score the ranker's training rows are fitted on events before it.
         validation_start: The ranker trains on rank_start..validation_start and is calibrated from here to test_start.
         test_start: What is evaluated is fitted on events before it.
-        step: Seconds between two cuts; a day, less where the log is shorter than five.
+        step: Seconds between two cuts; a day, less where the log is shorter than five or where items live for hours.
+        parts: Steps from one snapshot of the users to the next; only items are counted at every cut.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -52,6 +59,7 @@ class Split(BaseModel):
     test_start: float
     log_end: float
     step: float = DAY
+    parts: int = 1
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
@@ -70,6 +78,15 @@ class Split(BaseModel):
         exact = self.log_end - np.arange(max(steps, 1))[::-1] * step
         # The boundaries of the spans are rounded like this: numpy's `round` may differ from it in the last bit.
         return np.array([round(cut, 6) for cut in exact.tolist()])
+
+    @property
+    def user_step(self) -> float:
+        """Seconds between two snapshots of the users."""
+        return self.step * self.parts
+
+    def user_cuts(self) -> npt.NDArray[np.float64]:
+        """The cuts at which users are counted, ascending: every `parts`-th cut back from the log's end."""
+        return self.cuts()[:: -self.parts][::-1]
 
     def cuts_within(self, start: float, end: float) -> npt.NDArray[np.float64]:
         """The cuts at or after `start` and before `end`, ascending unix seconds."""
@@ -90,17 +107,19 @@ class Split(BaseModel):
         return round(cut + MICROSECOND, 6) if cut >= self.log_end else cut
 
 
-def make_split(config: DatasetConfig, log_start: float, log_end: float) -> Split:
+def make_split(config: DatasetConfig, log_start: float, log_end: float, item_life: float = math.inf) -> Split:
     """Splits a log by time.
 
     Declared days are kept where validation and test together leave a fifth of the log for training; else, and by
     default, each is at most a fifth of the log. A log under five days has its boundaries on a finer grid. With a
-    single moment in the log everything is training, and validation and test are empty.
+    single moment in the log everything is training, and validation and test are empty. Where items live for hours, the
+    grid is finer still; the spans keep their length.
 
     Args:
         config: Supplies `[split]`.
         log_start: First clean timestamp, unix seconds.
         log_end: Latest clean timestamp, unix seconds.
+        item_life: Seconds, see `time_scales.item_life`.
     """
     span = log_end - log_start
     if span < SHORT_STEPS * MICROSECOND:
@@ -121,7 +140,12 @@ def make_split(config: DatasetConfig, log_start: float, log_end: float) -> Split
         validation = test = int(LARGEST_SHARE * SHORT_STEPS)
     before = length - validation - test
     rank = max(min(4 * validation, int(RANK_SHARE * before)), 1)
-    starts = [round(log_end - steps * step, 6) for steps in (test + validation + rank, test + validation, test)]
+    parts = 1
+    if item_life < min(SHORT_LIFE, SHORT_LIFE_SHARE * span):
+        parts = _parts(step, test + validation + rank, item_life / STEPS_PER_LIFE)
+        step /= parts
+    steps = parts * np.array([test + validation + rank, test + validation, test])
+    starts = [round(log_end - count * step, 6) for count in steps.tolist()]
     return Split(
         log_start=log_start,
         rank_start=max(starts[0], log_start),
@@ -129,7 +153,14 @@ def make_split(config: DatasetConfig, log_start: float, log_end: float) -> Split
         test_start=starts[2],
         log_end=log_end,
         step=step,
+        parts=parts,
     )
+
+
+def _parts(step: float, num_steps: int, wanted: float) -> int:
+    """The number of parts of a step that comes closest to the wanted length, none under an hour."""
+    allowed = [parts for parts in PARTS if step / parts >= HOUR and parts * num_steps <= MOST_CUTS]
+    return min(allowed or [1], key=lambda parts: abs(math.log(step / parts / max(wanted, HOUR))))
 
 
 def clean_span(times: npt.NDArray[np.float64], now: float | None = None) -> tuple[float, float]:

@@ -43,6 +43,7 @@ import pyarrow.parquet as pq
 from feature_repo.dataset.config import DatasetConfig
 from feature_repo.dataset.contract import CONTRACT_COLUMNS, TABLES
 from feature_repo.dataset.split import Split
+from feature_repo.dataset.time_scales import TimeScales
 from feature_repo.errors import DatasetError
 from feature_repo.storage.files import read_json
 
@@ -186,6 +187,11 @@ class PreparedTables:
     def split(self) -> Split:
         """Boundaries in time."""
         return Split.model_validate(self.description["split"])
+
+    @cached_property
+    def time_scales(self) -> TimeScales:
+        """Life of items, length of visits, time until users return."""
+        return TimeScales.model_validate(self.description["time_scales"])
 
     @property
     def objectives(self) -> tuple[str, ...]:

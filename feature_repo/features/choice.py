@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from feature_repo.dataset.split import HOUR, Split
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import DatasetError
 from feature_repo.features.ages import moment_of
@@ -38,8 +39,9 @@ def choose_features(tables: PreparedTables, sources: Sequence[str]) -> FeatureSe
     config = tables.config
     vocabularies = read_vocabularies(tables)
     item_categorical = _columns_of("items", vocabularies)
-    facts = DatasetFacts.of(tables, item_categorical)
-    _check_extras(tables)
+    item_windows = windows_of(tables.split, tables.time_scales.item_life)
+    facts = DatasetFacts.of(tables, item_categorical, item_windows)
+    _check_extras(tables, item_windows)
     user_extras, item_extras = config.extras("users").numerical, config.extras("items").numerical
     return FeatureSet(
         objectives=tuple(tables.objectives),
@@ -55,16 +57,30 @@ def choose_features(tables: PreparedTables, sources: Sequence[str]) -> FeatureSe
         cross_numeric=_names(CROSS_GROUPS, facts),
         sources=tuple(sources),
         vocabularies=vocabularies,
+        item_windows=item_windows,
     )
+
+
+def windows_of(split: Split, item_life: float) -> tuple[int, ...]:
+    """Hours of the windows of item counts in addition to the daily ones: from the step, doubled up to an item's life.
+
+    Args:
+        split: Windows are added only where items are counted at more cuts than users.
+        item_life: Seconds.
+    """
+    if split.parts == 1:
+        return ()
+    step = max(round(split.step / HOUR), 1)
+    return tuple(step << place for place in range(8) if not place or (step << place) * HOUR <= item_life)
 
 
 def _names(groups: Sequence[SnapshotGroup] | Sequence[CrossGroup], facts: DatasetFacts) -> tuple[str, ...]:
     return tuple(name for group in groups for name in group.columns(facts))
 
 
-def _check_extras(tables: PreparedTables) -> None:
+def _check_extras(tables: PreparedTables, item_windows: tuple[int, ...]) -> None:
     """Raises DatasetError for an extra column with the name of a computed column, even if the log lacks its data."""
-    complete = DatasetFacts.complete(tuple(tables.objectives))
+    complete = DatasetFacts.complete(tuple(tables.objectives), item_windows)
     users, items = (_names(groups, complete) for groups in (USER_GROUPS, ITEM_GROUPS))
     moments = [moment for name in users if (moment := moment_of(name))]
     computed = {"users": {*users, *moments, *HISTORY_ARRAYS}, "items": {*items}}

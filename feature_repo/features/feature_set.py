@@ -63,6 +63,8 @@ class FeatureSet(BaseModel):
         request_numeric, request_categorical: Columns computed from the query alone.
         cross_numeric: Columns computed from user and item together.
         sources: Retrieval sources in bit order.
+        item_windows: Hours of the windows of item counts in addition to `WINDOWS`, ascending; the first is the time
+            between two snapshots of the items. Empty where items are counted daily.
         vocabularies: "<side>.<column>" -> values, sorted; bundles made before that keep the order of frequency.
     """
 
@@ -82,6 +84,7 @@ class FeatureSet(BaseModel):
     cross_numeric: tuple[str, ...] = ()
     sources: tuple[str, ...] = ()
     vocabularies: Mapping[str, Vocabulary] = {}
+    item_windows: tuple[int, ...] = ()
 
     @cached_property
     def ranker_features(self) -> tuple[str, ...]:
@@ -125,7 +128,9 @@ class FeatureSet(BaseModel):
     @cached_property
     def hash(self) -> str:
         """16 hex digits that change with any name, order, vocabulary or version of the transforms."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True, separators=(",", ":"))
+        # Bundles without hourly windows keep the hash that they had before there were any.
+        unset = None if self.item_windows else {"item_windows"}
+        canonical = json.dumps(self.model_dump(mode="json", exclude=unset), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()[:16]
 
     @cached_property

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
+UNITS = (("days", 86400.0), ("h", 3600.0), ("min", 60.0))
+
 
 def number(value: float | int | None) -> str:
     """A number: integers with separators, else four significant digits; `-` for None and NaN."""
@@ -25,6 +27,14 @@ def percent(share: float) -> str:
 def short_percent(share: float) -> str:
     """A share in [0, 1] as a percentage inside a sentence: whole percents; one decimal below ten percent."""
     return f"{100 * share:.0f} %" if share >= 0.0995 or share == 0 else f"{100 * share:.1f} %"
+
+
+def duration(seconds: float | None) -> str:
+    """A length of time in the largest unit of which it has two; `-` for None."""
+    if seconds is None:
+        return "-"
+    unit, length = next(((unit, length) for unit, length in UNITS if seconds >= 2 * length), ("s", 1.0))
+    return f"{seconds / length:.3g} {unit}"
 
 
 def moment(seconds: float) -> str:

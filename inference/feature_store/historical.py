@@ -43,9 +43,9 @@ ALWAYS_STORED = "num_positive_total"  # a column of `user_stats` that is never n
 class HistoricalFeatures:
     """A `FeatureReader` of the past; see `inference.feature_store`.
 
-    Snapshots change only at their timestamps (stamps), so each query time is replaced by the latest stamp before it.
-    Only distinct (user, stamp) and (item, stamp) pairs are joined. `prefetch` joins the pairs of many queries at
-    once; without it every call runs a join.
+    Snapshots change only at their timestamps (stamps), so each query time is replaced by the latest stamp before it;
+    users may have fewer stamps than items. Only distinct (user, stamp) and (item, stamp) pairs are joined. `prefetch`
+    joins the pairs of many queries at once; without it every call runs a join.
 
     Args:
         features_dir: See `FeaturesDirectory`.
@@ -57,7 +57,8 @@ class HistoricalFeatures:
         self._row_map = RowMap(directory.item_ids())
         self._join = PointInTimeJoin(directory.snapshots, self._feature_set)
         self._events = PastEvents.read(directory.events_file, self._row_map)
-        self._stamps = _stamps(directory.snapshots)
+        self._user_stamps = _stamps(directory.snapshots, "user_stats")
+        self._stamps = np.union1d(self._user_stamps, _stamps(directory.snapshots, "item_stats"))
         self._announced: frozenset[int] = frozenset()
         self._unknown_users = _JoinedUsers(_no_users(directory.snapshots), {})
         self._users = self._unknown_users
@@ -71,13 +72,12 @@ class HistoricalFeatures:
 
     def prefetch(self, user_ids: Sequence[str], times: TimeArray) -> None:
         """Joins the users' state for all of these queries at once; `items` later joins their stamps in blocks."""
-        stamps = self._stamp_before(times)
-        self._users = self._join_users(user_ids, stamps)
-        self._announced = frozenset(np.unique(stamps).tolist())
+        self._users = self._join_users(user_ids, _stamp_before(times, self._user_stamps))
+        self._announced = frozenset(np.unique(_stamp_before(times, self._stamps)).tolist())
 
     def users(self, user_ids: Sequence[str], times: TimeArray) -> UserColumns:
         """See `FeatureReader.users`."""
-        stamps = self._stamp_before(times)
+        stamps = _stamp_before(times, self._user_stamps)
         joined = self._users if self._users.holds(user_ids, stamps) else self._join_users(user_ids, stamps)
         records = _table_user_records(joined.take(user_ids, stamps), self._feature_set)
         state = self._events.state(user_ids, _microseconds(times))
@@ -85,16 +85,10 @@ class HistoricalFeatures:
 
     def items(self, time: float) -> ItemColumns:
         """See `FeatureReader.items`; ages end at that snapshot, and `assemble` extends them to each query's time."""
-        stamp = int(self._stamp_before(np.array([time]))[0])
+        stamp = int(_stamp_before(np.array([time]), self._stamps)[0])
         if stamp not in self._catalogues:
             self._join_catalogues(stamp)
         return self._catalogues[stamp]
-
-    def _stamp_before(self, times: TimeArray) -> npt.NDArray[np.int64]:
-        """Returns the latest stamp up to each time, microseconds; the time itself if there is no earlier stamp."""
-        moments = _microseconds(times)
-        place = np.searchsorted(self._stamps, moments, side="right") - 1
-        return np.where(place >= 0, self._stamps[place], moments)
 
     def _join_users(self, user_ids: Sequence[str], stamps: npt.NDArray[np.int64]) -> _JoinedUsers:
         pairs = sorted(dict.fromkeys(zip(user_ids, stamps.tolist(), strict=True)))
@@ -146,13 +140,17 @@ class _JoinedUsers:
         return self._table.take(pa.array(rows, pa.int64()))
 
 
-def _stamps(snapshots: Path) -> npt.NDArray[np.int64]:
-    """Returns the times of all snapshots, microseconds, ascending."""
-    found: set[int] = set()
-    for name in ("user_stats", "item_stats"):
-        column = pq.read_table(snapshots / f"{name}.parquet", columns=[TIMESTAMP_FIELD])[TIMESTAMP_FIELD]
-        found.update(pc.unique(column).cast(pa.int64()).to_pylist())
-    return np.array(sorted(found), dtype=np.int64)
+def _stamps(snapshots: Path, view: str) -> npt.NDArray[np.int64]:
+    """Returns the times of a view's snapshots, microseconds, ascending."""
+    column = pq.read_table(snapshots / f"{view}.parquet", columns=[TIMESTAMP_FIELD])[TIMESTAMP_FIELD]
+    return np.sort(pc.unique(column).cast(pa.int64()).to_numpy())
+
+
+def _stamp_before(times: TimeArray, stamps: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Returns the latest stamp up to each time, microseconds; the time itself if there is no earlier stamp."""
+    moments = _microseconds(times)
+    place = np.searchsorted(stamps, moments, side="right") - 1
+    return np.where(place >= 0, stamps[place], moments) if len(stamps) else moments
 
 
 def _no_users(snapshots: Path) -> pa.Table:

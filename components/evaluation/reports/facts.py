@@ -6,8 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from components.evaluation.gate.gate import FUNNEL, GateDecision
+from feature_repo.features.feature_set import WINDOWS
+from feature_repo.pages.formats import duration
 from inference.scorers.ranker import BY_RANKER
 
+DAILY = ", ".join(f"{days} days" if days > 1 else "1 day" for days in WINDOWS)
 COLUMNS = ("ndcg@20", "ndcg@10", "hr@10", "map@10", "recall@20", "recall@100", "recall@300", "coverage@10")
 
 
@@ -52,6 +55,22 @@ def order_notes(decision: GateDecision | None) -> list[str]:
         return []
     served = "the ranker's" if decision.order == BY_RANKER else decision.order
     return [f"Served order: {served}. {decision.order_reason}"]
+
+
+def time_scales(scales: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The measured time scales of the log, then what was chosen from them, each with its value in words."""
+    names = {
+        "item_life": "life of an item",
+        "visit_length": "length of a visit",
+        "return_time": "time until a user returns",
+        "item_step": "between snapshots of items",
+        "user_step": "between snapshots of users",
+        "popular_half_life": "half-life of popularity",
+        "ranker_horizon": "horizon of the ranker",
+    }
+    rows = [(words, duration(scales[name])) for name, words in names.items()]
+    windows = ", ".join(f"{hours} h" for hours in scales["item_windows"])
+    return [*rows, ("windows of item counts", ", ".join([windows, DAILY]) if windows else DAILY)]
 
 
 def finding(content: Mapping[str, Any]) -> str:

@@ -16,6 +16,7 @@ from components.evaluation.reports.facts import (
     order_notes,
     ordered_methods,
     standing,
+    time_scales,
 )
 from feature_repo.pages.blocks import Tone, badge, code, fine, header, lead, page, panel, section, table, tiles
 from feature_repo.pages.charts import Bar, Fill, bars
@@ -146,6 +147,14 @@ def _details(content: Mapping[str, Any], methods: Measured) -> list[Markup]:
     if content.get("impressions"):
         judged = [(name, number(value)) for name, value in content["impressions"].items()]
         parts.append(section("On impressions", table(("figure", "value"), judged, numeric=(1,))))
+    if content.get("time_scales"):
+        parts.append(
+            section(
+                "Time scales",
+                table(("figure", "value"), time_scales(content["time_scales"]), numeric=(1,)),
+                note="Measured once at ingest; cadence, windows, half-life and horizon follow from them.",
+            )
+        )
     if content.get("settings"):
         chosen = [(name, code(settings)) for name, settings in content["settings"].items()]
         parts.append(section("Settings chosen on validation", table(("method", "settings"), chosen)))

@@ -26,9 +26,11 @@ from components.validation.rows.joins import join_shares
 from components.validation.rows.oddities import daily_volumes, outliers
 from components.validation.rows.rules import BOT, FLAG, Rule, bot_days, flagged, table_rules, without_unusable
 from feature_repo.dataset.contract import TABLES, TIMED_TABLES
-from feature_repo.dataset.split import DAY, clean_span
+from feature_repo.dataset.split import DAY, Split, clean_span
 from feature_repo.dataset.tables import SORT_KEYS, PreparedTables, unix_seconds
+from feature_repo.dataset.time_scales import TimeScales
 from feature_repo.errors import DatasetError
+from feature_repo.pages.formats import duration
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_text
 from feature_repo.storage.quoting import file_pattern, write_expression
@@ -87,12 +89,23 @@ def check_rows(
     _refuse_unusable(report)
     shares = {join.name: join.share for join in report.joins}
     describe_tables(Path(clean_dir), tables.config, Origin.of(tables.description), now, are_clean=True, joins=shares)
+    clean = PreparedTables.open(clean_dir)
+    say(_measured(clean.time_scales, clean.split))
     say(report.summary())
     say(report.joins_summary())
     for join in report.joins:
         if join.examples:
             say(f"warning: {join.finding}")
     return report
+
+
+def _measured(scales: TimeScales, split: Split) -> str:
+    """The time scales of the clean log, and the cadence that they chose."""
+    return (
+        f"time scales: items live {duration(scales.item_life)}, visits last {duration(scales.visit_length)}, users "
+        f"return after {duration(scales.return_time)}; items are counted every {duration(split.step)}, users every "
+        f"{duration(split.user_step)}"
+    )
 
 
 def _check(engine: Backend, tables: PreparedTables, now: float | None) -> tuple[list[Checked], Table]:

@@ -25,6 +25,7 @@ class DatasetFacts:
         item_categorical: Categorical columns of items that have a vocabulary.
         has_impressions: Whether the log has impressions.
         has_negatives: Whether the log has events of negative grade.
+        item_windows: Hours of further windows of item counts; see `FeatureSet.item_windows`.
         has_column: Whether a column (table, name) of the prepared tables holds a value that is not null.
     """
 
@@ -33,10 +34,11 @@ class DatasetFacts:
     item_categorical: tuple[str, ...]
     has_impressions: bool
     has_negatives: bool
+    item_windows: tuple[int, ...]
     has_column: Callable[[str, str], bool]
 
     @classmethod
-    def of(cls, tables: PreparedTables, item_categorical: tuple[str, ...]) -> Self:
+    def of(cls, tables: PreparedTables, item_categorical: tuple[str, ...], item_windows: tuple[int, ...] = ()) -> Self:
         """Facts of prepared tables, read in batches; a column is read only when a group asks for it."""
 
         @cache
@@ -49,13 +51,22 @@ class DatasetFacts:
             item_categorical=item_categorical,
             has_impressions=tables.num_rows["impressions"] > 0,
             has_negatives=any(pc.any(pc.less(grades, 0)).as_py() for grades in tables.batches("interactions", "grade")),
+            item_windows=item_windows,
             has_column=has_column,
         )
 
     @classmethod
-    def complete(cls, objectives: tuple[str, ...]) -> Self:
+    def complete(cls, objectives: tuple[str, ...], item_windows: tuple[int, ...] = ()) -> Self:
         """Facts of a dataset with data for everything, so that a snapshot group returns all its columns."""
-        return cls(objectives, "always", (), has_impressions=True, has_negatives=True, has_column=lambda _, __: True)
+        return cls(
+            objectives,
+            "always",
+            (),
+            has_impressions=True,
+            has_negatives=True,
+            item_windows=item_windows,
+            has_column=lambda _, __: True,
+        )
 
     @property
     def has_prices(self) -> bool:

@@ -62,7 +62,7 @@ class Windows:
     key: str
     calendar: Calendar
 
-    def last(self, name: str, days: int) -> Column:
+    def last(self, name: str, days: float) -> Column:
         """A sum over the last calendar days."""
         return over_days(self.rows[name], self.key, self.rows.day, self.calendar.steps(days))
 

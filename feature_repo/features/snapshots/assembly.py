@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
+import ibis
+
+from feature_repo.dataset.split import DAY, HOUR
 from feature_repo.features.groups.facts import DatasetFacts
 from feature_repo.features.groups.snapshot_group import Activity, SnapshotGroup, Windows
 from feature_repo.features.snapshots.calendar import Column, Table
@@ -31,7 +34,7 @@ def snapshot_rows(
         The key, day, event_timestamp, windows, derived columns and `own`; one row per key and emitted day.
     """
     key, calendar = activity.key, activity.calendar
-    active = active_groups(groups, names, activity.objectives)
+    active = active_groups(groups, names, activity.objectives, activity.feature_set.item_windows)
     for group in active:
         activity = replace(activity, events=group.marked(activity))
     daily = [
@@ -42,7 +45,8 @@ def snapshot_rows(
     extremes = _merged(active, lambda group: group.extremes)
     sums = dict.fromkeys(name for table in daily for name in table.columns)
     sums = {name: None for name in sums if name not in (key, "day", *extremes)}
-    rows = spine(key, daily, intervals, tuple(sums), calendar, extremes)
+    closely = _closely(activity, daily[:2]) if calendar.parts > 1 else None
+    rows = spine(key, daily, intervals, tuple(sums), calendar, extremes, closely)
     over = Windows(rows, key, calendar)
     rows = rows.mutate(**_merged(active, lambda group: group.windows(over, activity.feature_set)))
     rows = finished(rows, calendar)
@@ -57,10 +61,13 @@ def snapshot_rows(
 
 
 def active_groups(
-    groups: Sequence[SnapshotGroup], names: Sequence[str], objectives: tuple[str, ...]
+    groups: Sequence[SnapshotGroup],
+    names: Sequence[str],
+    objectives: tuple[str, ...],
+    item_windows: tuple[int, ...] = (),
 ) -> list[SnapshotGroup]:
     """Groups with a column among the names, and groups whose columns are always stored."""
-    complete = DatasetFacts.complete(objectives)
+    complete = DatasetFacts.complete(objectives, item_windows)
     return [group for group in groups if group.stored or not set(names).isdisjoint(group.columns(complete))]
 
 
@@ -70,6 +77,14 @@ def _merged(groups: Iterable[SnapshotGroup], made: Callable[[SnapshotGroup], Map
     for group in groups:
         merged = {**made(group), **merged}
     return merged
+
+
+def _closely(activity: Activity, moved: Sequence[Table]) -> Table:
+    """The last day on which an hourly window of an entity holds an event or impression: key, until."""
+    key, calendar = activity.key, activity.calendar
+    days = ibis.union(*[table.select(key, day=table.day.cast("int64")) for table in moved])
+    longest = max(activity.feature_set.item_windows, default=0) * HOUR / DAY
+    return days.group_by(key).agg(until=days.day.max() + calendar.steps(longest))
 
 
 def _by_day(events: Table, key: str, sums: Mapping[str, Column]) -> Table:

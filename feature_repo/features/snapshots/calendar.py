@@ -1,11 +1,12 @@
-"""Input tables of daily snapshots, and the calendar of cuts.
+"""Input tables of snapshots, and the calendar of cuts.
 
 The calendar decides when an event becomes known. This folder and the groups of users and items contain only Ibis
 expressions without engine-specific SQL, so that DuckDB and Spark run the same code. The caller reads and writes the
 tables. No statistic covers a whole period: a snapshot of day d depends only on events before the cut of day d.
 
 Times in the tables are whole microseconds since 1970 in `time_us`, because engines return timestamps differently. Days
-are numbered: day d ends at the d-th cut, and its snapshot has the timestamp of that cut.
+are numbered: day d ends at the d-th cut, and its snapshot has the timestamp of that cut. They are shorter than calendar
+days where cuts are closer.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 
 import ibis
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from feature_repo.dataset.split import DAY, Split
@@ -51,6 +53,7 @@ class Calendar:
         last: The newest day, whose cut is the log's end.
         log_end_us: The log's end.
         step_us: Microseconds between cuts.
+        parts: Cuts from one that every entity may need a row at to the next, see `spine`; the last cut is such a cut.
     """
 
     stamps: Table
@@ -58,11 +61,20 @@ class Calendar:
     last: int
     log_end_us: int
     step_us: float
+    parts: int = 1
 
     @classmethod
     def of(cls, split: Split, since: float | None = None) -> Calendar:
         """Days of a split; snapshots start at the latest cut that is not after `since` (default: `rank_start`)."""
-        cuts = split.cuts()
+        return cls._of(split, split.cuts(), split.step, split.parts, since)
+
+    @classmethod
+    def of_users(cls, split: Split, since: float | None = None) -> Calendar:
+        """The days of users, whose snapshots may be further apart than those of items; else as `of`."""
+        return cls._of(split, split.user_cuts(), split.user_step, 1, since)
+
+    @classmethod
+    def _of(cls, split: Split, cuts: npt.NDArray[np.float64], step: float, parts: int, since: float | None) -> Calendar:
         wanted = split.rank_start if since is None else since
         first = int(np.searchsorted(cuts, wanted, side="right")) - 1
         stamps = [round(split.stamp(float(cut)) * 1e6) for cut in cuts]
@@ -78,10 +90,11 @@ class Calendar:
             since=max(first, 0),
             last=len(cuts) - 1,
             log_end_us=round(split.log_end * 1e6),
-            step_us=split.step * 1e6,
+            step_us=step * 1e6,
+            parts=parts,
         )
 
-    def steps(self, days: int) -> int:
+    def steps(self, days: float) -> int:
         """Number of numbered days in a window of calendar days."""
         return max(round(days * DAY * 1e6 / self.step_us), 1)
 

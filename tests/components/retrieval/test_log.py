@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from components.retrieval.log import Cells, PositiveLog, codes_of, ragged
-from components.retrieval.sequences import Examples, item_life, windows_of
+from components.retrieval.sequences import Examples, windows_of
 from feature_repo.dataset.tables import PreparedTables, item_universe, unix_seconds
 from feature_repo.features.choice import choose_features
 from feature_repo.features.state import HISTORY_LENGTH
@@ -131,16 +131,6 @@ def test_windows_hold_every_example_with_its_history(tables: PreparedTables, len
     assert (windows.stops - windows.starts <= length + length // 2).all()
     before = windows.firsts - log.offsets[users]
     assert (windows.firsts - windows.starts >= np.minimum(before, length // 2)).all()
-
-
-def test_items_live_as_long_as_their_events_are_spread() -> None:
-    short, long = np.arange(10) * 3600.0, np.arange(10) * 86400.0
-    rows = np.repeat([0, 1, 2], [10, 10, 2])
-    times = np.concatenate([long, short, [0.0, 1e9]])
-    assert item_life(rows[10:], times[10:]) == 8 * 3600  # from the second to the last but one of ten
-    assert item_life(rows[:10], times[:10]) == 8 * 86400
-    assert item_life(rows[20:], times[20:]) == 1e9  # no item has enough events
-    assert item_life(rows[:0], times[:0]) == 0.0
 
 
 def test_questions_know_the_events_before_them(tables: PreparedTables) -> None:

@@ -8,7 +8,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from feature_repo.dataset.config import DatasetConfig
-from feature_repo.dataset.split import DAY, Split, clean_span, make_split
+from feature_repo.dataset.split import DAY, HOUR, Split, clean_span, make_split
 
 END = 1_700_000_000.123457
 
@@ -125,3 +125,37 @@ def test_of_few_rows_only_what_lies_past_the_clock_is_outlying(times: list[float
         assert (first, last) == (min(known), max(known))
     else:
         assert math.isnan(first)
+
+
+@pytest.mark.parametrize(
+    ("span_days", "life_hours", "step_hours", "parts"),
+    [
+        (18.0, 24.0, 3.0, 8),
+        (18.0, 60.0, 8.0, 3),
+        (18.0, 6.0, 1.0, 24),
+        (18.0, 0.1, 1.0, 24),
+        (18.0, 80.0, 24.0, 1),  # over three days
+        (300.0, 6.0, 6.0, 4),  # 42 days from rank_start on have at most 250 cuts
+        (7.0, 50.0, 24.0, 1),  # over a quarter of the log
+        (4.0, 20.0, 96 / 25 / 2, 2),
+        (1.0, 2.0, 24 / 25, 1),  # parts would be under an hour
+    ],
+)
+def test_items_that_live_for_hours_have_cuts_within_the_day(
+    span_days: float, life_hours: float, step_hours: float, parts: int
+) -> None:
+    split = make_split(config(), END - span_days * DAY, END, life_hours * HOUR)
+    daily = make_split(config(), END - span_days * DAY, END)
+    assert split.parts == parts
+    assert split.step == pytest.approx(step_hours * HOUR)
+    assert days_back(split) == days_back(daily)
+    np.testing.assert_allclose(split.user_cuts(), daily.cuts(), atol=2e-6, rtol=0)
+
+
+@given(span=st.floats(1e-3, 400 * DAY), life=st.floats(0, 5 * DAY), days=st.sampled_from([{}, {"test_days": 1}]))
+def test_boundaries_are_cuts_of_users_however_short_items_live(span: float, life: float, days: dict[str, int]) -> None:
+    split = make_split(config(**days), END - span, END, life)
+    boundaries = [split.rank_start, split.validation_start, split.test_start]
+    assert all(np.isin([at for at in boundaries if at > split.log_start], split.user_cuts()))
+    assert np.isin(split.user_cuts(), split.cuts()).all()
+    assert Split.model_validate(split.model_dump()) == split

@@ -53,7 +53,7 @@ def _activity(world: World, key: str, feature_set: FeatureSet) -> Activity:
 @pytest.mark.parametrize(("key", "groups"), [("user_id", USER_GROUPS), ("item_id", ITEM_GROUPS)])
 def test_what_groups_share_they_define_alike(world: World, key: str, groups: Sequence[SnapshotGroup]) -> None:
     """A sum, window or prior of one name is computed once, so that it must not depend on which group states it."""
-    activity = _activity(world, key, world[2])
+    activity = _activity(world, key, world[2].model_copy(update={"item_windows": (3, 6)}))
     for group in groups:
         marked = group.marked(activity)
         activity = Activity(key, marked, activity.shown, activity.items, activity.calendar, activity.feature_set)

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from feature_repo.pages.formats import moment, number, percent, short_percent
+from feature_repo.pages.formats import duration, moment, number, percent, short_percent
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,13 @@ def test_a_part_is_never_nothing_and_never_the_whole(share: float, words: str) -
 def test_shares_inside_a_sentence_are_short() -> None:
     assert [short_percent(share) for share in (0, 0.004, 0.0994, 0.0995, 0.456, 1)] == [
         *("0 %", "0.4 %", "9.9 %", "10 %", "46 %", "100 %"),
+    ]
+
+
+def test_durations_have_two_of_their_unit() -> None:
+    lengths = (None, 0.0, 90.0, 120.0, 7199.0, 84_045.0, 172_800.0, 1_886_440.9)
+    assert [duration(length) for length in lengths] == [
+        *("-", "0 s", "90 s", "2 min", "120 min", "23.3 h", "2 days", "21.8 days"),
     ]
 
 

@@ -9,12 +9,14 @@ from feature_repo.features.groups.items.outcome_rates import OutcomeRatesGroup
 from feature_repo.features.groups.items.popularity import PopularityGroup
 from feature_repo.features.groups.items.price import ItemPriceGroup
 from feature_repo.features.groups.items.ratings import RatingsGroup
+from feature_repo.features.groups.items.recent import RecentGroup
 from feature_repo.features.groups.items.returns import ReturnsGroup
 from feature_repo.features.groups.items.sellers import SellersGroup
 from feature_repo.features.groups.snapshot_group import SnapshotGroup
 
 ITEM_GROUPS: tuple[SnapshotGroup, ...] = (
     CountsGroup(),
+    RecentGroup(),
     ExposureGroup(),
     OutcomeRatesGroup(),
     PopularityGroup(),
