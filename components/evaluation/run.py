@@ -32,12 +32,13 @@ from components.replay.renewal import RenewalPolicy
 from components.replay.replay import Replay
 from feature_repo.dataset.split import DAY
 from feature_repo.dataset.tables import PreparedTables
-from feature_repo.storage.files import atomic_write, write_text
+from feature_repo.storage.files import atomic_write, read_json, write_text
 from inference.bundles.bundle import Bundle
 from inference.feature_store.historical import HistoricalFeatures
+from inference.models.encoder import TOWERS_FILE
 from inference.scorers.local import LocalScorer
 from inference.scorers.protocol import Ranker
-from inference.scorers.ranker import open_ranker, read_description
+from inference.scorers.ranker import IMPORTANCE_FILE, open_ranker, read_description
 
 REPORT_FILE, SUMMARY_FILE, TABLE_FILE = "report.html", "report.md", "table.txt"
 NUM_THREADS = 2
@@ -121,6 +122,7 @@ def evaluate_funnel(
         "impressions": impressions,
         "from_slates": _share_from_slates(tables, plan),
         "time_scales": _time_scales(tables, cutoff),
+        "models": _models(cutoff),
     }
     if decision is not None:
         about["gate"] = _gate_content(decision)
@@ -214,6 +216,16 @@ def _time_scales(tables: PreparedTables, cutoff: Cutoff) -> dict[str, Any]:
         "popular_half_life": float(cutoff.description["half_life_days"]) * DAY,
         "ranker_horizon": Horizon.of(split).seconds,
     }
+
+
+def _models(cutoff: Cutoff) -> dict[str, Any]:
+    """What each source found on the validation span, the epochs of the towers, and the gains of the trees' features."""
+    found: dict[str, Any] = {"sources": cutoff.description.get("sources", {})}
+    if cutoff.towers_dir is not None:
+        found["curve"] = read_json(cutoff.towers_dir / TOWERS_FILE)["curve"]
+    if cutoff.ranker_dir is not None and (cutoff.ranker_dir / IMPORTANCE_FILE).exists():
+        found["importance"] = read_json(cutoff.ranker_dir / IMPORTANCE_FILE)
+    return found
 
 
 def _gate_content(decision: GateDecision) -> dict[str, Any]:

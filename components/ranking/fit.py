@@ -24,6 +24,7 @@ from feature_repo.features.state import FloatArray
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_json
 from inference.scorers.lightgbm import MODEL_FILE
+from inference.scorers.ranker import IMPORTANCE_FILE
 
 NUM_NAMED = 5  # features that the progress line names
 METRIC = f"ndcg@{DEPTH}"
@@ -84,8 +85,34 @@ def fit_ranker(
     """
     heads_train, heads_validation = served or (train, validation)
     train = train.learnable()
-    has_positions = bool((train.positions >= 0).any())
-    dataset = _dataset(train, feature_set, with_positions=has_positions)
+    booster, best = _boosted(train, judged, feature_set, config)
+    chosen = choose_order(train, judged, _scores(booster, judged.features, config), feature_set)
+    say(f"ranker: {chosen.description.reason}")
+    if chosen.by_trees:
+        raw = _scores(booster, validation.features, config)
+        with atomic_write(out_dir / MODEL_FILE) as path:
+            path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
+    else:
+        raw = chosen.order.scores(validation.features)
+    head_config = HeadConfig(num_threads=config.num_threads, seed=config.seed)
+    heads = fit_probabilities(heads_train, heads_validation, raw, feature_set, out_dir, head_config)
+    chosen.save(out_dir)
+    write_json(out_dir / IMPORTANCE_FILE, _importance(booster, feature_set))
+    return {
+        "trees": float(booster.best_iteration),
+        "validation_ndcg@20": best,
+        "train_rows": float(len(train)),
+        "train_groups": float(len(train.group_sizes)),
+        "validation_rows": float(len(validation)),
+        **{f"trees_{objective}": float(trees) for objective, trees in heads.items()},
+    }
+
+
+def _boosted(
+    train: RankingRows, judged: JudgedQueries, feature_set: FeatureSet, config: RankerConfig
+) -> tuple[lgb.Booster, float]:
+    """The trees fitted to learnable rows, and the NDCG@20 of the judged queries at which they stopped."""
+    dataset = _dataset(train, feature_set, with_positions=bool((train.positions >= 0).any()))
     history: dict[str, dict[str, list[float]]] = {}
     booster = lgb.train(
         _parameters(config, len(train), len(feature_set.objectives)),
@@ -100,39 +127,19 @@ def fit_ranker(
             _report_progress(every=50),
         ],
     )
-    chosen = choose_order(train, judged, _scores(booster, judged.features, config), feature_set)
-    say(f"ranker: {chosen.description.reason}")
-    if chosen.by_trees:
-        raw = _scores(booster, validation.features, config)
-        with atomic_write(out_dir / MODEL_FILE) as path:
-            path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
-    else:
-        raw = chosen.order.scores(validation.features)
-    heads = fit_probabilities(
-        heads_train,
-        heads_validation,
-        raw,
-        feature_set,
-        out_dir,
-        HeadConfig(num_threads=config.num_threads, seed=config.seed),
-    )
-    gains = booster.feature_importance("gain", iteration=booster.best_iteration)
-    order = np.argsort(-gains)
-    chosen.save(out_dir)
-    write_json(out_dir / "importance.json", {feature_set.ranker_features[i]: float(gains[i]) for i in order})
-    best = history["validation"][METRIC][booster.best_iteration - 1]
+    best = float(history["validation"][METRIC][booster.best_iteration - 1])
+    most = list(_importance(booster, feature_set))[:NUM_NAMED]
     say(
         f"ranker: {booster.best_iteration} trees, NDCG@20 of the validation queries {best:.4f}; most gain from "
-        f"{', '.join(feature_set.ranker_features[i] for i in order[:NUM_NAMED])}"
+        f"{', '.join(most)}"
     )
-    return {
-        "trees": float(booster.best_iteration),
-        "validation_ndcg@20": float(best),
-        "train_rows": float(len(train)),
-        "train_groups": float(len(train.group_sizes)),
-        "validation_rows": float(len(validation)),
-        **{f"trees_{objective}": float(trees) for objective, trees in heads.items()},
-    }
+    return booster, best
+
+
+def _importance(booster: lgb.Booster, feature_set: FeatureSet) -> dict[str, float]:
+    """Gain of each feature over the trees, the greatest first."""
+    gains = booster.feature_importance("gain", iteration=booster.best_iteration)
+    return {feature_set.ranker_features[place]: float(gains[place]) for place in np.argsort(-gains)}
 
 
 def _scores(booster: lgb.Booster, features: FloatArray, config: RankerConfig) -> npt.NDArray[np.float64]:

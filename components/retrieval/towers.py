@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import shutil
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -78,8 +79,7 @@ def fit_towers(
         before = None
         if before_dir is not None:
             loaded, _, known = load_towers(before_dir)
-            described = read_json(before_dir / TOWERS_FILE)
-            before = Trained(loaded, known, int(described["epochs"]), int(described["num_examples"]))
+            before = _trained(loaded, known, read_json(before_dir / TOWERS_FILE))
         run = _Run(tables, feature_set, item_ids, seed, config, code_version)
         towers, data, fitted = run.fitted(until, before)
         embeddings = towers.embed_items(data.items, data.item_index, until)
@@ -91,7 +91,10 @@ def fit_towers(
     if math.isfinite(fitted.quality.ndcg):
         numbers[f"ndcg_at_{config.list_length}"] = fitted.quality.ndcg
         numbers[f"recall_at_{config.list_length}"] = fitted.quality.recall
-    description: dict[str, Any] = {"until": until, "seed": seed, "training": config.model_dump(), **numbers}
+    curve = [[epoch, loss, ndcg if math.isfinite(ndcg) else None] for epoch, loss, ndcg in fitted.curve]
+    description: dict[str, Any] = {
+        "until": until, "seed": seed, "training": config.model_dump(), "curve": curve, **numbers,
+    }  # fmt: skip
     save_towers(towers, feature_set, item_ids[data.item_index > 0], description, out_dir)
     save_embeddings(embeddings, out_dir)
     numbers["seconds"] = time.monotonic() - started
@@ -152,6 +155,12 @@ def training_data(
     )
 
 
+def _trained(towers: TrainableTowers, own_ids: Sequence[str], described: Mapping[str, Any]) -> Trained:
+    """Saved towers with the numbers of their `towers.json`."""
+    curve = tuple((epoch, loss, math.nan if ndcg is None else ndcg) for epoch, loss, ndcg in described["curve"])
+    return Trained(towers, own_ids, int(described["epochs"]), int(described["num_examples"]), curve)
+
+
 @dataclass(frozen=True)
 class _Run:
     """What all fits of one call share; see `fit_towers`."""
@@ -178,7 +187,7 @@ class _Run:
                 kept[0].remove()
                 return towers, data, found
             known = self.item_ids[data.item_index > 0].tolist()
-            before, reached = Trained(towers, known, found.epochs, len(data.examples)), found.quality
+            before, reached = Trained(towers, known, found.epochs, len(data.examples), found.curve), found.quality
         data = self._data(until, until)
         towers = continued(before, self.item_ids, data, self.seed)
         further = config.further_epochs(before.epochs, before.num_examples, len(data.examples))
@@ -186,7 +195,7 @@ class _Run:
         done = train(towers, data, config, None, further, self.seed, before.epochs, kept[-1])
         for checkpoints in kept:
             checkpoints.remove()
-        return towers, data, Fit(done.epochs, reached)
+        return towers, data, Fit(done.epochs, reached, (*before.curve, *done.curve))
 
     def _data(self, until: float, end: float) -> TrainingData:
         return training_data(self.tables, self.feature_set, self.item_ids, until, end, self.config)

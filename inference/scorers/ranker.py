@@ -17,6 +17,7 @@ from feature_repo.storage.files import read_json, write_json
 from inference.scorers.protocol import Ranker
 
 RANKER_FILE = "ranker.json"
+IMPORTANCE_FILE = "importance.json"  # gain of each feature of the trees, for reports
 RANKERS: Mapping[str, tuple[str, str]] = {
     "lightgbm": ("inference.scorers.lightgbm", "LightGbmRanker"),
     "order": ("inference.scorers.order", "OrderRanker"),

@@ -18,6 +18,7 @@ from components.evaluation.reports.facts import (
     standing,
     time_scales,
 )
+from components.evaluation.reports.models import model_sections
 from feature_repo.pages.blocks import Tone, badge, code, fine, header, lead, page, panel, section, table, tiles
 from feature_repo.pages.charts import Bar, Fill, bars
 from feature_repo.pages.formats import number
@@ -47,6 +48,7 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
         section("Methods", _figures(methods), note="; ".join(": ".join(pair) for pair in absent_methods(content))),
         *_leads(content, decision),
         *_slices(content, methods),
+        *model_sections(content.get("models", {})),
         *_details(content, methods),
     )
 

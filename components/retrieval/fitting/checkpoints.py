@@ -106,6 +106,7 @@ def _tensors(state: FitState, key: str) -> dict[str, torch.Tensor]:
         "epoch": state.epoch,
         "chunk": state.chunk,
         "losses": state.losses,
+        "curve": state.curve,
         "steps": state.average.steps,
         "best": [state.best.epochs, state.best.quality.recall, state.best.quality.ndcg],
     }
@@ -131,5 +132,6 @@ def _put(state: FitState, tensors: Mapping[str, torch.Tensor], described: Mappin
     epochs, recall, ndcg = described["best"]
     state.best = Fit(int(epochs), ListQuality(float(recall), float(ndcg)))
     state.epoch, state.chunk = int(described["epoch"]), int(described["chunk"])
+    state.curve = [(int(epoch), float(loss), float(ndcg)) for epoch, loss, ndcg in described["curve"]]
     total, count = described["losses"]
     state.losses = float(total), int(count)

@@ -27,12 +27,14 @@ class Trained:
         own_ids: Ids of the items with an id embedding, in the order of its rows from 1.
         epochs: Number of epochs behind the weights.
         num_examples: Number of examples of an epoch.
+        curve: See `Fit`.
     """
 
     towers: TrainableTowers
     own_ids: Sequence[str]
     epochs: int
     num_examples: int
+    curve: tuple[tuple[int, float, float], ...] = ()
 
 
 def continued(before: Trained, item_ids: npt.NDArray[np.object_], data: TrainingData, seed: int) -> TrainableTowers:

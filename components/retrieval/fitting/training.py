@@ -6,7 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
 import numpy as np
@@ -33,10 +33,12 @@ class Fit:
     Attributes:
         epochs: Number of epochs behind the towers' weights.
         quality: ListQuality of these weights on the watched span, `UNKNOWN` if not measured.
+        curve: Number, mean loss and NDCG (NaN if not measured) of every epoch that was run.
     """
 
     epochs: int
     quality: ListQuality
+    curve: tuple[tuple[int, float, float], ...] = ()
 
 
 @dataclass
@@ -52,6 +54,7 @@ class FitState:
         losses: Sum of the losses of the epoch's batches, and their number.
         best: The best epoch so far.
         weights: The weights of the best epoch, as `TrainableTowers.weights` gives them; empty if nothing is watched.
+        curve: See `Fit`.
     """
 
     towers: TrainableTowers
@@ -62,6 +65,7 @@ class FitState:
     chunk: int = 0
     losses: tuple[float, int] = (0.0, 0)
     weights: dict[str, torch.Tensor] = field(default_factory=dict)
+    curve: list[tuple[int, float, float]] = field(default_factory=list)
 
     @classmethod
     def start(cls, towers: TrainableTowers, config: TrainingConfig, done: int) -> Self:
@@ -108,9 +112,10 @@ def train(
         keeper.load(state)
     chunks = list(data.examples.chunks(data.log, config.chunk))
     while state.epoch <= done + epochs and state.epoch - state.best.epochs <= config.patience:
-        _train_epoch(state, data, config, chunks, seed, keeper)
+        loss = _train_epoch(state, data, config, chunks, seed, keeper)
+        reached = UNKNOWN
         if watch is None:
-            state.best = Fit(state.epoch, UNKNOWN)
+            state.best = Fit(state.epoch, reached)
         else:
             with state.average.applied():
                 reached, now = quality(towers, data, watch, config), towers.weights()
@@ -118,12 +123,13 @@ def train(
             say(f"towers: epoch {state.epoch}, {figures}")
             if reached.ndcg > state.best.quality.ndcg:
                 state.best, state.weights = Fit(state.epoch, reached), now
+        state.curve.append((state.epoch, loss, reached.ndcg))
         state.epoch, state.chunk, state.losses = state.epoch + 1, 0, (0.0, 0)
     if watch is None:
         state.average.swap()
     elif state.weights:
         towers.load_weights(state.weights)
-    return state.best
+    return replace(state.best, curve=tuple(state.curve))
 
 
 @contextmanager
@@ -157,8 +163,8 @@ def _train_epoch(
     chunks: Sequence[IndexArray],
     seed: int,
     keeper: Keeper | None,
-) -> None:
-    """The chunks of an epoch that are left, in chronological order."""
+) -> float:
+    """The chunks of an epoch that are left, in chronological order; returns the mean loss of the whole epoch."""
     started, left = time.monotonic(), chunks[state.chunk :]
     num_examples = sum(map(len, left))
     for chunk in track(left, f"towers: epoch {state.epoch}, examples", num_examples, len):
@@ -170,8 +176,9 @@ def _train_epoch(
         if keeper is not None:
             keeper.save(state)
     rate = num_examples / max(time.monotonic() - started, 1e-9)
-    loss = state.losses[0] / max(state.losses[1], 1)
+    loss = state.losses[0] / state.losses[1] if state.losses[1] else math.nan
     say(f"towers: epoch {state.epoch}, loss {loss:.3f}, {num_examples:,} examples, {rate:,.0f} examples/s")
+    return loss
 
 
 def _train_chunk(

@@ -130,6 +130,9 @@ def test_later_towers_are_trained_further(
     first, last = (json.loads((folder / "towers.json").read_text()) for folder in (towers_dir, tmp_path))
     more = CONFIG.further_epochs(first["epochs"], first["num_examples"], last["num_examples"])
     assert numbers["epochs"] == last["epochs"] == first["epochs"] + more
+    assert last["curve"][: len(first["curve"])] == first["curve"]
+    assert [ndcg for _, _, ndcg in last["curve"][len(first["curve"]) :]] == [None] * more
+    assert max(ndcg for _, _, ndcg in first["curve"]) == first["ndcg_at_100"]
     old, new = load_towers(towers_dir)[0].weights(), load_towers(tmp_path)[0].weights()
     assert (new["users.history.last.weight"] - old["users.history.last.weight"]).abs().max() > 0
 
