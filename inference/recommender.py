@@ -36,7 +36,7 @@ from inference.selectors.protocol import Selector
 from inference.stages import Stages
 
 HYDRATION_BATCH = 16_384  # users per read of the store
-BATCH = 512  # queries per batch: 512 x 550 candidates x 100 features take 110 MB
+BATCH = 256  # queries per batch: 256 x 700 candidates x 120 features take 86 MB, several times while they are made
 
 
 class Recommender:
