@@ -17,11 +17,12 @@ from feature_repo.storage.quoting import file_pattern
 
 with without_extras():
     from feast import Entity, FeatureService, FeatureView, Field, FileSource, ValueType
-    from feast.types import Array, Bool, FeastType, Float32, Float64, String
+    from feast.types import Array, Bool, Bytes, FeastType, Float32, Float64, String
 
 TIMESTAMP_FIELD = "event_timestamp"
-FRESHNESS_KEY, FRESHNESS_RECORD = "record", "features"  # the one key of the view `freshness`
+FRESHNESS_KEY, FRESHNESS_RECORD = "record", "features"  # the one key of the views `freshness` and `popularity`
 FRESHNESS_FIELDS = ("computed_at", "as_of", "num_users", "num_items", "num_evicted")
+LIST_BUNDLES, LISTS = "bundles", "lists"
 FEAST_TYPES: dict[str, FeastType] = {"float64": Float64, "string": String, "boolean": Bool}
 
 
@@ -30,9 +31,10 @@ class FeatureObjects:
     """The Feast objects of one feature set.
 
     Attributes:
-        entities: User, item, and the record of `freshness`.
+        entities: User, item, and the record of `freshness` and `popularity`.
         user_stats, user_history, item_stats: Views over the snapshots of the same names.
         freshness: View of the record that says when the online rows were computed; it has no snapshot.
+        popularity: View of the record with the popular lists of a refresh; it has no snapshot.
         users: Service of the user columns that training joins; it folds histories from the events.
         items: Service of all columns of the item table.
     """
@@ -42,6 +44,7 @@ class FeatureObjects:
     user_history: FeatureView
     item_stats: FeatureView
     freshness: FeatureView
+    popularity: FeatureView
     users: FeatureService
     items: FeatureService
 
@@ -52,7 +55,7 @@ class FeatureObjects:
 
     def all(self) -> list[Any]:
         """All objects to apply."""
-        return [*self.entities, *self.views, self.freshness, self.users, self.items]
+        return [*self.entities, *self.views, self.freshness, self.popularity, self.users, self.items]
 
 
 def project_name(dataset: str, stage: str, feature_hash: str) -> str:
@@ -86,6 +89,7 @@ def feature_objects(feature_set: FeatureSet, snapshots: Path) -> FeatureObjects:
         user_history=user_history,
         item_stats=item_stats,
         freshness=_view("freshness", record, freshness_fields(), snapshots),
+        popularity=_view("popularity", record, popularity_fields(), snapshots),
         users=FeatureService(name="users", features=[user_stats]),
         items=FeatureService(name="items", features=[item_stats]),
     )
@@ -114,6 +118,11 @@ def item_fields(feature_set: FeatureSet) -> list[Field]:
 def freshness_fields() -> list[Field]:
     """Returns the columns of `freshness`: times in unix seconds, and what was written."""
     return [Field(name=name, dtype=Float64) for name in FRESHNESS_FIELDS]
+
+
+def popularity_fields() -> list[Field]:
+    """Returns the columns of `popularity`: versions of bundles, and the list of each as bytes."""
+    return [Field(name=LIST_BUNDLES, dtype=Array(String)), Field(name=LISTS, dtype=Array(Bytes))]
 
 
 def _view(name: str, entity: Entity, fields: list[Field], snapshots: Path) -> FeatureView:

@@ -1,4 +1,4 @@
-"""`make refresh`: recomputes the features of the served bundle from dataset and log, without training.
+"""`make refresh`: recomputes features and popular list of the served bundle from dataset and log, without training.
 
 python -m pipelines.refresh --dataset DIR|URL
 """

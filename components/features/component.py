@@ -43,7 +43,7 @@ def refresh_features_op(
     report_dir: str = "",
     read_at: float = 0.0,
 ) -> None:
-    """Writes the current state of users and items to the online store of the served bundle.
+    """Writes the current state of users and items, and the popular lists, to the online store of the served bundle.
 
     Args:
         tables: Clean prepared tables of the dataset and the served log.

@@ -1,7 +1,8 @@
-"""Refreshes the online features of the served bundle, without training and without a new choice of columns.
+"""Refreshes the online features and popular list of the served bundle, without training or a new choice of columns.
 
-Fills the feature sets of the served bundle and of the bundle before it, so that a rollback finds fresh features. Tables
-that lack a column of the served bundle raise `BundleError`.
+Fills the feature sets of the served bundle and of the bundle before it, so that a rollback finds fresh features. Each
+popular list is fitted for the row map and with the half-life of its bundle. Tables that lack a column of the served
+bundle raise `BundleError`.
 """
 
 from __future__ import annotations
@@ -9,11 +10,16 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict
 
 from components.features.build import build_newest
+from components.index.popular import fit_popularity
+from components.replay.events import Events
 from feature_repo.dataset.split import DAY, Split
 from feature_repo.dataset.tables import PreparedTables, table_schema
 from feature_repo.errors import BundleError
@@ -22,6 +28,7 @@ from feature_repo.progress import say
 from inference.bundles.manifest import Facts
 from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings, materialize
+from inference.models.popularity import Popularity
 
 
 class Refreshed(BaseModel):
@@ -48,6 +55,47 @@ class Refreshed(BaseModel):
     overtaken: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class _Bundle:
+    """The parts of a bundle that a refresh renews or needs.
+
+    Attributes:
+        version: Name of the bundle.
+        facts: Facts of the bundle.
+        feature_set: Columns of the bundle.
+        item_ids: The row map [m].
+        half_life: Half-life of its popular list, days.
+    """
+
+    version: str
+    facts: Facts
+    feature_set: FeatureSet
+    item_ids: npt.NDArray[np.object_]
+    half_life: float
+
+    @classmethod
+    def read(cls, store: BundleStore, version: str, tables: PreparedTables) -> _Bundle:
+        """Reads a bundle of the store.
+
+        Raises:
+            BundleError: The bundle cannot be read, or the tables lack a column of it.
+        """
+        facts, feature_set = store.manifest(version).facts, store.feature_set(version)
+        _check(version, feature_set, tables)
+        item_ids, popularity = store.popular_list(version)
+        return cls(version, facts, feature_set, item_ids, popularity.half_life_days)
+
+    @property
+    def online_key(self) -> str:
+        """Equal for bundles that share their online features."""
+        return f"{self.facts.dataset} {self.facts.stage} {self.feature_set.hash}"
+
+    def popular_list(self, tables: PreparedTables, as_of: float) -> Popularity:
+        """The popular list as of a time."""
+        events = Events.read(tables, self.item_ids)
+        return fit_popularity(events, len(self.item_ids), as_of, self.half_life)
+
+
 def refresh_features(
     tables_dir: Path,
     store: BundleStore,
@@ -55,7 +103,7 @@ def refresh_features(
     now: float | None = None,
     read_at: float | None = None,
 ) -> Refreshed:
-    """Fills the online store with the state of every user and item as of now.
+    """Fills the online store with the state of every user and item as of now, and with the popular lists.
 
     Args:
         tables_dir: Clean prepared tables of dataset and log.
@@ -72,29 +120,20 @@ def refresh_features(
     now = time.time() if now is None else now
     tables = PreparedTables.open(tables_dir)
     served, end = require_served(store), newest_moment(tables.split, now)
-    done: dict[str, str] = {}  # online keys -> bundle
-    bundles = [served]
+    bundles = _bundles(store, served, tables)
     counts: list[dict[str, int]] = []  # the served bundle first
     as_of = end
-    for version in (served, *_before(store)):
-        try:
-            facts, feature_set = store.manifest(version).facts, store.feature_set(version)
-            _check(version, feature_set, tables)
-        except BundleError as error:
-            if version == served:
-                raise
-            say(f"the features of bundle {version}, served before, are not refreshed: {error}")
-            continue
-        key = f"{facts.dataset} {facts.stage} {feature_set.hash}"
-        if key not in done:
-            with tempfile.TemporaryDirectory(prefix="kuberec-refresh-") as scratch:
-                as_of = build_newest(tables_dir, Path(scratch), feature_set, end)
-                counts.append(materialize(Path(scratch), feature_set, place(facts), as_of, read_at))
-            done[key] = version
-        bundles += [version] if version != served else []
+    for key in dict.fromkeys(bundle.online_key for bundle in bundles):
+        alike = [bundle for bundle in bundles if bundle.online_key == key]
+        feature_set = alike[0].feature_set
+        with tempfile.TemporaryDirectory(prefix="kuberec-refresh-") as scratch:
+            as_of = build_newest(tables_dir, Path(scratch), feature_set, end)
+            lists = {bundle.version: bundle.popular_list(tables, as_of) for bundle in alike}
+            filled = materialize(Path(scratch), feature_set, place(alike[0].facts), as_of, read_at, lists=lists)
+        counts.append(filled)
     return Refreshed(
         bundle=served,
-        bundles=tuple(bundles),
+        bundles=tuple(bundle.version for bundle in bundles),
         num_users=counts[0].get("user_stats", 0),
         num_items=counts[0].get("item_stats", 0),
         as_of=as_of,
@@ -113,6 +152,21 @@ def require_served(store: BundleStore) -> str:
     if version is None:
         raise BundleError(f"{store.url} has no current bundle whose features could be refreshed: train a bundle first.")
     return version
+
+
+def _bundles(store: BundleStore, served: str, tables: PreparedTables) -> list[_Bundle]:
+    """The served bundle, and the bundle before it if the tables still have its columns.
+
+    Raises:
+        BundleError: The served bundle cannot be read, or the tables lack a column of it.
+    """
+    found = [_Bundle.read(store, served, tables)]
+    for version in _before(store):
+        try:
+            found.append(_Bundle.read(store, version, tables))
+        except BundleError as error:
+            say(f"the features of bundle {version}, served before, are not refreshed: {error}")
+    return found
 
 
 def _before(store: BundleStore) -> list[str]:

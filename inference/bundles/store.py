@@ -18,14 +18,19 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
+
 from feature_repo.errors import BundleError, StorageError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.storage.folder import Folder, local_path, open_folder
-from inference.bundles.bundle import FEATURE_SET, Bundle, open_bundle
+from inference.bundles.bundle import FEATURE_SET, ITEM_IDS, Bundle, open_bundle
 from inference.bundles.cache import BundleCache
 from inference.bundles.leftovers import is_abandoned
 from inference.bundles.manifest import MANIFEST_FILE, Manifest
 from inference.bundles.release_record import RELEASED, VERSION, Released
+from inference.models.popularity import POPULARITY_FILE, Popularity
+from inference.models.snapshot import load_item_ids
 
 BUNDLES = "bundles"
 DEFAULT_CACHE = Path(tempfile.gettempdir()) / "kuberec-bundles"
@@ -199,6 +204,18 @@ class BundleStore:
         if found.hash != manifest.feature_set_hash:
             raise BundleError(f"The bundle {version} is damaged: {FEATURE_SET} is not the one its manifest names.")
         return found
+
+    def popular_list(self, version: str) -> tuple[npt.NDArray[np.object_], Popularity]:
+        """The row map and the popular list of a published bundle; no other file is copied.
+
+        Raises:
+            BundleError: The store does not hold the bundle, or one of the files is unreadable.
+        """
+        with (
+            self._doing(f"The popular list of bundle {version} cannot be read"),
+            self._folder.local(_place(version), [ITEM_IDS, POPULARITY_FILE]) as directory,
+        ):
+            return load_item_ids(directory / ITEM_IDS), Popularity.load(directory)
 
     def _leftovers(self, kept: set[str | None]) -> list[str]:
         """Names of folders that no reader sees and no process writes to any more."""

@@ -1,10 +1,11 @@
 """Reads the whole catalogue from the online store in a separate process, each time after a refresh.
 
 Reading thousands of items takes seconds of pure Python, which would block the requests in the same interpreter. The
-process starts on the first read, has a low priority and keeps its connection. It writes the snapshot as a file
-(`models/snapshot.py`) and ends with the server. The protocol is one line of JSON for a question and one line for the
-answer. If the store was not refreshed since the catalogue in use was read, the answer says only that. A store that was
-emptied, or that went back to older features, leaves the catalogue in use, and an item without a row keeps its values.
+process starts on the first read, has a low priority and keeps its connection. It writes the snapshot and the popular
+list of the refresh as files (`models/`) and ends with the server. The protocol is one line of JSON for a question and
+one line for the answer. If the store was not refreshed since the catalogue in use was read, the answer says only that.
+A store that was emptied, or that went back to older features, leaves the catalogue in use, and an item without a row
+keeps its values. If the store has no popular list for the bundle, or a damaged one, the list in use stays.
 
     python -m inference.feature_store.catalogue_process
 """
@@ -32,8 +33,10 @@ from feature_repo.errors import FeatureStoreError, KuberecError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import ItemColumns
 from inference.bundles.bundle import FEATURE_SET, ITEM_IDS
+from inference.bundles.manifest import Manifest
 from inference.feature_store import Freshness, OnlineFeatures, StoreSettings
 from inference.feature_store.store_state import missing_items
+from inference.models.popularity import POPULARITY_FILE, Popularity
 from inference.models.snapshot import completed, load_item_ids, load_items, save_items
 
 NICENESS = 10
@@ -61,14 +64,17 @@ class Reading:
     Attributes:
         items: The catalogue.
         freshness: The store's record of the values, None for the snapshot of the bundle.
-        num_missing: Number of items without a row in the store, which have the values of the catalogue before.
+        gaps: What the store lacked when the catalogue was read, in sentences; "" if it was complete. Items without a
+            row have the values of the catalogue before.
         fault: What is wrong with the store; "" if it is complete.
+        popularity: The popular list of the refresh; None if the list in use stays.
     """
 
     items: ItemColumns
     freshness: Freshness | None = None
-    num_missing: int = 0
+    gaps: str = ""
     fault: str = ""
+    popularity: Popularity | None = None
 
 
 class CatalogueProcess:
@@ -109,17 +115,17 @@ class CatalogueProcess:
             if answer["error"]:
                 raise FeatureStoreError(answer["error"])
             if not answer["changed"]:
-                fault = answer["fault"] or missing_items(now.num_missing, len(now.items))
+                fault = answer["fault"] or now.gaps
                 return now if fault == now.fault else replace(now, fault=fault)
             items = load_items(path, now.items.item_ids, feature_set)
             held = np.load(path.with_suffix(HELD_SUFFIX))
-            for file in (path, path.with_suffix(HELD_SUFFIX)):
-                file.unlink()  # a killed server would leave the file
-            num_missing = int((~held).sum())
-            if num_missing:
+            popularity = Popularity.load(path.parent) if answer["has_list"] else None
+            for file in _files(path):
+                file.unlink(missing_ok=True)  # a killed server would leave the file
+            if not held.all():
                 items = completed(items, held, now.items)
-            fault = answer["fault"] or missing_items(num_missing, len(items))
-            return Reading(items, Freshness(*answer["freshness"]), num_missing, fault)
+            gaps = " ".join(filter(None, (missing_items(int((~held).sum()), len(items)), answer["list_fault"])))
+            return Reading(items, Freshness(*answer["freshness"]), gaps, answer["fault"] or gaps, popularity)
 
     def close(self) -> None:
         """Ends the process."""
@@ -174,7 +180,7 @@ def work(_options: argparse.Namespace) -> None:
 
 
 def _answer(questions: TextIO, channel: RawIOBase) -> None:
-    opened: tuple[list[str], FeatureSet, OnlineFeatures] | None = None
+    opened: tuple[list[str], str, OnlineFeatures] | None = None  # its name, version of the bundle, reader
     for line in questions:
         question = json.loads(line)
         answer: dict[str, Any] = {"error": ""}
@@ -192,33 +198,42 @@ def _answer(questions: TextIO, channel: RawIOBase) -> None:
                 "fault": opened[2].fault(freshness, held),
             }
             if freshness is not None and answer["changed"]:
-                _write(Path(question["out"]), *opened[2].catalogue(freshness.as_of))
+                stored = opened[2].popular_list(opened[1])
+                answer |= {"has_list": stored.popularity is not None, "list_fault": stored.fault}
+                _write(Path(question["out"]), *opened[2].catalogue(freshness.as_of), stored.popularity)
         except KuberecError as failure:
             opened, answer = None, {"error": str(failure)}  # a replaced store is opened again
         channel.write(json.dumps(answer).encode() + b"\n")
 
 
-def _write(out: Path, items: ItemColumns, found: npt.NDArray[np.bool_]) -> None:
-    """Writes a catalogue, and for each item whether the store has it.
+def _files(catalogue: Path) -> tuple[Path, ...]:
+    """The files of an answer."""
+    return catalogue, catalogue.with_suffix(HELD_SUFFIX), catalogue.with_name(POPULARITY_FILE)
+
+
+def _write(out: Path, items: ItemColumns, found: npt.NDArray[np.bool_], popularity: Popularity | None) -> None:
+    """Writes a catalogue, for each item whether the store has it, and the popular list if there is one.
 
     Raises:
         FeatureStoreError: The disk is full or not writable; no file is left.
     """
-    held = out.with_suffix(HELD_SUFFIX)
     try:
         save_items(out, items)
-        np.save(held, found)
+        np.save(out.with_suffix(HELD_SUFFIX), found)
+        if popularity is not None:
+            popularity.save(out.parent)
     except OSError as error:
-        for file in (out, held):
+        for file in _files(out):
             file.unlink(missing_ok=True)
         raise FeatureStoreError(f"The catalogue cannot be written to {out.parent}: {error}.") from error
 
 
-def _open(bundle: Path, store: list[str]) -> tuple[FeatureSet, OnlineFeatures]:
+def _open(bundle: Path, store: list[str]) -> tuple[str, OnlineFeatures]:
+    version = Manifest.read(bundle).version
     feature_set = FeatureSet.load(bundle / FEATURE_SET)
     directory, dataset, stage, redis = store
     settings = StoreSettings(Path(directory), dataset, stage, redis)
-    return feature_set, OnlineFeatures(feature_set, load_item_ids(bundle / ITEM_IDS), settings)
+    return version, OnlineFeatures(feature_set, load_item_ids(bundle / ITEM_IDS), settings)
 
 
 main = Command("inference.feature_store.catalogue_process", __doc__, work)

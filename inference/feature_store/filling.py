@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import sqlite3
 import time
+from collections.abc import Mapping
 from contextlib import closing, nullcontext
 from datetime import timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import cast
 
 import pyarrow as pa
@@ -21,6 +23,7 @@ from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say, track
 from inference.feature_store.filling_lock import FillingLock, filling_lock
 from inference.feature_store.freshness import KEY, Freshness
+from inference.feature_store.popular_lists import lists_row
 from inference.feature_store.project import (
     NEVER,
     StoreSettings,
@@ -32,9 +35,11 @@ from inference.feature_store.project import (
     quiet,
 )
 from inference.feature_store.values import write_rows
+from inference.models.popularity import Popularity
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 WRITE_ROWS = 1_000  # rows per write (one transaction)
+NO_LISTS: Mapping[str, Popularity] = MappingProxyType({})
 
 
 def materialize(
@@ -44,6 +49,7 @@ def materialize(
     as_of: float,
     computed_at: float | None = None,
     lock: FillingLock | None = None,
+    lists: Mapping[str, Popularity] = NO_LISTS,
 ) -> dict[str, int]:
     """Fills the online store with the state of every user and item as of a time.
 
@@ -58,6 +64,8 @@ def materialize(
         as_of: Time of the state, unix seconds.
         computed_at: Wall time at which the dataset was read, unix seconds; None means now.
         lock: The lock of the feature set, if the caller holds it for longer; None takes it for the call.
+        lists: Version of a bundle with this feature set -> its popular list as of that time. They replace all lists of
+            the store; without any, the lists of the store stay.
 
     Returns:
         View -> rows written; empty if the store has newer features.
@@ -69,7 +77,7 @@ def materialize(
     config = settings.config(feature_set, joins=True)
     with nullcontext(lock) if lock else filling_lock(settings, feature_set) as held:
         try:
-            return _fill(config, features_dir, feature_set, settings, as_of, computed_at, held)
+            return _fill(config, features_dir, feature_set, settings, as_of, computed_at, held, lists)
         except failures(settings) as error:
             advice = (
                 "; `python -m components.release prune` removes unused features" if "maxmemory" in str(error) else ""
@@ -85,6 +93,7 @@ def _fill(
     as_of: float,
     computed_at: float,
     lock: FillingLock,
+    lists: Mapping[str, Popularity],
 ) -> dict[str, int]:
     objects = feature_objects(feature_set, FeaturesDirectory(features_dir).snapshots)
     if not settings.redis:
@@ -112,6 +121,8 @@ def _fill(
             provider.online_write_batch(config, view, write_rows(batch, view, key), None)
         written[view.name] = rows.num_rows
     lock.keep()
+    if lists:
+        provider.online_write_batch(config, objects.popularity, [lists_row(lists, computed_at)], None)
     counts = written[objects.user_stats.name], written[objects.item_stats.name]
     record = Freshness(computed_at, as_of, *counts, num_evicted(provider) if settings.redis else 0)
     provider.online_write_batch(config, objects.freshness, [record.row()], None)

@@ -10,7 +10,6 @@ import sqlite3
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from datetime import datetime
-from pathlib import Path
 from types import MappingProxyType
 from typing import Protocol
 
@@ -18,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 from feast import FeatureView
 from feast.protos.feast.types.EntityKey_pb2 import EntityKey
+from google.protobuf.message import DecodeError
 
 from feature_repo.definitions import feature_objects
 from feature_repo.errors import FeatureStoreError
@@ -28,6 +28,7 @@ from feature_repo.storage.quoting import sqlite_uri
 from inference.feature_store.freshness import KEY, Freshness
 from inference.feature_store.live.opening import live_store
 from inference.feature_store.live.record import graded_live
+from inference.feature_store.popular_lists import DAMAGED, StoredList
 from inference.feature_store.project import NEVER, StoreSettings, failures, num_evicted, num_keys, online_provider
 from inference.feature_store.state_columns import (
     ItemRecords,
@@ -173,18 +174,37 @@ class OnlineFeatures:
         Raises:
             FeatureStoreError: The store cannot be read.
         """
-        if self._file is not None and not self._is_recorded(self._file):
+        if not self._has_table(self._objects.freshness):
             return None
         return Freshness.of(self._read(self._objects.freshness, [KEY]))
 
-    def _is_recorded(self, file: Path) -> bool:
-        """Returns whether the embedded store has freshness records; stores filled by older code have none."""
+    def popular_list(self, version: str) -> StoredList:
+        """Returns the popular list that a refresh wrote for a bundle.
+
+        Args:
+            version: Version of the bundle, whose row map the reader has.
+
+        Raises:
+            FeatureStoreError: The store cannot be read.
+        """
+        if not self._has_table(self._objects.popularity):
+            return StoredList()
         try:
-            with closing(sqlite3.connect(sqlite_uri(file, "ro"), uri=True)) as connection:
+            record = self._read(self._objects.popularity, [KEY])[0]
+        except DecodeError:
+            return StoredList(fault=DAMAGED)
+        return StoredList.of(record, version, len(self._row_map.item_ids))
+
+    def _has_table(self, view: FeatureView) -> bool:
+        """Returns whether the store can hold records of a view; an embedded store of older code may lack the table."""
+        if self._file is None:
+            return True
+        try:
+            with closing(sqlite3.connect(sqlite_uri(self._file, "ro"), uri=True)) as connection:
                 query = "SELECT count(*) FROM sqlite_master WHERE name = ?"
-                return bool(connection.execute(query, [f"{self._config.project}_freshness"]).fetchone()[0])
+                return bool(connection.execute(query, [f"{self._config.project}_{view.name}"]).fetchone()[0])
         except sqlite3.Error as error:
-            raise FeatureStoreError(f"The online store cannot be read ({file}): {error}.") from error
+            raise FeatureStoreError(f"The online store cannot be read ({self._file}): {error}.") from error
 
     def _read(self, view: FeatureView, keys: list[EntityKey]) -> list[Record | None]:
         return [record for _, record in self._answers(view, keys)]

@@ -44,6 +44,12 @@ def texts_of(records: Sequence[Record | None], name: str) -> Strings:
     return np.array([_plain(record, name, "") for record in records], dtype=object)
 
 
+def array_of(record: Record | None, name: str) -> Sequence[Any]:
+    """Returns a list feature of a record; empty if unknown."""
+    found = _plain(record, name, None)
+    return () if found is None else found.val
+
+
 def user_records(stats: Sequence[Record | None], feature_set: FeatureSet) -> UserRecords:
     """Returns the records of the view `user_stats` [q] as columns."""
     return UserRecords(
@@ -55,7 +61,7 @@ def user_records(stats: Sequence[Record | None], feature_set: FeatureSet) -> Use
 
 def history_records(histories: Sequence[Record | None]) -> HistoryRecords:
     """Returns the records of the view `user_history` [q] as columns."""
-    arrays = {name: [_array(record, name) for record in histories] for name in HISTORY_ARRAYS}
+    arrays = {name: [array_of(record, name) for record in histories] for name in HISTORY_ARRAYS}
     ids = {name: list(chain.from_iterable(parts)) for name, parts in arrays.items() if HISTORY_ARRAYS[name] == "string"}
     return HistoryRecords(
         history_offsets=offsets_of([len(part) for part in arrays["history_ids"]]),
@@ -90,11 +96,6 @@ def _plain(record: Record | None, name: str, missing: Any) -> Any:
     value = None if record is None else record.get(name)
     kind = None if value is None else value.WhichOneof("val")
     return missing if kind is None else getattr(value, kind)
-
-
-def _array(record: Record | None, name: str) -> Sequence[Any]:
-    found = _plain(record, name, None)
-    return () if found is None else found.val
 
 
 def _flat(parts: Sequence[Sequence[float]]) -> npt.NDArray[np.float64]:

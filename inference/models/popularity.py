@@ -5,7 +5,9 @@ The lists are not personal; filters remove a user's own items later.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
+from io import BytesIO
 from pathlib import Path
 from typing import ClassVar, Self
 from zipfile import BadZipFile
@@ -21,6 +23,7 @@ from inference.models.part import Part
 
 POPULARITY_FILE = "popularity.npz"
 NUM_TOP = 1_000
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, RuntimeError, BadZipFile, zlib.error)
 PRIOR_EVENTS = 100.0  # decayed events from which a country's counts outweigh the overall order
 
 
@@ -124,20 +127,36 @@ class Popularity(Part):
                 return self.country_rows[place, :k], self.country_scores[place, :k]
         return self.top_rows[:k], self.top_scores[:k]
 
+    def fits(self, num_items: int) -> bool:
+        """Returns whether the lists are those of a row map of this size."""
+        tables = ((self.top_rows, self.top_scores), (self.country_rows, self.country_scores))
+        return (
+            self.score.shape == (num_items,)
+            and len(self.countries) == len(self.country_rows)
+            and all(rows.shape == scores.shape for rows, scores in tables)
+            and all(((rows >= 0) & (rows < num_items)).all() for rows, _ in tables)
+        )
+
     def save(self, folder: Path) -> None:
-        """Writes the arrays as npz without objects."""
-        with atomic_write(folder / POPULARITY_FILE) as temporary, temporary.open("wb") as file:
-            np.savez(
-                file,
-                score=self.score,
-                top_rows=self.top_rows,
-                top_scores=self.top_scores,
-                countries=self.countries,
-                country_rows=self.country_rows,
-                country_scores=self.country_scores,
-                half_life_days=self.half_life_days,
-                as_of=self.as_of,
-            )
+        """Writes the content of `to_bytes`."""
+        with atomic_write(folder / POPULARITY_FILE) as temporary:
+            temporary.write_bytes(self.to_bytes())
+
+    def to_bytes(self) -> bytes:
+        """Returns the arrays as npz without objects."""
+        content = BytesIO()
+        np.savez(
+            content,
+            score=self.score,
+            top_rows=self.top_rows,
+            top_scores=self.top_scores,
+            countries=self.countries,
+            country_rows=self.country_rows,
+            country_scores=self.country_scores,
+            half_life_days=self.half_life_days,
+            as_of=self.as_of,
+        )
+        return content.getvalue()
 
     @classmethod
     def load(cls, folder: Path, num_threads: int = 1) -> Self:  # noqa: ARG003
@@ -148,7 +167,19 @@ class Popularity(Part):
         """
         path = folder / POPULARITY_FILE
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            return cls.of_bytes(path.read_bytes())
+        except (OSError, ValueError) as error:
+            raise BundleError(f"The popularity table {path} cannot be read: build the index again.") from error
+
+    @classmethod
+    def of_bytes(cls, content: bytes) -> Self:
+        """Parses the result of `to_bytes`.
+
+        Raises:
+            ValueError: The content is damaged.
+        """
+        try:
+            with np.load(BytesIO(content), allow_pickle=False) as arrays:
                 return cls(
                     score=arrays["score"],
                     top_rows=arrays["top_rows"],
@@ -159,5 +190,5 @@ class Popularity(Part):
                     half_life_days=float(arrays["half_life_days"]),
                     as_of=float(arrays["as_of"]),
                 )
-        except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
-            raise BundleError(f"The popularity table {path} cannot be read: build the index again.") from error
+        except DAMAGED as error:
+            raise ValueError(f"not a popularity table: {error}") from error

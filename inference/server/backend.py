@@ -135,5 +135,5 @@ def _read_items(release: Release, catalogue: CatalogueProcess, settings: Serving
     """Reads the current catalogue of a release from the online store."""
     bundle = release.bundle
     key = CatalogueKey(bundle.path, _place(bundle, settings))
-    now = Reading(release.artifacts.items, release.freshness, release.num_missing)
+    now = Reading(release.artifacts.items, release.freshness, release.gaps)
     return catalogue.read(key, now, bundle.feature_set)

@@ -54,7 +54,7 @@ class Release:
         recommender: Answers queries.
         store: Whether the online store of the bundle is complete.
         freshness: When the catalogue's features were computed, None while they are the bundle's own.
-        num_missing: Number of items whose values are from an earlier catalogue, because the store lacks them.
+        gaps: What the store lacked when the catalogue was read; "" if it was complete.
     """
 
     bundle: Bundle
@@ -62,7 +62,7 @@ class Release:
     recommender: Recommender
     store: StoreState
     freshness: Freshness | None = None
-    num_missing: int = 0
+    gaps: str = ""
 
     @property
     def artifacts(self) -> Artifacts:
@@ -267,7 +267,7 @@ class Releases:
         return Release(bundle, reader, self._recommender(artifacts, reader), state)
 
     def _renewed(self, release: Release) -> Release:
-        """Returns the release with the online store's current catalogue."""
+        """Returns the release with the online store's current catalogue and popular list."""
         try:
             reading = self._read_items(release)
         except KuberecError:
@@ -281,8 +281,10 @@ class Releases:
         if reading.items is release.artifacts.items:
             return release
         artifacts = replace(release.artifacts, items=reading.items)
+        if reading.popularity is not None:
+            artifacts = artifacts.with_parts(reading.popularity)
         recommender = self._recommender(artifacts, release.reader)
-        return replace(release, recommender=recommender, freshness=reading.freshness, num_missing=reading.num_missing)
+        return replace(release, recommender=recommender, freshness=reading.freshness, gaps=reading.gaps)
 
     def _catalogue_failed(self, error: KuberecError) -> None:
         """Counts and logs the failure; the release keeps its old catalogue."""

@@ -72,6 +72,12 @@ def test_only_what_was_liked_counts_in_order_of_time_and_file(tmp_path: Path) ->
     assert events.times.tolist() == [(START + timedelta(hours=hours)).timestamp() for hours in (3, 3, 5)]
 
 
+def test_events_on_items_outside_of_the_row_map_are_left_out(tmp_path: Path) -> None:
+    rows = [event(number, item_id=item) for number, item in enumerate(["i1", "i2", "i9", "i3", "i1"])]
+    tables = PreparedTables.open(write_prepared(tmp_path, config(), interactions=rows, users=[]))
+    assert Events.read(tables, np.array(["i1", "i3"], dtype=object)).rows.tolist() == [0, 1, 0]
+
+
 def random_events(seed: int, size: int = 150) -> Events:
     rng = np.random.default_rng(seed)
     users = rng.integers(0, 8, size).astype(np.int32)

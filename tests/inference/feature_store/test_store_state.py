@@ -55,7 +55,7 @@ def test_an_emptied_store_leaves_the_catalogue_in_use(place, bundle, process, tm
     key, feature_set = CatalogueKey(bundle.path, place), bundle.feature_set
     first = Reading(bundle.artifacts().items)
     full = process.read(key, first, feature_set)
-    assert (full.fault, full.num_missing) == ("", 0)
+    assert (full.fault, full.gaps) == ("", "")
     client(place).flushdb()
     for now in (first, full):  # a server that starts, and one that serves
         kept = process.read(key, now, feature_set)
@@ -76,7 +76,7 @@ def test_items_without_a_row_keep_their_values(place, bundle, process, tmp_path)
     client(place).delete(*lost)
     partly = process.read(key, full, feature_set)
     assert partly.freshness != full.freshness
-    assert partly.num_missing == 40
+    assert f"lacks 40 of the {world.NUM_ITEMS} items" in partly.gaps
     assert "keys, fewer than the" in partly.fault
     for name in ("numeric", "categorical", "price", "available", "created_at", "regions", "min_age"):
         assert np.array_equal(getattr(partly.items, name), getattr(full.items, name), equal_nan=name != "regions"), name

@@ -26,6 +26,7 @@ from inference.feature_store.catalogue_process import Reading
 from inference.flow.executor import Executor
 from inference.metrics import Metrics
 from inference.models.neighbours import Neighbours
+from inference.models.popularity import Popularity
 from inference.scorers.local import LocalScorer
 from inference.server.releases import Release, Releases
 from tests.kit import world
@@ -51,6 +52,7 @@ class Made:
     read: Callable[[Release], ItemColumns] = lambda _release: world.items()
     freshness: Freshness | None = None  # of what is read
     fault: str = ""  # of the online store
+    popularity: Popularity | None = None  # of the online store
     url: str = ""  # of the store; a directory by default
 
     def __post_init__(self) -> None:
@@ -62,7 +64,7 @@ class Made:
         self.releases = Releases(
             self.store,
             self._open,
-            lambda release: Reading(self.read(release), self.freshness, fault=self.fault),
+            lambda release: Reading(self.read(release), self.freshness, fault=self.fault, popularity=self.popularity),
             LocalScorer(self.bundles[0].ranker()),
             self._holds,
             Executor(strict=False),
@@ -186,6 +188,22 @@ def test_the_catalogue_is_renewed_in_use_and_at_the_turn(made):
     made.turn(third)  # a rollback does not wait for the store
     assert made.version == third
     assert made.metric("recs_degraded_total", reason="items") == 1.0
+
+
+def test_a_popular_list_is_renewed_with_the_catalogue(made):
+    first, second, _ = made.versions
+    made.turn(first)
+    own = made.current.artifacts.part(Popularity)
+    order = made.current.recommender.stages.fallback.everything.tolist()
+    made.releases.renew()
+    assert made.current.artifacts.part(Popularity) is own  # the store has no list
+    made.popularity = replace(own, score=np.arange(world.NUM_ITEMS, dtype=np.float32))
+    made.releases.renew()
+    assert made.current.artifacts.part(Popularity) is made.popularity
+    assert made.current.recommender.stages.fallback.everything.tolist() == list(range(world.NUM_ITEMS))[::-1] != order
+    made.popularity = None
+    made.turn(second)
+    assert made.current.artifacts.part(Popularity) is not own
 
 
 def test_a_renewal_that_a_turn_overtakes_is_dropped(made):
