@@ -28,7 +28,7 @@ from feature_repo.progress import say
 from inference.bundles.manifest import Facts
 from inference.bundles.store import BundleStore
 from inference.feature_store import StoreSettings, materialize
-from inference.models.popularity import Popularity
+from inference.feature_store.popular_lists import by_ids
 
 
 class Refreshed(BaseModel):
@@ -90,10 +90,10 @@ class _Bundle:
         """Equal for bundles that share their online features."""
         return f"{self.facts.dataset} {self.facts.stage} {self.feature_set.hash}"
 
-    def popular_list(self, tables: PreparedTables, as_of: float) -> Popularity:
-        """The popular list as of a time."""
+    def popular_list(self, tables: PreparedTables, as_of: float) -> bytes:
+        """The popular list as of a time, as the online store holds it."""
         events = Events.read(tables, self.item_ids)
-        return fit_popularity(events, len(self.item_ids), as_of, self.half_life)
+        return by_ids(fit_popularity(events, len(self.item_ids), as_of, self.half_life), self.item_ids)
 
 
 def refresh_features(

@@ -35,11 +35,10 @@ from inference.feature_store.project import (
     quiet,
 )
 from inference.feature_store.values import write_rows
-from inference.models.popularity import Popularity
 
 SQLITE_MAGIC = b"SQLite format 3\0"
 WRITE_ROWS = 1_000  # rows per write (one transaction)
-NO_LISTS: Mapping[str, Popularity] = MappingProxyType({})
+NO_LISTS: Mapping[str, bytes] = MappingProxyType({})
 
 
 def materialize(
@@ -49,7 +48,7 @@ def materialize(
     as_of: float,
     computed_at: float | None = None,
     lock: FillingLock | None = None,
-    lists: Mapping[str, Popularity] = NO_LISTS,
+    lists: Mapping[str, bytes] = NO_LISTS,
 ) -> dict[str, int]:
     """Fills the online store with the state of every user and item as of a time.
 
@@ -64,8 +63,8 @@ def materialize(
         as_of: Time of the state, unix seconds.
         computed_at: Wall time at which the dataset was read, unix seconds; None means now.
         lock: The lock of the feature set, if the caller holds it for longer; None takes it for the call.
-        lists: Version of a bundle with this feature set -> its popular list as of that time. They replace all lists of
-            the store; without any, the lists of the store stay.
+        lists: Version of a bundle with this feature set -> its popular list as of that time (`by_ids`). They replace
+            all lists of the store; without any, the lists of the store stay.
 
     Returns:
         View -> rows written; empty if the store has newer features.
@@ -93,7 +92,7 @@ def _fill(
     as_of: float,
     computed_at: float,
     lock: FillingLock,
-    lists: Mapping[str, Popularity],
+    lists: Mapping[str, bytes],
 ) -> dict[str, int]:
     objects = feature_objects(feature_set, FeaturesDirectory(features_dir).snapshots)
     if not settings.redis:

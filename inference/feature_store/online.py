@@ -193,7 +193,7 @@ class OnlineFeatures:
             record = self._read(self._objects.popularity, [KEY])[0]
         except DecodeError:
             return StoredList(fault=DAMAGED)
-        return StoredList.of(record, version, len(self._row_map.item_ids))
+        return StoredList.of(record, version, self._row_map.item_ids)
 
     def _has_table(self, view: FeatureView) -> bool:
         """Returns whether the store can hold records of a view; an embedded store of older code may lack the table."""

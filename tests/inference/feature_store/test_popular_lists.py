@@ -16,7 +16,7 @@ from feature_repo.definitions import LIST_BUNDLES, LISTS
 from inference.bundles.bundle import Bundle
 from inference.feature_store import OnlineFeatures, StoreSettings, materialize
 from inference.feature_store.catalogue_process import CatalogueKey, CatalogueProcess, Reading
-from inference.feature_store.popular_lists import DAMAGED, StoredList, lists_row
+from inference.feature_store.popular_lists import DAMAGED, StoredList, by_ids, lists_row
 from inference.models.popularity import Popularity
 from tests.kit import world
 from tests.kit.bundle_factory import make_bundle
@@ -47,7 +47,8 @@ def process() -> Iterator[CatalogueProcess]:
 
 def refresh(place: StoreSettings, bundle: Bundle, popularity: Popularity) -> None:
     features = place.directory.parent / "features"
-    materialize(features, bundle.feature_set, place, world.NOW, lists={bundle.version: popularity})
+    lists = {bundle.version: by_ids(popularity, bundle.artifacts().items.item_ids)}
+    materialize(features, bundle.feature_set, place, world.NOW, lists=lists)
 
 
 def listed(*rows: int, num_items: int = world.NUM_ITEMS) -> Popularity:
@@ -96,7 +97,10 @@ def test_a_catalogue_comes_with_the_list_of_its_bundle(place, bundle, process):
     assert list(Path(process._folder.name).iterdir()) == []
 
 
-@pytest.mark.parametrize("content", [b"\xff" * 20, lists_row({"": listed(1)}, 0.0)[1][LISTS].SerializeToString()[:-9]])
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff" * 20, lists_row({"": by_ids(listed(1), world.items().item_ids)}, 0.0)[1][LISTS].SerializeToString()[:-9]],
+)
 def test_a_damaged_list_is_a_fault_and_the_items_are_read(place, bundle, process, content):
     key, first = CatalogueKey(bundle.path, place), Reading(bundle.artifacts().items)
     refresh(place, bundle, listed(1))
@@ -109,8 +113,12 @@ def test_a_damaged_list_is_a_fault_and_the_items_are_read(place, bundle, process
     assert process.read(key, read, bundle.feature_set).fault == ""
 
 
-def test_a_list_of_another_row_map_is_a_fault(place, bundle, process):
-    refresh(place, bundle, listed(1, num_items=world.NUM_ITEMS - 1))
+def test_a_list_with_an_item_that_the_bundle_lacks_is_a_fault(place, bundle, process):
+    ids = bundle.artifacts().items.item_ids.copy()
+    ids[1] = "another item"
+    features = place.directory.parent / "features"
+    lists = {bundle.version: by_ids(listed(1), ids)}
+    materialize(features, bundle.feature_set, place, world.NOW, lists=lists)
     read = process.read(CatalogueKey(bundle.path, place), Reading(bundle.artifacts().items), bundle.feature_set)
     assert (read.popularity, read.fault) == (None, DAMAGED)
 
@@ -124,14 +132,26 @@ def test_a_store_of_older_code_has_no_list(bundle, tmp_path):
     assert reader.popular_list(bundle.version) == StoredList()
 
 
-def test_lists_name_their_bundles():
-    _, values, _, _ = lists_row({"one": listed(1), "two": listed(2, num_items=9)}, 5.0)
+def test_lists_name_their_bundles_and_hold_ids():
+    ids = np.array([f"item {number}" for number in range(9)], dtype=object)
+    _, values, _, _ = lists_row(
+        {"one": by_ids(listed(1, num_items=9), ids), "two": by_ids(listed(2, 5, num_items=9), ids)}, 5.0
+    )
     assert list(values[LIST_BUNDLES].string_list_val.val) == ["one", "two"]
-    found = StoredList.of(values, "two", 9).popularity
-    assert found is not None
-    assert found.top(None, 1)[0].tolist() == [2]
-    assert StoredList.of(values, "three", 9) == StoredList() == StoredList.of(None, "one", 9)
+    for order in (ids, ids[::-1]):  # another row map with the same items
+        found = StoredList.of(values, "two", order).popularity
+        assert found is not None
+        assert order[found.top(None, 2)[0]].tolist() == order[found.top("GB", 2)[0]].tolist() == ["item 2", "item 5"]
+        assert order[np.argsort(-found.score)[:2]].tolist() == ["item 2", "item 5"]
+        assert np.count_nonzero(found.score) == 2
+    assert StoredList.of(values, "three", ids) == StoredList() == StoredList.of(None, "one", ids)
+    assert StoredList.of(values, "two", ids[:5]).fault == DAMAGED
+
+
+def test_a_list_whose_rows_do_not_fit_is_damaged():
+    ids = np.array([f"item {number}" for number in range(9)], dtype=object)
     for rows in (np.full(9, 9, np.int32), np.full(9, -1, np.int32), np.zeros(8, np.int32)):
         broken = listed(2, num_items=9)
         object.__setattr__(broken, "top_rows", rows)
-        assert StoredList.of(lists_row({"two": broken}, 5.0)[1], "two", 9).fault == DAMAGED
+        assert not broken.fits(9)
+    assert StoredList.of(lists_row({"two": b"PK"}, 5.0)[1], "two", ids).fault == DAMAGED
