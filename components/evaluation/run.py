@@ -112,7 +112,7 @@ def evaluate_funnel(
     if plan.protocol == "temporal":
         description = None if ranker_dir is None else read_description(ranker_dir)
         paired = None if served is None else compare(served, setting, tables_dir, cutoff, ranker)
-        decision = decide(result.scores, served=paired, mode=mode, seed=seed, ranker=description)
+        decision = decide(result.scores, served=paired, mode=mode, seed=seed, ranker=description, first=served is None)
     about: dict[str, Any] = {
         "dataset": setting.dataset,
         "protocol": plan.protocol,

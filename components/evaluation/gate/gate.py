@@ -3,7 +3,8 @@
 The decision uses paired differences of NDCG@20 with 95 % bootstrap intervals over users, days and items; the widest
 interval counts. The gate refuses a funnel in three cases:
 - it is below a baseline, and the interval of the difference excludes zero;
-- it is not above `popular` by an interval that excludes zero, unless it serves the popular order itself;
+- it is not above `popular` by an interval that excludes zero, unless it serves the popular order itself, or is above it
+  on average and no bundle is served yet: such a feed is better than none;
 - it is further below the served bundle than two trainings of the same recipe differ.
 Evidence is strong where intervals decide. It is weak if the evaluation has few users, or if the only reason against a
 release is an interval that includes zero: then the difference rests on too few users, days or items.
@@ -76,6 +77,7 @@ def decide(
     mode: Mode = "refuse",
     seed: int = 0,
     ranker: RankerDescription | None = None,
+    first: bool = False,
 ) -> GateDecision:
     """Decide on a release.
 
@@ -85,9 +87,10 @@ def decide(
         mode: `warn` releases in spite of reasons against it; `measure` releases nothing and says what would happen.
         seed: Seed of the bootstrap.
         ranker: Says which order the funnel serves; None for the order of a model.
+        first: Whether no bundle is served.
     """
     ranker = ranker or RankerDescription()
-    decision = _decide(scores, served, mode, seed, serves_popular=ranker.order == POPULAR)
+    decision = _decide(scores, served, mode, seed, serves_popular=ranker.order == POPULAR, first=first)
     sentence = decision.sentence
     if ranker.order != BY_RANKER:
         sentence += f"; the served order is {ranker.order}, because the trees did not rank better on validation"
@@ -95,7 +98,7 @@ def decide(
 
 
 def _decide(
-    scores: Scores | None, served: Served | None, mode: Mode, seed: int, *, serves_popular: bool
+    scores: Scores | None, served: Served | None, mode: Mode, seed: int, *, serves_popular: bool, first: bool
 ) -> GateDecision:
     num_users = 0 if scores is None else scores.num_users
     if scores is None or num_users < ENOUGH_USERS:
@@ -125,11 +128,15 @@ def _decide(
             f"{_measured(mode)}{verdict}: funnel's NDCG@20 is {means[FUNNEL]:.4f} over {num_users:,} users{margin}"
         )
         return GateDecision(mode != "measure", "strong", True, verdict, (), sentence, differences)
+    chance = undecided and not serves_popular and len(reasons) == 1
+    if chance and first and means[FUNNEL] > means[POPULAR]:
+        verdict = "would be released" if mode == "measure" else "released"
+        sentence = f"{_measured(mode)}{verdict} on weak evidence, because no bundle is served: {reasons[0]}"
+        return GateDecision(mode != "measure", "weak", True, verdict, (), sentence, differences)
     named = "; ".join(reasons[:NUM_TOLD]) + (f"; and {len(reasons) - NUM_TOLD} more" if len(reasons) > NUM_TOLD else "")
     verdict = {"refuse": "not released", "warn": "released", "measure": "would not be released"}[mode]
     because = " by gate=warn although" if mode == "warn" else ":"
     sentence = f"{_measured(mode)}{verdict}{because} {named}"
-    chance = undecided and not serves_popular and len(reasons) == 1
     evidence: Literal["strong", "weak"] = "weak" if chance else "strong"
     return GateDecision(mode == "warn", evidence, False, verdict, tuple(reasons), sentence, differences)
 

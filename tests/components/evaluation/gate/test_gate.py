@@ -136,3 +136,19 @@ def test_the_popular_order_below_a_baseline_is_refused(name: str) -> None:
     assert decision.evidence == "strong"
     assert len(decision.reasons) == 1
     assert name in decision.reasons[0]
+
+
+def test_the_first_bundle_may_lead_popular_by_chance_only() -> None:
+    """A feed that is better on average is better than none, but nothing else is forgiven."""
+    ahead = {"popular": better(-0.002, 0.3), "ease": better(-0.05), "funnel": BASE}
+    assert not decide_users(ahead).release
+    decision = decide_users(ahead, first=True)
+    assert (decision.release, decision.passed, decision.evidence, decision.reasons) == (True, True, "weak", ())
+    assert decision.sentence.startswith("released on weak evidence, because no bundle is served: funnel's NDCG@20")
+    assert "not shown to be above that of popular" in decision.sentence
+    measured = decide_users(ahead, first=True, mode="measure")
+    assert (measured.release, measured.passed) == (False, True)
+    assert "would be released on weak evidence" in measured.sentence
+    assert not decide_users({"popular": BASE, "funnel": BASE.copy()}, first=True).release
+    assert not decide_users({**ahead, "popular": better(0.002, 0.3)}, first=True).release
+    assert not decide_users({**ahead, "ease": better(0.03)}, first=True).release
