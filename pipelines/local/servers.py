@@ -128,17 +128,25 @@ def _process(name: str, environment: Mapping[str, str], log_dir: Path) -> Iterat
 
 
 def _await_ready(servers: Servers) -> None:
+    """Waits for both servers: a feed that is asked before the predictor holds the bundle would be unranked."""
     deadline = time.monotonic() + START_SECONDS
+    left = list(servers.addresses.values())
     while time.monotonic() < deadline:
         servers.check()
-        with (
-            contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
-            urllib.request.urlopen(f"{servers.url}/v2/health/ready", timeout=2) as answer,
-        ):
-            if answer.status == 200:
-                return
+        left = [address for address in left if not _is_ready(address)]
+        if not left:
+            return
         time.sleep(0.1)
     raise ServerFailed(f"The servers were not ready within {START_SECONDS:.0f} s; their logs are in {servers.log_dir}.")
+
+
+def _is_ready(address: str) -> bool:
+    with (
+        contextlib.suppress(urllib.error.URLError, ConnectionError, TimeoutError),
+        urllib.request.urlopen(f"http://{address}/v2/health/ready", timeout=2) as answer,
+    ):
+        return bool(answer.status == 200)
+    return False
 
 
 def _last_line(path: Path) -> str:

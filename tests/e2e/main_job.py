@@ -15,6 +15,7 @@ import pytest
 from tests.kit.checkout import ROOT
 
 KEPT = "finished earlier, result reused."
+LIMITS = {"USERS": 2, "SOURCES": 2, "RANKER": 2, "DEADLINE": 6}  # seconds, of the parts of a request
 
 
 def validation_python() -> str:
@@ -98,4 +99,7 @@ def _command(dataset: Path, parameters: tuple[str, ...]) -> list[str]:
 
 
 def _environment(build: Path) -> dict[str, str]:
-    return {**os.environ, "KUBEREC_BUILD": str(build), "KUBEREC_VALIDATION_PYTHON": validation_python()}
+    """The variables of the job; its first feed has more time, because the machine runs other tests too."""
+    limits = {f"KUBEREC_{stage}_SECONDS": str(seconds) for stage, seconds in LIMITS.items()}
+    named = {"KUBEREC_BUILD": str(build), "KUBEREC_VALIDATION_PYTHON": validation_python()}
+    return {**os.environ, **limits, **named}

@@ -170,8 +170,6 @@ def test_a_run_releases_into_a_bucket_and_serves_from_it(
     local = trained.store.current()
     monkeypatch.setenv("KUBEREC_STORES", f"s3://{bucket}/stores")
     monkeypatch.setenv("KUBEREC_REDIS", redis_server)
-    for stage, seconds in {"USERS": 2, "SOURCES": 2, "RANKER": 2, "DEADLINE": 6}.items():
-        monkeypatch.setenv(f"KUBEREC_{stage}_SECONDS", str(seconds))  # the first feed, on a machine that runs tests
     done = main_job.run(trained.dataset, trained.build, "gate=warn")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "fit-towers-op" in main_job.steps(done.stdout, main_job.KEPT)
