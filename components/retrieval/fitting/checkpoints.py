@@ -23,6 +23,7 @@ from safetensors.torch import load, save
 from components.retrieval.config import CHECKPOINTS_VARIABLE
 from components.retrieval.fitting.training import Fit, FitState
 from components.retrieval.fitting.watch import ListQuality
+from feature_repo.errors import StorageError
 from feature_repo.progress import say
 from feature_repo.storage.folder import open_folder
 
@@ -84,10 +85,14 @@ class Checkpoints:
         say(f"towers: continue in epoch {state.epoch} after {state.chunk} chunks, from a checkpoint")
 
     def save(self, state: FitState, /) -> None:
-        """Keeps the state, if it is time to."""
-        if self.folder and time.monotonic() - self._last >= self.seconds:
+        """Keeps the state, if it is time to; a bucket that cannot be reached does not end the fit."""
+        if not self.folder or time.monotonic() - self._last < self.seconds:
+            return
+        try:
             open_folder(self.folder).write(self.file, save(_tensors(state, self.key)))
-            self._last = time.monotonic()
+        except StorageError as error:
+            say(f"towers: no checkpoint is written, and the fit continues: {error}")
+        self._last = time.monotonic()
 
     def remove(self) -> None:
         """Removes the checkpoint of the name."""

@@ -99,5 +99,17 @@ def test_short_fits_write_no_checkpoint(data: TrainingData, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+def test_a_bucket_that_cannot_be_reached_does_not_end_the_fit(
+    data: TrainingData, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    variables = {"AWS_ENDPOINT_URL": "http://127.0.0.1:1", "AWS_ACCESS_KEY_ID": "x", "AWS_SECRET_ACCESS_KEY": "x"}
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    towers, _ = fit(data, CONFIG, 0.0, None, 1, 3)
+    keeper = Checkpoints("s3://bucket/checkpoints", "shop", "one key", seconds=0)
+    keeper.save(FitState.start(towers, CONFIG, 0))
+    assert "towers: no checkpoint is written, and the fit continues: " in capfd.readouterr().err
+
+
 if __name__ == "__main__":
     fit_and_save(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3], Path(sys.argv[4]))
