@@ -9,7 +9,6 @@ from components.index.choices import Choices
 from components.index.popular import fit_popularity
 from components.replay.cutoff import CUTOFF_FILE, INDEX, TOWERS
 from components.replay.events import Events
-from components.retrieval.towers import embed_items
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
 from feature_repo.features.state import FloatArray
@@ -72,6 +71,8 @@ def build_cutoff(
             part.save(out_dir)
     description: dict[str, Any] = {"name": name, "until": until, "num_items": num_items, **choices.described()}
     if towers_dir is not None:
+        from components.retrieval.towers import embed_items  # imports torch, which takes seconds
+
         embeddings = embed_items(tables_dir, features_dir, towers_dir, out_dir / TOWERS, until=until)
         description |= _index(embeddings, prepared, features_dir, out_dir, until, index or IndexConfig())
     write_json(out_dir / CUTOFF_FILE, description)

@@ -13,15 +13,13 @@ import itertools
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from pydantic import BaseModel, ConfigDict
-from scipy import sparse
+from scipy import linalg, sparse
 from threadpoolctl import threadpool_limits
 
 from components.index.tables import strongest
 from components.index.transitions import visits_before
 from components.replay.events import Events
-from components.retrieval.fitting.training import limited_threads
 from feature_repo.dataset.split import DAY
 from feature_repo.features.state import FloatArray
 from inference.candidates.ragged import offsets_from_owners, ranks
@@ -112,18 +110,17 @@ def _first(weights: npt.NDArray[np.float32], num: int) -> sparse.csr_matrix:
 def item_weights(gram: FloatArray, ridge: float) -> npt.NDArray[np.float32]:
     """B = I - P / diag(P) with P = (G + ridge I)^-1, by Cholesky in float32 [m, m]; overwrites `gram`.
 
-    By torch: scipy's `spotrf` took nine times as long for 2,000 items, on one thread.
-
     Raises:
         ArithmeticError: The Gram matrix is not positive definite.
     """
     gram[np.diag_indices_from(gram)] += np.float32(ridge)
-    with limited_threads(1):
-        factor, failed = torch.linalg.cholesky_ex(torch.from_numpy(gram))
-        if int(failed):
+    with threadpool_limits(1, "blas"):  # next to other processes two threads took nine times as long
+        factor, failed = linalg.lapack.spotrf(gram.T, lower=1, clean=1, overwrite_a=1)
+        if failed:
             raise ArithmeticError(f"EASE's Gram matrix with ridge {ridge} is not positive definite.")
-        inverse: npt.NDArray[np.float32] = torch.cholesky_inverse(factor).numpy()
+        inverse: npt.NDArray[np.float32] = linalg.lapack.spotri(factor, lower=1, overwrite_c=1)[0].T
     diagonal = np.diag(inverse).copy()
+    inverse += inverse.T  # the other triangle is zero
     np.fill_diagonal(inverse, 0.0)
     weights: npt.NDArray[np.float32] = np.divide(inverse, -diagonal, out=inverse)
     return weights

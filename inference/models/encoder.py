@@ -81,6 +81,8 @@ class UserEncoder:
         history_length: int,
     ) -> None:
         self._session = session
+        # An exported tower lacks the inputs that have no columns.
+        self._read = frozenset(given.name for given in session.get_inputs())
         self._embeddings = embeddings
         self._feature_set = feature_set
         self._user_numeric = [feature_set.user_numeric.index(name) for name in user_numeric]
@@ -147,7 +149,8 @@ class UserEncoder:
         parts = []
         for start in range(0, len(queries), _CHUNK):
             part = TowerInputs(*(getattr(inputs, name)[start : start + _CHUNK] for name in TowerInputs.__slots__))
-            (vectors,) = self._session.run(None, part.feeds(self._embeddings))
+            feeds = {name: value for name, value in part.feeds(self._embeddings).items() if name in self._read}
+            (vectors,) = self._session.run(None, feeds)
             parts.append(vectors)
         return np.concatenate(parts)
 

@@ -35,7 +35,7 @@ CREDENTIALS = (
 CA_FOLDER = "/etc/kuberec/ca"
 REDIS_FOLDER = "/var/run/secrets/redis"
 GPU = "nvidia.com/gpu"
-GPU_STEPS = re.compile(r"exec-(fit-towers|train-towers-further)-op(-\d+)?")
+GPU_STEPS = re.compile(r"exec-fit-towers-op(-\d+)?")
 FINAL_STEPS = re.compile(r"exec-(require-.+|refuse-op|publish-report-op)(-\d+)?")  # gates: their refusal is final
 # A lost node or an unreachable bucket must not end a run of hours. On one machine an error would only come later.
 RETRIES = {"maxRetryCount": 2, "backoffDuration": "60s", "backoffFactor": 2.0, "backoffMaxDuration": "600s"}

@@ -5,9 +5,9 @@ from typing import Any
 
 from kfp import dsl
 
-from components.index.component import build_later_stage_op, build_stage_op
+from components.index.component import build_stage_op
 from components.ranking.component import train_ranker_op
-from components.retrieval.component import fit_towers_op, train_towers_further_op
+from components.retrieval.component import fit_towers_op
 
 # Waiting OpenMP threads spin by default. On busy cores a fit with two threads then takes four times as long (LightGBM,
 # 250,000 rows: 46 s; 11 s with sleeping threads; 14 s with one thread).
@@ -60,11 +60,11 @@ def fit(
     of_late = {"tables": tables if late_tables is None else late_tables, "features": features}
     keys = {"recipe": recipe, "seed": seed, "code_version": code_version}
     early = sized(fit_towers_op(**of_early, stage="rank", **keys), memory="4G")
-    further = train_towers_further_op(**of_late, before=early.outputs["towers"], stage=measured, **keys)
+    further = fit_towers_op(**of_late, before=early.outputs["towers"], stage=measured, **keys)
     late = sized(further, memory="4G")
     first = build_stage_op(**of_early, towers=early.outputs["towers"], stage="rank", code_version=code_version)
     rank = sized(first, memory="2G").outputs["built"]
-    later = build_later_stage_op(
+    later = build_stage_op(
         **of_late, towers=late.outputs["towers"], earlier=rank, stage=measured, code_version=code_version
     )
     ranker = train_ranker_op(**both, stage=rank, max_rows=ranker_rows, log=log, **keys)

@@ -10,10 +10,10 @@ from kfp import dsl
 
 from components.evaluation.component import evaluate_op, publish_report_op
 from components.features.component import build_feature_snapshots
-from components.index.component import build_later_stage_op
+from components.index.component import build_stage_op
 from components.ingest.component import ingest_dataset
 from components.release.component import reference_op, refuse_op, release_op
-from components.retrieval.component import train_towers_further_op
+from components.retrieval.component import fit_towers_op
 from components.validation.component import check_rows_op, require_quality_op, require_schema_op, statistics_op
 from pipelines.definitions.fitting import fit, light, sized
 
@@ -97,9 +97,7 @@ def training(
     _never_cached(light(quality), light(schema), light(publish))
 
     def release(towers: Any, *, refitted: bool) -> None:
-        final = build_later_stage_op(
-            **tables, towers=towers, earlier=fitted.cutoff, stage="final", code_version=code_version
-        )
+        final = build_stage_op(**tables, towers=towers, earlier=fitted.cutoff, stage="final", code_version=code_version)
         cutoff = sized(final, memory="2G").outputs["built"]
         replayed = reference_op(
             **tables, stage=cutoff, ranker=ranker, days=reference_days, seed=seed, code_version=code_version
@@ -114,7 +112,7 @@ def training(
 
     with dsl.If(evaluated.outputs["release"] == "yes", name="released"):
         with dsl.If(refit == True, name="refitted"):  # noqa: E712 - kfp compiles the comparison
-            further = train_towers_further_op(**tables, before=fitted.towers, stage="final", **keys)
+            further = fit_towers_op(**tables, before=fitted.towers, stage="final", **keys)
             release(sized(further, memory="4G").outputs["towers"], refitted=True)
         with dsl.Else(name="measured"):
             release(fitted.towers, refitted=False)

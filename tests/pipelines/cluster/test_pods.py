@@ -163,7 +163,7 @@ def test_nodes_memory_and_gpus_are_settings(tmp_path: Path) -> None:
     variables = {one["name"]: one["value"] for one in containers["exec-fit-towers-op"]["env"]}
     assert variables["KUBEREC_CHECKPOINTS"] == "s3://bucket/checkpoints"
     with_gpu = {name for name, one in containers.items() if "accelerator" in one["resources"]}
-    assert with_gpu == {"exec-fit-towers-op", "exec-train-towers-further-op", "exec-train-towers-further-op-2"}
+    assert with_gpu == {"exec-fit-towers-op", "exec-fit-towers-op-2", "exec-fit-towers-op-3"}
     assert containers["exec-fit-towers-op"]["resources"]["accelerator"]["resourceType"] == "nvidia.com/gpu"
     assert containers["exec-ingest-dataset"]["resources"]["resourceMemoryRequest"] == "5000M"
     assert containers["exec-ingest-dataset"]["resources"]["resourceMemoryLimit"] == "10000M"
