@@ -1,7 +1,8 @@
 """Chooses the order that a release serves, on the validation span: the trees, the learned fusion, or a single source.
 
 All orders are compared on the same queries by NDCG@20 over all candidates (`judging.py`), with the standard error of
-the paired difference. Queries of one user count as one cluster, because a user's queries are alike.
+the paired difference. Queries of one user count as one cluster, because a user's queries are alike. If the queries are
+split into halves (`stopping.py`), each half judges the trees and the fusion that the other half chooses.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from components.ranking.fusion import equal, fit_fusion, history_lengths, single
 from components.ranking.judging import DEPTH, JudgedQueries
 from components.ranking.rows import RankingRows
+from components.ranking.stopping import HALVES, HalfArray
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
 from feature_repo.storage.files import write_json
@@ -26,7 +28,6 @@ from inference.sources import FALLBACK
 
 FEWEST_QUERIES = 50  # a segment with fewer validation queries follows the choice over all queries
 FUSION_ERRORS = 1.0  # a source replaces the fitted weights if it is better by this many standard errors
-TREES_ERRORS = 0.5  # the same for the trees: they were stopped on these queries, so their figure is optimistic
 POPULAR_ERRORS = 2.0  # lead of a fusion over the popular order, which the gate asks for
 
 FloatArray64 = npt.NDArray[np.float64]
@@ -60,26 +61,31 @@ class ChosenOrder:
 
 
 def choose_order(
-    train: RankingRows, judged: JudgedQueries, trees: npt.NDArray[np.floating], feature_set: FeatureSet
+    train: RankingRows,
+    judged: JudgedQueries,
+    halves: HalfArray | None,
+    trees: npt.NDArray[np.floating],
+    feature_set: FeatureSet,
 ) -> ChosenOrder:
     """Fits the fusion and compares it with every source and with the trees.
 
     Args:
         train: Learnable rows of the ranking span.
         judged: All candidates of validation queries, later than all rows of `train`.
-        trees: Score of the trees for each row of `judged` [n].
+        halves: Half of each query [g]; None if the queries are not split.
+        trees: Score of the trees for each row of `judged` [n], of trees that were stopped on the other half.
         feature_set: Of the rows.
     """
-    fusion = choose_fusion(fit_fusion(train, feature_set), judged, feature_set)
+    fitted = fit_fusion(train, feature_set)
+    fusion = choose_fusion(fitted, judged, feature_set)
     sources = _of_sources(fusion.constants, feature_set)
     figures = {name: judged.ndcg(_scores(order, judged, feature_set)) for name, order in sources.items()}
-    fused = judged.ndcg(_scores(fusion, judged, feature_set))
+    fused = _crosswise(fitted, judged, halves, feature_set)
     if fusion.order == FUSED:
         figures[FUSED] = fused
     figures[BY_RANKER] = judged.ndcg(trees)
     name = fusion.order
-    lead, error = paired(fused - figures[BY_RANKER], judged.user_ids)
-    if lead <= TREES_ERRORS * error:
+    if float((fused - figures[BY_RANKER]).sum()) <= 0:
         name = BY_RANKER
     elif name == FUSED and FALLBACK.name in sources:
         above, noise = paired(fused - figures[FALLBACK.name], judged.user_ids)
@@ -90,6 +96,20 @@ def choose_order(
         kind="lightgbm" if name == BY_RANKER else "order", order=name, reason=_reason(name, means, len(judged))
     )
     return ChosenOrder(description, fusion, Order.of(fusion, feature_set))
+
+
+def _crosswise(
+    fitted: Fusion, judged: JudgedQueries, halves: HalfArray | None, feature_set: FeatureSet
+) -> FloatArray64:
+    """NDCG of each query [g] by the fusion that the other half of the queries chooses."""
+    if halves is None:
+        return judged.ndcg(_scores(choose_fusion(fitted, judged, feature_set), judged, feature_set))
+    values = np.empty(len(judged))
+    for half in HALVES:
+        mine, others = (np.flatnonzero(halves == side) for side in (half, 1 - half))
+        chosen, asked = choose_fusion(fitted, judged.take(others), feature_set), judged.take(mine)
+        values[mine] = asked.ndcg(_scores(chosen, asked, feature_set))
+    return values
 
 
 def choose_fusion(fitted: Fusion, judged: JudgedQueries, feature_set: FeatureSet) -> Fusion:

@@ -11,10 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
+from components.ranking.boosting import RankerConfig
 from components.ranking.build import RowSampling, build_rows
-from components.ranking.fit import RankerConfig, fit_ranker
-from components.ranking.judging import judge_groups, most_judged
+from components.ranking.fit import fit_ranker
+from components.ranking.judging import JudgedQueries, judge_groups, most_judged
 from components.ranking.logged_rows import read_served, with_served
+from components.ranking.rows import RankingRows
 from components.replay.cutoff import Cutoff
 from components.replay.groups import Groups, read_groups
 from components.replay.held_out import held_out_groups
@@ -23,6 +25,7 @@ from components.replay.renewal import RenewalPolicy
 from components.replay.replay import Replay
 from components.validation.spans import require
 from feature_repo.dataset.tables import PreparedTables
+from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
 from inference.feature_store.historical import HistoricalFeatures
 
@@ -60,6 +63,30 @@ class _Spans:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """Rows of the groups to learn from and to calibrate on, and all candidates of the groups that judge the order."""
+
+    train: RankingRows
+    validation: RankingRows
+    judged: JudgedQueries
+
+    @classmethod
+    def build(cls, spans: _Spans, tables: PreparedTables, cutoff: Cutoff, sampling: RowSampling) -> Self:
+        """Replays the recommender of the cutoff over the groups."""
+        split, feature_set = tables.split, cutoff.feature_set
+        with HistoricalFeatures(cutoff.features_dir) as reader:
+            cuts = split.cuts_within(split.rank_start, split.test_start)
+            # Neighbours of leave-one-out are fitted once, without held-out items, for training rows and for the test.
+            policy = RenewalPolicy(neighbours=not tables.holds_out)
+            replay = Replay.of(tables, cutoff, reader, cuts, policy)
+            train = build_rows(spans.rank, replay, sampling, what="training rows")
+            validation = build_rows(spans.validation, replay, sampling, what="validation rows")
+            limit = most_judged(feature_set, cutoff.config())
+            judged = judge_groups(spans.judged, replay, limit=limit, seed=sampling.seed, what="validation queries")
+        return cls(train, validation, judged)
+
+
 def train_ranker(
     tables_dir: Path,
     features_dir: Path,
@@ -93,35 +120,31 @@ def train_ranker(
         StorageError: A remote log cannot be reached.
     """
     tables, cutoff = PreparedTables.open(tables_dir), Cutoff(cutoff_dir, features_dir)
-    split, feature_set = tables.split, cutoff.feature_set
-    sampling = RowSampling(seed=seed)
+    feature_set, sampling = cutoff.feature_set, RowSampling(seed=seed)
     spans = _Spans.read(tables, max(1, max_rows // (sampling.negatives + OUTCOMES)), seed)
     for span, groups in (("rank", spans.rank), ("validation", spans.validation), ("validation", spans.judged)):
         require(groups.grades.any(), f"the {span} span of the log holds no positive event")
     say(f"ranker: {len(spans.rank):,} groups to learn from, {len(spans.validation):,} to validate")
-    with HistoricalFeatures(features_dir) as reader:
-        cuts = split.cuts_within(split.rank_start, split.test_start)
-        # Neighbours of leave-one-out are fitted once, without held-out items, for training rows and for the test.
-        policy = RenewalPolicy(neighbours=not tables.holds_out)
-        replay = Replay.of(tables, cutoff, reader, cuts, policy)
-        train_rows = build_rows(spans.rank, replay, sampling, what="training rows")
-        validation_rows = build_rows(spans.validation, replay, sampling, what="validation rows")
-        limit = most_judged(feature_set, cutoff.config())
-        judged = judge_groups(spans.judged, replay, limit=limit, seed=seed, what="validation queries")
-    for span, found in (("rank", len(train_rows.learnable())), ("validation", judged.relevant.any())):
+    rows = _Rows.build(spans, tables, cutoff, sampling)
+    for span, found in (("rank", len(rows.train.learnable())), ("validation", rows.judged.relevant.any())):
         require(found, f"no source brings an item that was liked in the {span} span of the log")
     out_dir.mkdir(parents=True, exist_ok=True)
-    served, num_served = None, 0
-    if log:
-        # The heads are fitted on shown rows only, so the other rows are not copied.
-        shown = train_rows.keep(train_rows.shown)
-        learned = with_served(shown, spans.rank, read_served(log, spans.rank, feature_set), feature_set)
-        checked = with_served(
-            validation_rows, spans.validation, read_served(log, spans.validation, feature_set), feature_set
-        )
-        served, num_served = (learned[0], checked[0]), learned[1] + checked[1]
-        say(f"ranker: {num_served:,} rows of the heads have served features")
-    numbers = fit_ranker(
-        train_rows, validation_rows, judged, feature_set, out_dir, config or RankerConfig(seed=seed), served=served
-    )
+    served, num_served = _served(rows, spans, log, feature_set) if log else (None, 0)
+    config = config or RankerConfig(seed=seed)
+    numbers = fit_ranker(rows.train, rows.validation, rows.judged, feature_set, out_dir, config, served=served)
     return {**numbers, "logged_rows": float(num_served)}
+
+
+def _served(
+    rows: _Rows, spans: _Spans, log: str, feature_set: FeatureSet
+) -> tuple[tuple[RankingRows, RankingRows], int]:
+    """Rows of the heads with features from the served log, and the number of rows that have them."""
+    # The heads are fitted on shown rows only, so the other rows are not copied.
+    shown = rows.train.keep(rows.train.shown)
+    learned, num_learned = with_served(shown, spans.rank, read_served(log, spans.rank, feature_set), feature_set)
+    checked, num_checked = with_served(
+        rows.validation, spans.validation, read_served(log, spans.validation, feature_set), feature_set
+    )
+    num_served = num_learned + num_checked
+    say(f"ranker: {num_served:,} rows of the heads have served features")
+    return (learned, checked), num_served

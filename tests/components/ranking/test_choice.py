@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,7 @@ def test_no_source_is_better_by_more_than_noise_even_if_nothing_can_be_learned(s
 
 def test_trees_that_are_better_are_served_and_the_fusion_orders_without_them(tmp_path: Path) -> None:
     judged = judged_of(make_rows(200, 1))
-    chosen = choose_order(make_rows(400, 0), judged, judged.relevant.astype(np.float64), FEATURES)
+    chosen = choose_order(make_rows(400, 0), judged, None, judged.relevant.astype(np.float64), FEATURES)
     assert chosen.by_trees
     chosen.save(tmp_path)
     assert (read_description(tmp_path).kind, read_description(tmp_path).order) == ("lightgbm", "ranker")
@@ -72,7 +73,8 @@ def test_trees_that_are_better_are_served_and_the_fusion_orders_without_them(tmp
 
 def test_trees_that_are_worse_are_not_served(tmp_path: Path) -> None:
     judged = judged_of(make_rows(200, 1))
-    chosen = choose_order(make_rows(400, 0), judged, np.random.default_rng(0).random(len(judged.relevant)), FEATURES)
+    trees = np.random.default_rng(0).random(len(judged.relevant))
+    chosen = choose_order(make_rows(400, 0), judged, None, trees, FEATURES)
     assert not chosen.by_trees
     chosen.save(tmp_path)
     description = read_description(tmp_path)
@@ -81,11 +83,31 @@ def test_trees_that_are_worse_are_not_served(tmp_path: Path) -> None:
     assert Order.model_validate_json((tmp_path / ORDER_FILE).read_text()) == chosen.order
 
 
+def test_the_fusion_is_compared_on_other_queries_than_those_that_choose_it() -> None:
+    """Source `own` orders one half alone and `popular` the other: each half chooses what fails on the other half."""
+    parts = [judged_of(make_rows(150, 1, good=(name, name), strength=5.0)) for name in ("own", "popular")]
+    judged = JudgedQueries(
+        features=np.concatenate([part.features for part in parts]),
+        relevant=np.concatenate([part.relevant for part in parts]),
+        offsets=np.concatenate((parts[0].offsets, parts[0].offsets[-1] + parts[1].offsets[1:])),
+        num_relevant=np.concatenate([part.num_relevant for part in parts]),
+        user_ids=np.array([f"u{number}" for number in range(300)], dtype=object),
+    )
+    halves = np.repeat(np.arange(2), 150).astype(np.int8)
+    trees = (reciprocal(judged, "own") + reciprocal(judged, "popular")) / 2
+    train = make_rows(400, 0, good=("own", "popular"))
+    chosen = choose_order(train, judged, halves, trees, FEATURES)
+    assert chosen.by_trees
+    figures = dict(re.findall(r"(\w+) (0\.\d{4})", chosen.description.reason))
+    together = choose_order(train, judged, None, trees, FEATURES).description.reason
+    assert float(figures["fusion"]) < float(dict(re.findall(r"(\w+) (0\.\d{4})", together))["fusion"])
+
+
 def test_a_fusion_that_is_not_shown_to_be_above_popular_is_replaced_by_it() -> None:
     """The gate would refuse the fusion, and releases the popular order."""
     judged = judged_of(make_rows(200, 1, good=("popular", "popular")))
     trees = np.random.default_rng(0).random(len(judged.relevant))
-    chosen = choose_order(make_rows(400, 0, good=("popular", "popular")), judged, trees, FEATURES)
+    chosen = choose_order(make_rows(400, 0, good=("popular", "popular")), judged, None, trees, FEATURES)
     assert chosen.description.order == chosen.fusion.order == "popular"
     np.testing.assert_array_equal(
         judged.ndcg(chosen.order.scores(judged.features)), judged.ndcg(reciprocal(judged, "popular"))

@@ -8,7 +8,8 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from components.ranking.fit import RankerConfig, fit_ranker
+from components.ranking.boosting import RankerConfig
+from components.ranking.fit import fit_ranker
 from components.ranking.judging import JudgedQueries
 from components.ranking.rows import RankingRows
 from feature_repo.storage.files import read_json

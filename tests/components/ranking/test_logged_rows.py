@@ -21,8 +21,8 @@ from components.index.settings import TableSettings
 from components.ingest import ingest
 from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
+from components.ranking.boosting import RankerConfig
 from components.ranking.build import RowSampling, build_rows
-from components.ranking.fit import RankerConfig
 from components.ranking.logged_rows import KEYS, read_served, with_served
 from components.ranking.rows import RankingRows
 from components.ranking.train import train_ranker

@@ -9,7 +9,7 @@ import pytest
 
 from components.features import build_features
 from components.index.build import build_cutoff
-from components.ranking.fit import RankerConfig
+from components.ranking.boosting import RankerConfig
 from components.ranking.train import train_ranker
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers

@@ -25,7 +25,7 @@ from components.marketplace.world.policy import SLATE_SIZE
 from components.marketplace.world.visits import Visits, visits_of
 from components.marketplace.world.vocabulary import COUNTRIES, DEVICES
 from components.marketplace.world.world import World
-from components.ranking.fit import RankerConfig
+from components.ranking.boosting import RankerConfig
 from components.ranking.train import train_ranker
 from components.release.reference import make_reference
 from components.replay.cutoff import Cutoff

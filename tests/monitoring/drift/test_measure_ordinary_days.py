@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from components.ranking.fit import RankerConfig
+from components.ranking.boosting import RankerConfig
 from monitoring.drift.measure import measure
 from monitoring.drift.report import ENOUGH_UNITS, DriftReport
 from tests.monitoring.drift.marketplace import Shop, make_shop, write_log
