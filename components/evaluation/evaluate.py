@@ -25,11 +25,13 @@ from components.evaluation.protocols.log import EventLog, ObjectArray
 from components.evaluation.protocols.protocol import Task, Tasks
 from components.evaluation.scores import ndcg_scores
 from components.evaluation.search import Absent
+from components.evaluation.slices import Compared, Slice, compare_slices, slices_of
 from feature_repo.dataset.tables import TIMESTAMP
 from feature_repo.features.state import IntArray
 from feature_repo.progress import track
 from feature_repo.storage.files import write_json, write_parquet
 
+RETRIEVAL = "retrieval"
 METHODS = ("popular", "own", "markov", "itemknn", "ease", "als", "retrieval", "funnel")
 LISTED = 100
 EVALUATION_FILE = "evaluation.json"
@@ -69,6 +71,7 @@ class EvaluationResult:
         outcomes: Method -> result on the test task; absent methods are in `absent`.
         absent: Method -> reason why it does not apply.
         slices: Slice -> (number of users, method -> figures); without figures if the slice has no users.
+        compared: Part of the test task -> what `compare_slices` measured; empty without users, funnel or baseline.
         details: Method -> novelty, Gini, hit rate by category, figures on warm items.
         scores: NDCG@20 of every present method by relevant item, None without users.
         intervals: Bootstrap of the scores over users, days and items, None without users.
@@ -80,6 +83,7 @@ class EvaluationResult:
     outcomes: Mapping[str, Outcome]
     absent: Mapping[str, str]
     slices: Mapping[str, tuple[int, Mapping[str, Mapping[str, float]]]]
+    compared: Mapping[str, Mapping[str, Any]]
     details: Mapping[str, Mapping[str, Any]]
     scores: Scores | None
     intervals: Resampled | None
@@ -117,7 +121,8 @@ class EvaluationResult:
             "slices": {
                 name: {"users": users, "methods": {method: dict(figures) for method, figures in methods.items()}}
                 for name, (users, methods) in self.slices.items()
-            },
+            }
+            | {name: dict(part) for name, part in self.compared.items()},
             "details": {name: dict(detail) for name, detail in self.details.items()},
         }
 
@@ -146,6 +151,7 @@ def evaluate(
     *,
     known: EventLog,
     categories: ObjectArray | None = None,
+    countries: ObjectArray | None = None,
     seed: int = 0,
 ) -> EvaluationResult:
     """Evaluates every method on every task.
@@ -156,6 +162,7 @@ def evaluate(
         methods: Name -> method, or the reason why it is absent; in the order of the report.
         known: Events before the test start, whose popularity defines novelty.
         categories: Category of each item row [m], "" if unknown.
+        countries: Country of each user code [u], "" if unknown.
         seed: Seed of the bootstrap.
     """
     num_items = len(log.item_ids)
@@ -190,12 +197,19 @@ def evaluate(
         outcomes=outcomes,
         absent=absent,
         slices=slices,
+        compared=_compared(outcomes, slices_of(log, tasks.test, popularity, categories, countries), tasks, log, seed),
         details=details,
         scores=scores,
         intervals=None if scores is None else resample(scores, seed=seed),
         item_ids=log.item_ids,
         user_ids=log.user_ids,
     )
+
+
+def best_baseline(outcomes: Mapping[str, Outcome]) -> str | None:
+    """The baseline with the best NDCG@20; None without a baseline."""
+    baselines = [name for name in outcomes if name not in (FUNNEL, RETRIEVAL)]
+    return max(baselines, key=lambda name: outcomes[name].figures["ndcg@20"], default=None)
 
 
 def write_evaluation(out_dir: Path, result: EvaluationResult, about: Mapping[str, Any]) -> dict[str, Any]:
@@ -224,6 +238,17 @@ def finite(content: Any) -> Any:
     if isinstance(content, (float, np.floating)):
         return float(content) if math.isfinite(content) else None
     return content
+
+
+def _compared(
+    outcomes: Mapping[str, Outcome], slices: Iterator[Slice], tasks: Tasks, log: EventLog, seed: int
+) -> dict[str, dict[str, Any]]:
+    """Funnel, retrieval and the best baseline on parts of the test task."""
+    baseline = best_baseline(outcomes)
+    if baseline is None or FUNNEL not in outcomes:
+        return {}
+    lists = {name: outcomes[name].rows for name in (FUNNEL, RETRIEVAL, baseline) if name in outcomes}
+    return compare_slices(slices, Compared(lists, FUNNEL, baseline), tasks.test, log, seed=seed)
 
 
 def _ask(method: Method, task: Task, num_items: int) -> Outcome:

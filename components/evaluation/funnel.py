@@ -7,8 +7,10 @@ in-process scorer, so the evaluation measures what is served.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from components.evaluation.baselines.method import Listed
 from components.evaluation.metrics import LIST_LENGTH
@@ -22,7 +24,22 @@ from inference.recommender import BATCH, Recommender
 DEPTH = 600  # length of the lists: all candidates of the recommender, so that slices can exclude some
 
 
-def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -> tuple[Listed, Listed]:
+class Answers(NamedTuple):
+    """The recommender's answers to q queries.
+
+    Attributes:
+        retrieval: The candidates in retrieval order.
+        final: The same candidates in the served order.
+        found_by: Bit s is set if source s found the item at the same place of `retrieval`, 0 where it is padded
+            [q, DEPTH].
+    """
+
+    retrieval: Listed
+    final: Listed
+    found_by: npt.NDArray[np.uint32]
+
+
+def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -> Answers:
     """The recommender's lists for users at a given time.
 
     Args:
@@ -31,9 +48,6 @@ def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -
         users: User codes, ascending [q].
         time: Time of every query, unix seconds.
 
-    Returns:
-        Retrieval order and final order.
-
     Raises:
         ValueError: The recommender's row map differs from the items of the log.
     """
@@ -41,7 +55,7 @@ def ask(recommender: Recommender, log: EventLog, users: IntArray, time: float) -
     return ask_queries(recommender, queries_of(log, users, np.full(len(users), time)), users)
 
 
-def ask_replayed(replay: Replay, log: EventLog, users: IntArray, queries: Sequence[Query]) -> tuple[Listed, Listed]:
+def ask_replayed(replay: Replay, log: EventLog, users: IntArray, queries: Sequence[Query]) -> Answers:
     """The recommender's lists for queries at their own times, each as of the last cut before it.
 
     Args:
@@ -49,31 +63,31 @@ def ask_replayed(replay: Replay, log: EventLog, users: IntArray, queries: Sequen
         log: The event log that defines the item rows and the user codes.
         users: User code of each query, ascending [q].
         queries: The queries [q].
-
-    Returns:
-        Retrieval order and final order.
     """
     rows = np.full((2, len(users), DEPTH), -1, dtype=np.int32)
+    found_by = np.zeros((len(users), DEPTH), dtype=np.uint32)
     for recommender, places in replay.by_cut(queries, "recommender at each user's time"):
         _require_same_items(recommender, log)
         asked = [queries[place] for place in places]
-        for number, listed in enumerate(ask_queries(recommender, asked, users[places])):
-            rows[number, places] = listed.rows
-    return Listed(users, rows[0]), Listed(users, rows[1])
+        answers = ask_queries(recommender, asked, users[places])
+        rows[0, places], rows[1, places] = answers.retrieval.rows, answers.final.rows
+        found_by[places] = answers.found_by
+    return Answers(Listed(users, rows[0]), Listed(users, rows[1]), found_by)
 
 
-def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntArray) -> tuple[Listed, Listed]:
-    """Retrieval order and final order of queries; query i belongs to user i of `users`."""
-    retrieval, final = [], []
+def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntArray) -> Answers:
+    """The answers to queries; query i belongs to user i of `users`."""
+    nothing = np.zeros((0, DEPTH), dtype=np.int32)
+    retrieval, final, found_by = [nothing], [nothing], [nothing.astype(np.uint32)]
     batches = recommender.batches(queries)
     for batch in track(batches, "recommender", -(-len(queries) // BATCH)):
         retrieved = recommender.retrieve(batch)
-        retrieval.append(_padded(retrieved.candidates))
-        final.append(_padded(recommender.rank(batch, retrieved)))
-    nothing = np.zeros((0, DEPTH), dtype=np.int32)
-    return (
-        Listed(users, np.concatenate([nothing, *retrieval])),
-        Listed(users, np.concatenate([nothing, *final])),
+        rows, bits = _padded(retrieved.candidates)
+        retrieval.append(rows)
+        found_by.append(bits)
+        final.append(_padded(recommender.rank(batch, retrieved))[0])
+    return Answers(
+        Listed(users, np.concatenate(retrieval)), Listed(users, np.concatenate(final)), np.concatenate(found_by)
     )
 
 
@@ -90,12 +104,17 @@ def _require_same_items(recommender: Recommender, log: EventLog) -> None:
         raise ValueError("The recommender's items are not those of the log: build features from the same tables.")
 
 
-def _padded(candidates: CandidateSet) -> IntArray:
-    """The first `DEPTH` candidates of each query, best first, ties by row, padded with -1 [q, DEPTH]."""
+def _padded(candidates: CandidateSet) -> tuple[IntArray, npt.NDArray[np.uint32]]:
+    """Rows and source bits of the first `DEPTH` candidates of each query [q, DEPTH], padded with -1 and 0.
+
+    The best are first, ties by row.
+    """
     owners = candidates.query_index
     order = np.lexsort((candidates.rows, -candidates.score, owners))
     place = np.arange(len(order)) - candidates.offsets[owners]
     near = place < DEPTH
     rows = np.full((candidates.num_queries, DEPTH), -1, dtype=np.int32)
+    bits = np.zeros((candidates.num_queries, DEPTH), dtype=np.uint32)
     rows[owners[near], place[near]] = candidates.rows[order[near]]
-    return rows
+    bits[owners[near], place[near]] = candidates.source_bits[order[near]]
+    return rows, bits

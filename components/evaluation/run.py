@@ -14,9 +14,9 @@ from typing import Any
 
 import numpy as np
 
-from components.evaluation.baselines.method import Listed, Method
+from components.evaluation.baselines.method import Method
 from components.evaluation.evaluate import EvaluationResult, evaluate, finite, write_evaluation
-from components.evaluation.funnel import ask, ask_replayed, queries_of
+from components.evaluation.funnel import Answers, ask, ask_replayed, queries_of
 from components.evaluation.gate.challenge import compare, taken_from_slates
 from components.evaluation.gate.gate import GateDecision, Mode, decide
 from components.evaluation.impressions.metrics import judge, roc
@@ -26,6 +26,7 @@ from components.evaluation.protocols.plan import Plan
 from components.evaluation.reports.page import evaluation_page
 from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, FittedBaseline, fit_baselines
+from components.evaluation.slices import countries_of
 from components.replay.cutoff import Cutoff
 from components.replay.horizon import Horizon
 from components.replay.renewal import RenewalPolicy
@@ -100,11 +101,15 @@ def evaluate_funnel(
     methods: dict[str, Method | Absent] = {
         name: baseline if isinstance(baseline, Absent) else baseline.method for name, baseline in baselines.items()
     }
-    methods["retrieval"], methods["funnel"] = _recommender_lists(tables, plan, cutoff, ranker)
+    answers = _answers(tables, plan, cutoff, ranker)
+    methods["retrieval"], methods["funnel"] = answers.retrieval, answers.final
     clock.lap("recommender")
     setting = plan.setting
     known = setting.log.before(setting.test_start)
-    result = evaluate(plan.log, plan.tasks, methods, known=known, categories=setting.categories, seed=seed)
+    countries = countries_of(tables, plan.log.user_ids)
+    result = evaluate(
+        plan.log, plan.tasks, methods, known=known, categories=setting.categories, countries=countries, seed=seed
+    )
     clock.lap("metrics")
     impressions, curve = _impressions(tables, cutoff, ranker, seed)
     clock.lap("impressions")
@@ -156,10 +161,8 @@ def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecisi
     write_text(folder / TABLE_FILE, text_table(content, decision) + "\n")
 
 
-def _recommender_lists(
-    tables: PreparedTables, plan: Plan, cutoff: Cutoff, ranker: Ranker | None
-) -> tuple[Listed, Listed]:
-    """Retrieval order and final order for all users of the tasks, warm and cold."""
+def _answers(tables: PreparedTables, plan: Plan, cutoff: Cutoff, ranker: Ranker | None) -> Answers:
+    """The recommender's answers for all users of the tasks, warm and cold."""
     tasks = plan.tasks
     scorer = None if ranker is None else LocalScorer(ranker)
     asked = [tasks.test.users, tasks.cold_users.users]

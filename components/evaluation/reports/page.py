@@ -19,6 +19,7 @@ from components.evaluation.reports.facts import (
     time_scales,
 )
 from components.evaluation.reports.models import model_sections
+from components.evaluation.reports.slices import slice_sections, verdict
 from feature_repo.pages.blocks import Tone, badge, code, fine, header, lead, page, panel, section, table, tiles
 from feature_repo.pages.charts import Bar, Fill, bars
 from feature_repo.pages.formats import number
@@ -39,28 +40,29 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
         decision: The gate's decision; None if the gate was not asked.
     """
     methods = ordered_methods(content)
-    verdict = "Measured" if decision is None else capital(decision.verdict)
+    words = "Measured" if decision is None else capital(decision.verdict)
     return page(
-        f"{verdict}: {content['dataset']}",
-        _head(content, decision, verdict),
+        f"{words}: {content['dataset']}",
+        _head(content, decision, words),
         _headline(content, methods),
         _comparison(content, methods, decision),
         section("Methods", _figures(methods), note="; ".join(": ".join(pair) for pair in absent_methods(content))),
         *_leads(content, decision),
         *_slices(content, methods),
+        *slice_sections(content["slices"]),
         *model_sections(content.get("models", {})),
         *_details(content, methods),
     )
 
 
-def _head(content: Mapping[str, Any], decision: GateDecision | None, verdict: str) -> Markup:
+def _head(content: Mapping[str, Any], decision: GateDecision | None, words: str) -> Markup:
     about = f"Evaluation of {content['dataset']}" + ("" if decision is None else ": decision of the release gate")
     conditions = fine(f"{content['protocol']} protocol; {asked(content)}; the whole catalogue ranked")
     if decision is None:
-        return header(about, verdict, lead(f"{capital(standing(content))}."), conditions)
+        return header(about, words, lead(f"{capital(standing(content))}."), conditions)
     tone = _tone(decision)
     evidence = badge(f"{decision.evidence} evidence", tone)
-    return header(about, verdict, lead(evidence, f" {capital(decision.sentence)}."), conditions, tone=tone)
+    return header(about, words, lead(evidence, f" {capital(decision.sentence)}."), conditions, tone=tone)
 
 
 def _tone(decision: GateDecision) -> Tone:
@@ -104,7 +106,7 @@ def _leads(content: Mapping[str, Any], decision: GateDecision | None) -> list[Ma
             f"{gap['mean']:+.4f}",
             f"{gap['low']:+.4f} to {gap['high']:+.4f}",
             gap["unit"],
-            _verdict(gap["low"], gap["high"]),
+            verdict(gap["low"], gap["high"]),
         )
         for name, gap in leads.items()
     ]
@@ -115,7 +117,7 @@ def _leads(content: Mapping[str, Any], decision: GateDecision | None) -> list[Ma
 def _slices(content: Mapping[str, Any], methods: Measured) -> list[Markup]:
     parts = []
     for name, part in content["slices"].items():
-        if part["users"]:
+        if part["users"] and "group" not in part:
             measured = [(method, part["methods"][method]) for method, _ in methods if method in part["methods"]]
             parts.append(section(f"Slice {name}", _figures(measured), note=f"{part['users']:,} users"))
     return parts
@@ -169,9 +171,3 @@ def _figures(methods: Measured) -> Markup:
         for name, figures in methods
     ]
     return table(("method", *COLUMNS), rows, numeric=range(1, len(COLUMNS) + 1))
-
-
-def _verdict(low: float, high: float) -> Markup:
-    if low > 0:
-        return badge("ahead", "good")
-    return badge("behind", "bad") if high < 0 else badge("no difference shown")

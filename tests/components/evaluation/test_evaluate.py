@@ -34,7 +34,7 @@ def test_the_file_has_the_shape_of_the_contract(written: Path, events: EventLog)
         assert set(content["methods"][name]) == FIGURES
         low, high = content["intervals"][name]["ndcg@20"]
         assert low <= content["methods"][name]["ndcg@20"] <= high
-    assert set(content["slices"]) == {"new_items", "cold_users", "cold_items"}
+    assert {"new_items", "cold_users", "cold_items"} <= set(content["slices"])
     assert content["slices"]["cold_users"]["users"] == 20
     new = set(events.rows) - set(events.before(at(21)).rows)
     assert content["slices"]["cold_items"]["users"] == len(
