@@ -23,6 +23,7 @@ from components.evaluation.impressions.metrics import judge, roc
 from components.evaluation.impressions.scoring import score_impressions
 from components.evaluation.protocols.log import MICROSECONDS
 from components.evaluation.protocols.plan import Plan
+from components.evaluation.reports.gallery import gallery
 from components.evaluation.reports.page import evaluation_page
 from components.evaluation.reports.text import markdown, text_table
 from components.evaluation.search import Absent, FittedBaseline, fit_baselines
@@ -128,6 +129,7 @@ def evaluate_funnel(
         "from_slates": _share_from_slates(tables, plan),
         "time_scales": _time_scales(tables, cutoff),
         "models": _models(cutoff),
+        "gallery": gallery(result, plan.log, tables, answers, cutoff.feature_set.sources),
     }
     if decision is not None:
         about["gate"] = _gate_content(decision)

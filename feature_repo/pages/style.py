@@ -52,6 +52,8 @@ td:has(.code){width:55%}.code+.code{margin-top:6px}.code b{color:var(--bad)}
 .cards h3{font-size:14px;line-height:1.4;font-weight:600;margin:0;overflow-wrap:anywhere}
 .facts{color:var(--soft);font-size:12.5px;line-height:1.45;margin:2px 0 10px}
 .large .facts{font-size:14px}.facts b{color:var(--ink);font-size:16px}
+.card .table{margin-top:10px}.card table{font-size:12.5px;line-height:1.4}.card th,.card td{padding:3px 10px}
+.card td:not(.num):not(:first-child){min-width:0}
 .legend{color:var(--soft);font-size:13px;margin:0 0 10px}.legend span{margin-right:18px}
 .legend i{display:inline-block;width:14px;height:10px;border-radius:2px;margin-right:6px}
 

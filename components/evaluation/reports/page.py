@@ -18,6 +18,7 @@ from components.evaluation.reports.facts import (
     standing,
     time_scales,
 )
+from components.evaluation.reports.gallery_page import gallery_sections
 from components.evaluation.reports.models import model_sections
 from components.evaluation.reports.slices import slice_sections, verdict
 from feature_repo.pages.blocks import Tone, badge, code, fine, header, lead, page, panel, section, table, tiles
@@ -51,6 +52,7 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
         *_slices(content, methods),
         *slice_sections(content["slices"]),
         *model_sections(content.get("models", {})),
+        *gallery_sections(content.get("gallery", {})),
         *_details(content, methods),
     )
 
