@@ -33,7 +33,7 @@ from feature_repo.progress import say
 FAMILIES: tuple[type[Family[Any]], ...] = (Popular, Own, Markov, ItemKnn, Ease, Als)
 SEARCH_ITEMS = 2_000
 ROUNDS = {"fast": 2, "best": 5}
-QUERIES = {"fast": 8_000, "best": None}  # most validation queries that score a setting
+QUERIES = {"fast": 3_000, "best": None}  # most validation queries that score a setting
 NOISE = 0.5  # standard errors of the difference that a new value has to be better by
 COARSE = 3  # distance of the values of an axis that are tried first
 

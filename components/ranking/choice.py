@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from components.ranking.depth import choose_depth
 from components.ranking.fusion import equal, fit_fusion, history_lengths, single
 from components.ranking.judging import DEPTH, JudgedQueries
 from components.ranking.rows import RankingRows
@@ -92,8 +93,12 @@ def choose_order(
         if above <= POPULAR_ERRORS * noise:
             name, fusion = FALLBACK.name, sources[FALLBACK.name]
     means = {other: float(values.mean()) if len(values) else 0.0 for other, values in figures.items()}
+    retrieval = _scores(fusion, judged, feature_set)
     description = RankerDescription(
-        kind="lightgbm" if name == BY_RANKER else "order", order=name, reason=_reason(name, means, len(judged))
+        kind="lightgbm" if name == BY_RANKER else "order",
+        order=name,
+        reason=_reason(name, means, len(judged)),
+        most_ranked=choose_depth(judged, retrieval, trees if name == BY_RANKER else retrieval),
     )
     return ChosenOrder(description, fusion, Order.of(fusion, feature_set))
 

@@ -29,6 +29,7 @@ from inference.models.artifacts import Artifacts
 from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
 from inference.models.fusion import Fusion
+from inference.scorers.ranker import read_description
 from inference.sources import configured
 
 TOWERS, INDEX = "towers", "index"
@@ -84,7 +85,13 @@ class Cutoff:
         )
 
     def config(self) -> RecommenderConfig:
-        """The recommender's configuration, with the choices made on the validation span: half-life, fusion, quotas."""
-        fusion = None if self.ranker_dir is None else Fusion.load(self.ranker_dir)
-        default = configured(own_half_life_days=self.description["own_half_life_days"], fusion=fusion)
+        """The recommender's configuration, with the choices made on the validation span.
+
+        They are half-life and quotas, and with a ranker the fusion and the number of ranked candidates.
+        """
+        fusion = most_ranked = None
+        if self.ranker_dir is not None:
+            fusion, most_ranked = Fusion.load(self.ranker_dir), read_description(self.ranker_dir).most_ranked
+        half_life = self.description["own_half_life_days"]
+        default = configured(own_half_life_days=half_life, fusion=fusion, most_ranked=most_ranked)
         return default.model_copy(update={"quotas": default.quotas | self.description.get("quotas", {})})

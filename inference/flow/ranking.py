@@ -13,6 +13,7 @@ from feature_repo.features.state import FloatArray
 from feature_repo.features.transforms import assemble
 from inference.candidates.batch import Batch, Mask
 from inference.candidates.query import CandidateSet
+from inference.candidates.ragged import ranks
 from inference.candidates.timeouts import Timeouts, allowed
 from inference.flow.executor import Executor
 from inference.flow.retrieval import Retrieved
@@ -51,11 +52,16 @@ class Ranking:
         return assemble(batch.queries, batch.users, artifacts.items, candidates, artifacts.feature_set)
 
     def rank(self, batch: Batch, retrieved: Retrieved) -> CandidateSet:
-        """Returns the candidates, with scores and features from the ranker for the queries that are ranked."""
+        """Returns the candidates, with scores and features from the ranker for the queries that are ranked.
+
+        At most `most_ranked` candidates of a query are ranked, and its others follow them in retrieval order.
+        """
         candidates = retrieved.candidates
         if not self._scorers or len(candidates) == 0:
             return candidates
         mask = self.ranked(batch)[candidates.query_index]
+        if self._artifacts.config.most_ranked is not None:
+            mask &= ranks(candidates.offsets) < self._artifacts.config.most_ranked
         if not mask.any():
             return candidates
         asked = candidates if mask.all() else candidates.keep(mask)
@@ -70,7 +76,7 @@ class Ranking:
         scored = self._score(batch, asked.with_features(features))
         if scored is None:
             return candidates
-        return scored if asked is candidates else _spread(scored, candidates, mask)
+        return scored if asked is candidates else _last(_spread(scored, candidates, mask), mask)
 
     def ranked(self, batch: Batch) -> Mask:
         """Returns whether each query is ranked [q]: on ranked surfaces, for known users (all users if `rank_cold`)."""
@@ -128,6 +134,17 @@ def _spread(scored: CandidateSet, candidates: CandidateSet, mask: Mask) -> Candi
     for name, column in scored.probabilities.items():
         probabilities[name][mask] = column
     return candidates.with_scores(score, probabilities).with_features(features)
+
+
+def _last(candidates: CandidateSet, ranked: Mask) -> CandidateSet:
+    """Places the other candidates of partly ranked queries below the ranked ones, in their order."""
+    owners, score = candidates.query_index, candidates.score.copy()
+    lowest = np.full(candidates.num_queries, np.inf, dtype=np.float32)
+    finite = ranked & np.isfinite(score)
+    np.minimum.at(lowest, owners[finite], score[finite])
+    others = ~ranked & np.isfinite(lowest[owners])
+    score[others] = lowest[owners[others]] - 1 - ranks(candidates.offsets)[others]
+    return candidates.with_scores(score, candidates.probabilities)
 
 
 def _column(known: FloatArray | None, shape: tuple[int, ...]) -> FloatArray:

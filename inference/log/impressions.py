@@ -29,8 +29,8 @@ def impressions_schema(feature_set: FeatureSet) -> pa.Schema:
     """Columns of the impressions of one feature set, in order.
 
     `timestamp` is the query's time and `position` counts from 0. `country` and `device` are the values that the client
-    sent, else null. Features and probabilities `p_<objective>` are null for slates that were not ranked; in a ranked
-    slate NaN marks a missing feature. `score` is null if it is not finite.
+    sent, else null. Features and probabilities `p_<objective>` are null for items that were not ranked; of a ranked
+    item NaN marks a missing feature. `score` is null if it is not finite.
     """
     probabilities = [pa.field(PROBABILITY_PREFIX + name, pa.float32()) for name in feature_set.objectives]
     features = [pa.field(FEATURE_PREFIX + name, pa.float32()) for name in feature_set.ranker_features]
@@ -72,8 +72,8 @@ def impressions_table(slates: Sequence[Slate], artifacts: Artifacts) -> pa.Table
     for name in feature_set.objectives:
         probabilities = _joined([_probabilities(slate, name) for slate in slates], np.float32)
         columns[PROBABILITY_PREFIX + name] = pa.array(probabilities, mask=np.isnan(probabilities))
-    unranked = np.array([slate.features is None for slate in slates], dtype=np.bool_)[owners]
     features = _features(slates, len(feature_set.ranker_features))
+    unranked = np.isnan(features).all(axis=0)  # a slate without features, or a row below the ranked candidates
     for name, values in zip(feature_set.ranker_features, features, strict=True):
         columns[FEATURE_PREFIX + name] = pa.array(values, mask=unranked)
     schema = impressions_schema(feature_set)

@@ -22,6 +22,8 @@ class RecommenderConfig(BaseModel):
         own_half_life_days: Half-life of the weight of an event with an own item, days.
         fusion: Learned weights of the merged order of user feeds, instead of `weights` and `rank_constant`; None
             in bundles without them.
+        most_ranked: Number of candidates of a query that the ranker orders, the first of the merged order; the others
+            follow. None for all.
         rank_cold: Whether users whom the store does not know are ranked too; otherwise they get the popular order.
     """
 
@@ -36,4 +38,5 @@ class RecommenderConfig(BaseModel):
     rank_constant: float = Field(default=60.0, gt=0)
     own_half_life_days: float = Field(default=30.0, gt=0)
     fusion: Fusion | None = None
+    most_ranked: int | None = Field(default=None, gt=0)
     rank_cold: bool = False

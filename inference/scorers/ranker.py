@@ -39,6 +39,7 @@ class RankerDescription(BaseModel):
         kind: Key of `RANKERS`.
         order: `BY_RANKER` if a model orders the candidates; else `fusion`, or the source that alone decides the order.
         reason: Why training chose this order; "" if it compared none.
+        most_ranked: Number of candidates of a query that are ranked, the first of the retrieval order; None for all.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,6 +47,7 @@ class RankerDescription(BaseModel):
     kind: str = LEGACY_KIND
     order: str = BY_RANKER
     reason: str = ""
+    most_ranked: int | None = None
 
 
 def write_description(directory: Path, description: RankerDescription) -> None:
