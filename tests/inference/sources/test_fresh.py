@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
 
 import inference.sources.fresh as module
 from inference.candidates.batch import Batch
+from inference.candidates.found import Found
 from inference.models.artifacts import Artifacts
 from inference.models.popularity import Popularity
 from inference.sources.fresh import FreshSource
@@ -17,7 +19,7 @@ from tests.kit import world
 UNSEEN = np.arange(100, 160)
 
 
-def made(**changes: np.ndarray) -> Artifacts:
+def made(**changes: Any) -> Artifacts:
     """The world, in which nobody chose the items `UNSEEN`; all of them were created in the last hours."""
     artifacts = world.artifacts()
     popularity = artifacts.part(Popularity)
@@ -35,22 +37,63 @@ def batch(artifacts: Artifacts, time: float = world.NOW) -> Batch:
     return Batch(queries, users)
 
 
-def test_items_nobody_chose_are_ordered_by_the_mean_vector_of_the_history() -> None:
+def standard(scores: Any) -> np.ndarray:
+    values = np.asarray(scores, dtype=np.float64)
+    return (values - values.mean()) / values.std()
+
+
+def content_scores(asked: Batch, place: int) -> tuple[np.ndarray, np.ndarray]:
+    """Standard score of the content of the items `UNSEEN` for a query, and the mean vector of its history."""
+    history, vectors = asked.users.history, world.embeddings()
+    rows = history.rows[history.offsets[place] : history.offsets[place + 1]]
+    weights = 0.5 ** (np.arange(len(rows))[::-1] / module.RECENCY_EVENTS)
+    mean = weights @ vectors[rows] / weights.sum()
+    seen = np.setdiff1d(np.arange(world.NUM_ITEMS), UNSEEN)
+    around = vectors[UNSEEN] - vectors[UNSEEN].mean(axis=0)
+    around /= np.linalg.norm(around, axis=1, keepdims=True)
+    return standard(around @ (mean - vectors[seen].mean(axis=0))), mean
+
+
+def listed(found: Found, place: int) -> list[int]:
+    rows: list[int] = found.rows[found.offsets[place] : found.offsets[place + 1]].tolist()
+    return rows
+
+
+def test_items_nobody_chose_are_ordered_by_content_and_category_of_the_history() -> None:
     artifacts = made()
     asked = batch(artifacts)
     found = FreshSource(artifacts)(asked, 10)
     assert np.diff(found.offsets).tolist() == [10, 10, 0]  # the third user is unknown
-    history, vectors = asked.users.history, world.embeddings()
-    means = found.vectors
-    assert means is not None
+    assert found.vectors is not None
     for place in range(2):
-        rows = history.rows[history.offsets[place] : history.offsets[place + 1]]
-        weights = 0.5 ** (np.arange(len(rows))[::-1] / module.RECENCY_EVENTS)
-        mean = weights @ vectors[rows]
-        near = UNSEEN[np.argsort(-(vectors[UNSEEN] @ mean), kind="stable")][:10]
-        assert found.rows[found.offsets[place] : found.offsets[place + 1]].tolist() == near.tolist()
-        np.testing.assert_allclose(means[place], mean / np.linalg.norm(mean), atol=1e-6)
-    assert not means[2].any()
+        content, mean = content_scores(asked, place)
+        # All events of a user of the world are in one category, so that the other categories are equal.
+        score = content + standard(place + 1 == UNSEEN % 4)
+        assert listed(found, place) == UNSEEN[np.argsort(-score, kind="stable")][:10].tolist()
+        np.testing.assert_allclose(found.vectors[place], mean / np.linalg.norm(mean), atol=1e-6)
+    assert not found.vectors[2].any()
+
+
+def test_items_that_are_shown_more_often_come_first() -> None:
+    names = ("num_impressions_1d", "num_impressions_7d", "log_price")
+    shown = np.random.default_rng(0).poisson(3, (world.NUM_ITEMS, 3)).astype(np.float32)
+    shown[UNSEEN[0], :] = np.nan
+    features = world.feature_set().model_copy(update={"item_numeric": names})
+    artifacts = replace(made(numeric=shown), feature_set=features)
+    asked = batch(artifacts)
+    score = content_scores(asked, 0)[0] + standard(UNSEEN % 4 == 1)
+    for column in range(2):
+        score = score + module.IMPRESSIONS_WEIGHT * standard(np.log1p(np.nan_to_num(shown[UNSEEN, column])))
+    assert listed(FreshSource(artifacts)(asked, 60), 0) == UNSEEN[np.argsort(-score, kind="stable")].tolist()
+
+
+def test_one_query_is_a_batch_of_one() -> None:
+    artifacts = made()
+    asked = batch(artifacts)
+    together = FreshSource(artifacts)(asked, 20)
+    for place in range(3):
+        alone = FreshSource(artifacts)(asked.part(place, place + 1), 20)
+        assert alone.rows.tolist() == listed(together, place)
 
 
 def test_items_that_may_not_be_shown_or_without_a_creation_time_are_no_candidates() -> None:
