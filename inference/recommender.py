@@ -94,11 +94,11 @@ class Recommender:
         return concatenate(parts, len(self.artifacts.feature_set.sources))
 
     def ranked(self, queries: Sequence[Query], depth: int | None = None) -> CandidateSet:
-        """Returns the best `depth` candidates of every query (all if None) in ranked order, without features."""
+        """Returns the best `depth` candidates of every query (all if None) in display order, without features."""
         parts = []
         for batch in self.batches(queries):
             found = self.rank(batch, self.retrieve(batch))
-            parts.append(found.best(len(found) if depth is None else depth))
+            parts.append(self.arrange(batch, found, len(found) if depth is None else depth))
         return concatenate(parts, len(self.artifacts.feature_set.sources))
 
     def batches(self, queries: Sequence[Query], deadline: float | None = None) -> Iterator[Batch]:
@@ -128,12 +128,15 @@ class Recommender:
         """Returns the candidates, with scores and features from the ranker for the queries that are ranked."""
         return self._ranking.rank(batch, retrieved)
 
+    def arrange(self, batch: Batch, candidates: CandidateSet, depth: int) -> CandidateSet:
+        """Returns the first `depth` candidates of each query as the selectors order them, without features."""
+        longer = replace(batch, queries=[replace(query, count=depth) for query in batch.queries])
+        return self._arranged(longer, replace(candidates, features=None))
+
     def select(self, batch: Batch, candidates: CandidateSet) -> list[Slate]:
         """Returns the slates of the candidates that the selectors choose, with reasons."""
         start = time.perf_counter()
-        top = candidates
-        for selector in self.stages.selectors:
-            top = _selected(selector, batch, top)
+        top = self._arranged(batch, candidates)
         ranked: Mask = np.zeros(len(batch), dtype=np.bool_)
         if top.features is not None:
             ranked = self._ranking.ranked(batch)
@@ -141,6 +144,11 @@ class Recommender:
         self._executor.note(batch.trace, "select", time.perf_counter() - start)
         marks, seconds = tuple(batch.trace.degraded), dict(batch.trace.seconds)
         return [replace(slate, degraded=marks, stage_seconds=seconds) for slate in written]
+
+    def _arranged(self, batch: Batch, candidates: CandidateSet) -> CandidateSet:
+        for selector in self.stages.selectors:
+            candidates = _selected(selector, batch, candidates)
+        return candidates
 
     def _hydrate(self, queries: Sequence[Query], deadline: float | None) -> Batch:
         unknown = self._unknown if len(queries) == 1 else cold_users(len(queries), self.artifacts.feature_set)

@@ -1,13 +1,13 @@
 """Runs queries through the served `Recommender` in batches.
 
-The result is the final order and the retrieval order before the ranker. The recommender is used unchanged, with an
+The result is the displayed order and the retrieval order before the ranker. The recommender is used unchanged, with an
 in-process scorer, so the evaluation measures what is served.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,8 +19,10 @@ from components.replay.replay import Replay
 from feature_repo.features.state import IntArray, TimeArray
 from feature_repo.progress import track
 from inference.candidates.query import CandidateSet, Query
+from inference.candidates.ragged import ranks
 from inference.recommender import BATCH, Recommender
 
+T = TypeVar("T", bound=np.generic)
 DEPTH = 600  # length of the lists: all candidates of the recommender, so that slices can exclude some
 
 
@@ -82,10 +84,11 @@ def ask_queries(recommender: Recommender, queries: Sequence[Query], users: IntAr
     batches = recommender.batches(queries)
     for batch in track(batches, "recommender", -(-len(queries) // BATCH)):
         retrieved = recommender.retrieve(batch)
-        rows, bits = _padded(retrieved.candidates)
-        retrieval.append(rows)
-        found_by.append(bits)
-        final.append(_padded(recommender.rank(batch, retrieved))[0])
+        first = retrieved.candidates.best(DEPTH)
+        retrieval.append(_shown(first, first.rows, -1))
+        found_by.append(_shown(first, first.source_bits, 0))
+        shown = recommender.arrange(batch, recommender.rank(batch, retrieved), DEPTH)
+        final.append(_shown(shown, shown.rows, -1))
     return Answers(
         Listed(users, np.concatenate(retrieval)), Listed(users, np.concatenate(final)), np.concatenate(found_by)
     )
@@ -104,17 +107,8 @@ def _require_same_items(recommender: Recommender, log: EventLog) -> None:
         raise ValueError("The recommender's items are not those of the log: build features from the same tables.")
 
 
-def _padded(candidates: CandidateSet) -> tuple[IntArray, npt.NDArray[np.uint32]]:
-    """Rows and source bits of the first `DEPTH` candidates of each query [q, DEPTH], padded with -1 and 0.
-
-    The best are first, ties by row.
-    """
-    owners = candidates.query_index
-    order = np.lexsort((candidates.rows, -candidates.score, owners))
-    place = np.arange(len(order)) - candidates.offsets[owners]
-    near = place < DEPTH
-    rows = np.full((candidates.num_queries, DEPTH), -1, dtype=np.int32)
-    bits = np.zeros((candidates.num_queries, DEPTH), dtype=np.uint32)
-    rows[owners[near], place[near]] = candidates.rows[order[near]]
-    bits[owners[near], place[near]] = candidates.source_bits[order[near]]
-    return rows, bits
+def _shown(candidates: CandidateSet, values: npt.NDArray[T], padding: int) -> npt.NDArray[T]:
+    """A value [n] of at most `DEPTH` candidates of each query in their order, padded [q, DEPTH]."""
+    table = np.full((candidates.num_queries, DEPTH), padding, dtype=values.dtype)
+    table[candidates.query_index, ranks(candidates.offsets)] = values
+    return table

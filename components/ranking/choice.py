@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from components.ranking.cold_places import choose_cold_places
 from components.ranking.depth import choose_depth
 from components.ranking.fusion import equal, fit_fusion, history_lengths, single
 from components.ranking.judging import DEPTH, JudgedQueries
@@ -22,6 +23,7 @@ from components.ranking.stopping import HALVES, HalfArray
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
 from feature_repo.storage.files import write_json
+from inference.models.cold_places import ColdPlaces
 from inference.models.fusion import FUSED, FUSION_FILE, Fusion, FusionSegment
 from inference.scorers.order import Order
 from inference.scorers.ranker import BY_RANKER, RankerDescription, write_description
@@ -42,11 +44,13 @@ class ChosenOrder:
         description: Content of `ranker.json`.
         fusion: The retrieval order.
         order: The fusion as the ranker reads it.
+        cold_places: Places of items without an event; None if validation has no use for them.
     """
 
     description: RankerDescription
     fusion: Fusion
     order: Order
+    cold_places: ColdPlaces | None = None
 
     @property
     def by_trees(self) -> bool:
@@ -54,10 +58,12 @@ class ChosenOrder:
         return self.description.order == BY_RANKER
 
     def save(self, directory: Path) -> None:
-        """Writes `ranker.json`, `fusion.json` and, unless the trees order, `order.json`."""
+        """Writes `ranker.json`, `fusion.json`, and the files that only some orders have."""
         write_json(directory / FUSION_FILE, self.fusion.model_dump(mode="json"))
         if not self.by_trees:
             self.order.save(directory)
+        if self.cold_places is not None:
+            self.cold_places.save(directory)
         write_description(directory, self.description)
 
 
@@ -94,13 +100,14 @@ def choose_order(
             name, fusion = FALLBACK.name, sources[FALLBACK.name]
     means = {other: float(values.mean()) if len(values) else 0.0 for other, values in figures.items()}
     retrieval = _scores(fusion, judged, feature_set)
+    served = trees if name == BY_RANKER else retrieval
     description = RankerDescription(
         kind="lightgbm" if name == BY_RANKER else "order",
         order=name,
         reason=_reason(name, means, len(judged)),
-        most_ranked=choose_depth(judged, retrieval, trees if name == BY_RANKER else retrieval),
+        most_ranked=choose_depth(judged, retrieval, served),
     )
-    return ChosenOrder(description, fusion, Order.of(fusion, feature_set))
+    return ChosenOrder(description, fusion, Order.of(fusion, feature_set), choose_cold_places(judged, served))
 
 
 def _crosswise(

@@ -23,6 +23,7 @@ from inference.candidates.ragged import best, contains, offsets_from_owners, own
 from inference.candidates.repeats import ruled_out
 from inference.flow.retrieval import Retrieved
 from inference.models.config import RecommenderConfig
+from inference.models.popularity import Popularity
 
 DEPTH = 20  # of NDCG, which early stopping and the gate look at
 MOST_BYTES = 150_000_000  # of the features; twice as much while the parts are joined
@@ -39,6 +40,7 @@ class JudgedQueries:
             rows, because every order of its candidates scores 0.
         num_relevant: Number of relevant items of each query, found or not, at least 1 [g].
         user_ids: User of each query [g]; a user may have several queries.
+        cold: Whether the row's item had no positive event when it was asked for [n]; None if that is not known.
     """
 
     features: FloatArray
@@ -46,6 +48,7 @@ class JudgedQueries:
     offsets: OffsetArray
     num_relevant: npt.NDArray[np.int64]
     user_ids: npt.NDArray[np.object_]
+    cold: npt.NDArray[np.bool_] | None = None
 
     def __len__(self) -> int:
         return len(self.num_relevant)
@@ -73,7 +76,12 @@ class JudgedQueries:
         offsets: OffsetArray = np.concatenate(([0], np.cumsum(counts))).astype(np.int64)
         rows = np.arange(offsets[-1]) + np.repeat(self.offsets[queries] - offsets[:-1], counts)
         return JudgedQueries(
-            self.features[rows], self.relevant[rows], offsets, self.num_relevant[queries], self.user_ids[queries]
+            self.features[rows],
+            self.relevant[rows],
+            offsets,
+            self.num_relevant[queries],
+            self.user_ids[queries],
+            None if self.cold is None else self.cold[rows],
         )
 
     def _least(self, scores: FloatArray, k: int) -> FloatArray:
@@ -129,6 +137,7 @@ def _judged_batch(part: ReplayedBatch, groups: Groups) -> JudgedQueries:
         offsets=np.concatenate(([0], np.cumsum(np.diff(kept.offsets)[asked]))).astype(np.int64),
         num_relevant=num_relevant[asked],
         user_ids=np.array([query.user_id for query in batch.queries], dtype=object)[asked],
+        cold=recommender.artifacts.part(Popularity).score[kept.rows[order]] == 0,
     )
 
 
@@ -152,4 +161,5 @@ def _joined(parts: Sequence[JudgedQueries]) -> JudgedQueries:
         offsets=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
         num_relevant=np.concatenate([part.num_relevant for part in parts]),
         user_ids=np.concatenate([part.user_ids for part in parts]),
+        cold=np.concatenate([part.cold for part in parts if part.cold is not None]),
     )

@@ -26,6 +26,7 @@ from feature_repo.features.state import ItemColumns
 from feature_repo.storage.files import read_json
 from inference.bundles.parts import load_parts
 from inference.models.artifacts import Artifacts
+from inference.models.cold_places import ColdPlaces
 from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
 from inference.models.fusion import Fusion
@@ -43,7 +44,7 @@ class Cutoff:
     Attributes:
         directory: Directory with the files.
         features_dir: The features directory of the same run.
-        ranker_dir: Folder of the ranker, whose learned fusion orders the candidates; None for equal weights.
+        ranker_dir: Folder of the ranker, with the learned fusion and the places of new items; None for neither.
     """
 
     directory: Path
@@ -85,13 +86,12 @@ class Cutoff:
         )
 
     def config(self) -> RecommenderConfig:
-        """The recommender's configuration, with the choices made on the validation span.
-
-        They are half-life and quotas, and with a ranker the fusion and the number of ranked candidates.
-        """
-        fusion = most_ranked = None
-        if self.ranker_dir is not None:
-            fusion, most_ranked = Fusion.load(self.ranker_dir), read_description(self.ranker_dir).most_ranked
-        half_life = self.description["own_half_life_days"]
-        default = configured(own_half_life_days=half_life, fusion=fusion, most_ranked=most_ranked)
+        """The recommender's configuration, with the choices that training made on the validation span."""
+        ranker = self.ranker_dir
+        default = configured(
+            own_half_life_days=self.description["own_half_life_days"],
+            fusion=None if ranker is None else Fusion.load(ranker),
+            most_ranked=None if ranker is None else read_description(ranker).most_ranked,
+            cold_places=None if ranker is None else ColdPlaces.load(ranker),
+        )
         return default.model_copy(update={"quotas": default.quotas | self.description.get("quotas", {})})

@@ -104,16 +104,20 @@ class CandidateSet:
         owners = self.query_index
         order = np.lexsort((self.rows, -self.score, owners))
         place = np.arange(len(order)) - self.offsets[owners]
-        order = order[place < np.broadcast_to(counts, self.num_queries)[owners]]
+        source = self if with_features else replace(self, features=None)
+        return source.take(order[place < np.broadcast_to(counts, self.num_queries)[owners]])
+
+    def take(self, order: npt.NDArray[np.integer]) -> CandidateSet:
+        """Returns the candidates at the given places in this order, which goes query by query."""
         return CandidateSet(
-            offsets=offsets_from_owners(owners[order], self.num_queries),
+            offsets=offsets_from_owners(self.query_index[order], self.num_queries),
             rows=self.rows[order],
             source_bits=self.source_bits[order],
             source_scores=self.source_scores[order],
             source_ranks=self.source_ranks[order],
             score=self.score[order],
             probabilities={name: column[order] for name, column in self.probabilities.items()},
-            features=self.features[order] if with_features and self.features is not None else None,
+            features=None if self.features is None else self.features[order],
         )
 
     def with_features(self, features: FloatArray) -> CandidateSet:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from inference.models.cold_places import ColdPlaces
 from inference.models.fusion import Fusion
 
 
@@ -24,6 +25,7 @@ class RecommenderConfig(BaseModel):
             in bundles without them.
         most_ranked: Number of candidates of a query that the ranker orders, the first of the merged order; the others
             follow. None for all.
+        cold_places: Places of user feeds that items without an event have; None in bundles without them.
         rank_cold: Whether users whom the store does not know are ranked too; otherwise they get the popular order.
     """
 
@@ -39,4 +41,5 @@ class RecommenderConfig(BaseModel):
     own_half_life_days: float = Field(default=30.0, gt=0)
     fusion: Fusion | None = None
     most_ranked: int | None = Field(default=None, gt=0)
+    cold_places: ColdPlaces | None = None
     rank_cold: bool = False

@@ -31,8 +31,12 @@ from components.replay.cutoff import Cutoff
 from feature_repo.dataset.tables import PreparedTables
 from inference.bundles.bundle import Bundle, BundleContent, write_bundle
 from inference.bundles.manifest import Facts
+from inference.candidates.query import Query
 from inference.feature_store.historical import HistoricalFeatures
+from inference.models.cold_places import ColdPlaces
+from inference.models.popularity import Popularity
 from inference.recommender import Recommender
+from inference.scorers.local import LocalScorer
 from inference.scorers.ranker import open_ranker
 from inference.stages import Stages
 from tests.components.evaluation.logs import Taste
@@ -106,6 +110,26 @@ def funnel_lists(run: Run, users: Sequence[int] = tuple(range(40))) -> np.ndarra
         artifacts = cutoff.artifacts(reader.items(start))
         recommender = Recommender(artifacts, Stages.of(artifacts, reader))
         return ask(recommender, setting.log, np.array(users, dtype=np.int32), start)[1].rows
+
+
+def test_lists_are_the_served_slates_with_the_places_of_items_without_an_event(run: Run, tmp_path: Path) -> None:
+    shutil.copytree(run.ranker_dir, tmp_path / "ranker")
+    ColdPlaces(after=5, every=2).save(tmp_path / "ranker")
+    setting, start = Setting.open(run.tables), run.tables.split.test_start
+    cutoff = Cutoff(run.cutoff_dir, run.features_dir, tmp_path / "ranker")
+    with HistoricalFeatures(run.features_dir) as reader:
+        artifacts = cutoff.artifacts(reader.items(start))
+        popularity = artifacts.part(Popularity)
+        unseen = np.arange(NUM_ITEMS) % 3 == 0
+        rare = replace(popularity, score=np.where(unseen, np.float32(0), popularity.score))
+        artifacts = artifacts.with_parts(rare)
+        recommender = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(open_ranker(run.ranker_dir))))
+        users = np.arange(30, dtype=np.int32)
+        rows = ask(recommender, setting.log, users, start)[1].rows
+        queries = [Query(user_id, start, count=20) for user_id in setting.log.user_ids[users]]
+        slates = recommender.recommend(queries)
+    assert [slate.rows.tolist() for slate in slates] == rows[:, :20].tolist()
+    assert (unseen[rows[:, :20]].sum(axis=1) >= 7).all()
 
 
 def test_everything_is_measured_and_written(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
