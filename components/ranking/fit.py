@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from components.ranking.boosting import BoostedTrees, RankerConfig, boost
-from components.ranking.choice import choose_order
 from components.ranking.heads import HeadConfig, fit_probabilities
 from components.ranking.judging import DEPTH, JudgedQueries
+from components.ranking.order.choice import choose_order
 from components.ranking.rows import RankingRows
 from components.ranking.stopping import halve
 from feature_repo.features.feature_set import FeatureSet

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from components.ranking.cold_places import EVERY, choose_cold_places
 from components.ranking.judging import JudgedQueries
+from components.ranking.order.cold_places import EVERY, choose_cold_places
 from inference.models.cold_places import ColdPlaces
 
 GROUPS, ROWS, KNOWN = 50, 200, 150  # candidates of a query, the known ones first

@@ -8,14 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from components.ranking.choice import choose_fusion, choose_order, paired
-from components.ranking.fusion import fit_fusion
 from components.ranking.judging import JudgedQueries
+from components.ranking.order.choice import choose_fusion, choose_order, paired
+from components.ranking.order.fusion import fit_fusion
 from components.ranking.rows import RankingRows
 from inference.models.fusion import FUSED, Fusion
 from inference.scorers.order import ORDER_FILE, Order
 from inference.scorers.ranker import read_description
-from tests.components.ranking.test_fusion import FEATURES, NAMES, make_rows
+from tests.components.ranking.order.test_fusion import FEATURES, NAMES, make_rows
 
 
 def judged_of(rows: RankingRows) -> JudgedQueries:

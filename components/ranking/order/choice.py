@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from components.ranking.cold_places import choose_cold_places
-from components.ranking.depth import choose_depth
-from components.ranking.fusion import equal, fit_fusion, history_lengths, single
 from components.ranking.judging import DEPTH, JudgedQueries
+from components.ranking.order.cold_places import choose_cold_places
+from components.ranking.order.depth import choose_depth
+from components.ranking.order.fusion import equal, fit_fusion, history_lengths, single
 from components.ranking.rows import RankingRows
 from components.ranking.stopping import HALVES, HalfArray
 from feature_repo.features.feature_set import FeatureSet

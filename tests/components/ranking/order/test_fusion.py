@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.ranking.fusion import FusionConfig, equal, fit_fusion, rank_columns, single
+from components.ranking.order.fusion import FusionConfig, equal, fit_fusion, rank_columns, single
 from components.ranking.rows import RankingRows
 from inference.models.fusion import FUSED
 from inference.scorers.order import Order

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from components.ranking.depth import DEPTHS, choose_depth
 from components.ranking.judging import JudgedQueries
+from components.ranking.order.depth import DEPTHS, choose_depth
 
 NUM = 700  # candidates of each query
 
