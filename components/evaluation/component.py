@@ -24,7 +24,7 @@ def evaluate_op(
     curve: Output[ClassificationMetrics],
     report: Output[HTML],
     summary: Output[Markdown],
-    rolling: bool = False,
+    protocol: str = "",
 ) -> NamedTuple("Decided", [("release", str)]):  # type: ignore[valid-type]
     """Measures the recommender and the baselines, and asks the gate.
 
@@ -44,49 +44,28 @@ def evaluate_op(
         curve: ROC curve of the first objective on impressions.
         report: The HTML page.
         summary: The table as Markdown.
-        rolling: Whether to ask the requests of the test span at their own times; the gate is not asked then.
+        protocol: The only protocol to measure; "" for those of a training.
     """
-    import shutil
     from pathlib import Path
-    from typing import NamedTuple
 
-    from components.evaluation.run import REPORT_FILE, SUMMARY_FILE, evaluate_funnel
+    from components.evaluation.run import copy_reports, evaluate_funnel
     from components.step_metrics import log_metrics, write_metadata
     from feature_repo.errors import exit_with_sentence
     from inference.bundles.store import BundleStore
 
     out = Path(evaluation.path)
+    folders = Path(tables.path), Path(features.path), Path(stage.path), Path(ranker.path)
     with exit_with_sentence():
-        done = evaluate_funnel(
-            Path(tables.path),
-            Path(features.path),
-            Path(stage.path),
-            Path(ranker.path),
-            out,
-            served=BundleStore(store).fetch(served_version) if served_version else None,
-            mode=gate,  # type: ignore[arg-type]
-            rolling=rolling,
-            recipe=recipe,
-            seed=seed,
-        )
-        shutil.copyfile(out / "evaluation" / REPORT_FILE, report.path)
-        shutil.copyfile(out / "evaluation" / SUMMARY_FILE, summary.path)
-    numbers = {
-        f"{method} {name}": value
-        for method, figures in done.content["methods"].items()
-        for name, value in figures.items()
-        if isinstance(value, float)
-    }
-    log_metrics(metrics, numbers)
-    false_rates, true_rates, thresholds = done.curve
-    if false_rates:
-        curve.log_roc_curve(false_rates, true_rates, thresholds)
+        served = BundleStore(store).fetch(served_version) if served_version else None
+        only = protocol or None
+        done = evaluate_funnel(*folders, out, served=served, mode=gate, protocol=only, recipe=recipe, seed=seed)  # type: ignore[arg-type]
+        copy_reports(out, Path(report.path), Path(summary.path))
+    log_metrics(metrics, done.numbers())
+    if done.curve[0]:
+        curve.log_roc_curve(*done.curve)
     write_metadata(curve)
-    evaluation.metadata.update(
-        {"code_version": code_version, "decision": done.decision.sentence if done.decision else ""}
-    )
-    decided = NamedTuple("Decided", [("release", str)])  # type: ignore[name-match]  # noqa: UP014 - only the body ships
-    return decided("yes" if done.decision and done.decision.release else "no")
+    evaluation.metadata.update({"code_version": code_version, "decision": done.sentence})
+    return ("yes" if done.decision and done.decision.release else "no",)
 
 
 @step()

@@ -112,7 +112,7 @@ class EvaluationResult:
                 intervals[name] = {"ndcg@20": [interval.low, interval.high]}
         leads = {name: asdict(lead) for name, lead in self.leads().items()}
         return {
-            "users": len(np.unique(self.user_ids[self.tasks.test.users].astype(str))),
+            "users": len(set(self.user_ids[self.tasks.test.users].tolist())),
             "queries": len(self.tasks.test),
             "items": len(self.item_ids),
             "methods": methods,
@@ -178,7 +178,7 @@ def evaluate(
         test = _ask(method, tasks.test, num_items)
         outcomes[name] = test
         for slice_name, task, figures in _slices(method, tasks, test, num_items):
-            asked = slices.setdefault(slice_name, (len(task), {}))[1]
+            asked = slices.setdefault(slice_name, (task.num_users(log), {}))[1]
             if len(task):
                 asked[name] = figures
         details[name] = {

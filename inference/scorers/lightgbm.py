@@ -7,6 +7,7 @@ from pathlib import Path
 
 import lightgbm as lgb
 import numpy as np
+import numpy.typing as npt
 
 from feature_repo.errors import PredictorError
 from feature_repo.features.state import FloatArray
@@ -51,9 +52,16 @@ class LightGbmRanker:
         Raises:
             PredictorError: If the number of features differs from the trees'.
         """
+        raw = self._raw(features)
+        return raw.astype(np.float32), self._probabilities.of(features, raw)
+
+    def order(self, features: FloatArray) -> FloatArray:
+        """Returns the scores [n] of `score` without the cost of the probabilities, which often have more trees."""
+        return self._raw(features).astype(np.float32)
+
+    def _raw(self, features: FloatArray) -> npt.NDArray[np.float64]:
         if features.ndim != 2 or features.shape[1] != self.num_features:
             raise PredictorError(
                 f"The ranker takes rows of {self.num_features} features and received shape {list(features.shape)}."
             )
-        raw = raw_scores(self._booster, features, self._num_threads) if len(features) else np.zeros(0)
-        return raw.astype(np.float32), self._probabilities.of(features, raw)
+        return raw_scores(self._booster, features, self._num_threads) if len(features) else np.zeros(0)

@@ -99,10 +99,17 @@ class OrderRanker:
         Raises:
             PredictorError: If the number of features differs from the order's.
         """
+        raw = self._raw(features)
+        return raw.astype(np.float32), self._probabilities.of(features, raw)
+
+    def order(self, features: FloatArray) -> FloatArray:
+        """Returns the scores [n] of `score` without the probabilities."""
+        return self._raw(features).astype(np.float32)
+
+    def _raw(self, features: FloatArray) -> FloatArray64:
         if features.ndim != 2 or features.shape[1] != self._order.num_features:
             raise PredictorError(
                 f"The ranker takes rows of {self._order.num_features} features and received shape "
                 f"{list(features.shape)}."
             )
-        raw = self._order.scores(features)
-        return raw.astype(np.float32), self._probabilities.of(features, raw)
+        return self._order.scores(features)

@@ -45,3 +45,6 @@ class Ranker(Protocol):
 
     def score(self, features: FloatArray) -> Scores:
         """Returns scores [n] and, by objective, probabilities [n] of feature rows [n, F]."""
+
+    def order(self, features: FloatArray) -> FloatArray:
+        """Returns only the scores [n] of `score`."""

@@ -22,13 +22,13 @@ def _clean(dataset: Any, fingerprint: Any, code_version: Any) -> Any:
 
 def _measure(
     tables: Any,
-    cutoff: str,
+    protocol: str,
     code_version: Any,
     report_dir: Any,
     recipe: Any,
     seed: Any,
     *,
-    rolling: bool = False,
+    cutoff: str = "test",
     **fitted_on: Any,
 ) -> None:
     """Wires the steps for features, models and figures; `fitted_on` names the tables of the models, see `fit`."""
@@ -43,7 +43,7 @@ def _measure(
         store="",
         served_version="",
         gate="measure",
-        rolling=rolling,
+        protocol=protocol,
         recipe=recipe,
         seed=seed,
         code_version=code_version,
@@ -67,7 +67,7 @@ def temporal(
         recipe: fast or best.
         seed: Seed of all random choices.
     """
-    _measure(_clean(dataset, fingerprint, code_version), "test", code_version, report_dir, recipe, seed)
+    _measure(_clean(dataset, fingerprint, code_version), "temporal", code_version, report_dir, recipe, seed)
 
 
 @dsl.pipeline(name="kuberec-evaluation-rolling", description="Figures of the rolling protocol.")
@@ -85,7 +85,7 @@ def rolling(
         seed: Seed of all random choices.
     """
     clean = _clean(dataset, fingerprint, code_version)
-    _measure(clean, "test", code_version, report_dir, recipe, seed, rolling=True)
+    _measure(clean, "rolling", code_version, report_dir, recipe, seed)
 
 
 @dsl.pipeline(name="kuberec-evaluation-leave-one-out", description="Figures of the leave-one-out protocol.")
@@ -106,11 +106,12 @@ def leave_one_out(
     held_out = sized(leave_one_out_op(tables=clean, code_version=code_version), memory="4G")
     _measure(
         held_out.outputs["held_out"],
-        "validation",
+        "leave-one-out",
         code_version,
         report_dir,
         recipe,
         seed,
+        cutoff="validation",
         early_tables=held_out.outputs["before_targets"],
         late_tables=held_out.outputs["before_validation"],
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
 import numpy as np
+import torch
 from pydantic import BaseModel, ConfigDict
 
 from components.evaluation.metrics import LIST_LENGTH
@@ -228,8 +229,8 @@ def rank(
         queries = np.arange(start, start + len(block))
         banned = excluded.take(queries)
         block[banned.owners, banned.rows] = -np.inf
-        best = np.argpartition(-block, width - 1, axis=1)[:, :width]
-        values = np.take_along_axis(block, best, axis=1)
+        # Several times as fast as numpy's argpartition for the short lists of a search.
+        values, best = (part.numpy() for part in torch.topk(torch.from_numpy(block), width, dim=1))
         order = np.lexsort((best, -values), axis=1)
         listed = np.take_along_axis(best, order, axis=1)
         alive = np.isfinite(np.take_along_axis(values, order, axis=1))

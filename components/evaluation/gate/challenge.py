@@ -115,7 +115,7 @@ def taken_from_slates(tables: PreparedTables, log: EventLog, start: int) -> Ragg
 def _candidate_lists(setting: Setting, cutoff: Cutoff, ranker: Ranker | None, task: Task, start: float) -> IntArray:
     """The new bundle's lists, with users and catalogue as of `start`."""
     with HistoricalFeatures(cutoff.features_dir) as reader:
-        scorer = None if ranker is None else LocalScorer(ranker)
+        scorer = None if ranker is None else LocalScorer(ranker, with_probabilities=False)
         replay = Replay(cutoff.artifacts(reader.items(start)), reader, np.array([start]), scorer)
         return ask(replay.recommender(start), setting.log, task.users, start)[1].lists(task.users, task.excluded)
 
@@ -130,7 +130,7 @@ def _served_lists(bundle: Bundle, setting: Setting, features_dir: Path, task: Ta
         base = bundle.artifacts()
         write_parquet(features.item_ids_file, pa.table({"item_id": pa.array(base.items.item_ids, pa.string())}))
         with HistoricalFeatures(features.path) as reader:
-            replay = Replay(base, reader, np.array([start]), LocalScorer(bundle.ranker()))
+            replay = Replay(base, reader, np.array([start]), LocalScorer(bundle.ranker(), with_probabilities=False))
             users = setting.log.user_ids[task.users].tolist()
             queries = [Query(user_id=user, time=start, count=metrics.LIST_LENGTH) for user in users]
             listed = ask_queries(replay.recommender(start), queries, task.users)[1]

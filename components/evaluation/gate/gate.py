@@ -78,6 +78,7 @@ def decide(
     seed: int = 0,
     ranker: RankerDescription | None = None,
     first: bool = False,
+    protocol: str = "temporal",
 ) -> GateDecision:
     """Decide on a release.
 
@@ -88,10 +89,11 @@ def decide(
         seed: Seed of the bootstrap.
         ranker: Says which order the funnel serves; None for the order of a model.
         first: Whether no bundle is served.
+        protocol: The protocol of the scores; `served` is always temporal.
     """
     ranker = ranker or RankerDescription()
     decision = _decide(scores, served, mode, seed, serves_popular=ranker.order == POPULAR, first=first)
-    sentence = decision.sentence
+    sentence = f"{decision.sentence}; decided by the {protocol} protocol"
     if ranker.order != BY_RANKER:
         sentence += f"; the served order is {ranker.order}, because the trees did not rank better on validation"
     return replace(decision, sentence=sentence, order=ranker.order, order_reason=ranker.reason)
@@ -120,7 +122,7 @@ def _decide(
         differences[f"served {served.version}"] = difference
         new, old = pair.interval(FUNNEL).mean, pair.interval(SERVED).mean
         if difference.high < -TOLERATED_LOSS * old:
-            reasons.append(_below(f"the served bundle {served.version}", new, old, difference))
+            reasons.append(_below(f"the served bundle {served.version} (temporal)", new, old, difference))
     if not reasons:
         margin = "" if beats_popular is None else f", {_words(beats_popular)} {_interval(beats_popular)}"
         verdict = "would be released" if mode == "measure" else "released"

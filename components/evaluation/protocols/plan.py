@@ -11,7 +11,6 @@ from components.evaluation.protocols.protocol import Task, Tasks
 from components.evaluation.protocols.rolling import Requests, Rolling
 from components.evaluation.protocols.setting import Setting
 from components.evaluation.search import Refits
-from feature_repo.dataset.tables import PreparedTables
 
 Protocol = Literal["temporal", "rolling", "leave-one-out"]
 
@@ -36,33 +35,25 @@ class Plan:
     tasks: Tasks
     validation_task: Task
     validation: Training
-    test: Training | Refits
+    test: Refits
     requests: Requests | None = None
 
     @classmethod
-    def open(cls, tables: PreparedTables, *, rolling: bool = False, seed: int = 0) -> Plan:
-        """Reads prepared tables, or the output of `leave_one_out`.
-
-        Args:
-            tables: The tables; held-out items mean leave-one-out.
-            rolling: Whether to ask the requests of the test span at their own times, instead of once at its start.
-            seed: Seed of all random choices.
-        """
-        if rolling and not tables.holds_out:
-            return cls._rolling(Rolling.open(tables, seed), seed)
-        setting = Setting.open(tables)
+    def of(cls, setting: Setting, seed: int = 0) -> Plan:
+        """One query a user: the temporal protocol, or leave-one-out on the tables of held-out items."""
         return cls(
-            protocol="leave-one-out" if tables.holds_out else "temporal",
+            protocol="temporal" if setting.held_out is None else "leave-one-out",
             setting=setting,
             log=setting.log,
             tasks=setting.tasks(),
             validation_task=setting.validation_task(),
             validation=setting.training("validation", seed),
-            test=setting.training("test", seed),
+            test=Refits((setting.training("test", seed),), None),
         )
 
     @classmethod
-    def _rolling(cls, asked: Rolling, seed: int) -> Plan:
+    def of_requests(cls, asked: Rolling, seed: int = 0) -> Plan:
+        """The requests of the test span at their own times."""
         (validation,), _ = asked.trainings("validation", seed)
         trainings, place = asked.trainings("test", seed)
         return cls(
@@ -75,3 +66,8 @@ class Plan:
             test=Refits(trainings, place),
             requests=asked.test,
         )
+
+    @property
+    def num_users(self) -> int:
+        """Number of users with a test query."""
+        return self.tasks.test.num_users(self.log)

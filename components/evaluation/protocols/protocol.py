@@ -36,6 +36,10 @@ class Task:
     def __len__(self) -> int:
         return len(self.users)
 
+    def num_users(self, log: EventLog) -> int:
+        """Number of distinct user ids; under rolling a user code of the log is a request, and a person has several."""
+        return len(set(log.user_ids[self.users].tolist()))
+
     def restrict(self, mask: npt.NDArray[np.bool_]) -> Task:
         """The task with only the relevant items where `mask` [n] is true; queries without any are dropped."""
         return queries_with_relevant(self.users, self.times, self.relevant.keep(mask), self.excluded)

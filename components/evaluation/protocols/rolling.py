@@ -39,6 +39,14 @@ Span = Literal["validation", "test"]
 
 
 @dataclass(frozen=True, slots=True)
+class RequestLimits:
+    """The most requests that are asked of a user, and in all; both are spread evenly. The defaults are contract 2."""
+
+    of_a_user: int = MOST_OF_A_USER
+    requests: int = MOST_REQUESTS
+
+
+@dataclass(frozen=True, slots=True)
 class Requests:
     """The requests of a span in order of time, as the users of a log.
 
@@ -62,7 +70,9 @@ class Requests:
         return self.log.where(self.log.times < self.times[self.log.users])
 
     @classmethod
-    def read(cls, tables: PreparedTables, base: EventLog, start: float, end: float, *, seed: int = 0) -> Requests:
+    def read(
+        cls, tables: PreparedTables, base: EventLog, start: float, end: float, limits: RequestLimits, *, seed: int = 0
+    ) -> Requests:
         """Reads the requests of a span whose horizon ends within it, or all in a span that is shorter than two.
 
         Args:
@@ -70,6 +80,7 @@ class Requests:
             base: All clean events of the tables.
             start: Start of the span, unix seconds.
             end: Its end, unix seconds; the span includes it.
+            limits: The most requests.
             seed: Seed of the sample of a very large log.
         """
         stop = microseconds(end)
@@ -82,10 +93,10 @@ class Requests:
         # A seeded surface asks for items similar to another item, which the log does not name.
         plain = np.array([not surface_of(query.surface).seeded for query in groups.queries], dtype=np.bool_)
         # A user without any event has no relevant item.
-        active = np.isin(asking, base.user_ids)
+        active = base.user_ids[users] == asking if len(base.user_ids) else np.zeros(len(asking), dtype=np.bool_)
         asked = np.flatnonzero(plain & active & (times <= latest))
-        asked = asked[_evenly_by_user(users[asked], MOST_OF_A_USER)]
-        asked = asked[evenly(len(asked), MOST_REQUESTS)]
+        asked = asked[_evenly_by_user(users[asked], limits.of_a_user)]
+        asked = asked[evenly(len(asked), limits.requests)]
         index = _ByUser.of(base)
         sizes = np.cumsum(index.counts(users[asked], times[asked] + horizon))
         if len(sizes) and sizes[-1] > MOST_EVENTS:
@@ -127,14 +138,21 @@ class Rolling:
     validation: Requests
 
     @classmethod
-    def open(cls, tables: PreparedTables, seed: int = 0) -> Rolling:
-        """Reads prepared tables."""
-        setting, split = Setting.open(tables), tables.split
+    def open(cls, tables: PreparedTables, setting: Setting, limits: RequestLimits, *, seed: int = 0) -> Rolling:
+        """Reads the requests of prepared tables.
+
+        Args:
+            tables: Clean prepared tables.
+            setting: The tables under the temporal protocol.
+            limits: The most requests of each span.
+            seed: Seed of the sample of a very large log.
+        """
+        split, log = tables.split, setting.log
         before_test = float(np.nextafter(split.test_start, -np.inf))
         return cls(
             setting=setting,
-            test=Requests.read(tables, setting.log, split.test_start, split.log_end, seed=seed),
-            validation=Requests.read(tables, setting.log, split.validation_start, before_test, seed=seed),
+            test=Requests.read(tables, log, split.test_start, split.log_end, limits, seed=seed),
+            validation=Requests.read(tables, log, split.validation_start, before_test, limits, seed=seed),
         )
 
     def tasks(self) -> Tasks:
@@ -165,11 +183,16 @@ class Rolling:
         cuts = requests.cuts
         refits = cuts[:: -(-len(cuts) // MOST_REFITS)] if span == "test" else cuts[:1]
         place = np.maximum(np.searchsorted(refits, requests.times, side="right") - 1, 0)
-        return tuple(self._training(requests, int(refit), seed) for refit in refits), place
-
-    def _training(self, requests: Requests, refit: int, seed: int) -> Training:
-        base = self.setting.log.positives
         known = requests.known.positives
+        # A refit reads only the histories of the requests that it answers.
+        refit_of = place[known.users]
+        return tuple(
+            self._training(requests, known.where(refit_of == number), refit, seed)
+            for number, refit in enumerate(refits.tolist())
+        ), place
+
+    def _training(self, requests: Requests, known: EventLog, refit: int, seed: int) -> Training:
+        base = self.setting.log.positives
         # On the requests' own clocks, so that the age of an event counts from its request.
         history = replace(known, times=known.times + (refit - requests.times)[known.users])
         return Training(
@@ -186,28 +209,34 @@ class Rolling:
 
 @dataclass(frozen=True, slots=True)
 class _ByUser:
-    """Events sorted by user and time: those of user u are `order[offsets[u]:offsets[u + 1]]`."""
+    """Events sorted by user and time: those of user u are `order[offsets[u]:offsets[u + 1]]`.
+
+    Attributes:
+        base: The events.
+        order, offsets: See above.
+        moments: Distinct times, ascending.
+        keys: User and place of the time in `moments` as one number for each sorted event, ascending [n].
+    """
 
     base: EventLog
     order: Int64Array
     offsets: Int64Array
-    times: Int64Array
+    moments: Int64Array
+    keys: Int64Array
 
     @classmethod
     def of(cls, base: EventLog) -> _ByUser:
         order = np.lexsort((base.times, base.users))
         offsets = np.searchsorted(base.users[order], np.arange(len(base.user_ids) + 1))
-        return cls(base, order, offsets, base.times[order])
+        moments, moment = np.unique(base.times[order], return_inverse=True)
+        keys = base.users[order].astype(np.int64) * (len(moments) + 1) + moment
+        return cls(base, order, offsets, moments, keys)
 
     def counts(self, users: npt.NDArray[np.integer], until: Int64Array) -> Int64Array:
         """Number of events of each user before a time [q]."""
-        return np.array(
-            [
-                np.searchsorted(self.times[self.offsets[user] : self.offsets[user + 1]], time)
-                for user, time in zip(users.tolist(), until.tolist(), strict=True)
-            ],
-            dtype=np.int64,
-        )
+        wanted = users.astype(np.int64) * (len(self.moments) + 1) + np.searchsorted(self.moments, until)
+        counts: Int64Array = np.searchsorted(self.keys, wanted) - self.offsets[users]
+        return counts
 
     def log_of(self, users: npt.NDArray[np.integer], until: Int64Array) -> EventLog:
         """The events of each user before a time, as a log whose users are the places of `users`."""

@@ -12,6 +12,8 @@ from inference.scorers.ranker import BY_RANKER
 
 DAILY = ", ".join(f"{days} days" if days > 1 else "1 day" for days in WINDOWS)
 COLUMNS = ("ndcg@20", "ndcg@10", "hr@10", "map@10", "recall@20", "recall@100", "recall@300", "coverage@10")
+OTHER_COLUMNS = ["method", "NDCG@20", "95 % interval", "HR@10", "Recall@100", "funnel is ahead by"]
+SAME_SETTINGS = "settings of baselines chosen for the deciding protocol"
 
 
 def ordered_methods(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, float]]]:
@@ -27,6 +29,23 @@ def ordered_methods(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, 
 def absent_methods(content: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Methods that do not apply, each with the reason."""
     return [(name, figures["absent"]) for name, figures in content["methods"].items() if "absent" in figures]
+
+
+def others(content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The protocols that are reported and do not decide, each with its figures."""
+    return list(content.get("others", {}).items())
+
+
+def other_rows(other: Mapping[str, Any]) -> list[list[str]]:
+    """`OTHER_COLUMNS` of the measured methods of such a protocol, best NDCG@20 first."""
+    rows = []
+    for name, figures in ordered_methods(other):
+        low, high = other["intervals"][name]["ndcg@20"]
+        lead = other["leads"].get(name)
+        ahead = "" if lead is None else f"{lead['mean']:+.4f} ({lead['low']:+.4f} to {lead['high']:+.4f})"
+        cells = [f"{figures[column]:.4f}" for column in ("hr@10", "recall@100")]
+        rows.append([name, f"{figures['ndcg@20']:.4f}", f"{low:.4f} to {high:.4f}", *cells, ahead])
+    return rows
 
 
 def asked(content: Mapping[str, Any]) -> str:

@@ -6,15 +6,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from components.evaluation.gate.gate import FUNNEL, GateDecision
+from components.evaluation.gate.gate import FUNNEL, SERVED, GateDecision
 from components.evaluation.reports.facts import (
     COLUMNS,
+    OTHER_COLUMNS,
+    SAME_SETTINGS,
     absent_methods,
     asked,
     capital,
     exposure_notes,
     order_notes,
     ordered_methods,
+    other_rows,
+    others,
     standing,
     time_scales,
 )
@@ -49,6 +53,7 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
         _comparison(content, methods, decision),
         section("Methods", _figures(methods), note="; ".join(": ".join(pair) for pair in absent_methods(content))),
         *_leads(content, decision),
+        *_others(content),
         *_slices(content, methods),
         *slice_sections(content["slices"]),
         *model_sections(content.get("models", {})),
@@ -59,7 +64,8 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
 
 def _head(content: Mapping[str, Any], decision: GateDecision | None, words: str) -> Markup:
     about = f"Evaluation of {content['dataset']}" + ("" if decision is None else ": decision of the release gate")
-    conditions = fine(f"{content['protocol']} protocol; {asked(content)}; the whole catalogue ranked")
+    chosen = f"; {content['deciding']}" if content.get("deciding") else ""
+    conditions = fine(f"{content['protocol']} protocol; {asked(content)}; the whole catalogue ranked{chosen}")
     if decision is None:
         return header(about, words, lead(f"{capital(standing(content))}."), conditions)
     tone = _tone(decision)
@@ -112,8 +118,22 @@ def _leads(content: Mapping[str, Any], decision: GateDecision | None) -> list[Ma
         )
         for name, gap in leads.items()
     ]
+    note = "Paired: all methods use the same draws."
+    if content["protocol"] != "temporal" and any(name.startswith(f"{SERVED} ") for name in leads):
+        note += " The served bundle is compared by the temporal protocol."
     against = table(("against", "lead", "95 % interval", "widest over", ""), rows, numeric=(1, 2))
-    return [section("Lead of the funnel in NDCG@20", against, note="Paired: all methods use the same draws.")]
+    return [section("Lead of the funnel in NDCG@20", against, note=note)]
+
+
+def _others(content: Mapping[str, Any]) -> list[Markup]:
+    return [
+        section(
+            f"Also measured: {name} protocol",
+            table(OTHER_COLUMNS, other_rows(other), numeric=range(1, len(OTHER_COLUMNS))),
+            note=f"{other['users']:,} users, {other['queries']:,} queries; {SAME_SETTINGS}.",
+        )
+        for name, other in others(content)
+    ]
 
 
 def _slices(content: Mapping[str, Any], methods: Measured) -> list[Markup]:

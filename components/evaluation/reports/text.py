@@ -8,12 +8,16 @@ from typing import Any
 from components.evaluation.gate.gate import FUNNEL, GateDecision
 from components.evaluation.reports.facts import (
     COLUMNS,
+    OTHER_COLUMNS,
+    SAME_SETTINGS,
     absent_methods,
     capital,
     exposure_notes,
     finding,
     order_notes,
     ordered_methods,
+    other_rows,
+    others,
 )
 
 
@@ -44,6 +48,10 @@ def text_table(content: Mapping[str, Any], decision: GateDecision | None) -> str
     lines += _aligned(rows)
     lines += [f"  {name}: absent, {reason}" for name, reason in absent_methods(content)]
     lines += [f"  {note}" for note in [*exposure_notes(content), *order_notes(decision)]]
+    for name, other in others(content):
+        lines.append(f"  also measured, {name} protocol: {other['users']:,} users; {SAME_SETTINGS}")
+        lines += _aligned([OTHER_COLUMNS, *other_rows(other)])
+    lines += [f"  {content['deciding']}"] if content.get("deciding") else []
     lines.append(finding(content) if decision is None else f"{decision.sentence} (evidence: {decision.evidence})")
     return "\n".join(lines)
 
@@ -66,6 +74,11 @@ def markdown(content: Mapping[str, Any], decision: GateDecision | None) -> str:
         lines.append("| " + " | ".join(f"{strong}{cell}{strong}" for cell in cells) + " |")
     lines += ["", *(f"- {name} is absent: {reason}" for name, reason in absent_methods(content))]
     lines += [f"- {note}" for note in [*exposure_notes(content), *order_notes(decision)]]
+    for name, other in others(content):
+        lines += ["", f"## Also measured: {name} protocol", f"{other['users']:,} users; {SAME_SETTINGS}", ""]
+        rows = [OTHER_COLUMNS, ["---"] * len(OTHER_COLUMNS), *other_rows(other)]
+        lines += ["| " + " | ".join(row) + " |" for row in rows]
+    lines += ["", f"{capital(content['deciding'])}."] if content.get("deciding") else []
     if decision is None:
         lines += ["", f"{capital(finding(content))}."]
     else:

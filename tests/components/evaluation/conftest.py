@@ -11,7 +11,7 @@ from components.evaluation.baselines.method import Training
 from components.evaluation.evaluate import EvaluationResult, evaluate, write_evaluation
 from components.evaluation.protocols.log import EventLog
 from components.evaluation.protocols.protocol import make_tasks
-from components.evaluation.search import Absent, fit_baselines
+from components.evaluation.search import Absent, Refits, fit_baselines
 from tests.components.evaluation.logs import ABOUT, Taste, at, log
 
 
@@ -30,7 +30,7 @@ def result(events: EventLog) -> EvaluationResult:
 
     tasks = make_tasks(events, at(21), at(28), "until-converted", 2)
     validation = make_tasks(events.before(at(21)), at(14), at(21), "until-converted", 2).test
-    fitted = fit_baselines(training(14), validation, training(21))
+    fitted = fit_baselines(training(14), validation, Refits((training(21),), None))
     methods = {name: one if isinstance(one, Absent) else one.method for name, one in fitted.items()}
     methods |= {"retrieval": methods["als"], "funnel": methods["itemknn"], "ease": Absent("too large")}
     categories = np.array(["abc"[row % 3] for row in range(151)], dtype=object)

@@ -136,6 +136,12 @@ def test_everything_is_measured_and_written(run: Run, tmp_path: Path, capsys: py
     done = evaluate_funnel(run.tables_dir, run.features_dir, run.cutoff_dir, run.ranker_dir, tmp_path / "build")
     content = json.loads((tmp_path / "build" / "evaluation.json").read_text())
     assert content["users"] >= ENOUGH_USERS
+    assert content["protocol"] == "rolling"
+    assert content["deciding"].startswith("rolling decides")
+    assert "decided by the rolling protocol" in content["gate"]["sentence"]
+    other = content["others"]["temporal"]
+    assert set(other["methods"]) == set(content["methods"])
+    assert other["methods"]["funnel"]["ndcg@20"] != content["methods"]["funnel"]["ndcg@20"]
     assert content["methods"]["retrieval"] != content["methods"]["funnel"]
     for name in ("retrieval", "funnel"):
         assert content["methods"][name]["ndcg@20"] > content["methods"]["popular"]["ndcg@20"]
@@ -148,6 +154,12 @@ def test_everything_is_measured_and_written(run: Run, tmp_path: Path, capsys: py
     publish(tmp_path / "build", tmp_path / "run")
     assert done.decision.sentence in capsys.readouterr().out
     assert json.loads((tmp_path / "run" / "metrics.json").read_text()) == content
+    reports = [(tmp_path / "run" / name).read_text() for name in ("report.html", "report.md")]
+    for report in [*reports, (tmp_path / "build" / "evaluation" / "table.txt").read_text()]:
+        assert "lso measured" in report
+        assert f"{other['methods']['funnel']['ndcg@20']:.4f}" in report
+    temporal = pq.read_table(tmp_path / "run" / "lists-temporal.parquet").to_pandas()
+    assert temporal[temporal.method == "funnel"].user_id.nunique() == other["users"]
     lists = pq.read_table(tmp_path / "run" / "lists.parquet").to_pandas()
     assert set(lists[lists.method == "funnel"].user_id) == set(lists[lists.method == "popular"].user_id)
 

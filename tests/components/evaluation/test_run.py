@@ -45,7 +45,7 @@ def measured(tables: Path, cutoff: str, out: Path) -> dict[str, dict[str, list[s
     """Evaluates without networks and trees; returns method -> user -> list."""
     build_features(tables, out / "features")
     build_cutoff(tables, out / "features", None, out / "cutoff", name=cutoff)
-    evaluate_funnel(tables, out / "features", out / "cutoff", None, out)
+    evaluate_funnel(tables, out / "features", out / "cutoff", None, out, protocol="temporal")
     lists: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     for row in pq.read_table(out / "evaluation" / "lists.parquet").to_pylist():
         mine = lists[row["method"]][row["user_id"]]
@@ -96,9 +96,17 @@ def test_rolling_figures_follow_from_the_dataset_and_the_lists(world: Callable[[
     build_features(folder / "tables", tmp_path / "features")
     build_cutoff(folder / "tables", tmp_path / "features", None, tmp_path / "cutoff", name="test")
     done = evaluate_funnel(
-        folder / "tables", tmp_path / "features", tmp_path / "cutoff", None, tmp_path, mode="measure", rolling=True
+        folder / "tables",
+        tmp_path / "features",
+        tmp_path / "cutoff",
+        None,
+        tmp_path,
+        mode="measure",
+        protocol="rolling",
     )
-    assert done.decision is None
+    assert done.decision is not None
+    assert not done.decision.release
+    assert "rolling protocol" in done.decision.sentence
     lists: dict[str, dict[str, list[str]]] = defaultdict(lambda: defaultdict(list))
     asked: dict[str, set[int]] = defaultdict(set)
     for row in pq.read_table(tmp_path / "evaluation" / "lists.parquet").to_pylist():
@@ -112,6 +120,8 @@ def test_rolling_figures_follow_from_the_dataset_and_the_lists(world: Callable[[
     content = json.loads((tmp_path / "evaluation.json").read_text())
     assert content["protocol"] == "rolling"
     assert (content["users"], content["queries"]) == (len(asked), len(requests))
+    for name in ("new_items", "cold_items"):
+        assert 0 < content["slices"][name]["users"] <= len(asked)
     assert max(map(len, asked.values())) <= MOST_OF_A_USER
     assert len(requests) > 1.3 * len(asked) > 130
     for method, by_query in lists.items():

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from components.evaluation.bootstrap import Scores
+from components.evaluation.bootstrap import Interval, Scores, resample
 from components.evaluation.gate.gate import decide
 from components.evaluation.metrics import per_query
 from components.evaluation.protocols.log import EventLog
@@ -41,6 +43,29 @@ def test_a_day_is_that_of_the_first_contact_after_the_query() -> None:
     scores = ndcg_scores({"a": np.array([[1]], dtype=np.int32)}, task, events)
     assert scores.units["items"].tolist() == [0, 1, 2]
     assert scores.units["days"].tolist() == [2, 1, 2]  # the event at the end belongs to the last day
+
+
+def test_requests_of_one_user_are_one_cluster() -> None:
+    """Under rolling the codes of a log are requests. Copies of every request say nothing more about the users."""
+
+    def lead(copies: int) -> Interval:
+        rng = np.random.default_rng(0)
+        taken = rng.integers(0, 40, NUM_USERS)
+        requests = [(user * copies + copy, int(taken[user])) for user in range(NUM_USERS) for copy in range(copies)]
+        events = log([event for code, row in requests for event in ((code, 50, 0.0, 1), (code, row, 1.5, 1))])
+        ids = np.repeat([f"u{user}" for user in range(NUM_USERS)], copies).astype(object)
+        events = replace(events, user_ids=ids)
+        task = task_of(events, 1, 2)
+        lists = {"popular": np.arange(20, 40), "funnel": np.arange(22)}
+        rows = {name: np.tile(column.astype(np.int32), (len(task), 1)) for name, column in lists.items()}
+        scores = ndcg_scores(rows, task, events)
+        assert scores.num_users == NUM_USERS
+        only_users = replace(scores, units={"users": scores.units["users"]})
+        return resample(only_users).difference("funnel", "popular")
+
+    once, thrice = lead(1), lead(3)
+    assert thrice.mean == pytest.approx(once.mean)
+    assert thrice.high - thrice.low == pytest.approx(once.high - once.low)
 
 
 def decided_by_few(hot: list[int]) -> tuple[Scores, EventLog]:

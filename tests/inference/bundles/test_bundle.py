@@ -188,6 +188,7 @@ def test_ranker_agrees_with_its_booster_and_refuses_other_widths(bundle):
     rows = np.random.default_rng(0).normal(size=(50, model.num_features)).astype(np.float32)
     score, probabilities = model.score(rows)
     assert score.dtype == np.float32
+    np.testing.assert_array_equal(model.order(rows), score)
     assert set(probabilities) == {"click", "convert"}
     order = np.argsort(score)
     assert (np.diff(probabilities["click"][order]) >= 0).all()

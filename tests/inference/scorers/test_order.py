@@ -47,6 +47,7 @@ def test_one_source_orders_and_the_items_of_the_others_follow(tmp_path: Path, so
     found = world.recommender(world.artifacts()).candidates([world.query("u3")])
     assert found.features is not None
     score, probabilities = ranker.score(found.features)
+    np.testing.assert_array_equal(ranker.order(found.features), score)
     rank = found.features[:, NAMES.index(f"rank_{source}")]
     order = np.argsort(-score, kind="stable")
     known = ~np.isnan(rank[order])

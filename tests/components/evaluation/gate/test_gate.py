@@ -110,6 +110,17 @@ def test_as_little_below_the_served_bundle_as_trainings_differ_is_released_and_t
     assert (far.release, far.passed) == (False, False)
 
 
+@pytest.mark.parametrize("protocol", ["rolling", "temporal"])
+def test_every_sentence_names_the_protocol_that_decides(protocol: str) -> None:
+    served = Served("v1", of_users({"funnel": BASE, "served": better(0.05)}))
+    ahead, behind = {"popular": better(-0.1), "funnel": BASE}, {"popular": better(0.1), "funnel": BASE}
+    few = {name: column[:50] for name, column in ahead.items()}
+    for values in (ahead, behind, few):
+        assert decide_users(values, protocol=protocol).sentence.endswith(f"; decided by the {protocol} protocol")
+    worse = decide_users(ahead, protocol=protocol, served=served).sentence
+    assert "the served bundle v1 (temporal)" in worse
+
+
 def test_the_popular_order_has_nothing_to_prove_against_popular() -> None:
     values = {"popular": BASE, "ease": better(-0.02), "funnel": BASE.copy()}
     popular = RankerDescription(kind="order", order="popular", reason="popular was best")

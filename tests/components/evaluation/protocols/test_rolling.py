@@ -12,8 +12,8 @@ import pytest
 
 from components.evaluation.baselines.popular import Popular, PopularConfig
 from components.evaluation.protocols.plan import Plan
-from components.evaluation.protocols.rolling import MOST_OF_A_USER, Rolling, evenly
-from components.evaluation.search import Refits
+from components.evaluation.protocols.rolling import MOST_OF_A_USER, RequestLimits, Rolling, evenly
+from components.evaluation.protocols.setting import Setting
 from feature_repo.dataset.tables import PreparedTables
 from tests.kit.prepared_tables import START, config, write_prepared
 
@@ -39,8 +39,12 @@ def tables(tmp_path_factory: pytest.TempPathFactory) -> PreparedTables:
     return PreparedTables.open(write_prepared(tmp_path_factory.mktemp("log"), settings, interactions=rows))
 
 
+def opened(tables: PreparedTables, limits: RequestLimits | None = None) -> Rolling:
+    return Rolling.open(tables, Setting.open(tables), limits or RequestLimits())
+
+
 def test_at_most_ten_requests_of_a_user_are_spread_over_the_span(tables: PreparedTables) -> None:
-    asked = Rolling.open(tables).test
+    asked = opened(tables).test
     split = tables.split
     of_user = Counter(query.user_id for query in asked.queries)
     assert of_user["u0"] == MOST_OF_A_USER
@@ -52,8 +56,18 @@ def test_at_most_ten_requests_of_a_user_are_spread_over_the_span(tables: Prepare
     assert (np.diff(asked.times) >= 0).all()
 
 
+def test_a_training_asks_fewer_requests_evenly(tables: PreparedTables) -> None:
+    whole = opened(tables, RequestLimits(of_a_user=1_000)).test
+    few = opened(tables, RequestLimits(of_a_user=3)).test
+    assert Counter(query.user_id for query in few.queries).most_common(1) == [("u0", 3)]
+    assert set(few.times.tolist()) <= set(whole.times.tolist())
+    mine = few.times[[query.user_id == "u0" for query in few.queries]]
+    assert np.diff(mine).min() > DAY * 1_000_000
+    assert len(opened(tables, RequestLimits(requests=4)).test.queries) == 4
+
+
 def test_a_request_knows_the_past_and_is_right_about_a_day(tables: PreparedTables) -> None:
-    rolling = Rolling.open(tables)
+    rolling = opened(tables)
     asked, base = rolling.test, rolling.setting.log
     task = rolling.tasks().test
     for place, request in enumerate(task.users.tolist()):
@@ -70,9 +84,8 @@ def test_a_request_knows_the_past_and_is_right_about_a_day(tables: PreparedTable
 
 
 def test_a_refit_learns_from_its_past_and_histories_end_at_the_request(tables: PreparedTables) -> None:
-    plan = Plan.open(tables, rolling=True)
+    plan = Plan.of_requests(opened(tables))
     assert plan.requests is not None
-    assert isinstance(plan.test, Refits)
     assert plan.test.place is not None
     starts = [training.now for training in plan.test.trainings]
     assert starts == plan.requests.cuts.tolist()
@@ -83,9 +96,8 @@ def test_a_refit_learns_from_its_past_and_histories_end_at_the_request(tables: P
 
 
 def test_popularity_is_counted_up_to_the_last_cut(tables: PreparedTables) -> None:
-    plan = Plan.open(tables, rolling=True)
+    plan = Plan.of_requests(opened(tables))
     assert plan.requests is not None
-    assert isinstance(plan.test, Refits)
     base = plan.setting.log
     lists = plan.test.fit(Popular, PopularConfig(half_life_days=None)).lists(
         plan.tasks.test.users, plan.tasks.test.excluded
@@ -107,6 +119,6 @@ def test_a_span_shorter_than_two_days_is_asked_whole(tmp_path: Path) -> None:
         {"user_id": f"u{n % 5}", "item_id": f"i{n % 7}", "event_type": "click", "timestamp": START + timedelta(hours=n)}
         for n in range(60)
     ]
-    rolling = Rolling.open(PreparedTables.open(write_prepared(tmp_path / "short", config(), interactions=rows)))
+    rolling = opened(PreparedTables.open(write_prepared(tmp_path / "short", config(), interactions=rows)))
     assert rolling.test.horizon < DAY * 1_000_000
     assert len(rolling.test.queries) > 0
