@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from inference.candidates.batch import Batch
+from inference.candidates.batch import Batch, Mask
 from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import ranks
 from inference.models.artifacts import Artifacts
@@ -55,7 +55,7 @@ class BestSelector(Selector):
     ) -> CandidateSet:
         offsets, owners = candidates.offsets, candidates.query_index
         ranked = np.lexsort((candidates.rows, -candidates.score, owners))
-        cold = self._unseen[candidates.rows[ranked]] & ~batch.seeded[owners]
+        cold = (self._unseen[candidates.rows] & self._recommended(candidates))[ranked] & ~batch.seeded[owners]
         keys = places.keys(offsets, cold, shown, self._cold_shown(batch))
         score = candidates.score[ranked]
         # A moved item takes the score of the known item that follows it, so that scores keep descending.
@@ -66,6 +66,14 @@ class BestSelector(Selector):
         order = places.order(offsets, keys, cold)
         order = order[ranks(offsets) < counts[owners]]
         return replace(candidates.take(ranked[order]), score=score[order])
+
+    def _recommended(self, candidates: CandidateSet) -> Mask:
+        """Whether a source ranked each candidate within its quota [n]; items that fill up a short list are not moved.
+
+        `flow/topup.py` ranks the items that it adds behind the quotas of all sources.
+        """
+        nearest = np.fmin.reduce(candidates.source_ranks, axis=1)
+        return np.asarray(nearest < max(self.artifacts.config.quotas.values()))
 
     def _cold_shown(self, batch: Batch) -> npt.NDArray[np.int64]:
         """Number of items without an event on earlier pages [q]."""

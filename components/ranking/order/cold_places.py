@@ -16,7 +16,7 @@ from inference.candidates.ragged import owners_from_offsets, ranks
 from inference.models.cold_places import ColdPlaces
 
 EVERY = (4, 5, 6, 8, 10, 12, 16)  # tried in this order; the last is taken at any price
-PRICE = 0.02  # share of Recall@`JUDGED_DEPTH` that the places may cost
+PRICE = 0.01  # share of Recall@`JUDGED_DEPTH` that the places may cost
 JUDGED_DEPTH = 100
 
 

@@ -26,6 +26,14 @@ def made(places: ColdPlaces | None) -> Artifacts:
     return replace(artifacts.with_parts(replace(artifacts.part(Popularity), score=score)), config=config)
 
 
+def source_ranks(rows: np.ndarray) -> np.ndarray:
+    """The towers find every item but the last 10, which the top-up adds behind all quotas."""
+    ranks = np.full((len(rows), 4), np.nan, dtype=np.float32)
+    found = rows < NUM - 10
+    ranks[found, 0], ranks[~found, 3] = 0, 1_000
+    return ranks
+
+
 def slates(artifacts: Artifacts, queries: list[Query]) -> list[CandidateSet]:
     """The slate of each query, whose candidates are the rows 0..99 without those it excludes, best first."""
     users = world.Store(artifacts.feature_set).users([query.user_id for query in queries], np.zeros(len(queries)))
@@ -33,7 +41,7 @@ def slates(artifacts: Artifacts, queries: list[Query]) -> list[CandidateSet]:
     offsets = np.concatenate(([0], np.cumsum([len(rows) for rows in given]))).astype(np.int64)
     rows = np.concatenate(given).astype(np.int32)
     candidates = bare(offsets, rows, 4).with_scores((NUM - rows).astype(np.float32))
-    candidates = candidates.with_features(rows[:, None].astype(np.float32))
+    candidates = replace(candidates, features=rows[:, None].astype(np.float32), source_ranks=source_ranks(rows))
     top = BestSelector(artifacts)(Batch(queries, users), candidates)
     return [top.keep(top.query_index == place) for place in range(len(queries))]
 
@@ -81,6 +89,11 @@ def test_queries_of_a_batch_do_not_change_each_other() -> None:
     ]
     assert not np.isin(together[2].rows, NEW).any()  # similar items have no such places
     assert np.isin(together[1].rows, NEW).any()
+
+
+def test_new_items_that_only_fill_up_a_list_are_not_moved() -> None:
+    (slate,) = slates(made(ColdPlaces(after=20, every=2)), [world.query("u1", count=NUM)])
+    assert np.flatnonzero(slate.rows >= NUM - 10).tolist() == list(range(NUM - 10, NUM))
 
 
 def test_a_list_of_new_items_only_stays_in_the_rankers_order() -> None:
