@@ -23,7 +23,6 @@ from inference.candidates.ragged import best, contains, offsets_from_owners, own
 from inference.candidates.repeats import ruled_out
 from inference.flow.retrieval import Retrieved
 from inference.models.config import RecommenderConfig
-from inference.models.popularity import Popularity
 
 DEPTH = 20  # of NDCG, which early stopping and the gate look at
 MOST_BYTES = 150_000_000  # of the features; twice as much while the parts are joined
@@ -40,7 +39,7 @@ class JudgedQueries:
             rows, because every order of its candidates scores 0.
         num_relevant: Number of relevant items of each query, found or not, at least 1 [g].
         user_ids: User of each query [g]; a user may have several queries.
-        cold: Whether the row's item had no positive event when it was asked for [n]; None if that is not known.
+        cold: `Artifacts.unseen` of the row's item at the query [n]; None if it is not known.
     """
 
     features: FloatArray
@@ -137,7 +136,7 @@ def _judged_batch(part: ReplayedBatch, groups: Groups) -> JudgedQueries:
         offsets=np.concatenate(([0], np.cumsum(np.diff(kept.offsets)[asked]))).astype(np.int64),
         num_relevant=num_relevant[asked],
         user_ids=np.array([query.user_id for query in batch.queries], dtype=object)[asked],
-        cold=recommender.artifacts.part(Popularity).score[kept.rows[order]] == 0,
+        cold=recommender.artifacts.unseen[kept.rows[order]],
     )
 
 

@@ -9,9 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Self, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
@@ -20,6 +22,7 @@ from inference.candidates.query import Query
 from inference.models.config import RecommenderConfig
 from inference.models.contents import Contents
 from inference.models.part import Part
+from inference.models.popularity import Popularity
 
 P = TypeVar("P", bound=Part)
 FEW_IDS = 8  # ids that are faster to look up one by one
@@ -91,6 +94,16 @@ class Artifacts:
         if len(ids) <= FEW_IDS:
             return np.array([self.row_of(item_id) for item_id in ids], dtype=np.int32)
         return self.rows_of(ids) if any(ids) else np.full(len(ids), -1, dtype=np.int32)
+
+    @cached_property
+    def unseen(self) -> npt.NDArray[np.bool_]:
+        """Whether each item has no positive event and a known creation time [m].
+
+        In a replay, an item without a creation time may be one that the log mentions only later.
+        """
+        created = np.isfinite(self.items.created_at)
+        unseen: npt.NDArray[np.bool_] = created & (self.part(Popularity).score == 0)
+        return unseen
 
     @property
     def categories(self) -> IntArray:

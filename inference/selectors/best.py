@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -14,7 +13,6 @@ from inference.candidates.query import CandidateSet
 from inference.candidates.ragged import ranks
 from inference.models.artifacts import Artifacts
 from inference.models.cold_places import ColdPlaces
-from inference.models.popularity import Popularity
 from inference.selectors.protocol import Selector
 
 
@@ -39,12 +37,6 @@ class BestSelector(Selector):
             return candidates.best(counts, with_features=True)
         return self._placed(batch, candidates, places, shown, counts)
 
-    @cached_property
-    def _unseen(self) -> npt.NDArray[np.bool_]:
-        """Whether each item has no positive event [m]."""
-        unseen: npt.NDArray[np.bool_] = self.artifacts.part(Popularity).score == 0
-        return unseen
-
     def _placed(
         self,
         batch: Batch,
@@ -55,7 +47,7 @@ class BestSelector(Selector):
     ) -> CandidateSet:
         offsets, owners = candidates.offsets, candidates.query_index
         ranked = np.lexsort((candidates.rows, -candidates.score, owners))
-        cold = (self._unseen[candidates.rows] & self._recommended(candidates))[ranked] & ~batch.seeded[owners]
+        cold = (self.artifacts.unseen[candidates.rows] & self._recommended(candidates))[ranked] & ~batch.seeded[owners]
         keys = places.keys(offsets, cold, shown, self._cold_shown(batch))
         score = candidates.score[ranked]
         # A moved item takes the score of the known item that follows it, so that scores keep descending.
@@ -81,5 +73,5 @@ class BestSelector(Selector):
         for place, query in enumerate(batch.queries):
             if query.exclude:
                 rows = self.artifacts.rows_of(query.exclude)
-                numbers[place] = np.count_nonzero(self._unseen[rows[rows >= 0]])
+                numbers[place] = np.count_nonzero(self.artifacts.unseen[rows[rows >= 0]])
         return numbers

@@ -41,8 +41,6 @@ class FreshSource(Source):
       history orders them better than the user's vector, and it needs no run of the user tower;
     - category: log of the number of history events in the item's category;
     - exposure: log of the impressions in each window. An item that is shown somewhere is more likely to be found.
-
-    An item needs a known creation time: in a replay, an item without it may be one that the log mentions only later.
     """
 
     artifacts: Artifacts
@@ -81,8 +79,7 @@ class FreshSource(Source):
     def rows(self) -> IntArray:
         """The newest items without an event that may be shown, at most `MOST_FRESH`."""
         items = self.artifacts.items
-        unseen = self.artifacts.part(Popularity).score == 0
-        rows = np.flatnonzero(unseen & items.available & np.isfinite(items.created_at))
+        rows = np.flatnonzero(self.artifacts.unseen & items.available)
         newest = np.argsort(-items.created_at[rows], kind="stable")[:MOST_FRESH]
         return np.sort(rows[newest]).astype(np.int32)
 

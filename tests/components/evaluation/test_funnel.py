@@ -122,7 +122,8 @@ def test_lists_are_the_served_slates_with_the_places_of_items_without_an_event(r
         popularity = artifacts.part(Popularity)
         unseen = np.arange(NUM_ITEMS) % 3 == 0
         rare = replace(popularity, score=np.where(unseen, np.float32(0), popularity.score))
-        artifacts = artifacts.with_parts(rare)
+        created = replace(artifacts.items, created_at=np.full(NUM_ITEMS, start - 1))
+        artifacts = replace(artifacts.with_parts(rare), items=created)
         recommender = Recommender(artifacts, Stages.of(artifacts, reader, LocalScorer(open_ranker(run.ranker_dir))))
         users = np.arange(30, dtype=np.int32)
         rows = ask(recommender, setting.log, users, start)[1].rows

@@ -23,7 +23,8 @@ def made(places: ColdPlaces | None) -> Artifacts:
     score = np.ones(world.NUM_ITEMS, dtype=np.float32)
     score[NEW] = 0.0
     config = artifacts.config.model_copy(update={"cold_places": places})
-    return replace(artifacts.with_parts(replace(artifacts.part(Popularity), score=score)), config=config)
+    items = world.items(created_at=np.full(world.NUM_ITEMS, world.NOW - world.DAY))
+    return replace(artifacts.with_parts(replace(artifacts.part(Popularity), score=score)), config=config, items=items)
 
 
 def source_ranks(rows: np.ndarray) -> np.ndarray:
@@ -94,6 +95,14 @@ def test_queries_of_a_batch_do_not_change_each_other() -> None:
 def test_new_items_that_only_fill_up_a_list_are_not_moved() -> None:
     (slate,) = slates(made(ColdPlaces(after=20, every=2)), [world.query("u1", count=NUM)])
     assert np.flatnonzero(slate.rows >= NUM - 10).tolist() == list(range(NUM - 10, NUM))
+
+
+def test_items_without_a_creation_time_are_not_moved() -> None:
+    artifacts = made(ColdPlaces(after=20, every=5))
+    created = artifacts.items.created_at.copy()
+    created[NEW[:3]] = np.nan
+    (slate,) = slates(replace(artifacts, items=world.items(created_at=created)), [world.query("u1", count=30)])
+    assert slate.rows[[24, 29]].tolist() == NEW[3:5].tolist()
 
 
 def test_a_list_of_new_items_only_stays_in_the_rankers_order() -> None:
