@@ -9,14 +9,13 @@ import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from components.evaluation.content import about
 from components.evaluation.evaluate import EvaluationResult, write_evaluation
 from components.evaluation.gate.challenge import compare
 from components.evaluation.gate.gate import GateDecision, Mode, decide
-from components.evaluation.impressions.metrics import judge, roc
-from components.evaluation.impressions.scoring import score_impressions
+from components.evaluation.impressions.report import Curve, report_impressions
 from components.evaluation.measurement import Measurement, Stopwatch, measure
 from components.evaluation.protocols.plan import Protocol
 from components.evaluation.protocols.plans import Plans
@@ -27,14 +26,11 @@ from feature_repo.dataset.tables import PreparedTables
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_parquet, write_text
 from inference.bundles.bundle import Bundle
-from inference.feature_store.historical import HistoricalFeatures
 from inference.scorers.protocol import Ranker
 from inference.scorers.ranker import open_ranker, read_description
 
 REPORT_FILE, SUMMARY_FILE, TABLE_FILE = "report.html", "report.md", "table.txt"
 NUM_THREADS = 2
-
-Curve: TypeAlias = tuple[list[float], list[float], list[float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,19 +99,19 @@ def evaluate_funnel(
     say(f"protocol: {plans.reason or plans.deciding.protocol}")
     watch.lap("queries")
     measured = measure(tables, cutoff, ranker, plans, watch, recipe=recipe, seed=seed)
-    impressions, curve = _impressions(tables, cutoff, ranker, seed)
+    on_impressions = report_impressions(tables, cutoff, ranker, seed=seed)
     watch.lap("impressions")
     decision = _decide(tables_dir, cutoff, ranker, plans, measured, served, mode, seed)
     watch.lap("gate")
     known = about(tables, cutoff, plans, measured, decision)
     searched = {name: round(baseline.seconds, 2) for name, baseline in measured.fitted.items()}
-    known |= {"recipe": recipe, "impressions": impressions, "seconds": searched | watch.seconds()}
+    known |= {"recipe": recipe, **on_impressions.content, "seconds": searched | watch.seconds()}
     result, *others = measured.results
     content = write_evaluation(out_dir, result, known)
     for plan, other in zip(plans.others, others, strict=True):
         write_parquet(out_dir / "evaluation" / f"lists-{plan.protocol}.parquet", other.lists())
     write_reports(out_dir / "evaluation", content, decision)
-    return Evaluation(content, result, decision, curve)
+    return Evaluation(content, result, decision, on_impressions.curve)
 
 
 def _decide(
@@ -154,19 +150,6 @@ def write_reports(folder: Path, content: Mapping[str, Any], decision: GateDecisi
     write_text(folder / REPORT_FILE, evaluation_page(content, decision))
     write_text(folder / SUMMARY_FILE, markdown(content, decision))
     write_text(folder / TABLE_FILE, text_table(content, decision) + "\n")
-
-
-def _impressions(
-    tables: PreparedTables, cutoff: Cutoff, ranker: Ranker | None, seed: int
-) -> tuple[dict[str, float], Curve]:
-    """Figures on impressions and the ROC curve; empty without a ranker or impressions in a test span."""
-    if ranker is None or tables.holds_out:
-        return {}, ([], [], [])
-    with HistoricalFeatures(cutoff.features_dir) as reader:
-        judged = score_impressions(tables, cutoff, reader, ranker, seed=seed)
-    if judged is None:
-        return {}, ([], [], [])
-    return judge(judged), roc(judged.labels, judged.probabilities)
 
 
 def publish(evaluation_dir: Path, folder: Path | None) -> None:

@@ -3,13 +3,18 @@
 LambdaMART learns which candidates will be shown and liked, mostly from candidates that were never shown. The
 probability of a click on a shown item is a different question. If the log has impressions, each objective with enough
 positives gets a head: trees on the shown rows with log loss. The other objectives, and all objectives of a log without
-impressions, use the ranker's score. Isotonic regression on the validation span calibrates both (Zadrozny and Elkan, KDD
-2002).
+impressions, use the ranker's score. Isotonic regression calibrates both (Zadrozny and Elkan, KDD 2002).
+
+The validation span chooses the number of trees of a head. The head is then fitted again on the rows of both spans, so
+no span is left that it has not seen: its scores for the calibration are out of fold (Platt, "Probabilistic outputs for
+support vector machines", 1999). A score of the ranker is calibrated on the validation span.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Self
 
 import lightgbm as lgb
 import numpy as np
@@ -19,6 +24,7 @@ from sklearn.isotonic import IsotonicRegression
 
 from components.ranking.rows import RankingRows
 from feature_repo.features.feature_set import FeatureSet
+from feature_repo.features.state import FloatArray
 from feature_repo.storage.files import atomic_write, write_json
 from inference.scorers.probabilities import CALIBRATION_FILE, head_file
 
@@ -28,6 +34,7 @@ class HeadConfig(BaseModel):
 
     Attributes:
         fewest_positives: Minimum number of shown rows that reach an objective for it to get a head.
+        num_folds: Number of parts of the rows whose scores for the calibration are out of fold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -41,6 +48,7 @@ class HeadConfig(BaseModel):
     lambda_l2: float = 5.0
     category_smoothing: float = 100.0
     patience: int = 20
+    num_folds: int = 5
     num_threads: int = 2
     seed: int = 0
 
@@ -75,11 +83,11 @@ def fit_probabilities(
         raw = scores[use]
         given, wanted = learn.labels[:, column], judge.labels[:, column]
         if validation.shown.any() and _enough(given, config) and wanted.any():
-            booster = _fit(learn.features, given, judge.features, wanted, feature_set, config)
+            head = _Head.fit(learn.features, given, judge.features, wanted, feature_set, config)
             with atomic_write(out_dir / head_file(objective)) as path:
-                path.write_text(booster.model_to_string(num_iteration=booster.best_iteration), encoding="utf-8")
-            raw = np.asarray(booster.predict(judge.features, num_threads=config.num_threads, raw_score=True))
-            trees[objective] = booster.best_iteration
+                path.write_text(head.booster.model_to_string(), encoding="utf-8")
+            raw, wanted = head.raw, head.labels
+            trees[objective] = head.booster.num_trees()
         tables[objective] = calibrate(raw, wanted)
     write_json(out_dir / CALIBRATION_FILE, tables)
     return trees
@@ -114,36 +122,72 @@ def _enough(labels: npt.NDArray[np.int8], config: HeadConfig) -> bool:
     return min(positives, len(labels) - positives) >= config.fewest_positives
 
 
-def _fit(
-    features: npt.NDArray[np.float32],
-    labels: npt.NDArray[np.int8],
-    later_features: npt.NDArray[np.float32],
-    later_labels: npt.NDArray[np.int8],
-    feature_set: FeatureSet,
-    config: HeadConfig,
-) -> lgb.Booster:
+@dataclass(frozen=True, slots=True)
+class _Head:
+    """A head fitted on both spans.
+
+    Attributes:
+        booster: The trees.
+        raw: Raw score of each row of both spans by trees that have not seen its fold [n].
+        labels: 0/1 of the same rows [n].
+    """
+
+    booster: lgb.Booster
+    raw: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.int8]
+
+    @classmethod
+    def fit(
+        cls,
+        features: FloatArray,
+        labels: npt.NDArray[np.int8],
+        later_features: FloatArray,
+        later_labels: npt.NDArray[np.int8],
+        feature_set: FeatureSet,
+        config: HeadConfig,
+    ) -> Self:
+        """Chooses the number of trees on the later rows, then fits on all rows and once without each fold.
+
+        Folds are contiguous in time, because rows of one user and time are alike.
+        """
+        parameters = _parameters(config)
+        first = _dataset(features, labels, feature_set)
+        num_trees = lgb.train(
+            parameters,
+            first,
+            num_boost_round=config.num_trees,
+            valid_sets=[first.create_valid(later_features, later_labels)],
+            callbacks=[lgb.early_stopping(config.patience, verbose=False)],
+        ).best_iteration
+        whole, both = np.concatenate([features, later_features]), np.concatenate([labels, later_labels])
+        raw = np.empty(len(both))
+        for fold in np.array_split(np.arange(len(both)), config.num_folds):
+            others = np.setdiff1d(np.arange(len(both)), fold)
+            part = _dataset(whole[others], both[others], feature_set)
+            booster = lgb.train(parameters, part, num_boost_round=num_trees)
+            raw[fold] = booster.predict(whole[fold], num_threads=config.num_threads, raw_score=True)
+        return cls(lgb.train(parameters, _dataset(whole, both, feature_set), num_boost_round=num_trees), raw, both)
+
+
+def _dataset(features: FloatArray, labels: npt.NDArray[np.int8], feature_set: FeatureSet) -> lgb.Dataset:
     names, categorical = list(feature_set.ranker_features), list(feature_set.categorical_indices)
-    quiet = {"verbosity": -1}
-    dataset = lgb.Dataset(features, labels, feature_name=names, categorical_feature=categorical, params=quiet)
-    return lgb.train(
-        {
-            "objective": "binary",
-            "num_leaves": config.num_leaves,
-            "learning_rate": config.learning_rate,
-            "min_data_in_leaf": config.min_rows_in_leaf,
-            "feature_fraction": config.feature_fraction,
-            "lambda_l2": config.lambda_l2,
-            "cat_smooth": config.category_smoothing,
-            "cat_l2": config.category_smoothing,
-            "max_cat_threshold": 16,
-            "num_threads": config.num_threads,
-            "seed": config.seed,
-            "deterministic": True,
-            "force_row_wise": True,
-            **quiet,
-        },
-        dataset,
-        num_boost_round=config.num_trees,
-        valid_sets=[dataset.create_valid(later_features, later_labels)],
-        callbacks=[lgb.early_stopping(config.patience, verbose=False)],
-    )
+    return lgb.Dataset(features, labels, feature_name=names, categorical_feature=categorical, params={"verbosity": -1})
+
+
+def _parameters(config: HeadConfig) -> dict[str, Any]:
+    return {
+        "objective": "binary",
+        "num_leaves": config.num_leaves,
+        "learning_rate": config.learning_rate,
+        "min_data_in_leaf": config.min_rows_in_leaf,
+        "feature_fraction": config.feature_fraction,
+        "lambda_l2": config.lambda_l2,
+        "cat_smooth": config.category_smoothing,
+        "cat_l2": config.category_smoothing,
+        "max_cat_threshold": 16,
+        "num_threads": config.num_threads,
+        "seed": config.seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "verbosity": -1,
+    }

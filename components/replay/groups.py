@@ -41,6 +41,7 @@ class Groups:
         labels: 0/1 by objective, weakest first [n, num_objectives].
         shown: Whether the impressions contain the item [n].
         positions: Position in the slate, -1 if unknown [n].
+        propensities: Probability that the log's policy showed the item at its position, NaN if unknown [n].
     """
 
     queries: list[Query]
@@ -50,6 +51,7 @@ class Groups:
     labels: npt.NDArray[np.int8]
     shown: npt.NDArray[np.bool_]
     positions: npt.NDArray[np.int32]
+    propensities: npt.NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.queries)
@@ -73,6 +75,7 @@ class Groups:
             labels=self.labels[at],
             shown=self.shown[at],
             positions=self.positions[at],
+            propensities=self.propensities[at],
         )
 
 
@@ -113,7 +116,7 @@ def read_groups(
         rows = connection.sql(
             f"""
             SELECT asked, {GROUP_KEYS}, surface, device, country,
-                   item_id, grade, shown, position, {", ".join(map(label_column, objectives))}
+                   item_id, grade, shown, position, propensity, {", ".join(map(label_column, objectives))}
             FROM picked JOIN ({graded_query(tables, "picked", end, horizon)}) USING ({GROUP_KEYS})
             ORDER BY asked, {GROUP_KEYS}, item_id
             """
@@ -181,4 +184,5 @@ def _to_groups(rows: pa.Table, objectives: tuple[str, ...]) -> Groups:
         labels=np.stack(labels, axis=1).reshape(rows.num_rows, len(objectives)),
         shown=rows["shown"].to_numpy(zero_copy_only=False),
         positions=rows["position"].to_numpy(),
+        propensities=rows["propensity"].to_numpy().astype(np.float64),
     )

@@ -40,4 +40,5 @@ def held_out_groups(tables: PreparedTables, role: Literal["rank", "validation"],
         labels=(grades[:, None] == np.arange(1, len(tables.objectives) + 1)).astype(np.int8),
         shown=np.zeros(held.num_rows, dtype=np.bool_),
         positions=np.full(held.num_rows, -1, dtype=np.int32),
+        propensities=np.full(held.num_rows, np.nan),
     )

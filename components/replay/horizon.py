@@ -103,7 +103,8 @@ def graded_query(tables: PreparedTables, groups: str, end: float, horizon: Horiz
 
     Returns:
         SQL of user_id, group_key, item_id, grade (0 if the group does not ask), a label column for each objective,
-        shown, position (-1 if unknown). An item that is only in the horizon has no labels and was not shown.
+        shown, position (-1 if unknown), propensity (null if unknown). An item that is only in the horizon has no labels
+        and was not shown.
     """
     labels = ", ".join(
         f"coalesce(own.{column}, 0)::TINYINT AS {column}" for column in map(label_column, tables.objectives)
@@ -111,6 +112,7 @@ def graded_query(tables: PreparedTables, groups: str, end: float, horizon: Horiz
     seconds = horizon.seconds if horizon else 0.0
     return f"""
         SELECT {GROUP_KEYS}, item_id, {labels}, coalesce(shown, false) AS shown, coalesce(position, -1) AS position,
+               propensity,
                CASE WHEN asks THEN greatest(own.grade, later.grade) ELSE 0 END::TINYINT AS grade
         FROM (FROM outcomes SEMI JOIN {groups} USING ({GROUP_KEYS})) AS own
         FULL JOIN (

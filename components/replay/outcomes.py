@@ -30,16 +30,16 @@ def outcomes_query(tables: PreparedTables, start: float, end: float) -> str:
 
     Returns:
         SQL of user_id, group_key, item_id, time (of the first outcome), surface, device, country, grade (0 or more), a
-        label column for each objective, shown, position (-1 if unknown).
+        label column for each objective, shown, position (-1 if unknown), propensity (null if unknown).
     """
     labels = [label_column(objective) for objective in tables.objectives]
-    parts = [f"SELECT {CONTEXT}, {', '.join(labels)}, group_key, true AS shown, position FROM shown"]
+    parts = [f"SELECT {CONTEXT}, {', '.join(labels)}, group_key, true AS shown, position, propensity FROM shown"]
     if tables.has_sessions:
         acted = ", ".join(f"(grade = {rank})::TINYINT AS {column}" for rank, column in enumerate(labels, 1))
         elsewhere = f"ANTI JOIN slates USING ({REQUEST})" if tables.has_slates else ""
         parts.append(
-            f"SELECT {CONTEXT}, {acted}, {SESSION_KEY} AS group_key, false AS shown, NULL::INTEGER AS position "
-            f"FROM acted {elsewhere} WHERE grade > 0"
+            f"SELECT {CONTEXT}, {acted}, {SESSION_KEY} AS group_key, false AS shown, "
+            f"NULL::INTEGER AS position, NULL::DOUBLE AS propensity FROM acted {elsewhere} WHERE grade > 0"
         )
     strongest = ", ".join(f"coalesce(max({column}), 0)::TINYINT AS {column}" for column in labels)
     return f"""
@@ -48,7 +48,8 @@ def outcomes_query(tables: PreparedTables, start: float, end: float) -> str:
         shown AS ({_shown(tables, start, end)})
         SELECT {GROUP_KEYS}, item_id, min(time) AS time, min(surface) AS surface, min(device) AS device,
                min(country) AS country, greatest(max(grade), 0)::TINYINT AS grade, {strongest},
-               bool_or(shown) AS shown, coalesce(min(position), -1)::INTEGER AS position
+               bool_or(shown) AS shown, coalesce(min(position), -1)::INTEGER AS position,
+               arg_min(propensity, position) AS propensity
         FROM ({" UNION ALL BY NAME ".join(parts)})
         WHERE group_key IS NOT NULL GROUP BY {GROUP_KEYS}, item_id
     """

@@ -28,6 +28,7 @@ section{margin:30px 0 0}h2{font-size:18px;line-height:1.3;font-weight:650;margin
 
 .panel,.card,.tile,.table{background:var(--paper);border:1px solid var(--line);border-radius:8px}
 .panel{padding:18px 22px}.panel p{margin:0}
+.panel+.table{margin-top:12px}
 .two{display:grid;grid-template-columns:1.2fr 1fr;gap:32px}
 dl{display:grid;grid-template-columns:max-content 1fr;gap:4px 16px;margin:0;align-content:start}
 dt{color:var(--soft)}dd{margin:0;overflow-wrap:anywhere}
@@ -68,6 +69,9 @@ font-size:13px;line-height:1.35}
 .days{display:grid;grid-template-columns:max-content 1fr;column-gap:10px}
 .days .scale{display:flex;flex-direction:column;justify-content:space-between;text-align:right;margin:10px 0 -8px}
 .days .ends{grid-column:2}.panel>.legend{margin:8px 0 0}
+.plot{display:grid;grid-template-columns:max-content 1fr;column-gap:10px;margin:12px 6px 0 0}.plot .ends{grid-column:2}
+.plot .scale{display:flex;flex-direction:column;justify-content:space-between;text-align:right;margin:-9px 0}
+.line-accent{stroke:var(--accent);stroke-width:1.5}.line-rest{stroke:var(--rest);stroke-width:1.5}
 .meter{width:110px;margin-top:7px}
 .fill-accent{fill:var(--accent);background:var(--accent)}.fill-soft{fill:var(--accent-soft);background:var(--accent-soft)}
 .fill-rest{fill:var(--rest);background:var(--rest)}.fill-good{fill:var(--good);background:var(--good)}

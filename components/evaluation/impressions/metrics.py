@@ -25,9 +25,11 @@ class Judged:
         users: User code [n].
         slates: Code of the group that is ranked together [n]: the request if the log has slates, else the user.
         grades: Strongest objective that was reached, 0 for none [n].
-        labels: 1 where the first objective was reached [n].
+        labels: 1 where an objective was reached [n, num_objectives].
         scores: Scores of the ranker [n].
-        probabilities: Calibrated probability of the first objective [n].
+        probabilities: Calibrated probability of each objective [n, num_objectives].
+        positions: Position in the slate, -1 if unknown [n].
+        propensities: Probability that the log's policy showed the item at its position, NaN if unknown [n].
     """
 
     users: npt.NDArray[np.int64]
@@ -36,6 +38,8 @@ class Judged:
     labels: npt.NDArray[np.int8]
     scores: FloatArray64
     probabilities: FloatArray64
+    positions: npt.NDArray[np.int32]
+    propensities: FloatArray64
 
 
 def auc(labels: npt.NDArray[np.int8], scores: FloatArray64) -> float | None:
@@ -103,11 +107,15 @@ def judged_ndcg(
 
 
 def judge(judged: Judged) -> dict[str, float]:
-    """All metrics that the impressions have evidence for, with the number of impressions and of slates."""
+    """All metrics that the impressions have evidence for, with the number of impressions and of slates.
+
+    Those of a probability are of the first objective.
+    """
+    labels, probabilities = judged.labels[:, 0], judged.probabilities[:, 0]
     figures = {
-        "auc": auc(judged.labels, judged.probabilities),
-        "user_auc": user_auc(judged.users, judged.labels, judged.probabilities),
-        "log_loss": log_loss(judged.labels, judged.probabilities),
+        "auc": auc(labels, probabilities),
+        "user_auc": user_auc(judged.users, labels, probabilities),
+        "log_loss": log_loss(labels, probabilities),
         "ndcg@10": judged_ndcg(judged.slates, judged.grades, judged.scores),
     }
     counts = {"num_impressions": float(len(judged.users)), "num_slates": float(len(np.unique(judged.slates)))}

@@ -78,11 +78,13 @@ def _score(
         users=users,
         slates=mine[asked.query_index] if tables.has_slates else users,
         grades=groups.grades[places[at]],
-        labels=groups.labels[places[at], 0],
+        labels=groups.labels[places[at]],
         scores=np.asarray(score, dtype=np.float64),
-        probabilities=np.asarray(probabilities[tables.objectives[0]], dtype=np.float64),
+        probabilities=np.stack([probabilities[name] for name in tables.objectives], axis=1).astype(np.float64),
+        positions=groups.positions[places[at]],
+        propensities=groups.propensities[places[at]],
     )
 
 
 def _columns(judged: Judged) -> tuple[npt.NDArray[np.generic], ...]:
-    return judged.users, judged.slates, judged.grades, judged.labels, judged.scores, judged.probabilities
+    return tuple(getattr(judged, name) for name in Judged.__slots__)

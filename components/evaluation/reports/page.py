@@ -23,6 +23,7 @@ from components.evaluation.reports.facts import (
     time_scales,
 )
 from components.evaluation.reports.gallery_page import gallery_sections
+from components.evaluation.reports.impressions import impression_sections
 from components.evaluation.reports.models import model_sections
 from components.evaluation.reports.slices import slice_sections, verdict
 from feature_repo.pages.blocks import Tone, badge, code, fine, header, lead, page, panel, section, table, tiles
@@ -57,6 +58,7 @@ def evaluation_page(content: Mapping[str, Any], decision: GateDecision | None) -
         *_slices(content, methods),
         *slice_sections(content["slices"]),
         *model_sections(content.get("models", {})),
+        *impression_sections(content),
         *gallery_sections(content.get("gallery", {})),
         *_details(content, methods),
     )
@@ -170,9 +172,6 @@ def _details(content: Mapping[str, Any], methods: Measured) -> list[Markup]:
         ]
         hits = table(("category", "users", *names), lines, numeric=range(1, len(names) + 2))
         parts.append(section("Hit rate at 10 by category", hits, note="Among users with a relevant item of it."))
-    if content.get("impressions"):
-        judged = [(name, number(value)) for name, value in content["impressions"].items()]
-        parts.append(section("On impressions", table(("figure", "value"), judged, numeric=(1,))))
     if content.get("time_scales"):
         parts.append(
             section(

@@ -151,6 +151,9 @@ def test_everything_is_measured_and_written(run: Run, tmp_path: Path, capsys: py
     assert 0.5 < content["impressions"]["auc"] < 1
     assert content["impressions"]["log_loss"] < 1
     assert content["impressions"]["num_slates"] > 100
+    assert 0 < content["calibration"]["click"]["ece"] < 0.2
+    assert content["positions"] == content["policy_value"] == {"absent": "the log has no positions"}
+    assert content["gallery"]["losses"]
     assert done.curve[0][-1] == 1.0
     assert done.decision is not None
     assert content["gate"]["sentence"] == done.decision.sentence

@@ -35,6 +35,7 @@ def make_groups(asked: Sequence[tuple[Query, dict[int, int]]], **columns: Any) -
         labels=np.stack([grades >= 1, grades >= 2], axis=1).astype(np.int8),
         shown=columns.get("shown", grades >= 0),
         positions=columns.get("positions", np.arange(len(flat), dtype=np.int32)),
+        propensities=columns.get("propensities", np.full(len(flat), np.nan)),
     )
 
 

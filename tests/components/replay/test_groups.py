@@ -54,7 +54,7 @@ def content(groups: Groups) -> dict[tuple[str, str], dict[str, int]]:
 def test_a_request_is_a_group_where_the_log_has_slates(tmp_path: Path) -> None:
     rows = [
         shown("r1", "a", 0),
-        shown("r1", "b", 1, label_click=1, grade=1),
+        shown("r1", "b", 1, label_click=1, grade=1, propensity=0.25),
         shown("r1", "c", None, hours=0.1, label_click=1, label_convert=1, grade=2),
         shown("r2", "a", 0, hours=1, grade=-1),
     ]
@@ -64,6 +64,8 @@ def test_a_request_is_a_group_where_the_log_has_slates(tmp_path: Path) -> None:
     assert content(groups) == {("u1", "r1"): {"a": 0, "b": 1, "c": 2}, ("u1", "r2"): {"a": 0}}
     assert groups.labels.tolist() == [[0, 0], [1, 0], [1, 1], [0, 0]]
     assert groups.positions.tolist() == [0, 1, -1, 0]
+    assert np.isnan(groups.propensities).tolist() == [True, False, True, True]
+    assert groups.take(np.array([0])).propensities[1] == 0.25
     assert groups.shown.all()
     query = groups.queries[0]
     assert (query.surface, query.device, query.country) == ("email", "phone", None)

@@ -72,5 +72,10 @@ def test_constant_scores_earn_nothing() -> None:
 def test_judge_leaves_out_what_has_no_evidence() -> None:
     nothing = np.array([0, 0], dtype=np.int8)
     users = np.array([0, 1])
-    told = judge(Judged(users, users, nothing, nothing, np.array([0.1, 0.2]), np.array([0.1, 0.2])))
+    scores = np.array([0.1, 0.2])
+    told = judge(
+        Judged(
+            users, users, nothing, nothing[:, None], scores, scores[:, None], np.array([0, 1], dtype=np.int32), scores
+        )
+    )
     assert set(told) == {"num_impressions", "num_slates", "log_loss"}
