@@ -160,13 +160,13 @@ class _Head:
             callbacks=[lgb.early_stopping(config.patience, verbose=False)],
         ).best_iteration
         whole, both = np.concatenate([features, later_features]), np.concatenate([labels, later_labels])
+        binned = _dataset(whole, both, feature_set).construct()  # bins depend on features only, so folds share them
         raw = np.empty(len(both))
         for fold in np.array_split(np.arange(len(both)), config.num_folds):
             others = np.setdiff1d(np.arange(len(both)), fold)
-            part = _dataset(whole[others], both[others], feature_set)
-            booster = lgb.train(parameters, part, num_boost_round=num_trees)
+            booster = lgb.train(parameters, binned.subset(others.tolist()), num_boost_round=num_trees)
             raw[fold] = booster.predict(whole[fold], num_threads=config.num_threads, raw_score=True)
-        return cls(lgb.train(parameters, _dataset(whole, both, feature_set), num_boost_round=num_trees), raw, both)
+        return cls(lgb.train(parameters, binned, num_boost_round=num_trees), raw, both)
 
 
 def _dataset(features: FloatArray, labels: npt.NDArray[np.int8], feature_set: FeatureSet) -> lgb.Dataset:
