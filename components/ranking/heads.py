@@ -48,7 +48,7 @@ class HeadConfig(BaseModel):
     lambda_l2: float = 5.0
     category_smoothing: float = 100.0
     patience: int = 20
-    num_folds: int = 5
+    num_folds: int = 3
     num_threads: int = 2
     seed: int = 0
 
