@@ -35,8 +35,8 @@ def train_ranker_op(
     """
     from pathlib import Path
 
-    from components.ranking.boosting import RankerConfig
     from components.ranking.train import train_ranker
+    from components.ranking.trees.boosting import RankerConfig
     from components.step_metrics import log_metrics
     from feature_repo.errors import exit_with_sentence
 

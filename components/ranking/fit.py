@@ -1,4 +1,4 @@
-"""Fits the trees of a run (`boosting.py`), the order that is served (`choice.py`) and probabilities (`heads.py`)."""
+"""Fits the trees of a run (`trees/`), the order that is served (`order/`) and probabilities (`heads.py`)."""
 
 from __future__ import annotations
 
@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 
-from components.ranking.boosting import BoostedTrees, RankerConfig, boost
 from components.ranking.heads import HeadConfig, fit_probabilities
 from components.ranking.judging import DEPTH, JudgedQueries
 from components.ranking.order.choice import choose_order
 from components.ranking.rows import RankingRows
-from components.ranking.stopping import halve
+from components.ranking.trees.bagging import TreeBag
+from components.ranking.trees.boosting import RankerConfig
+from components.ranking.trees.stopping import halve
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_json
@@ -33,7 +34,7 @@ def fit_ranker(
 ) -> dict[str, float]:
     """Fits the trees, stopped early by NDCG@20 of `judged`, and a probability per objective; writes the chosen order.
 
-    The comparison with other orders uses trees that were stopped on other users (`stopping.py`).
+    The comparison with other orders uses trees that were stopped on other users (`trees/stopping.py`).
 
     Args:
         train: Rows of the ranking span.
@@ -51,8 +52,9 @@ def fit_ranker(
     heads_train, heads_validation = served or (train, validation)
     train = train.learnable()
     halves = halve(judged.user_ids, config.seed)
-    trees = boost(train, judged, halves, feature_set, config)
-    _report(trees, feature_set)
+    trees = TreeBag.grow(train, judged, halves, feature_set, config)
+    ndcg = float(judged.ndcg(trees.scores(judged.features)).mean())
+    _report(trees, ndcg, feature_set)
     chosen = choose_order(train, judged, halves, trees.crosswise(judged, halves), feature_set)
     say(f"ranker: {chosen.description.reason}")
     if chosen.by_trees:
@@ -66,8 +68,8 @@ def fit_ranker(
     chosen.save(out_dir)
     write_json(out_dir / IMPORTANCE_FILE, _importance(trees, feature_set))
     return {
-        "trees": float(trees.stops.trees),
-        "validation_ndcg@20": trees.stops.ndcg,
+        "trees": float(trees.num_trees),
+        "validation_ndcg@20": ndcg,
         "train_rows": float(len(train)),
         "train_groups": float(len(train.group_sizes)),
         "validation_rows": float(len(validation)),
@@ -75,14 +77,13 @@ def fit_ranker(
     }
 
 
-def _report(trees: BoostedTrees, feature_set: FeatureSet) -> None:
+def _report(trees: TreeBag, ndcg: float, feature_set: FeatureSet) -> None:
     """Prints how many trees there are, how well they order the judged queries, and what they read most."""
     most = ", ".join(list(_importance(trees, feature_set))[:NUM_NAMED])
-    figure = f"NDCG@{DEPTH} of the validation queries {trees.stops.ndcg:.4f}"
-    say(f"ranker: {trees.stops.trees} trees, {figure}; most gain from {most}")
+    say(f"ranker: {trees.num_trees} trees, NDCG@{DEPTH} of the validation queries {ndcg:.4f}; most gain from {most}")
 
 
-def _importance(trees: BoostedTrees, feature_set: FeatureSet) -> dict[str, float]:
+def _importance(trees: TreeBag, feature_set: FeatureSet) -> dict[str, float]:
     """Gain of each feature over the trees, the greatest first."""
     gains = trees.gains()
     return {feature_set.ranker_features[place]: float(gains[place]) for place in np.argsort(-gains)}

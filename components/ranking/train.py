@@ -11,12 +11,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Self
 
-from components.ranking.boosting import RankerConfig
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.fit import fit_ranker
 from components.ranking.judging import JudgedQueries, judge_groups, most_judged
 from components.ranking.logged_rows import read_served, with_served
 from components.ranking.rows import RankingRows
+from components.ranking.trees.boosting import RankerConfig
 from components.replay.cutoff import Cutoff
 from components.replay.groups import Groups, read_groups
 from components.replay.held_out import held_out_groups

@@ -2,7 +2,7 @@
 
 All orders are compared on the same queries by NDCG@20 over all candidates (`judging.py`), with the standard error of
 the paired difference. Queries of one user count as one cluster, because a user's queries are alike. If the queries are
-split into halves (`stopping.py`), each half judges the trees and the fusion that the other half chooses.
+split into halves (`trees/stopping.py`), each half judges the trees and the fusion that the other half chooses.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from components.ranking.order.cold_places import choose_cold_places
 from components.ranking.order.depth import choose_depth
 from components.ranking.order.fusion import equal, fit_fusion, history_lengths, single
 from components.ranking.rows import RankingRows
-from components.ranking.stopping import HALVES, HalfArray
+from components.ranking.trees.stopping import HALVES, HalfArray
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
 from feature_repo.storage.files import write_json

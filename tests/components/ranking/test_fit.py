@@ -8,10 +8,10 @@ import lightgbm as lgb
 import numpy as np
 import pytest
 
-from components.ranking.boosting import RankerConfig
 from components.ranking.fit import fit_ranker
 from components.ranking.judging import JudgedQueries
 from components.ranking.rows import RankingRows
+from components.ranking.trees.boosting import RankerConfig
 from feature_repo.storage.files import read_json
 from inference.scorers.lightgbm import LightGbmRanker
 from tests.kit import world

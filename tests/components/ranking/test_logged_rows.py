@@ -21,11 +21,11 @@ from components.index.settings import TableSettings
 from components.ingest import ingest
 from components.marketplace.config import config_for
 from components.marketplace.dataset.directory import make_dataset
-from components.ranking.boosting import RankerConfig
 from components.ranking.build import RowSampling, build_rows
 from components.ranking.logged_rows import KEYS, read_served, with_served
 from components.ranking.rows import RankingRows
 from components.ranking.train import train_ranker
+from components.ranking.trees.boosting import RankerConfig
 from components.replay.events import Events
 from components.replay.groups import Groups, read_groups
 from components.replay.replay import Replay

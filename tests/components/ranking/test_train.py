@@ -9,8 +9,8 @@ import pytest
 
 from components.features import build_features
 from components.index.build import build_cutoff
-from components.ranking.boosting import RankerConfig
 from components.ranking.train import train_ranker
+from components.ranking.trees.boosting import RankerConfig
 from components.retrieval.config import TrainingConfig
 from components.retrieval.towers import fit_towers
 from components.validation.spans import require_positives

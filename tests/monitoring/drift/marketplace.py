@@ -25,8 +25,8 @@ from components.marketplace.world.policy import SLATE_SIZE
 from components.marketplace.world.visits import Visits, visits_of
 from components.marketplace.world.vocabulary import COUNTRIES, DEVICES
 from components.marketplace.world.world import World
-from components.ranking.boosting import RankerConfig
 from components.ranking.train import train_ranker
+from components.ranking.trees.boosting import RankerConfig
 from components.release.reference import make_reference
 from components.replay.cutoff import Cutoff
 from components.retrieval.config import TrainingConfig

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from components.ranking.boosting import RankerConfig
+from components.ranking.trees.boosting import RankerConfig
 from monitoring.drift.measure import measure
 from monitoring.drift.report import ENOUGH_UNITS, DriftReport
 from tests.monitoring.drift.marketplace import Shop, make_shop, write_log

@@ -7,9 +7,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from components.ranking.boosting import BoostedTrees, RankerConfig, boost
 from components.ranking.judging import JudgedQueries
-from components.ranking.stopping import FEWEST_QUERIES, StoppingCurve, halve
+from components.ranking.trees.boosting import BoostedTrees, RankerConfig, boost
+from components.ranking.trees.stopping import FEWEST_QUERIES, StoppingCurve, halve
 from tests.components.ranking.test_fit import FEATURES, judge_rows, make_rows
 
 CONFIG = RankerConfig(num_trees=40, min_rows_in_leaf=20, patience=40, num_threads=1)

@@ -1,0 +1,1 @@
+"""LambdaMART: the trees, when they stop, and how many seeds are summed."""
