@@ -26,7 +26,7 @@ def test_every_requirement_is_pinned() -> None:
     assert wanted | {_name(each) for each in PROJECT["dependencies"]} <= pins
 
 
-@pytest.mark.parametrize("package", ["torch", "kfp", "lightgbm", "evidently", "tensorflow_data_validation"])
+@pytest.mark.parametrize("package", ["torch", "kfp", "lightgbm", "optuna", "evidently", "tensorflow_data_validation"])
 def test_the_transformer_has_no_package_of_another_image(serving_python: Path, package: str) -> None:
     found = subprocess.run([serving_python, "-c", f"import {package}"], capture_output=True, text=True, check=False)
     assert "ModuleNotFoundError" in found.stderr

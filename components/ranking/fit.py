@@ -31,6 +31,7 @@ def fit_ranker(
     config: RankerConfig,
     *,
     served: tuple[RankingRows, RankingRows] | None = None,
+    name: str = "ranker",
 ) -> dict[str, float]:
     """Fits the trees, stopped early by NDCG@20 of `judged`, and a probability per objective; writes the chosen order.
 
@@ -45,6 +46,7 @@ def fit_ranker(
             those of `fit_probabilities`.
         config: Parameters of the trees.
         served: `train` and `validation` with served features, for the heads; by default the rows as given.
+        name: Name of the study among those that share the folder of the checkpoints.
 
     Returns:
         Metrics of the run: trees, validation NDCG@20, rows and groups, trees of the heads.
@@ -52,6 +54,12 @@ def fit_ranker(
     heads_train, heads_validation = served or (train, validation)
     train = train.learnable()
     halves = halve(judged.user_ids, config.seed)
+    if config.study_seconds:
+        # Only the recipe `best` loads Optuna.
+        from components.ranking.trees.journal import StudyJournal
+        from components.ranking.trees.study import search
+
+        config = search(train, judged, halves, feature_set, config, StudyJournal.of(name))
     trees = TreeBag.grow(train, judged, halves, feature_set, config)
     ndcg = float(judged.ndcg(trees.scores(judged.features)).mean())
     _report(trees, ndcg, feature_set)

@@ -131,7 +131,10 @@ def train_ranker(
     out_dir.mkdir(parents=True, exist_ok=True)
     served, num_served = _served(rows, spans, log, feature_set) if log else (None, 0)
     config = config or RankerConfig(seed=seed)
-    numbers = fit_ranker(rows.train, rows.validation, rows.judged, feature_set, out_dir, config, served=served)
+    name = f"{tables.config.name}-ranker-{tables.split.rank_start:.0f}"
+    numbers = fit_ranker(
+        rows.train, rows.validation, rows.judged, feature_set, out_dir, config, served=served, name=name
+    )
     return {**numbers, "logged_rows": float(num_served)}
 
 

@@ -1,1 +1,1 @@
-"""LambdaMART: the trees, when they stop, and how many seeds are summed."""
+"""LambdaMART: the trees, when they stop, how many seeds are summed, and the search for their parameters."""

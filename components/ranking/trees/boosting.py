@@ -7,6 +7,7 @@ has them, LightGBM's unbiased lambdarank estimates and removes their effect (Hu 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -30,6 +31,8 @@ class RankerConfig(BaseModel):
 
     Attributes:
         num_seeds: Number of seeds whose trees are summed (`bagging.py`); serving takes longer in proportion.
+        study_seconds, study_trials: Time and maximum number of trials of the search for other parameters (`study.py`);
+            0 seconds for no search.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,14 +47,16 @@ class RankerConfig(BaseModel):
     truncation: int = 30
     patience: int = 80
     num_seeds: int = 1
+    study_seconds: float = 0.0
+    study_trials: int = 100
     num_threads: int = 2
     seed: int = 0
 
     @classmethod
     def of(cls, recipe: str, seed: int) -> Self:
-        """The defaults for `fast`; three seeds for `best`, whose trees take longer in serving too."""
+        """The defaults for `fast`; a study and three seeds for `best`, whose trees take longer in serving too."""
         if recipe == "best":
-            return cls(num_seeds=3, seed=seed)
+            return cls(num_seeds=3, study_seconds=900.0, seed=seed)
         return cls(seed=seed)
 
 
@@ -107,6 +112,7 @@ def boost(
     halves: HalfArray | None,
     feature_set: FeatureSet,
     config: RankerConfig,
+    watch: Callable[[lgb.callback.CallbackEnv], None] | None = None,
 ) -> BoostedTrees:
     """Grows trees on learnable rows until the NDCG of the judged queries rises no more.
 
@@ -116,6 +122,7 @@ def boost(
         halves: Half of each query [g]; None if the queries are not split.
         feature_set: Names and categorical columns of the features.
         config: Parameters of the trees.
+        watch: A LightGBM callback in place of the progress lines.
     """
     dataset = _dataset(train, feature_set, with_positions=bool((train.positions >= 0).any()))
     curve = StoppingCurve(judged, halves)
@@ -126,7 +133,7 @@ def boost(
         valid_sets=[_watched(judged, dataset)],
         valid_names=["validation"],
         feval=curve,
-        callbacks=[lgb.early_stopping(config.patience, verbose=False), _report_progress(every=50)],
+        callbacks=[lgb.early_stopping(config.patience, verbose=False), watch or _report_progress(every=50)],
     )
     return BoostedTrees(booster, curve.stops(), config.num_threads)
 
