@@ -12,7 +12,7 @@ from components.ranking.order.choice import choose_order
 from components.ranking.rows import RankingRows
 from components.ranking.trees.bagging import TreeBag
 from components.ranking.trees.boosting import RankerConfig
-from components.ranking.trees.stopping import halve
+from components.ranking.trees.stopping import HalfArray, halve
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
 from feature_repo.storage.files import atomic_write, write_json
@@ -54,13 +54,9 @@ def fit_ranker(
     heads_train, heads_validation = served or (train, validation)
     train = train.learnable()
     halves = halve(judged.user_ids, config.seed)
-    if config.study_seconds:
-        # Only the recipe `best` loads Optuna.
-        from components.ranking.trees.journal import StudyJournal
-        from components.ranking.trees.study import search
-
-        config = search(train, judged, halves, feature_set, config, StudyJournal.of(name))
-    trees = TreeBag.grow(train, judged, halves, feature_set, config)
+    if halves is None:
+        say(f"ranker: {len(judged):,} validation queries are too few to split: they stop the trees and compare them")
+    trees = _grown(train, judged, halves, feature_set, config, name)
     ndcg = float(judged.ndcg(trees.scores(judged.features)).mean())
     _report(trees, ndcg, feature_set)
     chosen = choose_order(train, judged, halves, trees.crosswise(judged, halves), feature_set)
@@ -83,6 +79,24 @@ def fit_ranker(
         "validation_rows": float(len(validation)),
         **{f"trees_{objective}": float(count) for objective, count in heads.items()},
     }
+
+
+def _grown(
+    train: RankingRows,
+    judged: JudgedQueries,
+    halves: HalfArray | None,
+    feature_set: FeatureSet,
+    config: RankerConfig,
+    name: str,
+) -> TreeBag:
+    """The trees of all seeds, with the parameters of a study if the recipe has one."""
+    if config.study_seconds:
+        # Only the recipe `best` loads Optuna.
+        from components.ranking.trees.journal import StudyJournal
+        from components.ranking.trees.study import search
+
+        config = search(train, judged, halves, feature_set, config, StudyJournal.of(name))
+    return TreeBag.grow(train, judged, halves, feature_set, config)
 
 
 def _report(trees: TreeBag, ndcg: float, feature_set: FeatureSet) -> None:

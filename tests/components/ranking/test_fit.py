@@ -105,11 +105,12 @@ def test_the_same_seed_grows_the_same_trees(tmp_path: Path) -> None:
     assert texts[0] == texts[1] != texts[2]
 
 
-def test_the_judged_queries_choose_the_number_of_trees(tmp_path: Path) -> None:
+def test_the_judged_queries_choose_the_number_of_trees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """No fewer of the saved trees order the judged queries better; the validation rows have no part in it."""
     train, validation = make_rows(200, 0, with_positions=False), make_rows(20, 1)
-    judged = judge_rows(make_rows(100, 2, with_positions=False))
+    judged = judge_rows(make_rows(99, 2, with_positions=False))
     numbers = fit_ranker(train, validation, judged, FEATURES, tmp_path, CONFIG)
+    assert "99 validation queries are too few to split" in capsys.readouterr().err
     booster = lgb.Booster(model_str=(tmp_path / "model.txt").read_text())
     curve = [
         judged.ndcg(np.asarray(booster.predict(judged.features, num_iteration=count))).mean()
