@@ -28,7 +28,7 @@ from components.ranking.trees.stopping import METRIC, HalfArray
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
 
-ERRORS = 0.5  # other parameters replace the recipe's if they are better by this many standard errors
+ERRORS = 2.0  # lead of other parameters in standard errors: the best of many trials is one or two better by chance
 UNPRUNED_TRIALS = 5  # complete trials before the first is pruned
 SHRUNK = 0.5  # sum of learning rates between two reports of a trial, so that slow and fast trials are comparable
 NUM_FREE_REPORTS = 4  # reports of a trial before it may be pruned
