@@ -6,8 +6,9 @@ positives gets a head: trees on the shown rows with log loss. The other objectiv
 impressions, use the ranker's score. Isotonic regression calibrates both (Zadrozny and Elkan, KDD 2002).
 
 The validation span chooses the number of trees of a head. The head is then fitted again on the rows of both spans, so
-no span is left that it has not seen: its scores for the calibration are out of fold (Platt, "Probabilistic outputs for
-support vector machines", 1999). A score of the ranker is calibrated on the validation span.
+no span is left that it has not seen: for the calibration, each span has the scores of trees that were fitted on the
+other span, as in a cross-validation of two folds (Platt, "Probabilistic outputs for support vector machines", 1999). A
+score of the ranker is calibrated on the validation span.
 """
 
 from __future__ import annotations
@@ -34,7 +35,6 @@ class HeadConfig(BaseModel):
 
     Attributes:
         fewest_positives: Minimum number of shown rows that reach an objective for it to get a head.
-        num_folds: Number of parts of the rows whose scores for the calibration are out of fold.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -48,7 +48,6 @@ class HeadConfig(BaseModel):
     lambda_l2: float = 5.0
     category_smoothing: float = 100.0
     patience: int = 20
-    num_folds: int = 3
     num_threads: int = 2
     seed: int = 0
 
@@ -128,7 +127,7 @@ class _Head:
 
     Attributes:
         booster: The trees.
-        raw: Raw score of each row of both spans by trees that have not seen its fold [n].
+        raw: Raw score of each row of both spans by trees that were fitted on the other span [n].
         labels: 0/1 of the same rows [n].
     """
 
@@ -146,27 +145,26 @@ class _Head:
         feature_set: FeatureSet,
         config: HeadConfig,
     ) -> Self:
-        """Chooses the number of trees on the later rows, then fits on all rows and once without each fold.
-
-        Folds are contiguous in time, because rows of one user and time are alike.
-        """
-        parameters = _parameters(config)
+        """Chooses the number of trees on the later rows, fits each span alone for the calibration, then both."""
+        parameters, span = _parameters(config), len(features)
         first = _dataset(features, labels, feature_set)
-        num_trees = lgb.train(
+        early = lgb.train(
             parameters,
             first,
             num_boost_round=config.num_trees,
             valid_sets=[first.create_valid(later_features, later_labels)],
             callbacks=[lgb.early_stopping(config.patience, verbose=False)],
-        ).best_iteration
+        )
         whole, both = np.concatenate([features, later_features]), np.concatenate([labels, later_labels])
-        binned = _dataset(whole, both, feature_set).construct()  # bins depend on features only, so folds share them
-        raw = np.empty(len(both))
-        for fold in np.array_split(np.arange(len(both)), config.num_folds):
-            others = np.setdiff1d(np.arange(len(both)), fold)
-            booster = lgb.train(parameters, binned.subset(others.tolist()), num_boost_round=num_trees)
-            raw[fold] = booster.predict(whole[fold], num_threads=config.num_threads, raw_score=True)
-        return cls(lgb.train(parameters, binned, num_boost_round=num_trees), raw, both)
+        binned = _dataset(whole, both, feature_set).construct()  # bins depend on features only, so all fits share them
+        later = lgb.train(parameters, binned.subset(list(range(span, len(both)))), early.best_iteration)
+        raw = np.concatenate([_raw(later, features, config), _raw(early, later_features, config)])
+        return cls(lgb.train(parameters, binned, num_boost_round=early.best_iteration), raw, both)
+
+
+def _raw(booster: lgb.Booster, features: FloatArray, config: HeadConfig) -> npt.NDArray[np.float64]:
+    """Raw scores [n] of the best number of trees."""
+    return np.asarray(booster.predict(features, num_threads=config.num_threads, raw_score=True), dtype=np.float64)
 
 
 def _dataset(features: FloatArray, labels: npt.NDArray[np.int8], feature_set: FeatureSet) -> lgb.Dataset:
