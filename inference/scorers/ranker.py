@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, cast
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, PositiveInt, ValidationError
 
 from feature_repo.errors import BundleError
 from feature_repo.storage.files import read_json, write_json
@@ -47,7 +47,7 @@ class RankerDescription(BaseModel):
     kind: str = LEGACY_KIND
     order: str = BY_RANKER
     reason: str = ""
-    most_ranked: int | None = None
+    most_ranked: PositiveInt | None = None
 
 
 def write_description(directory: Path, description: RankerDescription) -> None:
@@ -64,7 +64,7 @@ def read_description(directory: Path) -> RankerDescription:
     """Reads `ranker.json`; folders from before there were kinds have none.
 
     Raises:
-        BundleError: The file is damaged or names no kind.
+        BundleError: The file is damaged, names no kind, or has an impossible number.
     """
     path = directory / RANKER_FILE
     if not path.is_file():
@@ -72,6 +72,10 @@ def read_description(directory: Path) -> RankerDescription:
     try:
         content: Any = read_json(path)
         return RankerDescription.model_validate({**content, "kind": content["kind"]})
+    except ValidationError as error:
+        fault = error.errors()[0]
+        name, reason = ".".join(map(str, fault["loc"])), fault["msg"]
+        raise BundleError(f"{path} cannot be read, train again: {name}: {reason}.") from error
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BundleError(f"{path} does not name the kind of the ranker: {error}.") from error
 

@@ -29,6 +29,7 @@ def test_a_folder_with_and_without_a_kind_holds_lightgbm(tmp_path):
         ('{"kind": ', r"ranker\.json does not name the kind"),
         ("[]", r"ranker\.json does not name the kind"),
         ("{}", r"ranker\.json does not name the kind"),
+        ('{"kind": "lightgbm", "most_ranked": 0}', r"train again: most_ranked: Input should be greater than 0\.$"),
     ],
 )
 def test_unknown_and_damaged_kinds_are_refused(tmp_path, content, message):
