@@ -12,6 +12,7 @@ from components.ranking.order.choice import choose_order
 from components.ranking.rows import RankingRows
 from components.ranking.trees.bagging import TreeBag
 from components.ranking.trees.boosting import RankerConfig
+from components.ranking.trees.refit import judged_rows
 from components.ranking.trees.stopping import HalfArray, halve
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.progress import say
@@ -35,7 +36,8 @@ def fit_ranker(
 ) -> dict[str, float]:
     """Fits the trees, stopped early by NDCG@20 of `judged`, and a probability per objective; writes the chosen order.
 
-    The comparison with other orders uses trees that were stopped on other users (`trees/stopping.py`).
+    The comparison with other orders uses trees that were stopped on other users (`trees/stopping.py`). The served trees
+    are grown again on the rows of both spans (`trees/refit.py`).
 
     Args:
         train: Rows of the ranking span.
@@ -62,7 +64,10 @@ def fit_ranker(
     chosen = choose_order(train, judged, halves, trees.crosswise(judged, halves), feature_set)
     say(f"ranker: {chosen.description.reason}")
     if chosen.by_trees:
+        # Scores of the validation rows that calibrate probabilities come from trees that did not learn from them.
         raw = trees.scores(validation.features)
+        both = RankingRows.concatenate([train, judged_rows(judged, len(feature_set.objectives), config.seed)])
+        trees = trees.regrown(both, feature_set)
         with atomic_write(out_dir / MODEL_FILE) as path:
             path.write_text(trees.text(), encoding="utf-8")
     else:

@@ -2,7 +2,8 @@
 
 All orders are compared on the same queries by NDCG@20 over all candidates (`judging.py`), with the standard error of
 the paired difference. Queries of one user count as one cluster, because a user's queries are alike. If the queries are
-split into halves (`trees/stopping.py`), each half judges the trees and the fusion that the other half chooses.
+split into halves (`trees/stopping.py`), each half judges the trees and the fusion that the other half chooses. The
+trees are served if they lead by more than a standard error, because their lead on a later span is smaller.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from inference.sources import FALLBACK
 
 FEWEST_QUERIES = 50  # a segment with fewer validation queries follows the choice over all queries
 FUSION_ERRORS = 1.0  # a source replaces the fitted weights if it is better by this many standard errors
+TREE_ERRORS = 1.0  # lead of the trees over the fusion, which is simpler and faster
 POPULAR_ERRORS = 2.0  # lead of a fusion over the popular order, which the gate asks for
 
 FloatArray64 = npt.NDArray[np.float64]
@@ -92,7 +94,8 @@ def choose_order(
         figures[FUSED] = fused
     figures[BY_RANKER] = judged.ndcg(trees)
     name = fusion.order
-    if float((fused - figures[BY_RANKER]).sum()) <= 0:
+    lead, error = paired(figures[BY_RANKER] - fused, judged.user_ids)
+    if lead > TREE_ERRORS * error:
         name = BY_RANKER
     elif name == FUSED and FALLBACK.name in sources:
         above, noise = paired(fused - figures[FALLBACK.name], judged.user_ids)
@@ -104,7 +107,7 @@ def choose_order(
     description = RankerDescription(
         kind="lightgbm" if name == BY_RANKER else "order",
         order=name,
-        reason=_reason(name, means, len(judged)),
+        reason=_reason(name, means, len(judged), lead, error),
         most_ranked=choose_depth(judged, retrieval, served),
     )
     return ChosenOrder(description, fusion, Order.of(fusion, feature_set), choose_cold_places(judged, served))
@@ -199,7 +202,8 @@ def _segments(fusion: Fusion, judged: JudgedQueries, feature_set: FeatureSet) ->
     return segments
 
 
-def _reason(name: str, means: Mapping[str, float], num_queries: int) -> str:
+def _reason(name: str, means: Mapping[str, float], num_queries: int, lead: float, error: float) -> str:
     ranked = sorted(means, key=lambda other: -means[other])
     listed = ", ".join(f"{other} {means[other]:.4f}" for other in ranked)
-    return f"NDCG@{DEPTH} of {num_queries:,} validation queries by order: {listed}; {name} is served"
+    compared = f"{BY_RANKER} is ahead of the retrieval order by {lead:+.4f} (standard error {error:.4f})"
+    return f"NDCG@{DEPTH} of {num_queries:,} validation queries by order: {listed}; {compared}; {name} is served"

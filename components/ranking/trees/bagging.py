@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from components.ranking.judging import JudgedQueries
 from components.ranking.rows import RankingRows
-from components.ranking.trees.boosting import BoostedTrees, RankerConfig, boost
+from components.ranking.trees.boosting import BoostedTrees, RankerConfig, boost, regrow
 from components.ranking.trees.stopping import HalfArray
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.features.state import FloatArray
@@ -43,6 +43,10 @@ class TreeBag:
         seeds = range(config.seed, config.seed + config.num_seeds)
         configs = [config.model_copy(update={"seed": seed}) for seed in seeds]
         return cls(tuple(boost(train, judged, halves, feature_set, each) for each in configs))
+
+    def regrown(self, rows: RankingRows, feature_set: FeatureSet) -> TreeBag:
+        """As many trees of each seed on other learnable rows; see `regrow`."""
+        return TreeBag(tuple(regrow(member, rows, feature_set) for member in self.members))
 
     @property
     def num_trees(self) -> int:

@@ -8,7 +8,7 @@ has them, LightGBM's unbiased lambdarank estimates and removes their effect (Hu 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 import lightgbm as lgb
@@ -67,19 +67,19 @@ class BoostedTrees:
     Attributes:
         booster: All trees that were grown, also those after the best number.
         stops: Best numbers of trees.
-        num_threads: Threads of a prediction.
+        config: Parameters of the trees.
     """
 
     booster: lgb.Booster
     stops: Stops
-    num_threads: int
+    config: RankerConfig
 
     def scores(self, features: FloatArray, num_trees: int | None = None) -> npt.NDArray[np.float64]:
         """Scores [n] of rows [n, F] by the first `num_trees` trees, the best number by default."""
         if not len(features):
             return np.zeros(0)
         count = num_trees or self.stops.trees
-        raw = self.booster.predict(features, num_iteration=count, num_threads=self.num_threads)
+        raw = self.booster.predict(features, num_iteration=count, num_threads=self.config.num_threads)
         return np.asarray(raw, dtype=np.float64)
 
     def crosswise(self, judged: JudgedQueries, halves: HalfArray | None) -> npt.NDArray[np.float64]:
@@ -135,7 +135,14 @@ def boost(
         feval=curve,
         callbacks=[lgb.early_stopping(config.patience, verbose=False), watch or _report_progress(every=50)],
     )
-    return BoostedTrees(booster, curve.stops(), config.num_threads)
+    return BoostedTrees(booster, curve.stops(), config)
+
+
+def regrow(trees: BoostedTrees, rows: RankingRows, feature_set: FeatureSet) -> BoostedTrees:
+    """As many trees with the same parameters on other learnable rows."""
+    dataset = _dataset(rows, feature_set, with_positions=bool((rows.positions >= 0).any()))
+    parameters = _parameters(trees.config, len(rows), len(feature_set.objectives))
+    return replace(trees, booster=lgb.train(parameters, dataset, num_boost_round=trees.stops.trees))
 
 
 def _parameters(config: RankerConfig, num_rows: int, num_objectives: int) -> dict[str, Any]:

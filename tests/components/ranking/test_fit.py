@@ -11,7 +11,7 @@ import pytest
 from components.ranking.fit import fit_ranker
 from components.ranking.judging import JudgedQueries
 from components.ranking.rows import RankingRows
-from components.ranking.trees.boosting import RankerConfig
+from components.ranking.trees.boosting import RankerConfig, boost
 from feature_repo.storage.files import read_json
 from inference.scorers.lightgbm import LightGbmRanker
 from tests.kit import world
@@ -106,16 +106,13 @@ def test_the_same_seed_grows_the_same_trees(tmp_path: Path) -> None:
 
 
 def test_the_judged_queries_choose_the_number_of_trees(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """No fewer of the saved trees order the judged queries better; the validation rows have no part in it."""
+    """No fewer trees order the judged queries better; the validation rows have no part in it."""
     train, validation = make_rows(200, 0, with_positions=False), make_rows(20, 1)
     judged = judge_rows(make_rows(99, 2, with_positions=False))
     numbers = fit_ranker(train, validation, judged, FEATURES, tmp_path, CONFIG)
     assert "99 validation queries are too few to split" in capsys.readouterr().err
-    booster = lgb.Booster(model_str=(tmp_path / "model.txt").read_text())
-    curve = [
-        judged.ndcg(np.asarray(booster.predict(judged.features, num_iteration=count))).mean()
-        for count in range(1, booster.num_trees() + 1)
-    ]
+    trees = boost(train.learnable(), judged, None, FEATURES, CONFIG)
+    curve = [judged.ndcg(trees.scores(judged.features, count)).mean() for count in range(1, trees.stops.trees + 1)]
     assert len(curve) == numbers["trees"]
     assert numbers["validation_ndcg@20"] == pytest.approx(curve[-1], abs=1e-6)
     assert max(curve) <= curve[-1] + 1e-6

@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 
 from components.ranking.fit import fit_ranker
+from components.ranking.rows import RankingRows
 from components.ranking.trees.bagging import TreeBag, merged
 from components.ranking.trees.boosting import RankerConfig
+from components.ranking.trees.refit import judged_rows
 from components.ranking.trees.stopping import halve
 from inference.scorers.lightgbm import LightGbmRanker
 from tests.components.ranking.test_fit import FEATURES, judge_rows, make_rows
@@ -49,5 +51,8 @@ def test_the_ranker_of_a_release_holds_the_trees_of_all_seeds(tmp_path: Path) ->
     numbers = fit_ranker(train, validation, judged, FEATURES, tmp_path, CONFIG)
     ranker = LightGbmRanker.load(tmp_path)
     assert lgb.Booster(model_file=str(tmp_path / "model.txt")).num_trees() == numbers["trees"] > 3
+    grown = TreeBag.grow(train.learnable(), judged, halve(judged.user_ids, CONFIG.seed), FEATURES, CONFIG)
+    assert judged.ndcg(grown.scores(judged.features)).mean() == pytest.approx(numbers["validation_ndcg@20"], abs=1e-6)
+    rows = RankingRows.concatenate([train.learnable(), judged_rows(judged, len(FEATURES.objectives), CONFIG.seed)])
     scores, _ = ranker.score(judged.features)
-    assert judged.ndcg(scores).mean() == pytest.approx(numbers["validation_ndcg@20"], abs=1e-6)
+    np.testing.assert_allclose(scores, grown.regrown(rows, FEATURES).scores(judged.features), rtol=1e-5)
