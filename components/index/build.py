@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from components.index.choices import Choices
+from components.index.content.neighbours import fit_content_neighbours
 from components.index.popular import fit_popularity
 from components.replay.cutoff import CUTOFF_FILE, INDEX, TOWERS
 from components.replay.events import Events
@@ -15,7 +16,9 @@ from feature_repo.features.state import FloatArray
 from feature_repo.progress import say
 from feature_repo.storage.files import write_json
 from inference.models.index import IndexConfig, ItemIndex
+from inference.models.neighbours import ContentNeighbours
 from inference.sources import parts_of
+from inference.sources.content import ContentSource
 
 
 def build_cutoff(
@@ -55,16 +58,19 @@ def build_cutoff(
     events = Events.read(prepared, item_ids)
     until = split.cutoff_time(name) if until is None else until
     out_dir.mkdir(parents=True, exist_ok=True)
-    if earlier_dir is None:
-        choices = Choices.of(prepared, events, feature_set, item_ids)
-        say(f"cutoff {name}: {choices.sentence()}")
-    else:
-        choices = Choices.read(earlier_dir)
     kinds = parts_of(feature_set.sources)
+    earlier = None if earlier_dir is None else Choices.read(earlier_dir)
+    content = None
+    if ContentNeighbours in kinds and (earlier is None or earlier.quotas.get(ContentSource.name)):
+        content = fit_content_neighbours(prepared, item_ids, until)
+    choices = earlier or Choices.of(prepared, events, feature_set, item_ids, content)
+    if earlier is None:
+        say(f"cutoff {name}: {choices.sentence()}")
     fitted = [
         fit_popularity(events, num_items, until, choices.half_life),
         *choices.tables.fit(kinds, events, num_items, until),
         *(kind.fit_from(events, num_items, until) for kind in kinds),
+        content if choices.quotas.get(ContentSource.name) else None,
     ]
     for part in fitted:
         if part is not None:

@@ -25,6 +25,7 @@ from feature_repo.dataset.tables import PreparedTables
 from feature_repo.errors import BundleError
 from feature_repo.features.feature_set import FeatureSet
 from feature_repo.storage.files import read_json
+from inference.models.neighbours import ContentNeighbours
 from inference.sources import parts_of
 
 
@@ -48,7 +49,12 @@ class Choices:
 
     @classmethod
     def of(
-        cls, tables: PreparedTables, events: Events, feature_set: FeatureSet, item_ids: npt.NDArray[np.object_]
+        cls,
+        tables: PreparedTables,
+        events: Events,
+        feature_set: FeatureSet,
+        item_ids: npt.NDArray[np.object_],
+        content: ContentNeighbours | None = None,
     ) -> Self:
         """Chooses on the validation span.
 
@@ -57,6 +63,7 @@ class Choices:
             events: All positive events of the tables.
             feature_set: Names the sources.
             item_ids: The row map [m].
+            content: Neighbours by content; None if the log has none.
         """
         split, num_items = tables.split, len(item_ids)
         start, end = split.validation_start, split.test_start
@@ -67,7 +74,7 @@ class Choices:
         trial = Trial.of(events, feature_set, item_ids, split)
         settings = choose_settings(trial, events)
         fitted = settings.fit(parts_of(feature_set.sources), events, num_items, trial.as_of)
-        tried = try_sources(trial, [before, *fitted])
+        tried = try_sources(trial, [before, *fitted, *([content] if content else [])])
         return cls(half_life, own_half_life, settings, choose_quotas(trial, tried), tried)
 
     @classmethod

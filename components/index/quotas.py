@@ -15,6 +15,7 @@ import numpy as np
 from components.index.trial import Gains, Trial, surely_better
 from inference.models.part import Part
 from inference.sources import sources_of
+from inference.sources.content import ContentSource
 from inference.sources.covisitation import CovisitationSource
 from inference.sources.fresh import FreshSource
 from inference.sources.own import OwnSource
@@ -24,7 +25,7 @@ from inference.sources.similar import SimilarSource
 from inference.sources.transitions import TransitionsSource
 
 ALWAYS: tuple[type[Source], ...] = (CovisitationSource, OwnSource, PopularSource)
-IF_IT_PAYS: tuple[type[Source], ...] = (TransitionsSource, SimilarSource)
+IF_IT_PAYS: tuple[type[Source], ...] = (TransitionsSource, SimilarSource, ContentSource)
 LEAST_COLD = 0.01  # share of a user's chosen items without an earlier event from which `fresh` is asked
 LEAST_RECALL = 0.002  # at the margin: a source costs about 0.2 ms of every request
 

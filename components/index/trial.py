@@ -97,6 +97,8 @@ class Trial:
             quota: Length of the lists.
         """
         made = source(self.artifacts.with_parts(*parts))
+        if not made.applies(self.batch).any():
+            return Found.nothing(len(self.batch))
         return made(self.batch, max(quota, source.reach)).without(self.barred, self.num_items).first(quota)
 
     def gains(self, found: Found) -> Gains:

@@ -2,7 +2,8 @@
 
     towers/           as `components/retrieval` wrote them, item embeddings as of the cutoff's time
     index/            item index
-    neighbours.npz    item-to-item neighbours; followers.npz and predictors.npz are tables of the same form
+    neighbours.npz    item-to-item neighbours; followers.npz and predictors.npz are tables of the same form, and so is
+                      content_neighbours.npz where its source is asked
     popularity.npz    popular lists
     stage.json        name, time, half-lives, recall of the index, settings of the tables, trial of every source
 

@@ -11,7 +11,7 @@ import tomllib
 from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -28,6 +28,7 @@ Name = Annotated[str, Field(pattern=r"^[a-z0-9-]{1,64}$")]
 ObjectiveName = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_]*$")]
 Days = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(ge=0, le=1)]
+TextEncoderName = Literal["tfidf", "minilm"]
 NonEmpty = Annotated[tuple[str, ...], Field(min_length=1)]
 
 
@@ -96,6 +97,12 @@ class Quality(_Section):
     minimum_impression_match: Share | None = None
 
 
+class ItemText(_Section):
+    """What reads the titles and descriptions of items: TF-IDF, or the sentence encoder of the extra `minilm`."""
+
+    encoder: TextEncoderName = "tfidf"
+
+
 class SplitDays(_Section):
     """Days of validation and test; None means seven, scaled down for short logs."""
 
@@ -113,6 +120,7 @@ class DatasetConfig(_Section):
     features: Features = Features()
     recommend: Recommend = Recommend()
     quality: Quality = Quality()
+    text: ItemText = ItemText()
     split: SplitDays = SplitDays()
     surfaces: dict[str, NonEmpty] = {}
 

@@ -1,8 +1,8 @@
 """Tables of neighbours: for each item the items that it votes for, as sparse rows of weights, stored as npz.
 
 A table gives the items that a history votes for, and the closeness of two items. `Neighbours` are items that the same
-users chose, `Followers` are items that users chose next, `Predictors` are the weights of a linear model. The module
-needs only numpy; `components/index` fits the tables.
+users chose, `Followers` are items that users chose next, `Predictors` are the weights of a linear model, and
+`ContentNeighbours` are items that say the same. The module needs only numpy; `components/index` fits the tables.
 """
 
 from __future__ import annotations
@@ -166,6 +166,14 @@ class Predictors(Neighbours):
     half_life_days: float
 
     paths: ClassVar[tuple[str, ...]] = ("predictors.npz",)
+
+
+@dataclass(frozen=True)
+class ContentNeighbours(Neighbours):
+    """Items with the most similar content, also those without an event; the weights are powers of cosines in (0, 1]."""
+
+    paths: ClassVar[tuple[str, ...]] = ("content_neighbours.npz",)
+    required: ClassVar[bool] = False  # a log may have no content, and a release may not ask for the neighbours
 
 
 def _expand(offsets: OffsetArray, rows: IntArray) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:

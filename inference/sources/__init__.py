@@ -8,6 +8,7 @@ from typing import Any
 from feature_repo.errors import BundleError
 from inference.models.config import RecommenderConfig
 from inference.models.part import Part
+from inference.sources.content import ContentSource
 from inference.sources.covisitation import CovisitationSource
 from inference.sources.fresh import FreshSource
 from inference.sources.own import OwnSource
@@ -25,6 +26,7 @@ SOURCES: tuple[type[Source], ...] = (
     TransitionsSource,
     SimilarSource,
     FreshSource,
+    ContentSource,
 )
 FALLBACK: type[PopularSource] = PopularSource  # fills slates for which the other sources find too few items
 

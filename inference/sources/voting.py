@@ -72,7 +72,7 @@ class VotingSource(Source):
         query = batch.queries[place]
         if surface_of(batch.queries[place].surface).seeded:
             seed = self.artifacts.row_of(query.item_id)
-            return [f"Others who chose {words.title(seed)} chose this too" if seed >= 0 else None] * len(rows)
+            return [self.seeded_reason(words, seed) if seed >= 0 else None] * len(rows)
         history = batch.users.history
         first, stop = int(history.offsets[place]), int(history.offsets[place + 1])
         seeds, grades = history.rows[first:stop], history.grades[first:stop].astype(np.int64)
@@ -85,6 +85,14 @@ class VotingSource(Source):
         weight = weight.reshape(len(rows), len(seeds))
         strongest = len(seeds) - 1 - np.argmax(weight[:, ::-1], axis=1)  # the latest of equal ones
         return [
-            f"Because you {words.did(int(grades[seed]), words.title(int(seeds[seed])))}" if line[seed] > 0 else None
+            self.reason(words, int(seeds[seed]), int(grades[seed])) if line[seed] > 0 else None
             for line, seed in zip(weight, strongest.tolist(), strict=True)
         ]
+
+    def reason(self, words: Wording, row: int, grade: int) -> str:
+        """Returns the sentence for the neighbours of a history item."""
+        return f"Because you {words.did(grade, words.title(row))}"
+
+    def seeded_reason(self, words: Wording, row: int) -> str:
+        """Returns the sentence for the neighbours of the seed of a seeded surface."""
+        return f"Others who chose {words.title(row)} chose this too"

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from components.features import build_features
+from components.index.content.neighbours import fit_content_neighbours
 from components.index.popular import fit_popularity
 from components.index.settings import TableSettings
 from components.ingest import ingest
@@ -88,10 +89,11 @@ def release(dataset: Path, out: Path, store: BundleStore, *online: StoreSettings
         fit_popularity(events, len(item_ids), end, 7.0).save(parts)
         kinds = parts_of(feature_set.sources)
         fitted = TableSettings().fit(kinds, events, len(item_ids), end)
-        for part in (*fitted, *(kind.fit_from(events, len(item_ids), end) for kind in kinds)):
+        content = fit_content_neighbours(tables, item_ids, end)
+        for part in (*fitted, content, *(kind.fit_from(events, len(item_ids), end) for kind in kinds)):
             if part is not None:
                 part.save(parts)
-        content = BundleContent(
+        release_content = BundleContent(
             feature_set=feature_set,
             items=reader.items(end),
             contents=pq.read_table(features.items_static_file),
@@ -107,7 +109,7 @@ def release(dataset: Path, out: Path, store: BundleStore, *online: StoreSettings
         ranker_until=end,
         features_as_of=end,
     )
-    bundle = write_bundle(content, out / "bundles", facts)
+    bundle = write_bundle(release_content, out / "bundles", facts)
     store.publish(bundle)
     store.set_current(bundle.version)
     return bundle

@@ -22,7 +22,7 @@ from feature_repo.storage.files import read_json
 from inference.bundles.parts import load_parts
 from inference.models.encoder import UserEncoder
 from inference.models.index import IndexConfig, ItemIndex
-from inference.models.neighbours import Followers, Neighbours, Predictors
+from inference.models.neighbours import ContentNeighbours, Followers, Neighbours, Predictors
 from inference.models.popularity import Popularity
 from inference.models.towers import Towers
 from tests.kit import shop
@@ -140,7 +140,7 @@ def test_a_cutoff_holds_towers_index_neighbours_and_popular(dirs: tuple[Path, Pa
     cutoff = Cutoff(tmp_path / "test", dirs[1])
     ids = item_universe(PreparedTables.open(dirs[0]))
     parts = load_parts(cutoff.directory, cutoff.feature_set.sources)
-    assert set(parts) == {Towers, Neighbours, Popularity, Followers, Predictors}
+    assert set(parts) == {Towers, Neighbours, Popularity, Followers, Predictors, ContentNeighbours}
     towers, popularity = parts[Towers], parts[Popularity]
     assert isinstance(towers, Towers)
     assert isinstance(popularity, Popularity)

@@ -14,9 +14,10 @@ from components.index.trial import Trial, surely_better
 from components.replay.events import Events
 from feature_repo.dataset.split import Split
 from feature_repo.features.feature_set import FeatureSet
-from inference.models.neighbours import Followers, Neighbours, Predictors
+from inference.models.neighbours import ContentNeighbours, Followers, Neighbours, Predictors
 from inference.models.part import Part
 from inference.sources import SOURCES
+from inference.sources.content import ContentSource
 from inference.sources.covisitation import CovisitationSource
 from inference.sources.popular import PopularSource
 from inference.sources.transitions import TransitionsSource
@@ -127,6 +128,21 @@ def test_fresh_items_are_asked_for_where_users_choose_them() -> None:
     assert {key % ITEMS for key in cold.chosen[cold.cold].tolist()} == expected
     assert cold.cold.mean() > 0.01
     assert choose_quotas(cold, tried)["fresh"] > 0
+
+
+def test_content_is_asked_where_it_finds_what_no_user_had_before() -> None:
+    log = events(directed=True)
+    few = log.times >= SPLIT.validation_start - 3 * DAY  # most items of the span are new then
+    log = replace(log, **{field.name: getattr(log, field.name)[few] for field in fields(log)})
+    trial = trial_of(log)
+    rows = (np.arange(ITEMS)[:, None] + 7 * np.arange(1, 11)) % ITEMS  # the items that follow
+    offsets, weights = np.arange(ITEMS + 1) * 10, np.ones(ITEMS * 10, dtype=np.float32)
+    near = ContentNeighbours(offsets, rows.reshape(-1).astype(np.int32), weights)
+    parts = parts_of_log(log, trial.as_of)
+    with_content, without = try_sources(trial, [*parts, near]), try_sources(trial, parts)
+    assert without["content"].quota == without["content"].recall == 0
+    assert with_content["content"].quota == ContentSource.quota
+    assert with_content["content"].margin > trial.recalls(trial.cold).mean() / 2 > 0
 
 
 def test_settings_follow_the_log() -> None:

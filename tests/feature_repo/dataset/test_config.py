@@ -22,6 +22,13 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert config.recommend.repeats == "never"
     assert (config.quality.minimum_rate, config.quality.maximum_daily_events) == (0.95, 1000)
     assert config.known_event_types is None
+    assert config.text.encoder == "tfidf"
+
+
+def test_the_text_encoder_is_one_of_two(tmp_path: Path) -> None:
+    assert load(tmp_path, MINIMAL + '[text]\nencoder = "minilm"\n').text.encoder == "minilm"
+    with pytest.raises(DatasetError, match=r"text\.encoder"):
+        load(tmp_path, MINIMAL + '[text]\nencoder = "bert"\n')
 
 
 def test_an_event_of_two_objectives_has_the_grade_of_the_stronger(tmp_path: Path) -> None:
