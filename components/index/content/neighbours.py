@@ -33,7 +33,7 @@ class ContentConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    num_neighbours: int = 100
+    num_neighbours: int = 50
     sharpness: float = 4.0
 
 
