@@ -98,9 +98,9 @@ class Quality(_Section):
 
 
 class ItemText(_Section):
-    """What reads the titles and descriptions of items: TF-IDF, or the sentence encoder of the extra `minilm`."""
+    """What reads the texts of items for the source `content`: TF-IDF, or the sentence encoder of the extra `minilm`."""
 
-    encoder: TextEncoderName = "tfidf"
+    encoder: TextEncoderName | None = None
 
 
 class SplitDays(_Section):

@@ -19,6 +19,7 @@ NUM_TASTES = 4
 
 def settings(repeats: str = "never") -> DatasetConfig:
     return config(
+        text={"encoder": "tfidf"},
         features={"items": {"numerical": ["weight"]}, "users": {"categorical": ["club"], "numerical": ["points"]}},
         recommend={"repeats": repeats},
         split={"validation_days": 5, "test_days": 5},

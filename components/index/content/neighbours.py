@@ -49,12 +49,15 @@ def fit_content_neighbours(
         config: See `ContentConfig`.
 
     Returns:
-        The table; None if no two items have similar content.
+        The table; None if dataset.toml names no text encoder, or no two items have similar content.
 
     Raises:
         DatasetError: The package of the text encoder is missing.
     """
-    return nearest_by_content(content_vectors(tables, item_ids, as_of), config or ContentConfig())
+    encoder = tables.config.text.encoder
+    if encoder is None:
+        return None
+    return nearest_by_content(content_vectors(tables, item_ids, as_of, encoder), config or ContentConfig())
 
 
 def nearest_by_content(vectors: FloatArray, config: ContentConfig) -> ContentNeighbours | None:

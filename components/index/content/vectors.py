@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from components.index.content.text import encode_texts, unit
+from feature_repo.dataset.config import TextEncoderName
 from feature_repo.dataset.tables import PreparedTables, unix_seconds
 from feature_repo.features.state import FloatArray, IntArray
 
@@ -29,20 +30,23 @@ COLUMN_WEIGHT = 0.5  # of the length of the part of the columns, where text has 
 NUM_TENTHS = 10
 
 
-def content_vectors(tables: PreparedTables, item_ids: npt.NDArray[np.object_], as_of: float) -> FloatArray:
+def content_vectors(
+    tables: PreparedTables, item_ids: npt.NDArray[np.object_], as_of: float, encoder: TextEncoderName
+) -> FloatArray:
     """Vectors of length 1, or 0 for an item without content [m, d].
 
     Args:
         tables: Clean prepared tables.
         item_ids: The row map [m].
         as_of: Unix seconds; the latest row of an item up to then counts, else its first.
+        encoder: Reads the texts.
 
     Raises:
         DatasetError: The package of the text encoder is missing.
     """
     rows, found = _rows_as_of(tables, item_ids, as_of)
-    config, extras = tables.config, tables.config.extras("items")
-    texts = encode_texts(_texts(rows), config.text.encoder)
+    extras = tables.config.extras("items")
+    texts = encode_texts(_texts(rows), encoder)
     columns = _columns(rows, (*CATEGORIES, *extras.categorical), (*NUMBERS, *extras.numerical))
     joined = np.zeros((len(item_ids), texts.shape[1] + columns.shape[1]), dtype=np.float32)
     joined[found] = unit(np.column_stack([texts, COLUMN_WEIGHT * columns]))

@@ -22,7 +22,7 @@ def test_defaults_are_those_of_the_contract(tmp_path: Path) -> None:
     assert config.recommend.repeats == "never"
     assert (config.quality.minimum_rate, config.quality.maximum_daily_events) == (0.95, 1000)
     assert config.known_event_types is None
-    assert config.text.encoder == "tfidf"
+    assert config.text.encoder is None
 
 
 def test_the_text_encoder_is_one_of_two(tmp_path: Path) -> None:
