@@ -38,8 +38,8 @@ class TrainingConfig(BaseModel):
         max_seen: Maximum number of examples over all epochs, at least one epoch; bounds the time on large logs.
         default_epochs: Number of epochs if no quality can be measured.
         max_examples: Maximum number of examples; the latest are kept.
-        num_threads: CPU threads of torch. Steps are short: on a busy machine with two cores, two threads waited for
-            each other so much that a fit took five times as long as with a single thread.
+        num_shards: Number of parts of a step that are computed next to each other on a CPU; the towers depend on it.
+        num_threads: CPU threads that compute these parts; the towers do not depend on it. See `workers.py`.
         list_length: Length of the lists for early stopping.
         max_watched: Maximum number of users with such lists.
     """
@@ -70,7 +70,8 @@ class TrainingConfig(BaseModel):
     max_seen: int = Field(default=3_000_000, ge=1)
     default_epochs: int = Field(default=5, ge=0)
     max_examples: int = Field(default=2_000_000, ge=1)
-    num_threads: int = Field(default=1, ge=1)
+    num_shards: int = Field(default=2, ge=1)
+    num_threads: int = Field(default=2, ge=1)
     list_length: int = Field(default=100, ge=1)
     max_watched: int = Field(default=4_000, ge=1)
 

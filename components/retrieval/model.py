@@ -146,9 +146,15 @@ class TrainableTowers:
         )
         return out
 
-    def query_vectors(self, inputs: WindowInputs, history: Tensor) -> Tensor:
-        """Unit vectors of questions [n, d]; `history` holds the item vectors of the windows [b, l, d]."""
-        states = self.users.history(history, self.tensor(inputs.ages), self.tensor(inputs.grades))
+    def query_vectors(self, inputs: WindowInputs, history: Tensor, random: torch.Generator | None = None) -> Tensor:
+        """Unit vectors of questions [n, d].
+
+        Args:
+            inputs: The windows and the questions about them.
+            history: Item vectors of the windows [b, l, d].
+            random: Draws the dropout of a training step; None drops nothing.
+        """
+        states = self.users.history(history, self.tensor(inputs.ages), self.tensor(inputs.grades), random)
         place = self.tensor(inputs.windows * states.shape[1] + inputs.known)
         profiles = self.users.profiles(self.tensor(inputs.profile_categorical), self.tensor(inputs.profile_numeric))
         out: Tensor = self.users.answers(
@@ -164,7 +170,6 @@ class TrainableTowers:
     @torch.no_grad()
     def embed_items(self, items: ItemContent, item_index: IndexArray, time: float) -> FloatArray:
         """Vectors of all items as of a given time [m, d]."""
-        self.items.eval()
         numeric = items.numeric(time)
         parts = [np.zeros((0, self.config.dimension), dtype=np.float32)]
         for start in range(0, len(items), _CHUNK):

@@ -58,3 +58,7 @@ class Questions:
         before = log.position_at(log.users[positions[early]], times[early])
         known[early] = np.maximum(before - windows.starts[owner[early]], 0)
         return cls(owner, positions, known, times)
+
+    def take(self, places: IndexArray, windows: IndexArray) -> Questions:
+        """The questions at the given places [p], whose windows have new numbers [p]."""
+        return Questions(windows, self.positions[places], self.known[places], self.times[places])

@@ -23,8 +23,9 @@ from components.retrieval.content import NUM_WORDS, read_items, read_users
 from components.retrieval.files import load_towers, save_embeddings, save_towers
 from components.retrieval.fitting.checkpoints import Checkpoints
 from components.retrieval.fitting.continued import Trained, continued
-from components.retrieval.fitting.training import Fit, limited_threads, train
+from components.retrieval.fitting.training import Fit, train
 from components.retrieval.fitting.watch import UNKNOWN, Watch
+from components.retrieval.fitting.workers import single_thread
 from components.retrieval.log import PositiveLog, codes_of
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.sequences import Examples
@@ -75,7 +76,7 @@ def fit_towers(
     config = config or TrainingConfig()
     tables, features = PreparedTables.open(tables_dir), FeaturesDirectory(features_dir)
     feature_set, item_ids = features.feature_set(), features.item_ids()
-    with limited_threads(config.num_threads):
+    with single_thread():
         before = None
         if before_dir is not None:
             loaded, _, known = load_towers(before_dir)

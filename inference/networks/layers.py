@@ -1,10 +1,11 @@
-"""Layers that both towers use: standardised numbers, embedded codes, and a residual layer with unit length."""
+"""Layers that both towers use: standardised numbers, embedded codes, a residual layer with unit length, and dropout."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
 
+_LEAST_INT16, _NUM_INT16 = -(2**15), 2**16
 _WIDE = 1e12  # squares of greater numbers, summed over the rows, exceed the range of float32
 
 
@@ -63,3 +64,22 @@ class Residual(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """[n, d] to unit vectors [n, d]."""
         return nn.functional.normalize(x + self.layers(x), dim=-1)
+
+
+def dropped(x: Tensor, share: float, random: torch.Generator | None) -> Tensor:
+    """Dropout (Srivastava et al., JMLR 2014) that draws from a given generator; see `torch.nn.functional.dropout`.
+
+    Parts of a step are computed in several threads. With the global generator of torch, the masks would depend on which
+    thread is first. A mask reads 16 random bits for each number, which takes a third of the time of `bernoulli_`.
+
+    Args:
+        x: Any shape.
+        share: Share of the numbers that become 0; the others are divided by 1 - share.
+        random: Draws the mask; None returns `x`.
+    """
+    if random is None or not share:
+        return x
+    words = torch.empty(-(-x.numel() // 4), dtype=torch.int64, device=x.device)
+    words.random_(-(2**63), None, generator=random)
+    kept = words.view(torch.int16)[: x.numel()].view(x.shape) >= _LEAST_INT16 + round(share * _NUM_INT16)
+    return x * kept.to(x.dtype).mul_(1 / (1 - share))

@@ -11,6 +11,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from inference.networks.layers import dropped
+
 GAP_DAYS = (0.01, 0.1, 1.0, 7.0, 30.0)  # time constants of gaps and ages
 NUM_GAPS = len(GAP_DAYS) + 1
 _LATER = -1e9
@@ -55,10 +57,10 @@ class Block(nn.Module):
         self.layers = nn.Sequential(
             nn.LayerNorm(dimension), nn.Linear(dimension, hidden), nn.GELU(), nn.Linear(hidden, dimension)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
 
-    def forward(self, x: Tensor, places: Tensor) -> Tensor:
-        """States [q, s, d] to the same shape."""
+    def forward(self, x: Tensor, places: Tensor, random: torch.Generator | None = None) -> Tensor:
+        """States [q, s, d] to the same shape; `random` draws the dropout."""
         rows, length, width = x.shape
         query, key, value = (
             part.view(rows, length, self.heads, -1).transpose(1, 2)
@@ -66,8 +68,8 @@ class Block(nn.Module):
         )
         scores = query @ key.transpose(2, 3) * (width // self.heads) ** -0.5 + self.distances(places)
         mixed = (scores.softmax(dim=-1) @ value).transpose(1, 2).reshape(rows, length, width)
-        x = x + self.dropout(self.out(mixed))
-        out: Tensor = x + self.dropout(self.layers(x))
+        x = x + dropped(self.out(mixed), self.dropout, random)
+        out: Tensor = x + dropped(self.layers(x), self.dropout, random)
         return out
 
 
@@ -95,18 +97,19 @@ class HistoryEncoder(nn.Module):
         self.pairs = nn.Linear(d, 2 * d)
         self.pooled = nn.Linear(heads * d, d)
         self.last = nn.Linear(d, d)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = dropout
         with torch.no_grad():
             self.pooled.weight.copy_(torch.eye(d).repeat(1, heads) / heads)
             self.last.weight.mul_(0.1)
 
-    def forward(self, history: Tensor, ages: Tensor, grades: Tensor) -> Tensor:
+    def forward(self, history: Tensor, ages: Tensor, grades: Tensor, random: torch.Generator | None = None) -> Tensor:
         """States of q histories.
 
         Args:
             history: Item vectors of the events, oldest first, anything where padded at the end [q, l, d].
             ages: Days between each event and one later time [q, l]; only their differences are read.
             grades: Objective grade of each event, 0 where padded [q, l].
+            random: Draws the dropout of a training step; None drops nothing.
 
         Returns:
             State i has read i events [q, l + 1, d].
@@ -115,10 +118,10 @@ class HistoryEncoder(nn.Module):
         gaps = torch.cat([torch.zeros_like(ages[:, :1]), (ages[:, :-1] - ages[:, 1:]).clamp(min=0.0)], dim=1)
         events = self.items(history) + self.grades(grades) + self.gaps(gap_features(gaps))
         start = self.start.expand(rows, 1, -1)
-        x = self.dropout(torch.cat([start, events], dim=1))
+        x = dropped(torch.cat([start, events], dim=1), self.dropout, random)
         places = torch.arange(x.shape[1], device=x.device)
         for block in self.blocks:
-            x = block(x, places)
+            x = block(x, places, random)
         x = self.norm(x)
         query, key = (
             part.view(rows, x.shape[1], self.heads, -1).transpose(1, 2) for part in self.pairs(x).chunk(2, dim=-1)

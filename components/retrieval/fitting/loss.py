@@ -1,17 +1,23 @@
-"""The loss of a batch: sampled softmax with a correction for the sampling probability of its candidates."""
+"""The loss of a step: sampled softmax with a correction for the sampling probability of its candidates.
+
+A step is drawn as a whole and computed in shards: all shards share the candidates and the vectors of the items, and the
+sum of their losses is the loss of the step.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 from torch.nn.functional import embedding, softplus
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.log import IndexArray, ragged
-from components.retrieval.model import TrainableTowers, TrainingData, window_inputs
+from components.retrieval.model import TrainableTowers, TrainingData, WindowInputs, window_inputs
 from components.retrieval.questions import Questions
 from components.retrieval.sequences import HistoryWindows
 from feature_repo.features.state import FloatArray, IntArray
@@ -41,13 +47,93 @@ class Moment:
         return cls(data.items.numeric(float(times.min())), data.items.alive(float(times.max())), shares)
 
 
-def batch_loss(
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A part of a step's windows, which is computed in one thread.
+
+    Attributes:
+        windows: Windows of histories [b].
+        asked: The questions about them [n].
+        inputs: The user tower's inputs, some of which are blanked.
+        targets: Item row of each answer [n].
+        weights: Weight of each question [n]; the weights of all shards of a step have the sum 1.
+    """
+
+    windows: HistoryWindows
+    asked: Questions
+    inputs: WindowInputs
+    targets: IndexArray
+    weights: FloatArray
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """A step: its questions in shards, and the items that all shards share.
+
+    Attributes:
+        shards: The parts of the step; the step's loss is the sum of their losses.
+        candidates: Item rows that every question is compared with [c], ascending.
+        items: Item rows whose vectors the step reads [k], ascending.
+        ids: Id of each of these items for the item tower [k], 0 for unknown.
+        log_q: Logarithm of the probability that each of them is a candidate [k].
+    """
+
+    shards: Sequence[Shard]
+    candidates: IndexArray
+    items: IndexArray
+    ids: IndexArray
+    log_q: FloatArray
+
+    @classmethod
+    def draw(
+        cls,
+        data: TrainingData,
+        config: TrainingConfig,
+        windows: HistoryWindows,
+        moment: Moment,
+        rng: np.random.Generator,
+        num_shards: int,
+    ) -> TrainingStep:
+        """Draws the questions, negatives and dropped inputs of a step.
+
+        Args:
+            data: Training data.
+            config: See `TrainingConfig`.
+            windows: Windows of histories [b].
+            moment: Item state of the batch's chunk.
+            rng: Draws all of them.
+            num_shards: Number of shards; fewer for fewer windows.
+        """
+        log = data.log
+        asked = Questions.of(data, windows, config.horizon_share, rng)
+        targets = log.rows[asked.positions].astype(np.int64)
+        shared = targets if len(targets) <= config.num_shared else rng.choice(targets, config.num_shared, replace=False)
+        uniform = rng.choice(moment.alive, size=config.num_uniform)
+        candidates = np.unique(np.concatenate([shared, uniform]))
+        weights = data.examples.weights[asked.positions]
+        weights /= weights.sum()
+        shards = []
+        for first in range(min(num_shards, len(windows))):
+            # Similar lengths are neighbours, so every shard gets windows of all lengths.
+            chosen = np.flatnonzero(asked.windows % num_shards == first)
+            part = windows.take(np.arange(first, len(windows), num_shards))
+            of_part = asked.take(chosen, asked.windows[chosen] // num_shards)
+            inputs = window_inputs(data, part, of_part).blanked(config.context_dropout, rng)
+            shards.append(Shard(part, of_part, inputs, targets[chosen], weights[chosen]))
+        items = np.unique(np.concatenate([candidates, targets, *(shard.inputs.rows.ravel() for shard in shards)]))
+        ids = np.where(rng.random(len(items)) < config.id_dropout, 0, data.item_index[items])
+        log_q = np.log(inclusion(items, len(shared), config.num_uniform, moment)).astype(np.float32)
+        return cls(shards, candidates, items, ids, log_q)
+
+
+def shard_loss(
     towers: TrainableTowers,
     data: TrainingData,
     config: TrainingConfig,
-    windows: HistoryWindows,
-    moment: Moment,
-    rng: np.random.Generator,
+    batch: TrainingStep,
+    shard: Shard,
+    vectors: Tensor,
+    random: torch.Generator | None,
 ) -> Tensor:
     """Softmax loss of each example over items of the batch and uniform negatives, with logQ correction.
 
@@ -60,39 +146,27 @@ def batch_loss(
         towers: Both networks.
         data: Training data.
         config: See `TrainingConfig`.
-        windows: Windows of histories [b].
-        moment: Item state of the batch's chunk.
-        rng: Draws questions, negatives and dropouts.
+        batch: The step.
+        shard: A part of it.
+        vectors: Vectors of the step's items [k, d].
+        random: Draws the dropout; None drops nothing.
 
     Returns:
-        Weighted mean over examples; see `Examples.weights`.
+        Weighted sum over the shard's examples; see `Shard.weights`.
     """
-    log = data.log
-    asked = Questions.of(data, windows, config.horizon_share, rng)
-    inputs = window_inputs(data, windows, asked)
-    targets = log.rows[asked.positions].astype(np.int64)
-    shared = targets if len(targets) <= config.num_shared else rng.choice(targets, config.num_shared, replace=False)
-    uniform = rng.choice(moment.alive, size=config.num_uniform)
-    candidates = np.unique(np.concatenate([shared, uniform]))
-    needed, where = np.unique(np.concatenate([inputs.rows.ravel(), candidates, targets]), return_inverse=True)
-    ids = np.where(rng.random(len(needed)) < config.id_dropout, 0, data.item_index[needed])
-    vectors = towers.item_vectors(data.items, moment.numeric, ids, needed)
+
+    def places(rows: IndexArray) -> Tensor:
+        return towers.tensor(np.searchsorted(batch.items, rows))
+
     # Rows are selected with `embedding`, whose gradient is deterministic; the gradient of indexing is not.
-    places = towers.tensor(where)
-    history, sampled, chosen = places.split([inputs.rows.size, len(candidates), len(targets)])
-    users = towers.query_vectors(
-        inputs.blanked(config.context_dropout, rng), embedding(history, vectors).view(*inputs.rows.shape, -1)
-    )
-
-    def log_q(rows: IndexArray) -> Tensor:
-        return towers.tensor(np.log(inclusion(rows, len(shared), config.num_uniform, moment)).astype(np.float32))
-
-    logits = users @ embedding(sampled, vectors).T / config.temperature - log_q(candidates)
-    masked = towers.tensor(_no_negatives(data, windows, asked, candidates))
+    log_q = towers.tensor(batch.log_q)
+    sampled, chosen = places(batch.candidates), places(shard.targets)
+    users = towers.query_vectors(shard.inputs, embedding(places(shard.inputs.rows), vectors), random)
+    logits = users @ embedding(sampled, vectors).T / config.temperature - log_q[sampled]
+    masked = towers.tensor(_no_negatives(data, shard.windows, shard.asked, batch.candidates))
     others = logits.masked_fill(masked, _RULED_OUT).logsumexp(dim=1)
-    positives = (users * embedding(chosen, vectors)).sum(dim=1) / config.temperature - log_q(targets)
-    weights = towers.tensor(data.examples.weights[asked.positions])
-    return (softplus(others - positives) * weights).sum() / weights.sum()
+    positives = (users * embedding(chosen, vectors)).sum(dim=1) / config.temperature - log_q[chosen]
+    return (softplus(others - positives) * towers.tensor(shard.weights)).sum()
 
 
 def inclusion(candidates: IndexArray, num_targets: int, num_uniform: int, moment: Moment) -> npt.NDArray[np.float64]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol, Self
 
@@ -15,8 +14,10 @@ from torch import nn
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.fitting.averaging import WeightAverage
-from components.retrieval.fitting.loss import Moment, batch_loss
+from components.retrieval.fitting.gradients import set_gradients
+from components.retrieval.fitting.loss import Moment, TrainingStep
 from components.retrieval.fitting.watch import UNKNOWN, ListQuality, Watch, quality
+from components.retrieval.fitting.workers import Workers
 from components.retrieval.log import IndexArray
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.sequences import HistoryWindows, windows_of
@@ -111,36 +112,26 @@ def train(
     if keeper is not None:
         keeper.load(state)
     chunks = list(data.examples.chunks(data.log, config.chunk))
-    while state.epoch <= done + epochs and state.epoch - state.best.epochs <= config.patience:
-        loss = _train_epoch(state, data, config, chunks, seed, keeper)
-        reached = UNKNOWN
-        if watch is None:
-            state.best = Fit(state.epoch, reached)
-        else:
-            with state.average.applied():
-                reached, now = quality(towers, data, watch, config), towers.weights()
-            figures = f"NDCG@{config.list_length} {reached.ndcg:.4f}, recall {reached.recall:.4f}"
-            say(f"towers: epoch {state.epoch}, {figures}")
-            if reached.ndcg > state.best.quality.ndcg:
-                state.best, state.weights = Fit(state.epoch, reached), now
-        state.curve.append((state.epoch, loss, reached.ndcg))
-        state.epoch, state.chunk, state.losses = state.epoch + 1, 0, (0.0, 0)
+    with Workers(config.num_threads if towers.device.type == "cpu" else 1) as workers:
+        while state.epoch <= done + epochs and state.epoch - state.best.epochs <= config.patience:
+            loss = _train_epoch(state, data, config, chunks, seed, keeper, workers)
+            reached = UNKNOWN
+            if watch is None:
+                state.best = Fit(state.epoch, reached)
+            else:
+                with state.average.applied():
+                    reached, now = quality(towers, data, watch, config, workers), towers.weights()
+                figures = f"NDCG@{config.list_length} {reached.ndcg:.4f}, recall {reached.recall:.4f}"
+                say(f"towers: epoch {state.epoch}, {figures}")
+                if reached.ndcg > state.best.quality.ndcg:
+                    state.best, state.weights = Fit(state.epoch, reached), now
+            state.curve.append((state.epoch, loss, reached.ndcg))
+            state.epoch, state.chunk, state.losses = state.epoch + 1, 0, (0.0, 0)
     if watch is None:
         state.average.swap()
     elif state.weights:
         towers.load_weights(state.weights)
     return replace(state.best, curve=tuple(state.curve))
-
-
-@contextmanager
-def limited_threads(num_threads: int) -> Iterator[None]:
-    """Limits torch to `num_threads` threads within the block."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(num_threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
 
 
 def _optimiser(towers: TrainableTowers, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -163,14 +154,15 @@ def _train_epoch(
     chunks: Sequence[IndexArray],
     seed: int,
     keeper: Keeper | None,
+    workers: Workers,
 ) -> float:
     """The chunks of an epoch that are left, in chronological order; returns the mean loss of the whole epoch."""
     started, left = time.monotonic(), chunks[state.chunk :]
     num_examples = sum(map(len, left))
     for chunk in track(left, f"towers: epoch {state.epoch}, examples", num_examples, len):
         # Each chunk has separate random numbers, so that a fit that continues after it draws the same ones.
-        torch.manual_seed(int(np.random.SeedSequence((seed, state.epoch, state.chunk)).generate_state(1)[0]))
-        total, count = _train_chunk(state, data, config, chunk, np.random.default_rng((seed, state.epoch, state.chunk)))
+        seeds = np.random.SeedSequence((seed, state.epoch, state.chunk))
+        total, count = _train_chunk(state, data, config, chunk, seeds, workers)
         state.losses = state.losses[0] + total, state.losses[1] + count
         state.chunk += 1
         if keeper is not None:
@@ -182,20 +174,26 @@ def _train_epoch(
 
 
 def _train_chunk(
-    state: FitState, data: TrainingData, config: TrainingConfig, chunk: IndexArray, rng: np.random.Generator
+    state: FitState,
+    data: TrainingData,
+    config: TrainingConfig,
+    chunk: IndexArray,
+    seeds: np.random.SeedSequence,
+    workers: Workers,
 ) -> tuple[float, int]:
     """One pass over the examples of a chunk; returns the sum of the batches' losses, and their number."""
-    towers, losses = state.towers, []
-    towers.users.train()
-    towers.items.train()
+    towers, losses, rng = state.towers, [], np.random.default_rng(seeds)
+    num_shards = config.num_shards if towers.device.type == "cpu" else 1
+    randoms = [
+        torch.Generator(towers.device).manual_seed(int(number))
+        for number in seeds.generate_state(num_shards, np.uint32)
+    ]
     moment = Moment.of(data, chunk)
     for windows in _batches(data, chunk, config.batch_of(len(data.examples)), rng):
-        loss = batch_loss(towers, data, config, windows, moment, rng)
-        state.optimiser.zero_grad(set_to_none=True)
-        loss.backward()
+        batch = TrainingStep.draw(data, config, windows, moment, rng, num_shards)
+        losses.append(set_gradients(towers, data, config, batch, moment, randoms, workers))
         state.optimiser.step()
         state.average.update()
-        losses.append(float(loss.detach()))
     return sum(losses), len(losses)
 
 

@@ -13,13 +13,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from components.retrieval.config import TrainingConfig
+from components.retrieval.fitting.workers import Workers
 from components.retrieval.log import IndexArray, PositiveLog, ragged
 from components.retrieval.model import TrainableTowers, TrainingData, user_inputs
 from feature_repo.features.state import IntArray
 
-_CHUNK = 512  # users per batch that is scored against the whole catalogue
+_CHUNK = 64  # users per batch that is scored against the whole catalogue; the attention of as many fits into a cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,33 +75,50 @@ class ListQuality:
 UNKNOWN = ListQuality(math.nan, math.nan)
 
 
+def quality(
+    towers: TrainableTowers, data: TrainingData, watch: Watch, config: TrainingConfig, workers: Workers
+) -> ListQuality:
+    """Recall and NDCG of the towers' lists, as `components/evaluation/metrics.py` defines them.
+
+    Args:
+        towers: Both networks.
+        data: Training data, with the log that includes the watched span.
+        watch: The users.
+        config: See `TrainingConfig.list_length`.
+        workers: Computes the lists.
+    """
+    if not len(watch):
+        return UNKNOWN
+    embeddings = towers.tensor(towers.embed_items(data.items, data.item_index, watch.start))
+    # Histories of similar length go together, because a shorter one is padded to the longest of its batch.
+    order = np.argsort(watch.ends - data.log.offsets[watch.users], kind="stable")
+    parts = [order[first : first + _CHUNK] for first in range(0, len(watch), _CHUNK)]
+    found = workers.map(lambda part: _part(towers, data, watch, embeddings, part, config.list_length), parts)
+    figures = np.empty((2, len(watch)))
+    figures[:, order] = np.concatenate(found, axis=1)
+    recall, ndcg = figures.mean(axis=1).tolist()
+    return ListQuality(recall, ndcg)
+
+
 @torch.no_grad()
-def quality(towers: TrainableTowers, data: TrainingData, watch: Watch, config: TrainingConfig) -> ListQuality:
-    """Recall and NDCG of the towers' lists, as `components/evaluation/metrics.py` defines them."""
-    towers.users.eval()
-    embeddings = towers.embed_items(data.items, data.item_index, watch.start)
-    k = min(config.list_length, watch.num_items)
+def _part(
+    towers: TrainableTowers, data: TrainingData, watch: Watch, embeddings: Tensor, places: IndexArray, list_length: int
+) -> npt.NDArray[np.float64]:
+    """Recall and NDCG of each of the users at the given places [2, p]."""
+    users, k = watch.users[places], min(list_length, watch.num_items)
+    request = np.zeros((len(users), data.log.request.shape[1]), dtype=np.int32)
+    inputs = user_inputs(data, users, watch.ends[places], np.full(len(users), watch.start), request)
+    vectors = towers.user_vectors(inputs, embeddings[towers.tensor(inputs.rows)])
+    scores = (vectors @ embeddings.T).cpu().numpy()
+    scores[_pairs(watch.excluded, users, watch.num_items)] = -np.inf
+    relevant = np.zeros(scores.shape, dtype=np.bool_)
+    relevant[_pairs(watch.relevant, users, watch.num_items)] = True
+    best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
+    best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1), axis=1)
+    hits, wanted = np.take_along_axis(relevant, best, axis=1), relevant.sum(axis=1)
     discounts = 1.0 / np.log2(np.arange(k) + 2.0)
     ideal = np.cumsum(discounts)
-    found = []
-    for first in range(0, len(watch), _CHUNK):
-        users, ends = watch.users[first : first + _CHUNK], watch.ends[first : first + _CHUNK]
-        request = np.zeros((len(users), data.log.request.shape[1]), dtype=np.int32)
-        inputs = user_inputs(data, users, ends, np.full(len(users), watch.start), request)
-        vectors = towers.user_vectors(inputs, towers.tensor(embeddings[inputs.rows]))
-        scores = vectors.cpu().numpy() @ embeddings.T
-        scores[_pairs(watch.excluded, users, watch.num_items)] = -np.inf
-        relevant = np.zeros(scores.shape, dtype=np.bool_)
-        relevant[_pairs(watch.relevant, users, watch.num_items)] = True
-        best = np.argpartition(-scores, k - 1, axis=1)[:, :k]
-        best = np.take_along_axis(best, np.argsort(-np.take_along_axis(scores, best, axis=1), axis=1), axis=1)
-        hits = np.take_along_axis(relevant, best, axis=1)
-        wanted = relevant.sum(axis=1)
-        found.append(np.stack([hits.sum(axis=1) / wanted, hits @ discounts / ideal[np.minimum(wanted, k) - 1]]))
-    if not found:
-        return UNKNOWN
-    recall, ndcg = np.concatenate(found, axis=1).mean(axis=1).tolist()
-    return ListQuality(recall, ndcg)
+    return np.stack([hits.sum(axis=1) / wanted, hits @ discounts / ideal[np.minimum(wanted, k) - 1]])
 
 
 def known_before(log: PositiveLog, users: IntArray, cut: float) -> IndexArray:

@@ -15,6 +15,7 @@ from components.retrieval.config import TrainingConfig
 from components.retrieval.files import load_towers
 from components.retrieval.fitting.continued import Trained, continued
 from components.retrieval.fitting.watch import Watch, quality
+from components.retrieval.fitting.workers import Workers
 from components.retrieval.model import TrainingData, user_inputs
 from components.retrieval.towers import embed_items, fit, fit_towers, training_data, watched_span
 from feature_repo.dataset.split import Split
@@ -98,6 +99,19 @@ def test_two_fits_with_one_seed_are_the_same(shop_dirs: tuple[Path, Path], split
     assert (one.items.ids.weight - other.items.ids.weight).abs().max() > 0.01
 
 
+def test_towers_do_not_depend_on_the_number_of_threads(shop_dirs: tuple[Path, Path], split: Split) -> None:
+    data = data_of(shop_dirs, split.rank_start, split.rank_start)
+    fitted = []
+    for num_threads, num_shards in ((1, 2), (2, 2), (3, 2), (1, 1)):
+        config = CONFIG.model_copy(update={"num_threads": num_threads, "num_shards": num_shards})
+        fitted.append(fit(data, config, split.rank_start, None, 1, 5)[0].weights())
+    for name, value in fitted[0].items():
+        for other in fitted[1:3]:
+            torch.testing.assert_close(value, other[name], atol=0, rtol=0, msg=name)
+    weight = "users.top.layers.1.weight"  # the masks of the dropout belong to the shards
+    assert not torch.equal(fitted[0][weight], fitted[3][weight])
+
+
 def test_epochs_are_found_without_the_test_span(split: Split, towers_dir: Path) -> None:
     assert watched_span(split, split.rank_start) == (split.rank_start, split.rank_start + 5 * shop.DAY)
     assert watched_span(split, split.validation_start) == (split.validation_start, split.test_start)
@@ -179,7 +193,10 @@ def test_quality_is_what_counting_gives(shop_dirs: tuple[Path, Path], split: Spl
     towers, _, own = load_towers(towers_dir)
     assert own == FeaturesDirectory(shop_dirs[1]).item_ids()[data.item_index > 0].tolist()
     watch = Watch.of(data, split.validation_start, split.test_start, 50)
-    reached = quality(towers, data, watch, CONFIG.model_copy(update={"list_length": 7}))
+    config = CONFIG.model_copy(update={"list_length": 7})
+    with Workers(1) as alone, Workers(2) as pair:
+        reached = quality(towers, data, watch, config, alone)
+        assert quality(towers, data, watch, config, pair) == reached
     embeddings = towers.embed_items(data.items, data.item_index, split.validation_start)
     values = []
     log = data.log

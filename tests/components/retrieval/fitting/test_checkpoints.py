@@ -15,8 +15,9 @@ from safetensors.torch import load_file, save_file
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.fitting.checkpoints import Checkpoints
-from components.retrieval.fitting.training import FitState, limited_threads
+from components.retrieval.fitting.training import FitState
 from components.retrieval.fitting.watch import Watch
+from components.retrieval.fitting.workers import single_thread
 from components.retrieval.model import TrainingData
 from components.retrieval.towers import fit, training_data
 from feature_repo.dataset.tables import PreparedTables
@@ -29,7 +30,7 @@ def fit_and_save(tables_dir: Path, features_dir: Path, folder: str, out: Path) -
     """Fits towers with a checkpoint after every chunk and writes their weights."""
     tables, features = PreparedTables.open(tables_dir), FeaturesDirectory(features_dir)
     start, end = tables.split.validation_start, tables.split.test_start
-    with limited_threads(1):
+    with single_thread():
         data = training_data(tables, features.feature_set(), features.item_ids(), start, end, CONFIG)
         keeper = Checkpoints(folder, "shop", "one key", seconds=0)
         watch = Watch.of(data, start, end, 100)

@@ -11,7 +11,7 @@ import torch
 
 from components.retrieval.config import TrainingConfig
 from components.retrieval.fitting import loss as module
-from components.retrieval.fitting.loss import Moment, batch_loss, inclusion
+from components.retrieval.fitting.loss import Moment, TrainingStep, inclusion, shard_loss
 from components.retrieval.model import TrainableTowers, TrainingData, WindowInputs, user_inputs, window_inputs
 from components.retrieval.questions import Questions
 from components.retrieval.sequences import HistoryWindows, windows_of
@@ -54,8 +54,22 @@ class FreeTowers:
     def item_vectors(self, items: object, numeric: object, ids: object, rows: np.ndarray) -> torch.Tensor:
         return self.scores[torch.from_numpy(rows)][:, None]
 
-    def query_vectors(self, inputs: WindowInputs, history: torch.Tensor) -> torch.Tensor:
+    def query_vectors(self, inputs: WindowInputs, history: torch.Tensor, random: object) -> torch.Tensor:
         return torch.ones(len(inputs.known), 1)
+
+
+def batch_loss(
+    towers: TrainableTowers | FreeTowers,
+    data: TrainingData,
+    config: TrainingConfig,
+    windows: HistoryWindows,
+    moment: Moment,
+    rng: np.random.Generator,
+) -> torch.Tensor:
+    """The loss of a step in one shard."""
+    batch = TrainingStep.draw(data, config, windows, moment, rng, num_shards=1)
+    vectors = towers.item_vectors(data.items, moment.numeric, batch.ids, batch.items)
+    return shard_loss(towers, data, config, batch, batch.shards[0], vectors, None)  # type: ignore[arg-type]
 
 
 def all_windows(data: TrainingData) -> HistoryWindows:
@@ -74,7 +88,7 @@ def test_scores_become_log_popularity(data: TrainingData, monkeypatch: pytest.Mo
     optimiser = torch.optim.Adam([towers.scores], lr=0.05)
     for _ in range(800):
         batch = windows.take(rng.choice(len(windows), 8, replace=False))
-        loss = batch_loss(towers, data, config, batch, moment, rng)  # type: ignore[arg-type]
+        loss = batch_loss(towers, data, config, batch, moment, rng)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -136,7 +150,6 @@ def test_a_window_asks_what_serving_would_ask(data: TrainingData) -> None:
     windows = all_windows(data)
     asked = Questions.of(data, windows, 0.5, np.random.default_rng(1))
     towers = TrainableTowers(shapes(data, CONFIG, 0.0), seed=0)
-    towers.users.eval()
     embeddings = torch.from_numpy(towers.embed_items(data.items, data.item_index, data.log.times.max()))
     inputs = window_inputs(data, windows, asked)
     ends = windows.starts[asked.windows] + asked.known
