@@ -100,5 +100,5 @@ class TrainingConfig(BaseModel):
     def of(cls, recipe: str) -> Self:
         """The defaults for `fast`; wider towers and more patience for `best`."""
         if recipe == "best":
-            return cls(dimension=128, hidden=256, max_epochs=40, patience=4, max_seen=30_000_000)
+            return cls(dimension=128, hidden=256, max_epochs=40, patience=4, max_seen=8_000_000)
         return cls()
