@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from threadpoolctl import threadpool_limits
 
 from components.evaluation.baselines.als import Als
 from components.evaluation.baselines.ease import Ease
@@ -28,6 +30,7 @@ from components.evaluation.baselines.popular import Popular, PopularConfig
 from components.evaluation.metrics import hits, ndcg
 from components.evaluation.protocols.protocol import Task
 from components.evaluation.scores import NDCG_CUTOFF
+from components.replay.child import num_cores
 from feature_repo.progress import say
 
 FAMILIES: tuple[type[Family[Any]], ...] = (Popular, Own, Markov, ItemKnn, Ease, Als)
@@ -71,7 +74,7 @@ class FittedBaseline:
         config: The chosen settings.
         validation: NDCG@20 of these settings on validation, None without validation queries.
         tried: Number of settings tried.
-        seconds: Duration of search and fit.
+        seconds: Duration of search and fit, while other kinds use the other cores.
     """
 
     method: Method
@@ -151,7 +154,8 @@ def fit_baselines(
         validation: Data known at the validation start.
         validation_task: Queries of the validation span.
         test: Data known at the test start, or at each refit in the test span.
-        families: Kinds of baseline; `popular` first, because its half-life orders the items that complete short lists.
+        families: Kinds of baseline, at least one; `popular` first, because its half-life orders the items that complete
+            short lists. The others are searched side by side, a kind on each core.
         recipe: fast or best.
 
     Returns:
@@ -161,25 +165,33 @@ def fit_baselines(
     if most is not None and len(validation_task) > most:
         validation_task = validation_task.take(np.linspace(0, len(validation_task) - 1, most).astype(np.int64))
     out: dict[str, FittedBaseline | Absent] = {}
-    for kind in families:
-        started = time.perf_counter()
-        known = any(len(training.history) for training in test.trainings)
-        reason = kind(test.trainings[0]).absent() or (None if known else "no positive event before the test start")
-        if reason:
-            out[kind.name] = Absent(reason)
-            say(f"baseline {kind.name}: absent, {reason}")
-            continue
-        config, score, tried = choose(
-            kind(replace(validation, most_items=SEARCH_ITEMS)), validation_task, ROUNDS[recipe]
-        )
-        method = test.fit(kind, config)
-        seconds = time.perf_counter() - started
-        out[kind.name] = FittedBaseline(method, config, score, tried, seconds)
-        say(f"baseline {kind.name}: {config}, best of {tried} settings, {seconds:.1f} s")
-        if isinstance(config, PopularConfig):
-            validation = replace(validation, popular_half_life=config.half_life_days)
-            test = test.completed_by(config.half_life_days)
+    first, *others = families
+    out[first.name] = found = _fit_baseline(first, validation, validation_task, test, ROUNDS[recipe])
+    if isinstance(found, FittedBaseline) and isinstance(found.config, PopularConfig):
+        validation = replace(validation, popular_half_life=found.config.half_life_days)
+        test = test.completed_by(found.config.half_life_days)
+    # The libraries release the interpreter lock. The limit is set here, because it holds for the whole process.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(num_cores()) as pool:
+        fits = [pool.submit(_fit_baseline, kind, validation, validation_task, test, ROUNDS[recipe]) for kind in others]
+        out |= {kind.name: fit.result() for kind, fit in zip(others, fits, strict=True)}
     return out
+
+
+def _fit_baseline(
+    kind: type[Family[Any]], validation: Training, task: Task, test: Refits, rounds: int
+) -> FittedBaseline | Absent:
+    """Searches a baseline on the validation task and fits it for the test."""
+    started = time.perf_counter()
+    known = any(len(training.history) for training in test.trainings)
+    reason = kind(test.trainings[0]).absent() or (None if known else "no positive event before the test start")
+    if reason:
+        say(f"baseline {kind.name}: absent, {reason}")
+        return Absent(reason)
+    config, score, tried = choose(kind(replace(validation, most_items=SEARCH_ITEMS)), task, rounds)
+    method = test.fit(kind, config)
+    seconds = time.perf_counter() - started
+    say(f"baseline {kind.name}: {config}, best of {tried} settings, {seconds:.1f} s")
+    return FittedBaseline(method, config, score, tried, seconds)
 
 
 def refit_baselines(chosen: Mapping[str, FittedBaseline | Absent], test: Refits) -> dict[str, Method | Absent]:
