@@ -30,11 +30,11 @@ from components.evaluation.baselines.popular import Popular, PopularConfig
 from components.evaluation.metrics import hits, ndcg
 from components.evaluation.protocols.protocol import Task
 from components.evaluation.scores import NDCG_CUTOFF
-from components.replay.child import num_cores
 from feature_repo.progress import say
 
 FAMILIES: tuple[type[Family[Any]], ...] = (Popular, Own, Markov, ItemKnn, Ease, Als)
 SEARCH_ITEMS = 2_000
+SIDE_BY_SIDE = 2  # kinds of baseline that are searched at the same time
 ROUNDS = {"fast": 2, "best": 5}
 QUERIES = {"fast": 3_000, "best": None}  # most validation queries that score a setting
 NOISE = 0.5  # standard errors of the difference that a new value has to be better by
@@ -155,7 +155,7 @@ def fit_baselines(
         validation_task: Queries of the validation span.
         test: Data known at the test start, or at each refit in the test span.
         families: Kinds of baseline, at least one; `popular` first, because its half-life orders the items that complete
-            short lists. The others are searched side by side, a kind on each core.
+            short lists. The others are searched side by side.
         recipe: fast or best.
 
     Returns:
@@ -171,7 +171,7 @@ def fit_baselines(
         validation = replace(validation, popular_half_life=found.config.half_life_days)
         test = test.completed_by(found.config.half_life_days)
     # The libraries release the interpreter lock. The limit is set here, because it holds for the whole process.
-    with threadpool_limits(1, "blas"), ThreadPoolExecutor(num_cores()) as pool:
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
         fits = [pool.submit(_fit_baseline, kind, validation, validation_task, test, ROUNDS[recipe]) for kind in others]
         out |= {kind.name: fit.result() for kind, fit in zip(others, fits, strict=True)}
     return out

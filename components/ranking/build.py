@@ -49,9 +49,11 @@ def build_rows(groups: Groups, replay: Replay, sampling: RowSampling, *, what: s
         sampling: Which candidates become rows.
         what: Name of the work for the progress line.
     """
-    rng = np.random.default_rng(sampling.seed)
     return RankingRows.concatenate(
-        [_batch_rows(part, groups, sampling, rng) for part in replay.batches(groups.queries, what)]
+        [
+            batch_rows(part, part.recommender.retrieve(part.batch), groups, sampling)
+            for part in replay.batches(groups.queries, what)
+        ]
     )
 
 
@@ -72,11 +74,20 @@ class _Outcomes:
         return cls(keys[order], places[order])
 
 
-def _batch_rows(part: ReplayedBatch, groups: Groups, sampling: RowSampling, rng: np.random.Generator) -> RankingRows:
+def batch_rows(part: ReplayedBatch, retrieved: Retrieved, groups: Groups, sampling: RowSampling) -> RankingRows:
+    """The rows of a batch.
+
+    Args:
+        part: The batch.
+        retrieved: Its candidates.
+        groups: All groups of the replay.
+        sampling: Which candidates become rows. The seed and the first query of the batch draw them, so that they do not
+            depend on the batches before.
+    """
     recommender, batch = part.recommender, part.batch
     outcomes = _Outcomes.of(groups, part.places, recommender.artifacts)
     num_items = len(recommender.artifacts.items)
-    retrieved = recommender.retrieve(batch)
+    rng = np.random.default_rng((sampling.seed, int(part.places[0])))
     owners, rows = np.divmod(outcomes.keys, num_items)
     joined = with_rows(retrieved.candidates, owners.astype(np.int32), rows.astype(np.int32), num_items)
     # Serving never ranks items that the filters remove, so these items are not training rows.

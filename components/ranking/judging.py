@@ -83,6 +83,19 @@ class JudgedQueries:
             None if self.cold is None else self.cold[rows],
         )
 
+    @staticmethod
+    def concatenate(parts: Sequence[JudgedQueries]) -> JudgedQueries:
+        """The queries of all parts, in order; at least one part."""
+        sizes = np.concatenate([np.diff(part.offsets) for part in parts])
+        return JudgedQueries(
+            features=np.concatenate([part.features for part in parts]),
+            relevant=np.concatenate([part.relevant for part in parts]),
+            offsets=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
+            num_relevant=np.concatenate([part.num_relevant for part in parts]),
+            user_ids=np.concatenate([part.user_ids for part in parts]),
+            cold=np.concatenate([part.cold for part in parts if part.cold is not None]),
+        )
+
     def _least(self, scores: FloatArray, k: int) -> FloatArray:
         """The k-th highest score of each query, minus infinity if it has fewer candidates [g]."""
         counts = np.diff(self.offsets)
@@ -112,17 +125,33 @@ def judge_groups(groups: Groups, replay: Replay, *, limit: int, seed: int, what:
         seed: Seed of the sample.
         what: Name of the work for the progress line.
     """
+    drawn = groups.take(draw_liked(groups, limit, seed))
+    return JudgedQueries.concatenate(
+        [
+            judged_batch(part, part.recommender.retrieve(part.batch), drawn)
+            for part in replay.batches(drawn.queries, what)
+        ]
+    )
+
+
+def draw_liked(groups: Groups, limit: int, seed: int) -> npt.NDArray[np.int64]:
+    """Places of at most `limit` groups with a positive outcome, ascending; the seed selects the sample."""
     liked = np.flatnonzero(np.add.reduceat(groups.grades > 0, groups.offsets[:-1], dtype=np.int64))
-    drawn = groups.take(np.sort(np.random.default_rng(seed).permutation(liked)[:limit]))
-    return _joined([_judged_batch(part, drawn) for part in replay.batches(drawn.queries, what)])
+    return np.sort(np.random.default_rng(seed).permutation(liked)[:limit])
 
 
-def _judged_batch(part: ReplayedBatch, groups: Groups) -> JudgedQueries:
+def judged_batch(part: ReplayedBatch, retrieved: Retrieved, groups: Groups) -> JudgedQueries:
+    """The queries of a batch that are judged.
+
+    Args:
+        part: The batch.
+        retrieved: Its candidates.
+        groups: All groups of the replay; those without a grade are not judged.
+    """
     recommender, batch = part.recommender, part.batch
     num_items = len(recommender.artifacts.items)
     relevant = _relevant_keys(part, groups)
     num_relevant = np.bincount(relevant // num_items, minlength=len(batch))
-    retrieved = recommender.retrieve(batch)
     given = retrieved.candidates
     hit = contains(given.query_index * num_items + given.rows, relevant)
     counts = (np.bincount(given.query_index[hit], minlength=len(batch)) > 0) & batch.users.known
@@ -149,16 +178,3 @@ def _relevant_keys(part: ReplayedBatch, groups: Groups) -> npt.NDArray[np.int64]
     never = ruled_out(own, artifacts.feature_set)
     excluded = (owners_from_offsets(own.offsets) * num_items + own.rows)[never]
     return np.setdiff1d(keys[asked.grades > 0], excluded)
-
-
-def _joined(parts: Sequence[JudgedQueries]) -> JudgedQueries:
-    """The queries of all parts, in order; at least one part."""
-    sizes = np.concatenate([np.diff(part.offsets) for part in parts])
-    return JudgedQueries(
-        features=np.concatenate([part.features for part in parts]),
-        relevant=np.concatenate([part.relevant for part in parts]),
-        offsets=np.concatenate(([0], np.cumsum(sizes))).astype(np.int64),
-        num_relevant=np.concatenate([part.num_relevant for part in parts]),
-        user_ids=np.concatenate([part.user_ids for part in parts]),
-        cold=np.concatenate([part.cold for part in parts if part.cold is not None]),
-    )

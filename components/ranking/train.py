@@ -17,6 +17,7 @@ from components.ranking.judging import JudgedQueries, judge_groups, most_judged
 from components.ranking.logged_rows import read_served, with_served
 from components.ranking.rows import RankingRows
 from components.ranking.trees.boosting import RankerConfig
+from components.ranking.validation import build_and_judge
 from components.replay.cutoff import Cutoff
 from components.replay.groups import Groups, read_groups
 from components.replay.held_out import held_out_groups
@@ -75,14 +76,17 @@ class _Rows:
     def build(cls, spans: _Spans, tables: PreparedTables, cutoff: Cutoff, sampling: RowSampling) -> Self:
         """Replays the recommender of the cutoff over the groups."""
         split, feature_set = tables.split, cutoff.feature_set
+        cuts = split.cuts_within(split.rank_start, split.test_start)
+        # Neighbours of leave-one-out are fitted once, without held-out items, for training rows and for the test.
+        policy = RenewalPolicy(neighbours=not tables.holds_out)
         with HistoricalFeatures(cutoff.features_dir) as reader:
-            cuts = split.cuts_within(split.rank_start, split.test_start)
-            # Neighbours of leave-one-out are fitted once, without held-out items, for training rows and for the test.
-            policy = RenewalPolicy(neighbours=not tables.holds_out)
             replay = Replay.of(tables, cutoff, reader, cuts, policy)
             train = build_rows(spans.rank, replay, sampling, what="training rows")
-            validation = build_rows(spans.validation, replay, sampling, what="validation rows")
             limit = most_judged(feature_set, cutoff.config())
+            if spans.judged is spans.validation:
+                both = build_and_judge(spans.validation, replay, sampling, limit=limit, what="validation rows")
+                return cls(train, *both)
+            validation = build_rows(spans.validation, replay, sampling, what="validation rows")
             judged = judge_groups(spans.judged, replay, limit=limit, seed=sampling.seed, what="validation queries")
         return cls(train, validation, judged)
 
