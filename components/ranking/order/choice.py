@@ -18,7 +18,7 @@ import numpy.typing as npt
 from components.ranking.judging import DEPTH, JudgedQueries
 from components.ranking.order.cold_places import choose_cold_places
 from components.ranking.order.depth import choose_depth
-from components.ranking.order.fusion import equal, fit_fusion, history_lengths, single
+from components.ranking.order.fusion import equal, fit_fusion, history_lengths, rank_columns, single
 from components.ranking.rows import RankingRows
 from components.ranking.trees.stopping import HALVES, HalfArray
 from feature_repo.features.feature_set import FeatureSet
@@ -87,7 +87,7 @@ def choose_order(
     """
     fitted = fit_fusion(train, feature_set)
     fusion = choose_fusion(fitted, judged, feature_set)
-    sources = _of_sources(fusion.constants, feature_set)
+    sources = _of_sources(fusion.constants, judged, feature_set)
     figures = {name: judged.ndcg(_scores(order, judged, feature_set)) for name, order in sources.items()}
     fused = _crosswise(fitted, judged, halves, feature_set)
     if fusion.order == FUSED:
@@ -139,7 +139,7 @@ def choose_fusion(fitted: Fusion, judged: JudgedQueries, feature_set: FeatureSet
         A fusion that no single source exceeds by more than a standard error: in no segment with enough queries, and not
         over all queries.
     """
-    rivals = _of_sources(fitted.constants, feature_set)
+    rivals = _of_sources(fitted.constants, judged, feature_set)
     plain = FusionSegment(shortest=0, order=FUSED, weights=equal(feature_set.sources, fitted.constants))
     rivals["equal weights"] = Fusion(constants=fitted.constants, segments=(plain,))
     values = {name: judged.ndcg(_scores(rival, judged, feature_set)) for name, rival in rivals.items()}
@@ -179,13 +179,16 @@ def _better(mine: FloatArray64, rivals: Mapping[str, FloatArray64], user_ids: np
     return best if lead > FUSION_ERRORS * error else None
 
 
-def _of_sources(constants: tuple[float, ...], feature_set: FeatureSet) -> dict[str, Fusion]:
+def _of_sources(constants: tuple[float, ...], judged: JudgedQueries, feature_set: FeatureSet) -> dict[str, Fusion]:
+    """The order of each source that found a candidate of the judged queries."""
+    missing = np.isnan(rank_columns(judged.features, feature_set))
     return {
         name: Fusion(
             constants=constants,
             segments=(FusionSegment(shortest=0, order=name, weights=single(name, feature_set.sources, constants)),),
         )
-        for name in feature_set.sources
+        for place, name in enumerate(feature_set.sources)
+        if not missing[:, place].all()
     }
 
 

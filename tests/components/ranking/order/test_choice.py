@@ -71,6 +71,17 @@ def test_trees_that_are_better_are_served_and_the_fusion_orders_without_them(tmp
     assert "ranker 1.0000" in chosen.description.reason
 
 
+def test_a_source_that_is_not_asked_is_no_order() -> None:
+    rows = make_rows(200, 1)
+    rows.features[:, NAMES.index("rank_covisitation")] = np.nan
+    judged = judged_of(rows)
+    reason = choose_order(
+        make_rows(400, 0), judged, None, judged.relevant.astype(np.float64), FEATURES
+    ).description.reason
+    assert "popular " in reason
+    assert "covisitation" not in reason
+
+
 def test_trees_that_are_worse_are_not_served(tmp_path: Path) -> None:
     judged = judged_of(make_rows(200, 1))
     trees = np.random.default_rng(0).random(len(judged.relevant))
