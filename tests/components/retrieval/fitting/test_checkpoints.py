@@ -22,6 +22,7 @@ from components.retrieval.model import TrainingData
 from components.retrieval.towers import fit, training_data
 from feature_repo.dataset.tables import PreparedTables
 from feature_repo.features.directory import FeaturesDirectory
+from tests.components.retrieval.shop_data import data_until
 
 CONFIG = TrainingConfig(dimension=16, hidden=32, batch=64, num_uniform=64, chunk=512, max_epochs=4, patience=4)
 
@@ -71,9 +72,7 @@ def test_a_killed_fit_ends_with_the_same_towers(shop_dirs: tuple[Path, Path], tm
 
 @pytest.fixture
 def data(shop_dirs: tuple[Path, Path]) -> TrainingData:
-    tables, features = PreparedTables.open(shop_dirs[0]), FeaturesDirectory(shop_dirs[1])
-    until = tables.split.rank_start
-    return training_data(tables, features.feature_set(), features.item_ids(), until, until, CONFIG)
+    return data_until(shop_dirs, "rank_start", CONFIG)
 
 
 @pytest.mark.parametrize("fault", ["other key", "damaged"])

@@ -14,19 +14,16 @@ from components.retrieval.fitting.loss import Moment, TrainingStep, shard_loss
 from components.retrieval.fitting.workers import Workers
 from components.retrieval.model import TrainableTowers, TrainingData
 from components.retrieval.sequences import HistoryWindows, windows_of
-from components.retrieval.towers import shapes, training_data
-from feature_repo.dataset.tables import PreparedTables
-from feature_repo.features.directory import FeaturesDirectory
+from components.retrieval.towers import shapes
 from feature_repo.features.state import HISTORY_LENGTH
+from tests.components.retrieval.shop_data import data_until
 
 CONFIG = TrainingConfig(dimension=8, hidden=8, num_uniform=20, dropout=0.0, id_dropout=0.0, context_dropout=0.0)
 
 
 @pytest.fixture(scope="module")
 def data(shop_dirs: tuple[Path, Path]) -> TrainingData:
-    tables, features = PreparedTables.open(shop_dirs[0]), FeaturesDirectory(shop_dirs[1])
-    until = tables.split.rank_start
-    return training_data(tables, features.feature_set(), features.item_ids(), until, until, CONFIG)
+    return data_until(shop_dirs, "rank_start", CONFIG)
 
 
 @pytest.fixture(scope="module")

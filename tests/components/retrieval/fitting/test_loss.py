@@ -15,19 +15,16 @@ from components.retrieval.fitting.loss import Moment, TrainingStep, inclusion, s
 from components.retrieval.model import TrainableTowers, TrainingData, WindowInputs, user_inputs, window_inputs
 from components.retrieval.questions import Questions
 from components.retrieval.sequences import HistoryWindows, windows_of
-from components.retrieval.towers import shapes, training_data
-from feature_repo.dataset.tables import PreparedTables
-from feature_repo.features.directory import FeaturesDirectory
+from components.retrieval.towers import shapes
 from feature_repo.features.state import HISTORY_LENGTH
+from tests.components.retrieval.shop_data import data_until
 
 CONFIG = TrainingConfig(dimension=8, hidden=8, batch=64, num_uniform=10, least_examples=1, id_dropout=0.0)
 
 
 @pytest.fixture(scope="module")
 def data(shop_dirs: tuple[Path, Path]) -> TrainingData:
-    tables, features = PreparedTables.open(shop_dirs[0]), FeaturesDirectory(shop_dirs[1])
-    until = tables.split.test_start
-    return training_data(tables, features.feature_set(), features.item_ids(), until, until, CONFIG)
+    return data_until(shop_dirs, "test_start", CONFIG)
 
 
 def test_inclusion_is_the_share_of_draws_that_hold_an_item() -> None:
